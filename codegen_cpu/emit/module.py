@@ -1,0 +1,199 @@
+"""A lowered program -> one LLVM module with the entry point ``tw_main``.
+
+``i32 tw_main(ptr runtime, ptr args, ptr symbols, ptr workspace)``: `args` holds the addresses of the
+inputs, outputs, constants and packed buffers, in this order; `symbols` the open dimensions (int64);
+temporaries lie in the workspace where the memory plan puts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tilewright.codegen_cpu.emit.function import FunctionText
+from tilewright.codegen_cpu.emit.kernel import NAME, emit_kernel
+from tilewright.codegen_cpu.emit.operations import Spelling
+from tilewright.codegen_cpu.emit.statements import StatementEmitter
+from tilewright.codegen_cpu.emit.types import Types
+from tilewright.codegen_cpu.emit.values import Value
+from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.ir import build
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Size
+from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
+
+DISPATCH = """\
+define internal void @tw_dispatch(ptr %runtime, ptr %task, ptr %context, i64 %count) nounwind {
+entry:
+  %alone = icmp eq ptr %runtime, null
+  %some = icmp sgt i64 %count, 0
+  %serial = and i1 %alone, %some
+  br i1 %serial, label %loop, label %maybe
+loop:
+  %k = phi i64 [0, %entry], [%next, %loop]
+  call void %task(ptr %context, i64 %k)
+  %next = add i64 %k, 1
+  %again = icmp slt i64 %next, %count
+  br i1 %again, label %loop, label %done
+maybe:
+  br i1 %alone, label %done, label %pool
+pool:
+  %run = load ptr, ptr %runtime, align 8
+  %slot = getelementptr ptr, ptr %runtime, i64 1
+  %self = load ptr, ptr %slot, align 8
+  call void %run(ptr %self, ptr %task, ptr %context, i64 %count)
+  br label %done
+done:
+  ret void
+}"""
+
+
+class ModuleEmitter(StatementEmitter):
+    """The entry point, and through it every kernel."""
+
+    def __init__(self, program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> None:
+        types = Types(target.index_bits)
+        function = FunctionText(
+            "define i32 @tw_main(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounwind"
+        )
+        super().__init__(function, types, Spelling(types), {})
+        self.program = program
+        self.target = target
+        self._names: dict[tuple[str, ...], str] = {}
+        self._functions: list[str] = []
+        self._bind(offsets)
+
+    def emit(self) -> str:
+        """The module's text."""
+        self._steps(self.program.steps)
+        self.function.current.terminator = "ret i32 0"
+        # The name must not come from the user: LLVM reads it as part of the text.
+        parts = [f'target triple = "{self.target.triple}"']
+        parts += [DISPATCH] if self.target.has_threads else []
+        parts += [*self._functions, self.function.text()]
+        parts += sorted(self.spelling.declarations)
+        return "\n\n".join(parts) + "\n"
+
+    def _bind(self, offsets: Mapping[Buffer, Size]) -> None:
+        function, program = self.function, self.program
+        for k, symbol in enumerate(program.symbols):
+            slot = function.assign(f"getelementptr i64, ptr %symbols, i64 {k}")
+            text = function.assign(f"load i64, ptr {slot}, align 8")
+            if self.types.index_bits < 64:
+                text = function.assign(f"trunc i64 {text} to {self.types.index}")
+            self.environment.bindings[symbol] = Value(text, 1, 0)
+        bound = [*program.inputs, *program.outputs, *(b for b, _ in program.constants)]
+        for k, buffer in enumerate([*bound, *program.packed]):
+            slot = function.assign(f"getelementptr ptr, ptr %args, i64 {k}")
+            self.pointers[buffer] = function.assign(f"load ptr, ptr {slot}")
+        for buffer, offset in offsets.items():
+            place = self.evaluate(build.index(offset)).text
+            self.pointers[buffer] = function.assign(
+                f"getelementptr i8, ptr %workspace, {self.types.index} {place}"
+            )
+
+    def _steps(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            match step:
+                case Launch():
+                    self._launch(step.kernel)
+                case Copy():
+                    self._copy(step)
+                case Repeat():
+                    self._repeat(step)
+                case RepeatWhile():
+                    self._repeat_while(step)
+                case _:
+                    raise IRError(f"{type(step).__name__} was not lowered")
+
+    def _launch(self, kernel: Kernel) -> None:
+        name = self._kernel(kernel)
+        operands = ["ptr %runtime"]
+        operands += [f"ptr {self.pointers[p.root]}" for p in kernel.parameters]
+        operands += [f"{self.types.index} {self.evaluate(s).text}" for s in kernel.symbols]
+        self.function.line(f"call void {name}({', '.join(operands)})")
+        for parameter in kernel.written:
+            self.environment.stored(parameter.root)
+
+    def _kernel(self, kernel: Kernel) -> str:
+        """The name of the kernel's function; equal texts share one."""
+        texts = tuple(emit_kernel(kernel, self.types, self.spelling, self.target.has_threads))
+        if texts not in self._names:
+            name = self._names[texts] = f"@k{len(self._names)}"
+            self._functions += [text.replace(NAME, name) for text in texts]
+        return self._names[texts]
+
+    def _copy(self, step: Copy) -> None:
+        size = build.size_mul(build.product(step.source.shape), step.source.dtype.itemsize)
+        count = self.evaluate(build.index(size)).text
+        index = self.types.index
+        self.spelling.declarations.add(f"declare void @llvm.memmove.p0.p0.{index}(ptr, ptr, {index}, i1)")
+        target, source = self.pointers[step.target.root], self.pointers[step.source.root]
+        self.function.line(
+            f"call void @llvm.memmove.p0.p0.{index}(ptr {target}, ptr {source}, {index} {count}, i1 false)"
+        )
+        self.environment.stored(step.target.root)
+
+    def _repeat(self, step: Repeat) -> None:
+        """The counter is tested before every round: the count may be zero."""
+        function, index = self.function, self.types.index
+        assert step.counter.extent is not None
+        extent = self.evaluate(build.index(step.counter.extent)).text
+        before, test = function.current, function.new_block("test")
+        body, after = function.new_block("body"), function.new_block("end")
+        function.enter(True, self._written(step.steps))
+        before.terminator = f"br label %{test.name}"
+        function.open(test)
+        counter = function.name()
+        test.lines.append("")
+        more = function.assign(f"icmp slt {index} {counter}, {extent}")
+        test.terminator = f"br i1 {more}, label %{body.name}, label %{after.name}"
+        function.open(body)
+        self.environment.bindings[step.counter] = Value(counter, 1, function.depth)
+        self._steps(step.steps)
+        following = function.assign(f"add nuw nsw {index} {counter}, 1")
+        latch = function.current
+        latch.terminator = f"br label %{test.name}"
+        test.lines[0] = f"{counter} = phi {index} [0, %{before.name}], [{following}, %{latch.name}]"
+        function.leave()
+        function.open(after)
+
+    def _repeat_while(self, step: RepeatWhile) -> None:
+        function = self.function
+        before, test = function.current, function.new_block("test")
+        body, after = function.new_block("body"), function.new_block("end")
+        function.enter(True, self._written((*step.test, *step.body)))
+        before.terminator = f"br label %{test.name}"
+        function.open(test)
+        self._steps(step.test)
+        flag = function.assign(f"load i8, ptr {self.pointers[step.condition.root]}")
+        more = function.assign(f"icmp ne i8 {flag}, 0")
+        function.current.terminator = f"br i1 {more}, label %{body.name}, label %{after.name}"
+        function.open(body)
+        self._steps(step.body)
+        function.current.terminator = f"br label %{test.name}"
+        function.leave()
+        function.open(after)
+
+    def _written(self, steps: Sequence[Step]) -> frozenset[int]:
+        written: set[int] = set()
+        for step in steps:
+            match step:
+                case Launch():
+                    written |= {id(b.root) for b in step.kernel.written}
+                case Copy():
+                    written.add(id(step.target.root))
+                case Repeat():
+                    written |= self._written(step.steps)
+                case RepeatWhile():
+                    written |= self._written((*step.test, *step.body))
+                case _:
+                    pass
+        return frozenset(written)
+
+
+def emit_program(program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> str:
+    """LLVM IR text of a lowered program whose temporaries lie at `offsets` in the workspace."""
+    return ModuleEmitter(program, offsets, target).emit()
+
+

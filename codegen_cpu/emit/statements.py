@@ -1,0 +1,267 @@
+"""Emitting statements: loops become blocks and phis, register contents become SSA values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tilewright.codegen_cpu.emit.function import Block
+from tilewright.codegen_cpu.emit.memory import MemoryEmitter
+from tilewright.codegen_cpu.emit.registers import Chunk, Row
+from tilewright.codegen_cpu.emit.values import Lanes, Value
+from tilewright.ir.errors import IRError
+from tilewright.ir.kernel import Buffer, For, If, Stmt, Store, WhileLoop, statements
+
+
+@dataclass(slots=True)
+class Carried:
+    """One register chunk that lives through a loop: its phi, and where the line is."""
+
+    row: Row
+    chunk: Chunk
+    kind: str
+    phi: str
+    initial: str
+    position: int
+
+
+class StatementEmitter(MemoryEmitter):
+    """Statements of one function. `parallel` is supplied by the kernel emitter."""
+
+    def block(self, body: Sequence[Stmt]) -> None:
+        for stmt in body:
+            self.statement(stmt)
+
+    def statement(self, stmt: Stmt) -> None:
+        self.begin_statement()
+        match stmt:
+            case Store():
+                self.store(stmt.buffer, stmt.indices, self.evaluate(stmt.value), 1)
+            case For():
+                self._for(stmt)
+            case If():
+                self._if(stmt)
+            case WhileLoop():
+                self._while(stmt)
+            case _:
+                raise IRError(f"{type(stmt).__name__} has no meaning on a CPU")
+
+    def parallel(self, stmt: For) -> None:
+        """Run the iterations as tasks."""
+        raise NotImplementedError
+
+    def _for(self, stmt: For) -> None:
+        match stmt.kind:
+            case "unroll":
+                for k in range(_static(stmt)):
+                    self.environment.bindings[stmt.var] = k
+                    self.block(stmt.body)
+            case "vector":
+                self._vector(stmt)
+            case "serial":
+                self._serial(stmt)
+            case "parallel":
+                self.parallel(stmt)
+            case _:
+                raise IRError(f"a {stmt.kind} loop has no meaning on a CPU")
+
+    def _vector(self, stmt: For) -> None:
+        """Full vectors, then halves of them down to single elements: exact tails, no masks."""
+        position, end = 0, _static(stmt)
+        width = stmt.width or 1
+        while position < end:
+            while width > end - position:
+                width //= 2
+            self.environment.bindings[stmt.var] = Lanes(position, width)
+            self.block(stmt.body)
+            position += width
+
+    # Serial loops.
+
+    def _serial(self, stmt: For) -> None:
+        if isinstance(stmt.extent, int):
+            if stmt.extent == 0:
+                return
+            if stmt.extent == 1:
+                self.environment.bindings[stmt.var] = 0
+                self.block(stmt.body)
+                return
+            self._counted(stmt, str(stmt.extent))
+            return
+        extent = self.evaluate(stmt.extent)
+        if extent.known is not None:
+            if extent.known > 0:
+                self._counted(stmt, extent.text)
+            return
+        self._guarded(stmt, extent)
+
+    def _guarded(self, stmt: For, extent: Value) -> None:
+        """A loop that may not run at all stands in a branch of its own."""
+        function = self.function
+        before = function.current
+        runs = function.assign(f"icmp sgt {self.types.index} {extent.text}, 0")
+        inside, after = function.new_block("some"), function.new_block("done")
+        before.terminator = f"br i1 {runs}, label %{inside.name}, label %{after.name}"
+        old = self.registers.snapshot()
+        function.enter(True, _stored(stmt.body))
+        function.open(inside)
+        self._counted(stmt, extent.text)
+        last = function.current
+        last.terminator = f"br label %{after.name}"
+        function.leave()
+        function.open(after)
+        self._merge(before, old, last, self.registers.snapshot())
+
+    def _counted(self, stmt: For, extent: str) -> None:
+        """A loop that runs at least once, tested at the end."""
+        function, index = self.function, self.types.index
+        for root in _roots(stmt.body):
+            self.environment.stored(root)
+        before, body, after = function.current, function.new_block("loop"), function.new_block("end")
+        function.enter(False, _stored(stmt.body))
+        before.terminator = f"br label %{body.name}"
+        function.open(body)
+        counter = function.name()
+        body.lines.append("")
+        carried = self._phis(stmt.body, body)
+        self.environment.bindings[stmt.var] = Value(counter, 1, function.depth)
+        self.block(stmt.body)
+        following = function.assign(f"add nuw nsw {index} {counter}, 1")
+        again = function.assign(f"icmp slt {index} {following}, {extent}")
+        latch = function.current
+        body.lines[0] = f"{counter} = phi {index} [0, %{before.name}], [{following}, %{latch.name}]"
+        self._close_phis(carried, body, before, latch)
+        latch.terminator = f"br i1 {again}, label %{body.name}, label %{after.name}"
+        function.leave()
+        function.open(after)
+
+    def _phis(self, body: Sequence[Stmt], block: Block) -> list[Carried]:
+        """Phis for every register chunk that the body may change."""
+        changed = _registers(body)
+        carried = []
+        for row, chunks in self.registers.rows.items():
+            if row[0] not in changed:
+                continue
+            for chunk in chunks:
+                kind = self.types.value(row[0].dtype, chunk.count)
+                phi = self.function.name()
+                carried.append(Carried(row, chunk, kind, phi, chunk.text, len(block.lines)))
+                block.lines.append("")
+                chunk.text = phi
+        # The body may cut rows into other chunks: remember the shape that the phis have.
+        for item in carried:
+            item.chunk = Chunk(item.chunk.start, item.chunk.count, item.phi)
+        return carried
+
+    def _close_phis(self, carried: list[Carried], block: Block, before: Block, latch: Block) -> None:
+        for item in carried:
+            final = self.registers.read(item.row, item.chunk.start, item.chunk.count)
+            block.lines[item.position] = (
+                f"{item.phi} = phi {item.kind} "
+                f"[{item.initial}, %{before.name}], [{final}, %{latch.name}]"
+            )
+
+    # Branches.
+
+    def _if(self, stmt: If) -> None:
+        function = self.function
+        condition = self.evaluate(stmt.condition)
+        if condition.lanes != 1:
+            raise IRError("a branch on a condition that differs between lanes")
+        yes, no, after = (function.new_block(n) for n in ("then", "else", "join"))
+        before = function.current
+        before.terminator = f"br i1 {condition.text}, label %{yes.name}, label %{no.name}"
+        old = self.registers.snapshot()
+        last_yes = self._branch(stmt.body, before, yes, after)
+        contents_yes = self.registers.snapshot()
+        self.registers.rows = old
+        last_no = self._branch(stmt.otherwise, before, no, after)
+        contents_no = self.registers.snapshot()
+        function.open(after)
+        self._merge(last_yes, contents_yes, last_no, contents_no)
+
+    def _branch(self, body: Sequence[Stmt], before: Block, first: Block, after: Block) -> Block:
+        function = self.function
+        function.current = before
+        function.enter(True, _stored(body))
+        function.open(first)
+        self.block(body)
+        last = function.current
+        last.terminator = f"br label %{after.name}"
+        function.leave()
+        return last
+
+    def _merge(
+        self,
+        one: Block,
+        contents_one: dict[Row, list[Chunk]],
+        two: Block,
+        contents_two: dict[Row, list[Chunk]],
+    ) -> None:
+        """Join what registers hold at the ends of two ways into the current block."""
+        merged: dict[Row, list[Chunk]] = {}
+        for row in contents_one:
+            if row not in contents_two:
+                continue
+            pairs = zip(contents_one[row], contents_two[row], strict=False)
+            merged[row] = [self._merged(row, one, a, two, b) for a, b in pairs]
+        self.registers.rows = merged
+
+    def _merged(self, row: Row, one: Block, a: Chunk, two: Block, b: Chunk) -> Chunk:
+        if (a.start, a.count) != (b.start, b.count):
+            raise IRError(f"register {row[0].name} is cut differently on two ways")
+        if a.text == b.text:
+            return a
+        kind = self.types.value(row[0].dtype, a.count)
+        phi = self.function.assign(f"phi {kind} [{a.text}, %{one.name}], [{b.text}, %{two.name}]")
+        return Chunk(a.start, a.count, phi)
+
+    # While loops.
+
+    def _while(self, stmt: WhileLoop) -> None:
+        function = self.function
+        for root in _roots(stmt.body):
+            self.environment.stored(root)
+        before, test = function.current, function.new_block("test")
+        body, after = function.new_block("body"), function.new_block("end")
+        function.enter(True, _stored(stmt.body))
+        before.terminator = f"br label %{test.name}"
+        function.open(test)
+        carried = self._phis(stmt.body, test)
+        self.begin_statement()
+        condition = self.evaluate(stmt.condition)
+        tested = function.current
+        tested.terminator = f"br i1 {condition.text}, label %{body.name}, label %{after.name}"
+        at_test = self.registers.snapshot()
+        function.open(body)
+        self.block(stmt.body)
+        latch = function.current
+        self._close_phis(carried, test, before, latch)
+        latch.terminator = f"br label %{test.name}"
+        function.leave()
+        self.registers.rows = at_test
+        function.open(after)
+
+
+def _static(stmt: For) -> int:
+    if not isinstance(stmt.extent, int):
+        raise IRError(f"{stmt.kind} loop over {stmt.var.name} has an extent that is not static")
+    return stmt.extent
+
+
+def _roots(body: Sequence[Stmt]) -> tuple[Buffer, ...]:
+    """The storage in memory that the statements write."""
+    found = {s.buffer.root: None for s in statements(body) if isinstance(s, Store)}
+    return tuple(b for b in found if b.space != "register")
+
+
+def _stored(body: Sequence[Stmt]) -> frozenset[int]:
+    return frozenset(id(b) for b in _roots(body))
+
+
+def _registers(body: Sequence[Stmt]) -> set[Buffer]:
+    return {
+        s.buffer for s in statements(body) if isinstance(s, Store) and s.buffer.space == "register"
+    }
+
+

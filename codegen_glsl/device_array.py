@@ -1,0 +1,121 @@
+"""An array that stays on the device between kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilewright.codegen_glsl.texture import (
+    layout_for,
+    pack,
+    storage_for,
+    stored_words,
+    texture_of,
+    unpack,
+)
+from tilewright.ir.artifact import BufferSpec
+from tilewright.ir.errors import DeviceError, DeviceLostError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+    from tilewright.codegen_glsl.arena import Lease
+    from tilewright.codegen_glsl.context import GlContext
+    from tilewright.codegen_glsl.device import GlDevice
+
+
+class GlDeviceArray:
+    """An immutable array in a texture; the texture is reused when the last reference is dropped.
+
+    Passing it to a loaded program moves no data; `numpy()` waits for the device and copies.
+    """
+
+    __slots__ = ("_context", "_lease", "device", "spec")
+
+    def __init__(
+        self, device: GlDevice, context: GlContext, lease: Lease, spec: BufferSpec
+    ) -> None:
+        self.device = device
+        self.spec = spec
+        self._context = context
+        self._lease = lease
+
+    @classmethod
+    def upload(cls, device: GlDevice, array: NDArray[np.generic]) -> GlDeviceArray:
+        """Copy a host array to the device, in the layout that kernels use by default."""
+        storage = storage_for(array.dtype.name)
+        layout = layout_for(array.size, storage, max_size=device.facts.max_texture_size)
+        name = array.dtype.name
+        spec = BufferSpec("input", name, storage, array.shape, array.size, texture=layout)
+        words = pack(spec, array)
+
+        def job(context: GlContext) -> GlDeviceArray:
+            lease = context.arena.acquire(layout)
+            context.upload(lease, words)
+            context.check()
+            return cls(device, context, lease, spec)
+
+        return device.run(job)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        return np.dtype(self.spec.dtype)
+
+    @property
+    def size(self) -> int:
+        return self.spec.size
+
+    @property
+    def ndim(self) -> int:
+        return len(self.spec.shape)
+
+    def numpy(self) -> NDArray[np.generic]:
+        """A new host array with these values."""
+
+        def job(context: GlContext) -> NDArray[np.generic]:
+            words = context.download(self.lease(context), stored_words(self.spec))
+            context.check()
+            return words
+
+        return unpack(self.spec, self.device.run(job))
+
+    def lease(self, context: GlContext) -> Lease:
+        """The texture, for use on `context`; `DeviceLostError` if it was on one that is gone."""
+        if context is not self._context:
+            raise DeviceLostError(
+                f"the array of shape {self.shape} was on a device that was lost, and its values "
+                "are gone",
+                help="compute it again from host arrays",
+            )
+        return self._lease
+
+    def check_fits(self, device: GlDevice, spec: BufferSpec) -> None:
+        """Raise unless this array can be bound where a program expects `spec`."""
+        if device is not self.device:
+            raise DeviceError(
+                f"the array of shape {self.shape} is on another device than the kernel",
+                help="pass array.numpy()",
+            )
+        if texture_of(spec) != self._lease.layout or spec.packed != self.spec.packed:
+            raise DeviceError(
+                f"the device array of shape {self.shape} lies in a texture as {self._lease.layout} "
+                f"times {self.spec.packed}, and the kernel was compiled for {spec.texture} times "
+                f"{spec.packed}",
+                help="pass array.numpy()",
+            )
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[np.generic]:
+        if copy is False:
+            raise ValueError("a device array cannot become a host array without a copy")
+        return np.asarray(self.numpy(), dtype=dtype)
+
+    def __repr__(self) -> str:
+        where = self.device.facts.renderer
+        return f"GlDeviceArray(shape={self.shape}, dtype={self.spec.dtype}, on={where!r})"

@@ -1,0 +1,101 @@
+"""What a device can do, measured: limits that it states, and arithmetic that it is seen to do.
+
+Extensions and version numbers do not say whether a driver computes with 32 bits: some that offer
+float textures store 16. So a device is tried with values that any loss of bits would change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilewright.codegen_glsl.texture import layout_for
+from tilewright.ir.errors import DeviceError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tilewright.codegen_glsl.context import GlContext
+
+
+@dataclass(frozen=True, slots=True)
+class GlFacts:
+    """One device as found."""
+
+    renderer: str
+    version: str
+    max_texture_size: int
+    max_draw_buffers: int
+    max_texture_units: int
+    keeps_subnormals: bool
+    keeps_nan: bool
+
+
+# MRT to two formats, texelFetch from two, one float product, one large integer.
+_SHADER = """#version 300 es
+precision highp float;
+precision highp int;
+precision highp sampler2D;
+precision highp isampler2D;
+uniform highp sampler2D t0;
+uniform highp isampler2D t1;
+layout(location=0) out vec4 o0;
+layout(location=1) out ivec4 o1;
+void main() {
+  vec4 x = texelFetch(t0, ivec2(0, 0), 0);
+  ivec4 n = texelFetch(t1, ivec2(0, 0), 0);
+  o0 = vec4(x.x * x.x, x.y, x.z * x.w, x.w);
+  o1 = ivec4(n.x, n.y + 1, floatBitsToInt(texelFetch(t0, ivec2(1, 0), 0).xy));
+}
+"""
+_SUBNORMAL = np.float32(1e-40)
+_FLOATS = np.array([1.1, 1e-8, _SUBNORMAL, 1.0, np.nan, -0.0, 0.0, 0.0], np.float32)
+_INTS = np.array([16777217, -2147483648, 0, 0], np.int32)
+_MINUS_ZERO_BITS = -2147483648
+
+
+def probe(context: GlContext) -> GlFacts:
+    """The facts about the device of `context`; `DeviceError` if it cannot run our programs."""
+    floats, ints = _run_shader(context)
+    _check("float32 product 1.1 * 1.1", floats[0], np.float32(1.1) * np.float32(1.1))
+    _check("float32 value 1e-8", floats[1], np.float32(1e-8))
+    _check("int32 value 16777217", ints[0], np.int32(16777217))
+    _check("int32 sum -2147483648 + 1", ints[1], np.int32(-2147483647))
+    info = context.gl.info
+    return GlFacts(
+        renderer=info["GL_RENDERER"],
+        version=info["GL_VERSION"],
+        max_texture_size=info["GL_MAX_TEXTURE_SIZE"],
+        max_draw_buffers=info["GL_MAX_DRAW_BUFFERS"],
+        max_texture_units=info["GL_MAX_TEXTURE_IMAGE_UNITS"],
+        keeps_subnormals=bool(floats[2] == _SUBNORMAL),
+        keeps_nan=bool(
+            np.isnan(ints[2:3].view(np.float32)[0]) and int(ints[3]) == _MINUS_ZERO_BITS
+        ),
+    )
+
+
+def _run_shader(context: GlContext) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    arena = context.arena
+    float_input = arena.acquire(layout_for(_FLOATS.size, "float32"))
+    int_input = arena.acquire(layout_for(_INTS.size, "int32"))
+    float_output = arena.acquire(layout_for(4, "float32"))
+    int_output = arena.acquire(layout_for(4, "int32"))
+    context.upload(float_input, _FLOATS)
+    context.upload(int_input, _INTS)
+    shader = context.shader("self-test", _SHADER)
+    context.draw(shader, (float_input, int_input), (float_output, int_output))
+    results = context.download(float_output, 4), context.download(int_output, 4)
+    context.check()
+    return results
+
+
+def _check(what: str, found: np.generic, expected: np.generic) -> None:
+    if found != expected:
+        raise DeviceError(
+            f"the device failed its self-test: {what} came back as {found!r} instead of "
+            f"{expected!r}",
+            help="run this kernel on target 'cpu', or use another driver",
+        )

@@ -1,0 +1,107 @@
+"""An array that stays on the device, so that kernels chain without read-back.
+
+In: a pooled buffer and the `BufferSpec` that says how the array lies in it. Out: the NumPy array,
+when asked. The buffer goes back to its pool when the array is collected.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.codegen_wgsl.device import Device
+from tilewright.codegen_wgsl.pool import PooledBuffer
+from tilewright.codegen_wgsl.transfer import buffer_bytes, check_spec, pack, unpack
+from tilewright.ir.artifact import BufferSpec
+from tilewright.ir.errors import DeviceError, DeviceLostError, UnsupportedError
+
+
+class DeviceArray:
+    """An immutable array on a WebGPU device."""
+
+    __slots__ = ("__weakref__", "_buffer", "_device", "_generation", "_spec")
+
+    def __init__(self, device: Device, spec: BufferSpec, buffer: PooledBuffer) -> None:
+        self._device = device
+        self._generation = device.generation
+        self._spec = spec
+        self._buffer = buffer
+        # The pool of this generation: a buffer of a lost device must not reach the new one's.
+        returning = weakref.finalize(self, device.storage_pool.release, buffer)
+        returning.atexit = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._spec.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self._spec.dtype)
+
+    @property
+    def ndim(self) -> int:
+        return len(self._spec.shape)
+
+    @property
+    def size(self) -> int:
+        return self._spec.size
+
+    def __repr__(self) -> str:
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, on {self._device.info.name!r})"
+
+    def __array__(self, dtype: object = None, copy: object = None) -> NoReturn:
+        raise TypeError("a DeviceArray is on the device; call .numpy() to copy it to the host")
+
+    def numpy(self) -> NDArray[Any]:
+        """A copy on the host; waits for the work that computes it."""
+        device = self._device
+        nbytes = self._buffer.nbytes
+        self._check_alive()
+        with device.guard("reading a DeviceArray"):
+            staging = device.staging_pool.acquire(nbytes)
+            encoder = device.raw.create_command_encoder()
+            encoder.copy_buffer_to_buffer(self._buffer.raw, 0, staging.raw, 0, nbytes)
+            device.submit(encoder.finish())
+        with device.mapped(staging, nbytes) as words:
+            return unpack(words, self._spec)
+
+    def buffer_for(self, device: Device, spec: BufferSpec, name: str) -> PooledBuffer:
+        """The buffer, if a program on `device` can bind it for argument `name` as it lies."""
+        if device is not self._device:
+            raise DeviceError(f"{name} is on another device", help=f"pass {name}.numpy()")
+        self._check_alive()
+        mine, wanted = _layout(self._spec), _layout(spec)
+        if mine != wanted:
+            raise UnsupportedError(
+                f"{name} lies on the device as {_say(mine)}, but the program reads {_say(wanted)}",
+                help=f"pass {name}.numpy()",
+            )
+        return self._buffer
+
+    def _check_alive(self) -> None:
+        if self._device.generation != self._generation:
+            raise DeviceLostError("the device that held this array was lost, and the array with it")
+
+
+def upload(device: Device, value: Any, spec: BufferSpec, name: str = "the array") -> DeviceArray:
+    """Copy host array `value` to the device, laid out as `spec` says."""
+    check_spec(spec)
+    words = pack(value, spec, name)
+    with device.guard(f"uploading {name}"):
+        buffer = device.storage_pool.acquire(buffer_bytes(spec))
+        if words.size:
+            device.raw.queue.write_buffer(buffer.raw, 0, words)
+    return DeviceArray(device, spec, buffer)
+
+
+def _layout(spec: BufferSpec) -> tuple[str, str, int, tuple[int, ...]]:
+    return spec.dtype, spec.storage, spec.packed, spec.shape
+
+
+def _say(layout: tuple[str, str, int, tuple[int, ...]]) -> str:
+    dtype, storage, packed, shape = layout
+    how = f"{packed} per {storage}" if packed > 1 else storage
+    return f"{dtype}{list(shape)} stored as {how}"

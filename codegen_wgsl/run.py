@@ -1,0 +1,276 @@
+"""Running a `GpuProgram` on a WebGPU device.
+
+In: a program, its constants, and per call its inputs as NumPy arrays or `DeviceArray`s. Out: NumPy
+arrays, or `DeviceArray`s that further programs take. All slow work (shaders, buffers, layouts) is
+done when the program is loaded; a call uploads, records, submits once and reads back.
+
+Buffers keep what the last call left in them: a program must write what it reads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from numpy.typing import NDArray
+
+from tilewright.codegen_wgsl.device import Device
+from tilewright.codegen_wgsl.device_array import DeviceArray
+from tilewright.codegen_wgsl.pool import PooledBuffer
+from tilewright.codegen_wgsl.record import PreparedStep, Recorder, prepare
+from tilewright.codegen_wgsl.transfer import (
+    WORD_BYTES,
+    Words,
+    buffer_bytes,
+    check_spec,
+    pack,
+    unpack,
+)
+from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
+from tilewright.ir.artifact import BufferSpec, GpuProgram, Repeat, ShaderLaunch, Step
+from tilewright.ir.errors import IRError, LimitError, ShapeError
+
+if TYPE_CHECKING:
+    import wgpu
+
+Argument = NDArray[Any] | DeviceArray
+WRITABLE = ("output", "temporary")
+SMALLEST_STAGING = 256
+SHARED_STAGING_LIMIT = 64 << 20
+
+
+@dataclass(eq=False, slots=True)
+class _Prepared:
+    """What a program holds on one generation of the device."""
+
+    generation: int
+    steps: tuple[PreparedStep, ...]
+    uniforms: UniformTable | None
+    uniform_buffer: wgpu.GPUBuffer | None
+    buffers: dict[int, PooledBuffer] = field(default_factory=dict)
+
+
+class LoadedProgram:
+    """A program ready to be called; see the module docstring.
+
+    `constants` are the arrays of the buffers with role "constant", in buffer order; their words are
+    kept, as a lost device needs them again. `names` are what errors call the inputs.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        program: GpuProgram,
+        constants: Sequence[NDArray[Any]] = (),
+        names: Sequence[str] = (),
+    ) -> None:
+        self._device = device
+        self._program = program
+        self._names = tuple(names) or tuple(f"argument {k}" for k in range(len(program.inputs)))
+        _check_program(program, device)
+        self._constants = _pack_constants(program, constants)
+        self._sizes = [buffer_bytes(spec) for spec in program.buffers]
+        # Buffers and uniform slots are the program's, so two threads must not record at once.
+        self._lock = threading.Lock()
+        self._prepared = self._prepare()
+
+    @overload
+    def __call__(
+        self, inputs: Sequence[Argument], *, outputs_on_device: Literal[False] = False
+    ) -> list[NDArray[Any]]: ...
+
+    @overload
+    def __call__(
+        self, inputs: Sequence[Argument], *, outputs_on_device: Literal[True]
+    ) -> list[DeviceArray]: ...
+
+    @overload
+    def __call__(
+        self, inputs: Sequence[Argument], *, outputs_on_device: bool
+    ) -> list[NDArray[Any]] | list[DeviceArray]: ...
+
+    def __call__(
+        self, inputs: Sequence[Argument], *, outputs_on_device: bool = False
+    ) -> list[NDArray[Any]] | list[DeviceArray]:
+        """Run once. With `outputs_on_device` nothing is read back and the call does not wait."""
+        program = self._program
+        if len(inputs) != len(program.inputs):
+            raise ShapeError(
+                f"the program takes {len(program.inputs)} inputs, but {len(inputs)} were given"
+            )
+        # Packed first: a bad argument must fail before anything is queued.
+        uploads = [
+            value if isinstance(value, DeviceArray) else pack(value, program.buffers[index], name)
+            for index, value, name in zip(program.inputs, inputs, self._names, strict=True)
+        ]
+        if outputs_on_device:
+            return self._run_to_device(uploads)
+        return self._run_to_host(uploads)
+
+    def _run_to_host(self, uploads: Sequence[Words | DeviceArray]) -> list[NDArray[Any]]:
+        program, device = self._program, self._device
+        nbytes = sum(self._sizes[index] for index in program.outputs)
+        with self._lock, device.guard("running a program"):
+            buffers = self._bind(uploads, {})
+            recorder = self._record(buffers)
+            staging = device.staging_pool.acquire(_staging_bytes(nbytes))
+            offset = 0
+            for index in program.outputs:
+                recorder.copy(buffers[index], staging, self._sizes[index], offset)
+                offset += self._sizes[index]
+            recorder.submit()
+        if nbytes == 0:
+            return []
+        with device.mapped(staging, nbytes) as words:
+            return list(self._unpack_outputs(words))
+
+    def _run_to_device(self, uploads: Sequence[Words | DeviceArray]) -> list[DeviceArray]:
+        program, device = self._program, self._device
+        with self._lock, device.guard("running a program"):
+            results = [device.storage_pool.acquire(self._sizes[i]) for i in program.outputs]
+            written: dict[int, PooledBuffer] = {}
+            copied: list[tuple[int, PooledBuffer]] = []
+            for index, result in zip(program.outputs, results, strict=True):
+                # An output that is also an input, or is returned twice, needs a copy of its own.
+                if program.buffers[index].role in WRITABLE and index not in written:
+                    written[index] = result
+                else:
+                    copied.append((index, result))
+            buffers = self._bind(uploads, written)
+            recorder = self._record(buffers)
+            for index, result in copied:
+                recorder.copy(buffers[index], result, self._sizes[index])
+            recorder.submit()
+        specs = (program.buffers[index] for index in program.outputs)
+        return [DeviceArray(device, s, r) for s, r in zip(specs, results, strict=True)]
+
+    def _bind(
+        self, uploads: Sequence[Words | DeviceArray], results: Mapping[int, PooledBuffer]
+    ) -> list[PooledBuffer]:
+        """The buffers of this call, inputs uploaded; `results` go in place of the program's own."""
+        program, device = self._program, self._device
+        if self._prepared.generation != device.generation:
+            self._prepared = self._prepare()
+        given = dict(results)
+        for index, value, name in zip(program.inputs, uploads, self._names, strict=True):
+            if isinstance(value, DeviceArray):
+                given[index] = value.buffer_for(device, program.buffers[index], name)
+            elif value.size:
+                device.raw.queue.write_buffer(self._own_buffer(index).raw, 0, value)
+        return [given.get(k) or self._own_buffer(k) for k in range(len(program.buffers))]
+
+    def _own_buffer(self, index: int) -> PooledBuffer:
+        # Made when first needed: an input that always comes as a DeviceArray needs none.
+        own = self._prepared.buffers
+        if index not in own:
+            own[index] = self._device.create_buffer(self._sizes[index])
+        return own[index]
+
+    def _record(self, buffers: Sequence[PooledBuffer]) -> Recorder:
+        prepared = self._prepared
+        recorder = Recorder(self._device, buffers, prepared.uniforms, prepared.uniform_buffer)
+        recorder.record(prepared.steps)
+        return recorder
+
+    def _unpack_outputs(self, words: Words) -> Iterator[NDArray[Any]]:
+        offset = 0
+        for index in self._program.outputs:
+            end = offset + self._sizes[index] // WORD_BYTES
+            yield unpack(words[offset:end], self._program.buffers[index])
+            offset = end
+
+    def _prepare(self) -> _Prepared:
+        device, program = self._device, self._program
+        with device.guard("loading a program"):
+            raw = device.raw
+            uniforms = _uniform_table(program, device)
+            prepared = _Prepared(
+                generation=device.generation,
+                steps=prepare(device, program.steps),
+                uniforms=uniforms,
+                uniform_buffer=device.create_uniform_buffer(uniforms.nbytes) if uniforms else None,
+            )
+            for index, words in self._constants.items():
+                buffer = device.create_buffer(self._sizes[index])
+                if words.size:
+                    raw.queue.write_buffer(buffer.raw, 0, words)
+                prepared.buffers[index] = buffer
+        return prepared
+
+
+def _staging_bytes(nbytes: int) -> int:
+    """Small sizes round up to powers of two, so that results of many sizes share few buffers."""
+    if nbytes > SHARED_STAGING_LIMIT:
+        return nbytes
+    return max(SMALLEST_STAGING, 1 << max(nbytes - 1, 0).bit_length())
+
+
+def _uniform_table(program: GpuProgram, device: Device) -> UniformTable | None:
+    widest = max((uniform_bytes(launch.uniforms) for launch in launches(program.steps)), default=0)
+    return UniformTable(widest, device.info.limits.uniform_alignment) if widest else None
+
+
+def launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
+    """Every launch in `steps`, those inside repeats once."""
+    for step in steps:
+        if isinstance(step, ShaderLaunch):
+            yield step
+        elif isinstance(step, Repeat):
+            yield from launches(step.steps)
+
+
+def _pack_constants(program: GpuProgram, constants: Sequence[NDArray[Any]]) -> dict[int, Words]:
+    wanted = [k for k, spec in enumerate(program.buffers) if spec.role == "constant"]
+    if len(wanted) != len(constants):
+        raise IRError(f"{len(constants)} constants were given for {len(wanted)} buffers")
+    return {
+        index: pack(value, program.buffers[index], f"constant {number}")
+        for number, (index, value) in enumerate(zip(wanted, constants, strict=True))
+    }
+
+
+def _check_program(program: GpuProgram, device: Device) -> None:
+    if program.target != "wgsl":
+        raise IRError(f"a WebGPU device runs wgsl programs, not {program.target}")
+    for spec in program.buffers:
+        check_spec(spec)
+        _check_buffer_size(spec, device)
+    for launch in launches(program.steps):
+        _check_launch(launch, program, device)
+
+
+def _check_buffer_size(spec: BufferSpec, device: Device) -> None:
+    limits = device.info.limits
+    limit = min(limits.storage_binding_bytes, limits.buffer_bytes)
+    if buffer_bytes(spec) > limit:
+        raise LimitError(
+            f"an {spec.role} array of shape {spec.shape} takes {buffer_bytes(spec)} bytes, but "
+            f"{device.info.name} binds at most {limit}",
+            help='split the array, or use target="cpu"',
+        )
+
+
+def _check_launch(launch: ShaderLaunch, program: GpuProgram, device: Device) -> None:
+    limits = device.info.limits
+    if max(launch.grid) > limits.workgroups_per_dimension or min(launch.grid) < 0:
+        raise IRError(
+            f"launch {launch.name} has grid {launch.grid}, but a dimension holds at most "
+            f"{limits.workgroups_per_dimension} workgroups: the emitter must fold it"
+        )
+    if len(launch.bindings) > limits.storage_buffers:
+        raise LimitError(
+            f"launch {launch.name} binds {len(launch.bindings)} buffers, but {device.info.name} "
+            f"allows {limits.storage_buffers}"
+        )
+    if not set(launch.outputs) <= set(launch.bindings):
+        raise IRError(f"launch {launch.name} writes buffers that it does not bind")
+    if len(set(launch.bindings)) < len(launch.bindings):
+        raise IRError(f"launch {launch.name} binds a buffer twice: {launch.bindings}")
+    for index in launch.outputs:
+        if program.buffers[index].role not in WRITABLE:
+            raise IRError(
+                f"launch {launch.name} writes buffer {index}, which is an "
+                f"{program.buffers[index].role}"
+            )

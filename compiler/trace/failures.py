@@ -1,0 +1,42 @@
+"""Raising errors that point at the user's line, and the two that only the tracer knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from tilewright.compiler.tracing_state import current
+from tilewright.ir.errors import DTypeError, KernelError
+
+if TYPE_CHECKING:
+    from tilewright.ir.location import Location
+
+E = TypeVar("E", bound=KernelError)
+
+
+class IntegerRangeError(DTypeError, OverflowError):
+    """A Python integer does not fit in the dtype that it meets (NumPy's OverflowError)."""
+
+
+class SpecializeInt(BaseException):
+    """The values of these int arguments are needed while tracing: trace again with them static.
+
+    Not an `Exception`: the kernel's own ``except Exception`` must not catch it.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        super().__init__(sorted(names))
+        self.names = names
+
+
+def failure(
+    kind: type[E],
+    message: str,
+    *,
+    help: str | None = None,
+    notes: Sequence[tuple[str, Location | None]] = (),
+) -> E:
+    """An error of `kind` at the line of the kernel that is being traced."""
+    tracer = current()
+    loc = None if tracer is None else tracer.here()
+    return kind(message, loc=loc, notes=notes, help=help)

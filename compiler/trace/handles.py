@@ -1,0 +1,243 @@
+"""Storage cells and handles on them: what a NumPy array is while a kernel is traced.
+
+A `Cell` is the storage of one array: an SSA value that each write replaces. A `Handle` is an array
+as the user holds it: a view of a cell. Views of one cell see each other's writes, as in NumPy.
+
+A cell's value is a graph tensor, or a `Formula` where it depends on the index variables of an
+index function that is being traced (``tw.compute(shape, lambda y, x: …)``), or it is known while
+tracing (`Cell.array`): such arrays are computed with by NumPy itself, and enter the graph as
+constants when they meet a traced one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from tilewright.compiler.trace import views
+from tilewright.compiler.trace.views import View
+from tilewright.ir import build
+from tilewright.ir.dtypes import DType
+from tilewright.ir.expr import Expr, Size, Var
+from tilewright.ir.graph import Tensor
+
+if TYPE_CHECKING:
+    from tilewright.compiler.tracer import Tracer
+
+
+class Formula:
+    """``lambda axes: body`` that is not a node of its own; `body` may use index variables."""
+
+    __slots__ = ("axes", "body")
+
+    def __init__(self, axes: tuple[Var, ...], body: Expr) -> None:
+        self.axes = axes
+        self.body = body
+
+
+Value = Tensor | Formula
+
+
+def load(value: Value, indices: Sequence[Expr]) -> Expr:
+    """The element of `value` at `indices`."""
+    if isinstance(value, Tensor):
+        return build.load(value, *indices)
+    if not value.axes:
+        return value.body
+    return build.substitute(value.body, dict(zip(value.axes, indices, strict=True)))
+
+
+class Cell:
+    """The storage of one array.
+
+    `owner` says why it may not be written (``"argument 'x'"``); `depth` is the nesting of index
+    functions and loop bodies in which it was made, the only one in which it may be written.
+    """
+
+    __slots__ = ("array", "depth", "dtype", "owner", "sizes", "tracer", "value", "version")
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        sizes: tuple[Size, ...],
+        dtype: DType,
+        *,
+        value: Value | None = None,
+        array: np.ndarray | None = None,
+        owner: str = "",
+    ) -> None:
+        self.tracer = tracer
+        self.sizes = sizes
+        self.dtype = dtype
+        self.value = value
+        self.array = array
+        self.owner = owner
+        self.depth = tracer.depth
+        self.version = 0
+
+    def read(self) -> Value:
+        """The present value as the graph sees it."""
+        if self.value is None:
+            assert self.array is not None
+            self.value = self.tracer.lift(self.array)
+        return self.value
+
+    def write(self, value: Value) -> None:
+        """Replace the whole value."""
+        self.value = value
+        self.array = None
+        self.version += 1
+
+    def write_known(self, array: np.ndarray) -> None:
+        """Replace the whole value by one that is known while tracing."""
+        self.value = None
+        self.array = array
+        self.version += 1
+
+
+class ReshapedCell(Cell):
+    """Another shape for the elements of `parent`: reads and writes go through to it."""
+
+    __slots__ = ("parent", "seen")
+
+    def __init__(self, parent: Handle, sizes: tuple[Size, ...]) -> None:
+        super().__init__(parent.cell.tracer, sizes, parent.element_type, owner=parent.cell.owner)
+        self.parent = parent
+        self.seen = -1
+        self.depth = parent.cell.depth
+
+    def read(self) -> Value:
+        source = self.parent.cell.root
+        if self.value is None or self.seen != source.version:
+            self.value = self.tracer.reshaped(self.parent, self.sizes)
+            self.seen = source.version
+        return self.value
+
+    def write(self, value: Value) -> None:
+        shaped = self.tracer.reshaped_value(value, self.dtype, self.sizes, self.parent.sizes)
+        self.parent.overwrite(shaped)
+        self.value = None
+
+
+class Handle:
+    """An array as the user holds it: the elements of `cell` seen through `view`.
+
+    `weak` marks what is a Python number in the undecorated function (a scalar argument, an index
+    variable, a size): such values do not take part in promotion.
+    """
+
+    __slots__ = ("cell", "sizes", "view", "weak")
+
+    def __init__(
+        self,
+        cell: Cell,
+        sizes: tuple[Size, ...] | None = None,
+        view: View | None = None,
+        weak: bool = False,
+    ) -> None:
+        self.cell = cell
+        self.sizes = cell.sizes if sizes is None else sizes
+        self.view = view
+        self.weak = weak
+
+    @property
+    def element_type(self) -> DType:
+        return self.cell.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.sizes)
+
+    def element(self, indices: Sequence[Expr]) -> Expr:
+        """The element at `indices` as an expression."""
+        if self.view is not None:
+            indices = views.locate(self.view, indices)
+        return load(self.cell.read(), indices)
+
+    def broadcast_element(self, axes: Sequence[Var]) -> Expr:
+        """The element that broadcasting puts at the point `axes` of a larger shape."""
+        if not self.sizes:
+            return self.element(())
+        skipped = len(axes) - len(self.sizes)
+        zero = build.index(0)
+        return self.element(
+            [
+                zero if size == 1 and isinstance(size, int) else axis
+                for size, axis in zip(self.sizes, axes[skipped:], strict=True)
+            ]
+        )
+
+    def viewed(self, inner: View, sizes: tuple[Size, ...]) -> Self:
+        """A view of this view: `inner` maps this one's axes from the axes of the new one."""
+        outer = views.identity(self.rank) if self.view is None else self.view
+        view: View | None = views.compose(outer, inner)
+        if view == views.identity(len(sizes)) and len(sizes) == len(self.cell.sizes):
+            view = None if sizes == self.cell.sizes else view
+        return type(self)(self.cell, sizes, view)
+
+    def known(self) -> np.ndarray | None:
+        """The elements, where they are known while tracing."""
+        array = self.cell.array
+        if array is None or self.view is None:
+            return array
+        if not all(isinstance(size, int) for size in self.sizes):
+            return None
+        sizes = tuple(int(s) for s in self.sizes if isinstance(s, int))
+        indices = []
+        for axis in self.view:
+            if not isinstance(axis.start, int):
+                return None
+            where: np.ndarray | int = axis.start
+            for view_axis, step in axis.terms:
+                if not isinstance(step, int):
+                    return None
+                shape = [-1 if a == view_axis else 1 for a in range(len(sizes))]
+                where = where + np.arange(sizes[view_axis]).reshape(shape) * step
+            indices.append(where)
+        return np.array(np.broadcast_to(array[tuple(indices)], sizes))
+
+    def overwrite(self, value: Value) -> None:
+        """Replace every element of this view."""
+        self.cell.tracer.overwrite(self, value)
+
+    def __repr__(self) -> str:
+        return f"<traced {describe(self)}>"
+
+
+def describe(handle: Handle) -> str:
+    """``float32 (3, N)``, for messages."""
+    return f"{handle.element_type.name} {show_sizes(handle.sizes)}"
+
+
+def show_sizes(sizes: Sequence[Size]) -> str:
+    """A shape as NumPy prints it, open dimensions by name."""
+    inner = ", ".join(show_size(s) for s in sizes)
+    return f"({inner},)" if len(sizes) == 1 else f"({inner})"
+
+
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%"}
+
+
+def show_size(size: Size) -> str:
+    """A size in infix notation."""
+    value = build.known(size)
+    if value is not None:
+        return str(value)
+    operands = size.operands if isinstance(size, Expr) else ()
+    name = getattr(getattr(size, "op", None), "name", "")
+    if name in _INFIX:
+        left, right = operands
+        literal = build.known(right)
+        if name == "add" and literal is not None and literal < 0:
+            return f"{show_size(left)} - {-literal}"
+        return f"{_grouped(left)} {_INFIX[name]} {_grouped(right)}"
+    if name:
+        return f"{name}({', '.join(show_size(o) for o in operands)})"
+    return repr(size)
+
+
+def _grouped(size: Expr) -> str:
+    text = show_size(size)
+    return f"({text})" if " " in text else text

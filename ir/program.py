@@ -1,0 +1,173 @@
+"""Program level: buffers, and what is launched over them in which order.
+
+A `Nest` says what one launch computes without saying how: a domain of shared outer axes, and at
+each of its points a list of stages. A stage that reduces or that other stages of the nest read
+writes to a *local* buffer, which exists once per outer point (its shape is the stage's own axes').
+Schedules turn a nest into a kernel (`ir/lower`): tile sizes, vectors, threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tilewright.ir.expr import Expr, Size, Var
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tilewright.ir.graph import Check
+    from tilewright.ir.kernel import Buffer, Kernel
+    from tilewright.ir.location import Location
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stage:
+    """``target[indices] = value`` at every point of `axes`, combined over `reduce_axes` if any.
+
+    `combiner` is None for a map; ``"scan:add"`` and the like run along the last of `axes` in order.
+    Indices of a local target do not name the outer axes.
+    """
+
+    axes: tuple[Var, ...]
+    reduce_axes: tuple[Var, ...]
+    combiner: str | None
+    value: Expr
+    target: Buffer
+    indices: tuple[Expr, ...]
+    label: str = ""
+    loc: Location | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Nest:
+    """One launch: `stages` in order at every point of `outer`. Outer points are independent."""
+
+    name: str
+    outer: tuple[Var, ...]
+    stages: tuple[Stage, ...]
+    locals: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ordered:
+    """One launch whose points must be visited in row-major order by one thread (a scatter).
+
+    ``target[indices] = combine(target[indices], value)`` over `axes`.
+    """
+
+    name: str
+    axes: tuple[Var, ...]
+    target: Buffer
+    indices: tuple[Expr, ...]
+    value: Expr
+    combiner: str | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SortRows:
+    """One launch: a stable sort (or argsort) of `source` along `axis` into `target`."""
+
+    name: str
+    source: Buffer
+    target: Buffer
+    axis: int
+    positions: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Copy:
+    """Copy all elements of one buffer to another of the same size and dtype."""
+
+    source: Buffer
+    target: Buffer
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Repeat:
+    """Run `steps` for ``counter = 0 … extent - 1``; the counter may stand in their expressions."""
+
+    counter: Var
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RepeatWhile:
+    """``test; while condition: body; test`` where `condition` is a bool buffer of rank 0."""
+
+    test: tuple[Step, ...]
+    condition: Buffer
+    body: tuple[Step, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Launch:
+    """Run a lowered kernel; its parameters are buffers of the program."""
+
+    kernel: Kernel
+
+
+Step = Launch | Nest | Ordered | SortRows | Copy | Repeat | RepeatWhile
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Program:
+    """What a kernel does on a device: bind the parameters, run `init` once, then `steps` per call.
+
+    `inputs`, `outputs` and `constants` are the caller's storage, `temporaries` ours (placed by
+    the memory plan). `packed` are temporaries that `init` fills and that live as long as the
+    program.
+    """
+
+    name: str
+    symbols: tuple[Var, ...]
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    constants: tuple[tuple[Buffer, np.ndarray], ...]
+    temporaries: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    checks: tuple[Check, ...] = ()
+    packed: tuple[Buffer, ...] = ()
+    init: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def nests(steps: Sequence[Step]) -> list[Nest]:
+    """Every nest below `steps`, in order."""
+    found: list[Nest] = []
+    for step in steps:
+        match step:
+            case Nest():
+                found.append(step)
+            case Repeat():
+                found += nests(step.steps)
+            case RepeatWhile():
+                found += nests((*step.test, *step.body))
+            case _:
+                pass
+    return found
+
+
+def extents(axes: Sequence[Var]) -> tuple[Size, ...]:
+    """The sizes of the axes' ranges."""
+    sizes: list[Size] = []
+    for axis in axes:
+        assert axis.extent is not None, axis.name
+        sizes.append(axis.extent)
+    return tuple(sizes)
+
+
+def map_steps(steps: Sequence[Step], change: Callable[[Step], Sequence[Step]]) -> tuple[Step, ...]:
+    """The steps with every leaf (anything but a repeat) replaced by ``change(leaf)``."""
+    result: list[Step] = []
+    for step in steps:
+        match step:
+            case Repeat():
+                result.append(Repeat(step.counter, map_steps(step.steps, change)))
+            case RepeatWhile():
+                test, body = map_steps(step.test, change), map_steps(step.body, change)
+                result.append(RepeatWhile(test, step.condition, body))
+            case _:
+                result += change(step)
+    return tuple(result)

@@ -1,0 +1,42 @@
+"""What may be chosen about how a nest runs: plain data that lowering reads and the tuner searches.
+
+A schedule never changes what is computed, only the order (inside the bounds of numerics) and the
+speed. A user can print one and paste it into ``@tw.kernel(schedule=…)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How one nest is tiled, vectorised and spread over threads.
+
+    * `tile`: points of each outer axis that one innermost iteration computes, kept in registers;
+      empty means one each.
+    * `vector`: which outer axis lies across vector lanes; ``"inner"`` for the last axis of each
+      stage (own or reduced); None for scalar code.
+    * `width`: lanes of one vector; `unroll`: vectors per iteration of an inner vector loop.
+    * `order`: the outer axes from the outermost tile loop to the innermost; empty means as written.
+    * `chunks`: tasks that the first axis of `order` is split into; 1 runs on the caller's thread.
+    * `reduce_block`: reduced points accumulated in one run before partial results are combined.
+    * `unroll_reduce`: reduce loops with at most this many points in all are expanded.
+    * `pack`: operands of a contraction (0 left, 1 right) copied into tile order first.
+    * `workgroup`: invocations of a workgroup on GPU targets.
+    * `stage_tile`: depth of the reduced axis that a workgroup keeps in its memory (0: none).
+    """
+
+    tile: tuple[int, ...] = ()
+    vector: int | str | None = None
+    width: int = 1
+    unroll: int = 1
+    order: tuple[int, ...] = ()
+    chunks: int = 1
+    reduce_block: int = 0
+    unroll_reduce: int = 0
+    pack: tuple[int, ...] = ()
+    cache_block: tuple[int, ...] = ()
+    workgroup: tuple[int, ...] = ()
+    stage_tile: int = 0
+    streaming: bool = False

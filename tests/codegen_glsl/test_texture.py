@@ -1,0 +1,183 @@
+"""Layouts and packing, without a device."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilewright.codegen_glsl.texture import (
+    capacity,
+    index_of,
+    layout_for,
+    pack,
+    storage_for,
+    stored_words,
+    texel_of,
+    unpack,
+)
+from tilewright.ir.artifact import BufferSpec, TextureLayout
+from tilewright.ir.errors import DTypeError, LimitError, ShapeError, UnsupportedError
+
+
+def spec_for(array: np.ndarray, storage: str | None = None, packed: int = 1) -> BufferSpec:
+    name = array.dtype.name
+    return BufferSpec("input", name, storage or storage_for(name), array.shape, array.size, packed)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (0, (1, 1)),
+        (1, (1, 1)),
+        (4, (1, 1)),
+        (5, (2, 1)),
+        (16, (2, 2)),
+        (17, (4, 2)),
+        (4 * 2048 * 2048, (2048, 2048)),
+        (4 * 2048 * 2048 + 1, (2048, 2049)),
+    ],
+)
+def test_layout_is_about_square(size: int, expected: tuple[int, int]) -> None:
+    layout = layout_for(size, "float32")
+    assert (layout.width, layout.height) == expected
+
+
+@given(st.integers(0, 10**8), st.sampled_from([2048, 4096, 8192, 16384]))
+def test_layout_holds_every_element_within_limits(size: int, max_size: int) -> None:
+    texels = -(-size // 4)
+    if texels > max_size * max_size:
+        with pytest.raises(LimitError):
+            layout_for(size, "int32", max_size=max_size)
+        return
+    layout = layout_for(size, "int32", max_size=max_size)
+    assert capacity(layout) >= size
+    assert max(layout.width, layout.height) <= max_size
+    assert layout.width & (layout.width - 1) == 0
+    assert layout.format == "rgba32i"
+    # No row is wholly unused.
+    assert (layout.height - 1) * layout.width < max(1, texels)
+
+
+def test_a_long_vector_gets_wider_than_the_default_only_when_it_must() -> None:
+    assert layout_for(10**8, "float32", max_size=16384).width == 2048
+    assert layout_for(10**8, "float32", max_size=8192).width == 4096
+
+
+def test_array_beyond_the_device_is_a_limit_error() -> None:
+    with pytest.raises(LimitError, match="2048 x 8193 texels, and this device allows 2048 x 2048"):
+        layout_for(4 * 2048 * 8193, "float32", max_size=2048)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1, 2, 64, 2048]))
+def test_texel_of_and_index_of_are_inverse(index: int, width: int) -> None:
+    layout = TextureLayout(width, 1 << 20, "rgba32f")
+    column, row, lane = texel_of(index, layout)
+    assert 0 <= column < width
+    assert 0 <= lane < 4
+    assert index_of(column, row, lane, layout) == index
+
+
+_ROUND_TRIPS = {
+    "float32": [0.0, -0.0, 1e-45, 3.4e38, np.inf, -np.inf, 0.1],
+    "float16": [0.0, -0.0, 6e-8, 65504, np.inf, 0.1],
+    "bool": [True, False, True],
+    "int8": [-128, 127, 0],
+    "uint8": [0, 255, 1],
+    "int16": [-32768, 32767, 0],
+    "uint16": [0, 65535, 1],
+    "int32": [-(2**31), 2**31 - 1, 16777217],
+    "uint32": [0, 2**32 - 1, 16777217],
+    "int64": [-(2**31), 2**31 - 1, 0],
+    "uint64": [0, 2**32 - 1, 7],
+}
+
+
+@pytest.mark.parametrize("dtype", _ROUND_TRIPS)
+def test_pack_then_unpack_keeps_every_value(dtype: str) -> None:
+    array = np.array(_ROUND_TRIPS[dtype], dtype)
+    spec = spec_for(array)
+    words = pack(spec, array)
+    assert words.dtype == storage_for(dtype)
+    assert words.shape == (stored_words(spec),)
+    result = unpack(spec, words)
+    assert result.dtype == array.dtype
+    np.testing.assert_array_equal(result.view(np.uint8), array.view(np.uint8))
+
+
+def test_pack_shares_memory_where_nothing_changes() -> None:
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert np.shares_memory(pack(spec_for(array), array), array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(24, dtype=np.float32).reshape(4, 6)[::2, ::-1],
+        np.arange(12, dtype=np.float32).reshape(3, 4).T,
+        np.asfortranarray(np.arange(12, dtype=np.float32).reshape(3, 4)),
+        np.broadcast_to(np.float32(3), (2, 5)),
+        np.frombuffer(bytes(range(17)), np.uint8)[1:].view("<f4"),
+        np.arange(5, dtype=">i4"),
+        np.float32(2.5).reshape(()),
+    ],
+    ids=["strided", "transposed", "fortran", "broadcast", "misaligned", "big-endian", "0-d"],
+)
+def test_pack_reads_any_memory_layout(array: np.ndarray) -> None:
+    spec = spec_for(array)
+    np.testing.assert_array_equal(unpack(spec, pack(spec, array)), array)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "storage"),
+    [
+        ("int64", 2**31, "int32"),
+        ("int64", -(2**31) - 1, "int32"),
+        ("uint64", 2**32, "uint32"),
+        ("uint32", 2**31, "int32"),
+        ("int8", -1, "uint32"),
+    ],
+)
+def test_an_integer_that_does_not_fit_is_named(dtype: str, value: int, storage: str) -> None:
+    array = np.zeros((2, 3), dtype)
+    array[1, 2] = value
+    message = rf"holds {dtype} as {storage}, and the value {value} at index \(1, 2\) does not fit"
+    with pytest.raises(LimitError, match=message):
+        pack(spec_for(array, storage), array)
+
+
+def test_float16_result_beyond_its_range_is_infinite() -> None:
+    spec = spec_for(np.zeros(2, np.float16))
+    result = unpack(spec, np.array([65520, -1e10], np.float32))
+    np.testing.assert_array_equal(result, np.array([np.inf, -np.inf], np.float16))
+
+
+@pytest.mark.parametrize(("dtype", "packed"), [("uint8", 4), ("float16", 2), ("int16", 2)])
+def test_several_elements_share_a_word_lowest_bits_first(dtype: str, packed: int) -> None:
+    array = np.arange(7).astype(dtype)
+    spec = spec_for(array, "uint32", packed)
+    words = pack(spec, array)
+    assert words.dtype == np.uint32
+    assert words.size == -(-7 // packed)
+    bits = 32 // packed
+    second = int(words[0]) >> bits & (1 << bits) - 1
+    assert second == int(array[1:2].view(f"u{array.itemsize}")[0])
+    np.testing.assert_array_equal(unpack(spec, words), array)
+
+
+def test_dtypes_without_storage_are_refused() -> None:
+    for dtype in ("float64", "complex64"):
+        with pytest.raises(UnsupportedError, match=f"target 'glsl' cannot hold dtype {dtype}"):
+            storage_for(dtype)
+    array = np.zeros(3)
+    with pytest.raises(UnsupportedError, match="cannot hold dtype float64 as float32"):
+        pack(spec_for(array, "float32"), array)
+
+
+def test_array_that_was_not_compiled_for_is_refused() -> None:
+    spec = spec_for(np.zeros((2, 3), np.float32))
+    with pytest.raises(ShapeError, match=r"shape \(3, 2\) where \(2, 3\) was compiled"):
+        pack(spec, np.zeros((3, 2), np.float32))
+    with pytest.raises(DTypeError, match="dtype int32 where float32 was compiled"):
+        pack(spec, np.zeros((2, 3), np.int32))

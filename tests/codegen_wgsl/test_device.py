@@ -1,0 +1,106 @@
+"""Opening devices, compiling shaders, and what is said when either fails."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tilewright.codegen_wgsl.adapter import DeviceOptions, request_adapter
+from tilewright.codegen_wgsl.device import Device, numbered
+from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError
+
+pytestmark = pytest.mark.wgsl
+
+DOUBLE = """@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] = 2.0 * x[id.x]; }
+"""
+
+
+class FakeGpu:
+    """Stands for `wgpu.gpu` on a machine with the given adapters."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.adapters = [
+            SimpleNamespace(summary=f"{kind} adapter", info={"adapter_type": kind})
+            for kind in kinds
+        ]
+
+    def request_adapter_sync(self, power_preference: str) -> Any:
+        if not self.adapters:
+            raise RuntimeError("Request adapter failed (3): not found")
+        return self.adapters[0]
+
+    def enumerate_adapters_sync(self) -> list[Any]:
+        return self.adapters
+
+
+def test_info_tells_what_was_opened(device: Device) -> None:
+    info = device.info
+    assert info.name in info.summary
+    assert info.limits.workgroup_invocations >= 128
+    assert info.limits.storage_buffers >= 8
+    assert info.limits.workgroups_per_dimension >= 65535
+
+
+def test_no_adapter_says_what_to_install() -> None:
+    with pytest.raises(DeviceError, match="adapters: none\nhelp: install a Vulkan driver"):
+        request_adapter(FakeGpu(), DeviceOptions())
+
+
+def test_unknown_adapter_lists_those_found() -> None:
+    with pytest.raises(DeviceError, match="contains 'GeForce' was found; adapters: CPU adapter"):
+        request_adapter(FakeGpu("CPU"), DeviceOptions(adapter="GeForce"))
+
+
+def test_an_adapter_is_chosen_by_name() -> None:
+    chosen = request_adapter(FakeGpu("CPU", "DiscreteGPU"), DeviceOptions(adapter="Discrete"))
+    assert chosen.summary == "DiscreteGPU adapter"
+
+
+def test_software_can_be_refused() -> None:
+    with pytest.raises(DeviceError, match="only a software adapter was found"):
+        request_adapter(FakeGpu("CPU"), DeviceOptions(allow_software=False))
+
+
+def test_a_good_shader_is_valid(device: Device) -> None:
+    device.validate(DOUBLE)
+
+
+def test_a_bad_shader_shows_log_and_numbered_source(device: Device) -> None:
+    source = "fn main() {\n  let x: f32 = 1u;\n}\n"
+    with pytest.raises(DeviceError) as caught:
+        device.validate(source, "broken")
+    message = str(caught.value)
+    assert "refused shader broken" in message
+    assert device.info.name in message
+    assert "2 |   let x: f32 = 1u;" in message
+
+
+def test_a_shader_that_misses_its_layout_is_refused(device: Device) -> None:
+    with pytest.raises(DeviceError, match="refused shader double"):
+        device.pipeline(DOUBLE, "main", ["read-only-storage"], "double")
+
+
+def test_pipelines_are_shared_while_they_live(device: Device) -> None:
+    first = device.pipeline(DOUBLE, "main", ["storage"], "double")
+    assert device.pipeline(DOUBLE, "main", ["storage"], "again") is first
+
+
+def test_too_large_a_buffer_names_the_limit(device: Device) -> None:
+    limit = device.info.limits.storage_binding_bytes
+    with pytest.raises(LimitError, match=str(limit)):
+        device.create_buffer(limit + 16)
+
+
+def test_a_lost_device_is_opened_again() -> None:
+    device = Device()
+    device.raw.destroy()
+    with pytest.raises(DeviceLostError, match="lost while compiling shader"):
+        device.validate(DOUBLE)
+    device.validate(DOUBLE)
+    assert device.generation == 1
+
+
+def test_numbered_aligns_its_numbers() -> None:
+    assert numbered("\n".join("abcdefghij")).startswith(" 1 | a\n 2 | b")

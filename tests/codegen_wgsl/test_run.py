@@ -1,0 +1,278 @@
+"""Handwritten WGSL programs, run on a device and compared with NumPy."""
+
+import gc
+import resource
+import threading
+
+import numpy as np
+import pytest
+
+from tilewright.codegen_wgsl.device import Device
+from tilewright.codegen_wgsl.device_array import DeviceArray, upload
+from tilewright.codegen_wgsl.run import LoadedProgram
+from tilewright.ir.artifact import (
+    BufferSpec,
+    CopyBuffer,
+    GpuProgram,
+    Repeat,
+    Role,
+    ShaderLaunch,
+    Step,
+)
+from tilewright.ir.errors import (
+    DeviceError,
+    DeviceLostError,
+    IRError,
+    LimitError,
+    ShapeError,
+    UnsupportedError,
+)
+
+pytestmark = pytest.mark.wgsl
+
+ADD = """@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> c: array<f32>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  if (id.x < arrayLength(&c)) { c[id.x] = a[id.x] + b[id.x]; }
+}
+"""
+SUM = """@group(0) @binding(0) var<storage, read> x: array<i32>;
+@group(0) @binding(1) var<storage, read_write> total: array<i32>;
+var<workgroup> partial: array<i32, 64>;
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  var sum = 0;
+  for (var k = lane; k < 1000u; k += 64u) { sum += x[k]; }
+  partial[lane] = sum;
+  for (var half = 32u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) { partial[lane] += partial[lane + half]; }
+  }
+  if (lane == 0u) { total[0] = partial[0]; }
+}
+"""
+INVERT = """@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) { y[id.x] = ~x[id.x]; }
+"""
+ACCUMULATE = """struct Uniforms { step: u32, scale: u32 }
+@group(0) @binding(0) var<storage, read_write> state: array<u32>;
+@group(0) @binding(1) var<uniform> u: Uniforms;
+@compute @workgroup_size(1)
+fn main() { state[0] = state[0] * 3u + u.step * u.scale; }
+"""
+
+
+def buffer(role: Role, dtype: str, shape: tuple[int, ...], packed: int = 1) -> BufferSpec:
+    storage = {"float32": "float32", "int32": "int32", "int64": "int32"}.get(dtype, "uint32")
+    return BufferSpec(role, dtype, storage, shape, int(np.prod(shape)), packed)
+
+
+def add_program(n: int) -> GpuProgram:
+    buffers = tuple(buffer(role, "float32", (n,)) for role in ("input", "input", "output"))
+    step = ShaderLaunch("add", ADD, "main", (0, 1, 2), (2,), (-(-n // 64), 1, 1))
+    return GpuProgram("wgsl", buffers, (0, 1), (2,), (step,))
+
+
+def loop_program(steps: tuple[Step, ...]) -> GpuProgram:
+    buffers = (buffer("input", "uint32", (1,)), buffer("output", "uint32", (1,)))
+    return GpuProgram("wgsl", buffers, (0,), (1,), (CopyBuffer(0, 1), *steps))
+
+
+def accumulate(scale: int) -> ShaderLaunch:
+    return ShaderLaunch("accumulate", ACCUMULATE, "main", (1,), (1,), (1, 1, 1), (0, scale))
+
+
+def test_add(device: Device, rng: np.random.Generator) -> None:
+    program = LoadedProgram(device, add_program(1000))
+    for _ in range(3):
+        a, b = rng.random((2, 1000), np.float32)
+        np.testing.assert_array_equal(program([a, b])[0], a + b)
+
+
+def test_reduction_through_workgroup_memory(device: Device, rng: np.random.Generator) -> None:
+    buffers = (buffer("input", "int64", (10, 100)), buffer("output", "int64", ()))
+    step = ShaderLaunch("sum", SUM, "main", (0, 1), (1,), (1, 1, 1))
+    program = LoadedProgram(device, GpuProgram("wgsl", buffers, (0,), (1,), (step,)), names=["x"])
+    x = rng.integers(-1000, 1000, (10, 100))
+    (total,) = program([x])
+    assert total.dtype == np.int64
+    assert total == x.sum()
+    x[3, 4] = 2**40
+    with pytest.raises(LimitError, match="x holds 1099511627776"):
+        program([x])
+
+
+@pytest.mark.parametrize("n", [1, 4, 250])
+def test_packed_bytes(device: Device, rng: np.random.Generator, n: int) -> None:
+    buffers = (buffer("input", "uint8", (n,), 4), buffer("output", "uint8", (n,), 4))
+    step = ShaderLaunch("invert", INVERT, "main", (0, 1), (1,), (1, 1, 1))
+    program = LoadedProgram(device, GpuProgram("wgsl", buffers, (0,), (1,), (step,)))
+    x = rng.integers(0, 256, n, np.uint8)
+    np.testing.assert_array_equal(program([x])[0], ~x)
+
+
+def test_constants_survive_every_call(device: Device) -> None:
+    program = add_program(4)
+    buffers = (program.buffers[0], buffer("constant", "float32", (4,)), program.buffers[2])
+    fixed = GpuProgram("wgsl", buffers, (0,), (2,), program.steps)
+    ones = np.ones(4, np.float32)
+    loaded = LoadedProgram(device, fixed, [41 * ones])
+    assert loaded([ones])[0].tolist() == [42.0] * 4
+    assert loaded([2 * ones])[0].tolist() == [43.0] * 4
+    with pytest.raises(IRError, match="0 constants were given for 1 buffers"):
+        LoadedProgram(device, fixed)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 10_000])
+def test_repeat_hands_its_counter_to_each_step(device: Device, count: int) -> None:
+    steps = (Repeat(count, (accumulate(7), accumulate(9))),)
+    program = LoadedProgram(device, loop_program(steps))
+    expected = 5
+    for k in range(count):
+        expected = (expected * 3 + k * 7) % 2**32
+        expected = (expected * 3 + k * 9) % 2**32
+    for _ in range(2):  # the second call meets uniform slots that are already there
+        assert program([np.array([5], np.uint32)])[0][0] == expected
+
+
+def test_the_innermost_counter_wins(device: Device) -> None:
+    steps = (Repeat(3, (accumulate(1), Repeat(4, (accumulate(2),)))),)
+    expected = 5
+    for i in range(3):
+        expected = expected * 3 + i
+        for j in range(4):
+            expected = expected * 3 + 2 * j
+    program = LoadedProgram(device, loop_program(steps))
+    assert program([np.array([5], np.uint32)])[0][0] == expected % 2**32
+
+
+def test_empty_arrays(device: Device) -> None:
+    program = LoadedProgram(device, add_program(0))
+    empty = np.zeros(0, np.float32)
+    assert program([empty, empty])[0].shape == (0,)
+    (on_device,) = program([empty, empty], outputs_on_device=True)
+    assert on_device.numpy().shape == (0,)
+
+
+def test_programs_chain_on_the_device(device: Device) -> None:
+    program = LoadedProgram(device, add_program(100))
+    ones = np.ones(100, np.float32)
+    (value,) = program([ones, ones], outputs_on_device=True)
+    kept = value
+    for _ in range(10):
+        (value,) = program([value, value], outputs_on_device=True)
+    assert isinstance(value, DeviceArray)
+    assert value.shape == (100,)
+    assert value.dtype == np.float32
+    np.testing.assert_array_equal(value.numpy(), 2048 * ones)
+    np.testing.assert_array_equal(kept.numpy(), 2 * ones)  # a later result took no live buffer
+    np.testing.assert_array_equal(program([kept, ones])[0], 3 * ones)
+
+
+def test_results_that_are_inputs_or_doubled_are_copies(device: Device) -> None:
+    add = add_program(4)
+    program = LoadedProgram(device, GpuProgram("wgsl", add.buffers, (0, 1), (0, 2, 2), add.steps))
+    a, b = np.arange(4, dtype=np.float32), np.ones(4, np.float32)
+    first, second, third = program([a, b])
+    np.testing.assert_array_equal([first, second, third], [a, a + b, a + b])
+    given = upload(device, a, add.buffers[0])
+    results = program([given, b], outputs_on_device=True)
+    np.testing.assert_array_equal([r.numpy() for r in results], [a, a + b, a + b])
+
+
+def test_an_uploaded_array_round_trips(device: Device) -> None:
+    x = np.arange(10, dtype=np.uint8)
+    array = upload(device, x, buffer("input", "uint8", (10,), 4))
+    np.testing.assert_array_equal(array.numpy(), x)
+    with pytest.raises(TypeError, match="numpy"):
+        np.asarray(array)
+
+
+def test_arrays_of_another_layout_or_device_are_refused(device: Device) -> None:
+    program = LoadedProgram(device, add_program(10), names=["left", "right"])
+    x = np.zeros(10, np.float32)
+    packed = upload(device, x.astype(np.uint8), buffer("input", "uint8", (10,), 4))
+    with pytest.raises(UnsupportedError, match=r"right lies on the device as uint8\[10\] stored"):
+        program([x, packed])
+    elsewhere = upload(Device(), x, buffer("input", "float32", (10,)))
+    with pytest.raises(DeviceError, match="left is on another device"):
+        program([elsewhere, x])
+    with pytest.raises(ShapeError, match="takes 2 inputs, but 1 were given"):
+        program([x])
+
+
+@pytest.mark.parametrize(
+    ("launch", "message"),
+    [
+        (ShaderLaunch("l", ADD, "main", (0, 1, 2), (2,), (65536, 1, 1)), "must fold"),
+        (ShaderLaunch("l", ADD, "main", (0, 1, 2), (0,), (1, 1, 1)), "writes buffer 0"),
+        (ShaderLaunch("l", ADD, "main", (0, 0, 2), (2,), (1, 1, 1)), "binds a buffer twice"),
+        (ShaderLaunch("l", ADD, "main", (0, 1), (2,), (1, 1, 1)), "does not bind"),
+    ],
+)
+def test_programs_that_break_the_rules(device: Device, launch: ShaderLaunch, message: str) -> None:
+    good = add_program(4)
+    with pytest.raises(IRError, match=message):
+        LoadedProgram(device, GpuProgram("wgsl", good.buffers, (0, 1), (2,), (launch,)))
+
+
+def test_a_failing_shader_names_the_launch(device: Device) -> None:
+    broken = ShaderLaunch("softmax_3", ADD + "fn f( {", "main", (0, 1, 2), (2,), (1, 1, 1))
+    good = add_program(4)
+    with pytest.raises(DeviceError, match="refused shader softmax_3"):
+        LoadedProgram(device, GpuProgram("wgsl", good.buffers, (0, 1), (2,), (broken,)))
+
+
+def test_a_lost_device_fails_one_call_and_works_again() -> None:
+    device = Device()
+    ones = np.ones(8, np.float32)
+    program = LoadedProgram(device, add_program(8))
+    (kept,) = program([ones, ones], outputs_on_device=True)
+    device.raw.destroy()
+    with pytest.raises(DeviceLostError, match="call again"):
+        program([ones, ones])
+    np.testing.assert_array_equal(program([ones, ones])[0], 2 * ones)
+    with pytest.raises(DeviceLostError, match="the array with it"):
+        kept.numpy()
+    with pytest.raises(DeviceLostError, match="the array with it"):
+        program([kept, ones])
+
+
+def test_threads_share_a_program(device: Device) -> None:
+    program = LoadedProgram(device, add_program(256))
+    wrong: list[float] = []
+
+    def work(value: float) -> None:
+        a = np.full(256, value, np.float32)
+        for _ in range(30):
+            if not np.array_equal(program([a, a])[0], 2 * a):
+                wrong.append(value)
+
+    threads = [threading.Thread(target=work, args=(float(k),)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_memory_is_flat(device: Device, on_device: bool) -> None:
+    n = 16 * 1024
+    program = LoadedProgram(device, add_program(n))
+    ones = np.ones(n, np.float32)
+
+    def call(times: int) -> None:
+        for _ in range(times):
+            program([ones, ones], outputs_on_device=on_device)
+
+    call(500)
+    gc.collect()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    call(2000)  # 2000 leaked outputs would be 125 MiB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 * 1024
+    assert device.storage_pool.idle_bytes() < 64 << 20
