@@ -10,7 +10,9 @@ export TILEWRIGHT_REQUIRE_ALL ?= 1
 
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
-TYPED_FOLDERS := $(sort $(dir $(wildcard tests/*.py benchmarks/*.py examples/*.py)))
+# mypy refuses a folder without Python files.
+TYPED_FOLDERS = $(foreach folder,tests benchmarks examples scripts,$(if \
+	$(shell find $(folder) -name '*.py' -print -quit 2>/dev/null),$(folder)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint format bench clean

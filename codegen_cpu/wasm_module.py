@@ -44,6 +44,7 @@ MAXIMUM_PAGES: Final = 65536
 ALIGNMENT: Final = 64
 """Of the heap and of every array in it: one cache line."""
 
+ENTRY_POINT: Final = "tw_main"
 STACK_POINTER: Final = "__stack_pointer"
 HEAP_BASE: Final = "__heap_base"
 MEMORY: Final = "memory"
@@ -60,7 +61,7 @@ class LinkOptions:
     `maximum_pages` (of 64 KiB) bounds the module's own memory.
     """
 
-    exports: tuple[str, ...] = ("tw_main",)
+    exports: tuple[str, ...] = (ENTRY_POINT,)
     stack_size: int = 64 << 10
     import_memory: bool = False
     maximum_pages: int | None = None

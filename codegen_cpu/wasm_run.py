@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.codegen_cpu.wasm_module import (
     ALIGNMENT,
+    ENTRY_POINT,
     MEMORY,
     PAGE,
     STACK_POINTER,
@@ -25,8 +26,6 @@ from tilewright.codegen_cpu.wasm_module import (
 from tilewright.ir.errors import DeviceError, IRError, LimitError
 
 Array = NDArray[Any]
-
-ENTRY_POINT: Final = "tw_main"
 
 
 @dataclass(frozen=True, slots=True)

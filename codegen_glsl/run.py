@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tilewright.codegen_glsl.check import check_program
 from tilewright.codegen_glsl.device_array import GlDeviceArray
@@ -113,9 +113,27 @@ class LoadedGlProgram:
         self._prepared: _Prepared | None = None
         device.run(self._prepare)
 
+    @overload
+    def __call__(
+        self,
+        inputs: Sequence[HostArray | GlDeviceArray],
+        *,
+        outputs_on_device: Literal[False] = False,
+    ) -> tuple[HostArray, ...]: ...
+
+    @overload
+    def __call__(
+        self, inputs: Sequence[HostArray | GlDeviceArray], *, outputs_on_device: Literal[True]
+    ) -> tuple[GlDeviceArray, ...]: ...
+
+    @overload
+    def __call__(
+        self, inputs: Sequence[HostArray | GlDeviceArray], *, outputs_on_device: bool
+    ) -> tuple[HostArray, ...] | tuple[GlDeviceArray, ...]: ...
+
     def __call__(
         self, inputs: Sequence[HostArray | GlDeviceArray], *, outputs_on_device: bool = False
-    ) -> tuple[HostArray | GlDeviceArray, ...]:
+    ) -> tuple[HostArray, ...] | tuple[GlDeviceArray, ...]:
         """Run the program once; host results are new arrays, each independent of the others."""
         given = self._check_inputs(inputs)
         specs = [self.program.buffers[i] for i in self.program.outputs]

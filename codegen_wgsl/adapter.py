@@ -6,6 +6,7 @@ In: what the caller accepts (`DeviceOptions`). Out: an open wgpu device and a `D
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ INSTALL_HELP = (
 )
 WANTED_FEATURES = ("shader-f16", "subgroup", "timestamp-query")
 SOFTWARE_ADAPTER = "CPU"
+COMPUTE_BACKENDS = ("Vulkan", "Metal", "DX12")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,15 @@ class DeviceInfo:
 def import_wgpu() -> Any:
     """The wgpu package, which programs need to run, though not to be compiled."""
     try:
-        return importlib.import_module("wgpu")
+        wgpu = importlib.import_module("wgpu")
+        _leave_out_opengl()
     except ImportError as error:
         raise DeviceError(
             f"the WebGPU target runs through the Python package wgpu, which failed to import: "
             f"{error}",
             help="pip install wgpu",
         ) from error
+    return wgpu
 
 
 def request_adapter(gpu: Any, options: DeviceOptions) -> wgpu.GPUAdapter:
@@ -124,6 +128,16 @@ def describe(adapter: wgpu.GPUAdapter, device: wgpu.GPUDevice) -> DeviceInfo:
         features=frozenset(f for f in WANTED_FEATURES if f in device.features),
         limits=_limits(device.limits),
     )
+
+
+def _leave_out_opengl() -> None:
+    """Keep wgpu from starting OpenGL as well, which takes 0.4 s and has no compute worth using.
+
+    wgpu has one instance per process; where another library has made it already, that one serves.
+    """
+    extras = importlib.import_module("wgpu.backends.wgpu_native.extras")
+    with contextlib.suppress(RuntimeError):
+        extras.set_instance_extras(backends=COMPUTE_BACKENDS)
 
 
 def _limits(limits: Mapping[str, int]) -> DeviceLimits:

@@ -10,12 +10,14 @@ Buffers keep what the last call left in them: a program must write what it reads
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from numpy.typing import NDArray
 
+from tilewright.codegen_wgsl.check import WRITABLE, check_program, launches
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.device_array import DeviceArray
 from tilewright.codegen_wgsl.pool import PooledBuffer
@@ -24,19 +26,17 @@ from tilewright.codegen_wgsl.transfer import (
     WORD_BYTES,
     Words,
     buffer_bytes,
-    check_spec,
     pack,
     unpack,
 )
 from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
-from tilewright.ir.artifact import BufferSpec, GpuProgram, Repeat, ShaderLaunch, Step
-from tilewright.ir.errors import IRError, LimitError, ShapeError
+from tilewright.ir.artifact import GpuProgram
+from tilewright.ir.errors import IRError, ShapeError
 
 if TYPE_CHECKING:
     import wgpu
 
 Argument = NDArray[Any] | DeviceArray
-WRITABLE = ("output", "temporary")
 SMALLEST_STAGING = 256
 SHARED_STAGING_LIMIT = 64 << 20
 
@@ -69,7 +69,7 @@ class LoadedProgram:
         self._device = device
         self._program = program
         self._names = tuple(names) or tuple(f"argument {k}" for k in range(len(program.inputs)))
-        _check_program(program, device)
+        check_program(program, device.info)
         self._constants = _pack_constants(program, constants)
         self._sizes = [buffer_bytes(spec) for spec in program.buffers]
         # Buffers and uniform slots are the program's, so two threads must not record at once.
@@ -95,26 +95,45 @@ class LoadedProgram:
         self, inputs: Sequence[Argument], *, outputs_on_device: bool = False
     ) -> list[NDArray[Any]] | list[DeviceArray]:
         """Run once. With `outputs_on_device` nothing is read back and the call does not wait."""
+        uploads = self._pack_inputs(inputs)
+        if outputs_on_device:
+            return self._run_to_device(uploads)
+        return self._run_to_host(uploads)
+
+    def seconds(self, inputs: Sequence[Argument], runs: int = 1) -> float:
+        """The time of one run out of `runs` queued together, uploads and read-back left out."""
+        uploads = self._pack_inputs(inputs)
+        device = self._device
+        with self._lock, device.guard("timing a program"):
+            buffers = self._bind(uploads, {})
+            device.synchronize()
+            start = time.perf_counter()
+            recorder = self._recorder(buffers)
+            for _ in range(runs):
+                recorder.record(self._prepared.steps)
+            recorder.submit()
+            device.synchronize()
+            return (time.perf_counter() - start) / runs
+
+    def _pack_inputs(self, inputs: Sequence[Argument]) -> list[Words | DeviceArray]:
+        # Before anything is queued: a bad argument must leave nothing half done.
         program = self._program
         if len(inputs) != len(program.inputs):
             raise ShapeError(
                 f"the program takes {len(program.inputs)} inputs, but {len(inputs)} were given"
             )
-        # Packed first: a bad argument must fail before anything is queued.
-        uploads = [
+        return [
             value if isinstance(value, DeviceArray) else pack(value, program.buffers[index], name)
             for index, value, name in zip(program.inputs, inputs, self._names, strict=True)
         ]
-        if outputs_on_device:
-            return self._run_to_device(uploads)
-        return self._run_to_host(uploads)
 
     def _run_to_host(self, uploads: Sequence[Words | DeviceArray]) -> list[NDArray[Any]]:
         program, device = self._program, self._device
         nbytes = sum(self._sizes[index] for index in program.outputs)
         with self._lock, device.guard("running a program"):
             buffers = self._bind(uploads, {})
-            recorder = self._record(buffers)
+            recorder = self._recorder(buffers)
+            recorder.record(self._prepared.steps)
             staging = device.staging_pool.acquire(_staging_bytes(nbytes))
             offset = 0
             for index in program.outputs:
@@ -139,7 +158,8 @@ class LoadedProgram:
                 else:
                     copied.append((index, result))
             buffers = self._bind(uploads, written)
-            recorder = self._record(buffers)
+            recorder = self._recorder(buffers)
+            recorder.record(self._prepared.steps)
             for index, result in copied:
                 recorder.copy(buffers[index], result, self._sizes[index])
             recorder.submit()
@@ -168,11 +188,9 @@ class LoadedProgram:
             own[index] = self._device.create_buffer(self._sizes[index])
         return own[index]
 
-    def _record(self, buffers: Sequence[PooledBuffer]) -> Recorder:
+    def _recorder(self, buffers: Sequence[PooledBuffer]) -> Recorder:
         prepared = self._prepared
-        recorder = Recorder(self._device, buffers, prepared.uniforms, prepared.uniform_buffer)
-        recorder.record(prepared.steps)
-        return recorder
+        return Recorder(self._device, buffers, prepared.uniforms, prepared.uniform_buffer)
 
     def _unpack_outputs(self, words: Words) -> Iterator[NDArray[Any]]:
         offset = 0
@@ -212,15 +230,6 @@ def _uniform_table(program: GpuProgram, device: Device) -> UniformTable | None:
     return UniformTable(widest, device.info.limits.uniform_alignment) if widest else None
 
 
-def launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
-    """Every launch in `steps`, those inside repeats once."""
-    for step in steps:
-        if isinstance(step, ShaderLaunch):
-            yield step
-        elif isinstance(step, Repeat):
-            yield from launches(step.steps)
-
-
 def _pack_constants(program: GpuProgram, constants: Sequence[NDArray[Any]]) -> dict[int, Words]:
     wanted = [k for k, spec in enumerate(program.buffers) if spec.role == "constant"]
     if len(wanted) != len(constants):
@@ -229,48 +238,3 @@ def _pack_constants(program: GpuProgram, constants: Sequence[NDArray[Any]]) -> d
         index: pack(value, program.buffers[index], f"constant {number}")
         for number, (index, value) in enumerate(zip(wanted, constants, strict=True))
     }
-
-
-def _check_program(program: GpuProgram, device: Device) -> None:
-    if program.target != "wgsl":
-        raise IRError(f"a WebGPU device runs wgsl programs, not {program.target}")
-    for spec in program.buffers:
-        check_spec(spec)
-        _check_buffer_size(spec, device)
-    for launch in launches(program.steps):
-        _check_launch(launch, program, device)
-
-
-def _check_buffer_size(spec: BufferSpec, device: Device) -> None:
-    limits = device.info.limits
-    limit = min(limits.storage_binding_bytes, limits.buffer_bytes)
-    if buffer_bytes(spec) > limit:
-        raise LimitError(
-            f"an {spec.role} array of shape {spec.shape} takes {buffer_bytes(spec)} bytes, but "
-            f"{device.info.name} binds at most {limit}",
-            help='split the array, or use target="cpu"',
-        )
-
-
-def _check_launch(launch: ShaderLaunch, program: GpuProgram, device: Device) -> None:
-    limits = device.info.limits
-    if max(launch.grid) > limits.workgroups_per_dimension or min(launch.grid) < 0:
-        raise IRError(
-            f"launch {launch.name} has grid {launch.grid}, but a dimension holds at most "
-            f"{limits.workgroups_per_dimension} workgroups: the emitter must fold it"
-        )
-    if len(launch.bindings) > limits.storage_buffers:
-        raise LimitError(
-            f"launch {launch.name} binds {len(launch.bindings)} buffers, but {device.info.name} "
-            f"allows {limits.storage_buffers}"
-        )
-    if not set(launch.outputs) <= set(launch.bindings):
-        raise IRError(f"launch {launch.name} writes buffers that it does not bind")
-    if len(set(launch.bindings)) < len(launch.bindings):
-        raise IRError(f"launch {launch.name} binds a buffer twice: {launch.bindings}")
-    for index in launch.outputs:
-        if program.buffers[index].role not in WRITABLE:
-            raise IRError(
-                f"launch {launch.name} writes buffer {index}, which is an "
-                f"{program.buffers[index].role}"
-            )

@@ -75,19 +75,28 @@ class Stmt:
 
 
 class For(Stmt):
-    """``for var in range(extent): body``; the variable's extent is the loop's."""
+    """``for var in range(extent): body``.
+
+    `extent` equals the variable's; legalisation may write it in other operations. `width` is the
+    number of lanes of a vector loop.
+    """
 
     __slots__ = ("body", "extent", "kind", "var", "width")
 
     def __init__(
-        self, var: Var, kind: LoopKind, body: Sequence[Stmt], width: int | None = None
+        self,
+        var: Var,
+        kind: LoopKind,
+        body: Sequence[Stmt],
+        width: int | None = None,
+        extent: Size | None = None,
     ) -> None:
         if var.extent is None:
             raise IRError(f"loop variable {var.name} has no extent")
         if kind in ("unroll", "vector") and not isinstance(var.extent, int):
             raise IRError(f"{kind} loop over {var.name} has an extent that is not static")
         self.var = var
-        self.extent: Size = var.extent
+        self.extent: Size = var.extent if extent is None else extent
         self.kind = kind
         self.body = tuple(body)
         self.width = width
@@ -190,16 +199,14 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
 
 
 def map_expressions(body: Sequence[Stmt], change: Callable[[Expr], Expr]) -> tuple[Stmt, ...]:
-    """The statements with every expression replaced by ``change(expression)``.
-
-    Loop extents are left alone: they belong to their variables.
-    """
+    """The statements with every expression replaced by ``change(expression)``."""
     result: list[Stmt] = []
     for stmt in body:
         match stmt:
             case For():
                 inner = map_expressions(stmt.body, change)
-                result.append(For(stmt.var, stmt.kind, inner, stmt.width))
+                extent = change(stmt.extent) if isinstance(stmt.extent, Expr) else stmt.extent
+                result.append(For(stmt.var, stmt.kind, inner, stmt.width, extent))
             case Store():
                 indices = tuple(change(i) for i in stmt.indices)
                 result.append(Store(stmt.buffer, indices, change(stmt.value)))

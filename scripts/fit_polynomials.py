@@ -175,6 +175,7 @@ def _even_part(function: Real, order: int) -> Real:
 LN2 = mp.log(2)
 HALF_LN2 = LN2 / 2 * mpf("1.0001")
 F64 = np.float64
+QUARTER_TURN = mpf("0.80")
 
 
 def _log_tail(t: mpf) -> mpf:
@@ -184,6 +185,50 @@ def _log_tail(t: mpf) -> mpf:
 
 _LOG_TAIL = _series(mp.log1p, 3, 80)
 LOG_LOW, LOG_HIGH = mpf(2) / 3 - 1, mpf(4) / 3 - 1
+
+
+def _log2_tail(t: mpf) -> mpf:
+    """(log2(1 + t) - t / log(2)) / t**2"""
+    return (_log_tail(t) * t - mpf(1) / 2) / LN2
+
+
+def _relative_log2(t: mpf) -> mpf:
+    return abs(t**2 / mp.log1p(t)) * LN2 if t else mpf(0)
+
+
+def _log10_tail(t: mpf) -> mpf:
+    return _log2_tail(t) * LN2 / mp.log(10)
+
+
+def _relative_log10(t: mpf) -> mpf:
+    return _relative_log2(t) / LN2 * mp.log(10)
+
+
+def _log2_ratio(t: mpf) -> mpf:
+    """log2(1 + t) / t"""
+    return 1 / LN2 + t * _log2_tail(t)
+
+
+def _log2_ratio_weight(t: mpf) -> mpf:
+    return 1 / _log2_ratio(t)
+
+
+def _scaled_erfc(center: int) -> Real:
+    def function(t: mpf) -> mpf:
+        x = center * (1 + t) / (1 - t)
+        return mp.exp(x * x) * mp.erfc(x)
+
+    return function
+
+
+def _scaled_erfc_weight(center: int) -> Real:
+    function = _scaled_erfc(center)
+    return lambda t: 1 / function(t)
+
+
+def _erf_ratio(t: mpf) -> mpf:
+    """erf(x) / x in t = x**2."""
+    return mp.erf(mp.sqrt(t)) / mp.sqrt(t) if t else 2 / mp.sqrt(mp.pi)
 
 
 def _relative_log(t: mpf) -> mpf:
@@ -198,20 +243,48 @@ FITS: tuple[Fit, ...] = (
     Fit("EXP2_LOW_F32", _series(lambda t: mp.power(2, t), 1), -0.501, 0.501, 5, lambda t: t),
     # log(1 + f) = f - f^2 / 2 + f^3 q(f), f in [-1/3, 1/3]
     Fit("LOG_F32", _log_tail, LOG_LOW, LOG_HIGH, 8, _relative_log),
+    Fit("LOG2_F32", _log2_tail, LOG_LOW, LOG_HIGH, 9, _relative_log2),
+    Fit("LOG10_F32", _log10_tail, LOG_LOW, LOG_HIGH, 9, _relative_log10),
+    # sinh(x) = x + x^3 q(x^2), x <= 1; the same and cosh(r) = 1 + r^2 q(r^2) for r <= log(2) / 2
+    Fit(
+        "SINH_F32", _even_part(mp.sinh, 3), 0, 1, 4,
+        lambda t: mp.sqrt(t) ** 3 / mp.sinh(mp.sqrt(t)) if t else mpf(0),
+    ),
+    Fit("SINH_KERNEL_F32", _even_part(mp.sinh, 3), 0, HALF_LN2**2, 2, lambda t: mp.sqrt(t) ** 3),
+    Fit("COSH_KERNEL_F32", _even_part(mp.cosh, 2), 0, HALF_LN2**2, 3, lambda t: t),
+    # tan(r) = r + r^3 q(r^2), |r| <= pi / 4 and a little more
+    Fit(
+        "TAN_F32", _even_part(mp.tan, 3), 0, QUARTER_TURN**2, 6,
+        lambda t: mp.sqrt(t) ** 3 / mp.tan(mp.sqrt(t)) if t else mpf(0),
+    ),
+    # atan(x) = x + x^3 q(x^2), x <= 1
+    Fit(
+        "ATAN_F32", _even_part(mp.atan, 3), 0, 1, 9,
+        lambda t: mp.sqrt(t) ** 3 / mp.atan(mp.sqrt(t)) if t else mpf(0),
+    ),
+    # asin(x) = x + x^3 q(x^2), x <= 1 / 2
+    Fit(
+        "ASIN_F32", _even_part(mp.asin, 3), 0, 0.25, 5,
+        lambda t: mp.sqrt(t) ** 3 / mp.asin(mp.sqrt(t)) if t else mpf(0),
+    ),
+    # e^(x^2) erfc(x) = q((x - 2) / (x + 2)), 0 <= x <= 10.2
+    Fit("ERFC_F32", _scaled_erfc(2), -1, mpf("8.2") / mpf("12.2"), 11, _scaled_erfc_weight(2)),
+    # log2(1 + f) = f q(f), for the power function: to about 2^-34
+    Fit("POW_LOG2", _log2_ratio, LOG_LOW, LOG_HIGH, 13, _log2_ratio_weight, np.float64),
     # tanh(x) = x + x^3 q(x^2), |x| <= 0.625
     Fit(
         "TANH_F32", _even_part(mp.tanh, 3), 0, mpf("0.3907"), 5,
         lambda t: mp.sqrt(t) ** 3 / mp.tanh(mp.sqrt(t)) if t else mpf(0),
     ),
-    # sin(r) = r + r^3 q(r^2), |r| <= pi / 2 and a little more
+    # sin(r) = r + r^3 q(r^2), cos(r) = 1 - r^2 / 2 + r^4 q(r^2), |r| <= pi / 4 and a little more
     Fit(
-        "SIN_F32", _even_part(mp.sin, 3), 0, mpf("1.58") ** 2, 5,
+        "SIN_F32", _even_part(mp.sin, 3), 0, QUARTER_TURN**2, 3,
         lambda t: mp.sqrt(t) ** 3 / mp.sin(mp.sqrt(t)) if t else mpf(0),
     ),
-    # erf(x) = x q(x^2), |x| <= 0.9
+    Fit("COS_F32", _even_part(mp.cos, 4), 0, QUARTER_TURN**2, 3, lambda t: t**2),
+    # erf(x) = x + x q(x^2), |x| <= 0.9
     Fit(
-        "ERF_SMALL_F32", lambda t: mp.erf(mp.sqrt(t)) / mp.sqrt(t) if t else 2 / mp.sqrt(mp.pi),
-        0, mpf("0.8101"), 7, lambda t: mpf(1),
+        "ERF_SMALL_F32", lambda t: _erf_ratio(t) - 1, 0, mpf("0.8101"), 7, lambda t: 1 / _erf_ratio(t),
     ),
     # log2(erfc(x)) on [0.9, 4]: erf(x) = 1 - 2^q(x)
     Fit(

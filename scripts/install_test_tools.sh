@@ -42,6 +42,7 @@ need libgl1 has_library libGL.so.1
 need libgles2 has_library libGLESv2.so.2
 need libgl1-mesa-dri has_gl_driver
 need chromium has_chromium
+need libatomic1 has_library libatomic.so.1 # for the Node inside of playwright
 need nodejs has_node
 [[ ! -f tests/web/package.json ]] || need npm command -v npm
 

@@ -1,7 +1,8 @@
-"""A picture that behaves like a photograph: smooth light, hard edges, fine texture, sensor noise."""
+"""A picture like a photograph: smooth light, hard edges, fine texture, sensor noise."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,13 +10,26 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Picture = NDArray[np.uint8]
+    Plane = NDArray[np.float32]
+
 HEIGHT, WIDTH = 1080, 1920
+SEED = 1080
 
 
-def photograph(
-    rng: np.random.Generator, height: int = HEIGHT, width: int = WIDTH
-) -> NDArray[np.uint8]:
-    """A deterministic RGB picture, `height` x `width` x 3."""
+def photograph(height: int = HEIGHT, width: int = WIDTH) -> Picture:
+    """The RGB picture, `height` x `width` x 3: always the same one of each size."""
+    return _taken(height, width).copy()
+
+
+def gray_photograph(height: int = HEIGHT, width: int = WIDTH) -> Picture:
+    """Its green channel."""
+    return np.ascontiguousarray(_taken(height, width)[..., 1])
+
+
+@functools.lru_cache(maxsize=4)
+def _taken(height: int, width: int) -> Picture:
+    rng = np.random.default_rng(SEED)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     y /= height
     x /= width
@@ -28,25 +42,16 @@ def photograph(
     return (255 * np.clip(light, 0, 1)).astype(np.uint8)
 
 
-def gray_photograph(
-    rng: np.random.Generator, height: int = HEIGHT, width: int = WIDTH
-) -> NDArray[np.uint8]:
-    """The green channel of a picture."""
-    return np.ascontiguousarray(photograph(rng, height, width)[..., 1])
-
-
-def _smooth_light(
-    rng: np.random.Generator, y: NDArray[np.float32], x: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _smooth_light(rng: np.random.Generator, y: Plane, x: Plane) -> Plane:
     light = np.full((*y.shape, 3), 0.5, np.float32)
     for _ in range(6):
         fy, fx, phase = rng.random(3) * (3, 3, 6)
         wave = np.cos(2 * np.pi * (fy * y + fx * x) + phase)
         light += 0.1 * wave[..., np.newaxis] * rng.random(3, np.float32)
-    return light.astype(np.float32)
+    return light
 
 
-def _random_shape(rng: np.random.Generator, y: NDArray[np.float32], x: NDArray[np.float32]) -> Any:
+def _random_shape(rng: np.random.Generator, y: Plane, x: Plane) -> Any:
     """Which pixels lie in a random disc or box."""
     cy, cx, ry, rx = rng.random(4) * (1, 1, 0.15, 0.1) + (0, 0, 0.02, 0.01)
     if rng.random() < 0.5:

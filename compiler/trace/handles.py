@@ -22,6 +22,7 @@ from tilewright.ir import build
 from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.graph import Tensor
+from tilewright.ir.traverse import substitute
 
 if TYPE_CHECKING:
     from tilewright.compiler.tracer import Tracer
@@ -46,7 +47,7 @@ def load(value: Value, indices: Sequence[Expr]) -> Expr:
         return build.load(value, *indices)
     if not value.axes:
         return value.body
-    return build.substitute(value.body, dict(zip(value.axes, indices, strict=True)))
+    return substitute(value.body, dict(zip(value.axes, indices, strict=True)))
 
 
 class Cell:
@@ -84,6 +85,10 @@ class Cell:
             self.value = self.tracer.lift(self.array)
         return self.value
 
+    def stamp(self) -> int:
+        """A number that changes with every write."""
+        return self.version
+
     def write(self, value: Value) -> None:
         """Replace the whole value."""
         self.value = value
@@ -105,15 +110,18 @@ class ReshapedCell(Cell):
     def __init__(self, parent: Handle, sizes: tuple[Size, ...]) -> None:
         super().__init__(parent.cell.tracer, sizes, parent.element_type, owner=parent.cell.owner)
         self.parent = parent
-        self.seen = -1
+        self.seen: tuple[int, object] | None = None
         self.depth = parent.cell.depth
 
     def read(self) -> Value:
-        source = self.parent.cell.root
-        if self.value is None or self.seen != source.version:
+        now = (self.parent.cell.stamp(), self.tracer.frame)
+        if self.value is None or self.seen != now:
             self.value = self.tracer.reshaped(self.parent, self.sizes)
-            self.seen = source.version
+            self.seen = now
         return self.value
+
+    def stamp(self) -> int:
+        return self.parent.cell.stamp()
 
     def write(self, value: Value) -> None:
         shaped = self.tracer.reshaped_value(value, self.dtype, self.sizes, self.parent.sizes)

@@ -165,13 +165,18 @@ def select(condition: Term, yes: Operand, no: Operand) -> Term:
 
 
 def at_most(x: Term, limit: float) -> Term:
-    """The smaller of `x` and `limit`; NaN stays NaN, for that `limit` is the first operand."""
-    return Term(build.apply(ops.MIN_RAW, x.like(limit).expr, x.expr))
+    """The smaller of `x` and `limit`; NaN stays NaN."""
+    return select(x > limit, limit, x)
 
 
 def at_least(x: Term, limit: float) -> Term:
     """The larger of `x` and `limit`; NaN stays NaN."""
-    return Term(build.apply(ops.MAX_RAW, x.like(limit).expr, x.expr))
+    return select(x < limit, limit, x)
+
+
+def maximum(x: Term, limit: int) -> Term:
+    """The larger of the integer x and `limit`."""
+    return select(x < limit, limit, x)
 
 
 def horner(x: Term, coefficients: tuple[float, ...]) -> Term:

@@ -29,7 +29,12 @@ from tilewright.ir.errors import LimitError
 
 needs_threads = pytest.mark.skipif(this_platform() is None, reason="this platform has no pool")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
-pytestmark = needs_threads
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+pytestmark = [
+    needs_threads,
+    # CPython 3.12 and later: that a child may deadlock is what these tests look at.
+    pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
+]
 
 # args[i] += 1 for each chunk i; symbols = (chunks, repetitions, 1: nest a loop of 3 in each chunk).
 COUNT = """
@@ -188,7 +193,7 @@ def test_idle_workers_use_no_processor(pool: Pool) -> None:
     assert time.process_time() - before < 0.03
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+@needs_fork
 def test_a_forked_child_starts_threads_of_its_own(pool: Pool) -> None:
     assert count(pool, 8, repetitions=100) == [100] * 8
     child = os.fork()
@@ -199,7 +204,7 @@ def test_a_forked_child_starts_threads_of_its_own(pool: Pool) -> None:
     assert count(pool, 8) == [1] * 8
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+@needs_fork
 def test_fork_while_another_thread_runs_loops(pool: Pool) -> None:
     stop = threading.Event()
 

@@ -223,6 +223,7 @@ def test_a_dropped_device_ends_its_thread() -> None:
 def test_an_interrupt_while_waiting_leaves_the_device_usable(device: GlDevice) -> None:
     """Ctrl-C returns at once; the job that was under way ends by itself."""
     begun, release = threading.Event(), threading.Event()
+    main = threading.get_ident()
 
     def slow(context: GlContext) -> None:
         begun.set()
@@ -230,7 +231,7 @@ def test_an_interrupt_while_waiting_leaves_the_device_usable(device: GlDevice) -
 
     def interrupt() -> None:
         begun.wait(30)
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGINT)
 
     helper = threading.Thread(target=interrupt)
     helper.start()

@@ -1,0 +1,151 @@
+"""What a specialisation serves, as plain data: arguments, outputs, where its code is.
+
+The compiler makes a `FastSpec` for each specialisation whose calls are simple enough to be checked
+by machine code: NumPy arrays of one dtype and shape, Python scalars, fixed objects. All else is
+left to the callable's ``__call__``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from tilewright.ir.errors import IRError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CellType
+
+MAX_OUTPUTS: Final = 16
+_FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The size of an open axis: symbol number `symbol` takes its value where it occurs first."""
+
+    symbol: int
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A size of an output: ``base + factor * symbol``."""
+
+    base: int
+    factor: int
+    symbol: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayArgument:
+    """An ndarray (no subclass) of this dtype and shape, aligned; C-contiguous unless `strides` are
+    given, which must then be equal."""
+
+    dtype: np.dtype
+    shape: tuple[int | Open, ...]
+    strides: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarArgument:
+    """A Python float (float32, float64) or a Python int (integers, if it fits), passed by address
+    as one element of `dtype`."""
+
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class StaticArgument:
+    """This very object, or an int of this value. The code does not receive it."""
+
+    value: object
+
+
+Argument = ArrayArgument | ScalarArgument | StaticArgument
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An array to make; `as_scalar` returns NumPy's scalar in place of an array without axes."""
+
+    dtype: np.dtype
+    shape: tuple[int | Linear, ...]
+    as_scalar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalGuard:
+    """The specialisation holds only while ``namespace[name] is value``."""
+
+    namespace: dict[str, Any]
+    name: str
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class CellGuard:
+    """The specialisation holds only while the closure cell holds `value`."""
+
+    cell: CellType
+    value: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FastSpec:
+    """One specialisation of a kernel.
+
+    The code at `entry` finds in `args` the addresses of the array and scalar arguments in order, of
+    the outputs, and of `constants`. `keep` is whatever must live as long as these addresses.
+    `on_error(status, *arguments)` is called where the code returns another status than 0: it
+    raises, or its result is the call's. `long_running` (some 50 us or more) releases the GIL.
+    """
+
+    arguments: tuple[Argument, ...]
+    outputs: tuple[Output, ...]
+    entry: int
+    on_error: Callable[..., object]
+    constants: tuple[int, ...] = ()
+    guards: tuple[GlobalGuard | CellGuard, ...] = ()
+    runtime: int = 0
+    workspace_bytes: int = 0
+    result: Literal["single", "tuple"] = "single"
+    long_running: bool = False
+    keep: tuple[object, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what a record cannot express, and what would read memory that nothing wrote."""
+        if len(self.outputs) > MAX_OUTPUTS:
+            raise IRError(f"a record has at most {MAX_OUTPUTS} outputs, not {len(self.outputs)}")
+        if self.result == "single" and len(self.outputs) != 1:
+            raise IRError(f"a single result cannot be made of {len(self.outputs)} outputs")
+        for output in self.outputs:
+            _check_output(output, self.symbols)
+        for argument in self.arguments:
+            if isinstance(argument, ScalarArgument) and not is_scalar_dtype(argument.dtype):
+                raise IRError(f"a Python scalar cannot be passed as {argument.dtype}")
+
+    @property
+    def arrays(self) -> tuple[ArrayArgument, ...]:
+        """The arguments that are arrays."""
+        return tuple(given for given in self.arguments if isinstance(given, ArrayArgument))
+
+    @property
+    def symbols(self) -> frozenset[int]:
+        """The symbols that the shapes of arguments bind."""
+        sizes = (size for array in self.arrays for size in array.shape)
+        return frozenset(size.symbol for size in sizes if isinstance(size, Open))
+
+
+def is_scalar_dtype(dtype: np.dtype) -> bool:
+    """Whether a `ScalarArgument` may have this dtype."""
+    return dtype in _FLOATS or dtype.kind in "iu"
+
+
+def _check_output(output: Output, bound: frozenset[int]) -> None:
+    for size in output.shape:
+        if isinstance(size, Linear) and size.symbol not in bound:
+            raise IRError(f"an output's size refers to symbol {size.symbol}, which no axis binds")
+    if output.as_scalar and output.shape:
+        raise IRError(f"an output of shape {output.shape} cannot be returned as a scalar")

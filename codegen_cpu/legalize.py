@@ -1,0 +1,68 @@
+"""Makes any kernel expressible in LLVM IR for one CPU target.
+
+LLVM has NumPy's meaning for most operations on one element type. What it lacks or makes undefined
+(division by zero, large shifts, NaN in min and max, elementary functions, float16 arithmetic) is
+rewritten here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tilewright.codegen_cpu.emit.operations import LEGAL
+from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.ir.elementary import Machine, expand
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Apply, Expr, post_order
+from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
+from tilewright.ir.legal import floats, integers
+from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
+
+
+def machine_of(target: CpuTarget) -> Machine:
+    """What elementary functions may use on this target."""
+    return Machine(has_fma=target.has_fma, ieee=True, has_f64=True, scale=False)
+
+
+def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
+    """The rules, in the order in which they are tried at a node."""
+    machine = machine_of(target)
+
+    def expand_elementary(node: Expr) -> Expr | None:
+        if isinstance(node, Apply) and node.op.elementary:
+            return expand(node.op, node.operands, machine)
+        return None
+
+    return (
+        floats.compute_half_in_single,
+        floats.convert_half_through_single,
+        integers.expand_integer_division,
+        integers.expand_shifts,
+        integers.expand_integer_sign,
+        integers.expand_bool_extremes,
+        floats.expand_extremes,
+        floats.expand_classification,
+        floats.expand_floor_division,
+        floats.expand_nextafter,
+        floats.fuse_multiply_add if target.has_fma else floats.split_multiply_add,
+        expand_elementary,
+    )
+
+
+def legalize(kernel: Kernel, target: CpuTarget) -> Kernel:
+    """`kernel` with only operations that the emitter spells."""
+    rules = rules_for(target)
+    memo: dict[Expr, Expr] = {}
+    body = map_expressions(kernel.body, lambda e: rewrite_to_fixpoint(e, rules, memo))
+    check_legal(body)
+    return Kernel(kernel.name, kernel.parameters, kernel.symbols, kernel.locals, body)
+
+
+def check_legal(body: Sequence[Stmt]) -> None:
+    """Raise `IRError` for an operation that the emitter cannot spell."""
+    roots = [e for s in statements(body) for e in expressions(s)]
+    for node in post_order(roots):
+        if isinstance(node, Apply) and node.op not in LEGAL:
+            raise IRError(f"{node.op.name} on {node.operands[0].dtype} was not legalised for the CPU")
+
+

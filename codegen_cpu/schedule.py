@@ -1,0 +1,234 @@
+"""A good schedule for a nest on a CPU, without tuning.
+
+The vector axis is the one along which most accesses are to neighbouring elements. Contractions get
+a tile of accumulators that fills the registers; everything else enough independent vectors to hide
+latencies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.ir.expr import Expr, Var, post_order
+from tilewright.ir.lower.accesses import Access, accesses, operations, points, work
+from tilewright.ir.lower.nest import INNER, is_product
+from tilewright.ir.program import Nest, Stage
+from tilewright.ir.schedule import Schedule
+
+_LEAST_PARALLEL_WORK = 1 << 16
+_WORK_PER_TASK = 1 << 15
+_MOST_TASKS = 64
+_EXPANDED_REDUCTION = 32
+
+
+def default_schedule(nest: Nest, target: CpuTarget) -> Schedule:
+    """The schedule that is used where nothing was tuned."""
+    return Heuristic(nest, target).schedule()
+
+
+@dataclass(slots=True)
+class Heuristic:
+    """Facts about one nest on one machine."""
+
+    nest: Nest
+    target: CpuTarget
+
+    def schedule(self) -> Schedule:
+        nest = self.nest
+        width = self._width()
+        axis = self._vector_axis(width)
+        tile = self._tile(axis, width)
+        unroll = self._unroll() if axis == INNER else 1
+        order, chunks = self._parallel(tile)
+        vector = nest.outer.index(axis) if isinstance(axis, Var) else axis
+        return Schedule(
+            tile=tile,
+            vector=vector,
+            width=width if vector is not None else 1,
+            unroll=unroll,
+            order=order,
+            chunks=chunks,
+            unroll_reduce=self._unroll_reduce(),
+        )
+
+    # The vector axis.
+
+    def _width(self) -> int:
+        """Lanes of the widest type that is computed with."""
+        bits = 8
+        for stage in self.nest.stages:
+            for node in post_order((stage.value,)):
+                if node.dtype.kind not in "bx":
+                    bits = max(bits, node.dtype.bits)
+        return max(1, self.target.vector_bits // max(bits, 8))
+
+    def _vector_axis(self, width: int) -> Var | str | None:
+        found = accesses(self.nest)
+        scans = any((s.combiner or "").startswith("scan:") for s in self.nest.stages)
+        best: tuple[float, Var | str | None] = (0.0, None)
+        for axis in reversed(self.nest.outer):
+            best = max(best, (self._outer_score(axis, found, width), axis), key=lambda b: b[0])
+        if not scans and any(s.axes or s.reduce_axes for s in self.nest.stages):
+            best = max(best, (self._inner_score(found, width), INNER), key=lambda b: b[0])
+        return best[1]
+
+    def _outer_score(self, axis: Var, found: list[Access], width: int) -> float:
+        if any(_depends(a, axis) for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)):
+            return -1.0
+        total = sum(self._value(a, axis) * self._weight(a.stage) for a in found)
+        return total * _filled(axis, width)
+
+    def _inner_score(self, found: list[Access], width: int) -> float:
+        total = 0.0
+        for access in found:
+            inside = (*access.stage.axes, *access.stage.reduce_axes)
+            weight = self._weight(access.stage)
+            if not inside:
+                total -= weight
+                continue
+            last = inside[-1]
+            total += self._value(access, last) * weight * _filled(last, width)
+        return total
+
+    def _value(self, access: Access, axis: Var) -> float:
+        """What vectorising an access along an axis is worth."""
+        stride = access.stride(axis)
+        if access.is_store:
+            return 2.0 if stride == 1 else -2.0
+        if stride == 1:
+            return 1.0
+        if stride == 0:
+            return 0.6
+        return -0.2 if stride is not None and abs(stride) <= 4 else -1.0
+
+    def _weight(self, stage: Stage) -> float:
+        return float(points((*stage.axes, *stage.reduce_axes)))
+
+    # Tiles.
+
+    def _tile(self, axis: Var | str | None, width: int) -> tuple[int, ...]:
+        sizes = dict.fromkeys(self.nest.outer, 1)
+        main = self._main_reduction()
+        if isinstance(axis, Var):
+            vectors, rows = self._outer_tile(axis, width, main)
+            sizes[axis] = self._clipped(axis, vectors * width)
+            if rows is not None:
+                sizes[rows] = self._rows(rows, vectors)
+            sizes.update(self._interleaved(axis))
+        elif axis == INNER and main is not None and is_product(main):
+            sizes.update(self._dot_tile())
+        return tuple(sizes[a] for a in self.nest.outer)
+
+    def _main_reduction(self) -> Stage | None:
+        """The reducing stage with the most work, if no stage has axes of its own."""
+        if any(s.axes for s in self.nest.stages):
+            return None
+        reducing = [s for s in self.nest.stages if s.reduce_axes]
+        return max(reducing, key=lambda s: points(s.reduce_axes), default=None)
+
+    def _outer_tile(
+        self, axis: Var, width: int, main: Stage | None
+    ) -> tuple[int, Var | None]:
+        """Vectors along the vector axis, and the axis of which several rows are kept."""
+        available = max(1, -(-points((axis,)) // width))
+        if main is None:
+            cost = max(operations(s.value) for s in self.nest.stages)
+            return min(available, 4 if cost <= 40 else 2 if cost <= 200 else 1), None
+        rows = self._reuse_axis(axis, main)
+        if rows is None or not is_product(main):
+            cost = operations(main.value)
+            return min(available, 4 if cost <= 40 else 2), None
+        return min(available, 2), rows
+
+    def _reuse_axis(self, axis: Var, main: Stage) -> Var | None:
+        """The outer axis, besides the vector axis, along which a load of the reduction stays."""
+        loads = [a for a in accesses(self.nest) if a.stage is main and not a.is_store]
+        best: Var | None = None
+        for candidate in self.nest.outer:
+            if candidate is axis or points((candidate,)) < 2:
+                continue
+            if any(a.stride(candidate) == 0 and a.stride(axis) for a in loads):
+                if best is None or points((candidate,)) >= points((best,)):
+                    best = candidate
+        return best
+
+    def _rows(self, rows: Var, vectors: int) -> int:
+        most = max(1, (self.target.vector_registers - 1 - vectors) // vectors)
+        most = min(most, 14 if self.target.vector_registers >= 32 else 6)
+        return _best_divisor(rows, most)
+
+    def _dot_tile(self) -> dict[Var, int]:
+        """Rows and columns of dot products, each with one vector of partial sums."""
+        side = 4 if self.target.vector_registers >= 32 else 3
+        largest = sorted(self.nest.outer, key=lambda a: -points((a,)))[:2]
+        return {a: _best_divisor(a, side) for a in largest}
+
+    def _interleaved(self, axis: Var) -> dict[Var, int]:
+        """Short axes that lie between the elements of the vector axis are taken whole."""
+        whole: dict[Var, int] = {}
+        for other in self.nest.outer:
+            if other is axis or not isinstance(other.extent, int) or other.extent > 4:
+                continue
+            for access in accesses(self.nest):
+                stride, along = access.stride(other), access.stride(axis)
+                if stride and along and 0 < abs(stride) < abs(along) <= 4:
+                    whole[other] = other.extent
+        return whole
+
+    def _clipped(self, axis: Var, size: int) -> int:
+        return min(size, axis.extent) if isinstance(axis.extent, int) else size
+
+    # Loops.
+
+    def _unroll(self) -> int:
+        main = self._main_reduction()
+        if main is not None and is_product(main) and len(self.nest.outer) > 1:
+            return 1
+        cost = max(operations(s.value) for s in self.nest.stages)
+        return 4 if cost <= 40 else 2 if cost <= 200 else 1
+
+    def _unroll_reduce(self) -> int:
+        reducing = [s for s in self.nest.stages if s.reduce_axes]
+        most = max((points(s.reduce_axes) for s in reducing), default=0)
+        return _EXPANDED_REDUCTION if most <= _EXPANDED_REDUCTION else 0
+
+    def _parallel(self, tile: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+        """The walk over tiles, and how many tasks its first axis is cut into."""
+        order = list(range(len(self.nest.outer)))
+        total = work(self.nest)
+        if total < _LEAST_PARALLEL_WORK or not order or not self.target.has_threads:
+            return tuple(order), 1
+        counts = [-(-points((a,)) // t) for a, t in zip(self.nest.outer, tile, strict=True)]
+        first = 0 if counts[0] >= 4 else max(order, key=lambda k: counts[k])
+        order.remove(first)
+        order.insert(0, first)
+        if counts[first] < 2:
+            return tuple(order), 1
+        return tuple(order), min(_MOST_TASKS, max(2, total // _WORK_PER_TASK))
+
+
+def _filled(axis: Var, width: int) -> float:
+    """How much of the vectors an axis fills."""
+    size = points((axis,))
+    if size < 2:
+        return 0.0
+    return size / (-(-size // width) * width)
+
+
+def _best_divisor(axis: Var, most: int) -> int:
+    """The largest tile up to `most`, a divisor of the extent if one is at least half of it."""
+    size = points((axis,))
+    if size <= most:
+        return size if isinstance(axis.extent, int) else most
+    for tile in range(most, most // 2, -1):
+        if size % tile == 0:
+            return tile
+    return most
+
+
+def _depends(axis: Var, on: Var) -> bool:
+
+    return isinstance(axis.extent, Expr) and on in post_order((axis.extent,))
+
+

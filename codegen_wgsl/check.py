@@ -1,0 +1,70 @@
+"""Rules that a WGSL program must keep before a device may run it.
+
+Breaking a rule is our bug (`IRError`); needing more than the device has is a `LimitError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tilewright.codegen_wgsl.adapter import DeviceInfo
+from tilewright.codegen_wgsl.transfer import buffer_bytes, check_spec
+from tilewright.ir.artifact import BufferSpec, GpuProgram, Repeat, ShaderLaunch, Step
+from tilewright.ir.errors import IRError, LimitError
+
+WRITABLE = ("output", "temporary")
+
+
+def check_program(program: GpuProgram, info: DeviceInfo) -> None:
+    """Raise if `program` cannot run as it is on the device that `info` describes."""
+    if program.target != "wgsl":
+        raise IRError(f"a WebGPU device runs wgsl programs, not {program.target}")
+    for spec in program.buffers:
+        check_spec(spec)
+        _check_buffer_size(spec, info)
+    for launch in launches(program.steps):
+        _check_launch(launch, program, info)
+
+
+def launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
+    """Every launch in `steps`, those inside repeats once."""
+    for step in steps:
+        if isinstance(step, ShaderLaunch):
+            yield step
+        elif isinstance(step, Repeat):
+            yield from launches(step.steps)
+
+
+def _check_buffer_size(spec: BufferSpec, info: DeviceInfo) -> None:
+    limits = info.limits
+    limit = min(limits.storage_binding_bytes, limits.buffer_bytes)
+    if buffer_bytes(spec) > limit:
+        raise LimitError(
+            f"the {spec.role} array of shape {spec.shape} takes {buffer_bytes(spec)} bytes, but "
+            f"{info.name} binds at most {limit}",
+            help='split the array, or use target="cpu"',
+        )
+
+
+def _check_launch(launch: ShaderLaunch, program: GpuProgram, info: DeviceInfo) -> None:
+    limits = info.limits
+    if max(launch.grid) > limits.workgroups_per_dimension or min(launch.grid) < 0:
+        raise IRError(
+            f"launch {launch.name} has grid {launch.grid}, but a dimension holds at most "
+            f"{limits.workgroups_per_dimension} workgroups: the emitter must fold it"
+        )
+    if len(launch.bindings) > limits.storage_buffers:
+        raise LimitError(
+            f"launch {launch.name} binds {len(launch.bindings)} buffers, but {info.name} "
+            f"allows {limits.storage_buffers}"
+        )
+    if not set(launch.outputs) <= set(launch.bindings):
+        raise IRError(f"launch {launch.name} writes buffers that it does not bind")
+    if len(set(launch.bindings)) < len(launch.bindings):
+        raise IRError(f"launch {launch.name} binds a buffer twice: {launch.bindings}")
+    for index in launch.outputs:
+        if program.buffers[index].role not in WRITABLE:
+            raise IRError(
+                f"launch {launch.name} writes buffer {index}, whose role is "
+                f"{program.buffers[index].role}"
+            )

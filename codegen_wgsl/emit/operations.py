@@ -1,0 +1,104 @@
+"""How each legal operation is spelled in WGSL: one row per operation.
+
+A row takes the dtype of the operands and of the result, the number of lanes and the operands' texts
+(each a name, a literal or in brackets) and returns an expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tilewright.codegen_wgsl.emit.types import value
+from tilewright.ir import ops
+from tilewright.ir.dtypes import BOOL, F16, F32, I32, INDEX, U32, DType
+from tilewright.ir.errors import IRError
+from tilewright.ir.ops import Op
+
+_INFIX = {
+    ops.ADD: "+",
+    ops.SUB: "-",
+    ops.MUL: "*",
+    ops.DIV: "/",
+    ops.QUO: "/",
+    ops.REM: "%",
+    ops.EQ: "==",
+    ops.NE: "!=",
+    ops.LT: "<",
+    ops.LE: "<=",
+    ops.GT: ">",
+    ops.GE: ">=",
+    ops.AND: "&",
+    ops.OR: "|",
+    ops.XOR: "^",
+}
+_CALL = {
+    ops.ABS: "abs",
+    ops.MIN: "min",
+    ops.MAX: "max",
+    ops.FLOOR: "floor",
+    ops.CEIL: "ceil",
+    ops.TRUNC: "trunc",
+    ops.RINT: "round",  # WGSL rounds halves to even
+    ops.SQRT: "sqrt",
+    ops.POPCOUNT: "countOneBits",
+    ops.MAD: "fma",
+}
+_SHIFT = {ops.SHL_RAW: "<<", ops.SHR_RAW: ">>"}
+LEGAL = frozenset(
+    {*_INFIX, *_CALL, *_SHIFT, ops.NEG, ops.NOT, ops.SELECT, ops.CAST, ops.BITCAST}
+)
+VALUES = frozenset({BOOL, I32, U32, F32, INDEX})
+
+Spell = Callable[[str], str]
+
+
+def operation(op: Op, result: DType, dtype: DType, lanes: int, operands: Sequence[str]) -> str:
+    """The expression for `op` on operands of `dtype` (of `select`, the last operand's)."""
+    if op in _INFIX:
+        if dtype is BOOL and op is ops.XOR:
+            return f"{operands[0]} != {operands[1]}"
+        return f"{operands[0]} {_INFIX[op]} {operands[1]}"
+    if op in _CALL:
+        return f"{_CALL[op]}({', '.join(operands)})"
+    if op in _SHIFT:
+        amount = operands[1] if dtype is U32 else f"{value(U32, lanes)}({operands[1]})"
+        return f"{operands[0]} {_SHIFT[op]} {amount}"
+    match op:
+        case ops.NEG:
+            return f"{value(U32, lanes)}(0u) - {operands[0]}" if dtype is U32 else f"-{operands[0]}"
+        case ops.NOT:
+            return f"!{operands[0]}" if dtype is BOOL else f"~{operands[0]}"
+        case ops.SELECT:
+            return f"select({operands[2]}, {operands[1]}, {operands[0]})"
+        case ops.CAST:
+            return _cast(dtype, result, lanes, operands[0])
+        case ops.BITCAST:
+            if F16 in (dtype, result):  # a float16 is a u32 already
+                return operands[0]
+            return f"bitcast<{value(result, lanes)}>({operands[0]})"
+    raise IRError(f"{op.name} on {dtype} is not legal in WGSL")
+
+
+def is_call(op: Op, dtype: DType) -> bool:
+    """Whether the spelling needs no brackets inside of another expression."""
+    if op in _CALL or op is ops.SELECT:
+        return True
+    return op in (ops.CAST, ops.BITCAST)
+
+
+def _cast(source: DType, target: DType, lanes: int, operand: str) -> str:
+    if target is BOOL:
+        return f"({operand} != {value(source, lanes)}())"
+    if target is F16:
+        return _lanewise(lanes, operand, lambda x: f"pack2x16float(vec2<f32>({x}, 0.0f))", U32)
+    if source is F16:
+        return _lanewise(lanes, operand, lambda x: f"unpack2x16float({x}).x", F32)
+    return f"{value(target, lanes)}({operand})"
+
+
+def _lanewise(lanes: int, operand: str, spell: Spell, result: DType) -> str:
+    """Functions that WGSL has for scalars only."""
+    if lanes == 1:
+        return spell(operand)
+    parts = ", ".join(spell(f"{operand}.{'xyzw'[k]}") for k in range(lanes))
+    return f"{value(result, lanes)}({parts})"

@@ -1,0 +1,268 @@
+"""The table of traced NumPy functions, and the way into it.
+
+`implements(np.sum)` enters a function of ours that mirrors NumPy's signature; `dispatch` runs a
+call. Calls on values that are all known while tracing are answered by NumPy itself, so every
+NumPy function works there; on traced values a function without an entry is an error that says so.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.tracing_state import current
+from tilewright.ir.errors import (
+    BoundsError,
+    DTypeError,
+    KernelError,
+    ShapeError,
+    TraceError,
+    UnsupportedError,
+)
+
+Implementation = Callable[..., Any]
+
+IMPLEMENTATIONS: dict[Callable[..., Any], Implementation] = {}
+"""Filled while the `numpy_*` modules are imported; constant afterwards."""
+
+_ALWAYS_TRACED: set[Callable[..., Any]] = set()
+
+_ALTERNATIVES = {
+    "unique": "its result's size depends on the data; sort, then mark where neighbours differ",
+    "nonzero": "its result's size depends on the data; use np.where(condition, a, b)",
+    "argwhere": "its result's size depends on the data; use np.where(condition, a, b)",
+    "flatnonzero": "its result's size depends on the data; use np.where(condition, a, b)",
+    "compress": "its result's size depends on the data; use np.where(condition, a, b)",
+    "extract": "its result's size depends on the data; use np.where(condition, a, b)",
+    "vectorize": "call the function on whole arrays, or use tw.compute",
+    "apply_along_axis": "call the function on whole arrays, or use tw.compute",
+    "apply_over_axes": "call the function on whole arrays",
+    "nditer": "loop with tw.compute or tw.loop",
+    "ndenumerate": "loop with tw.compute or tw.loop",
+    "save": "return the array and save it outside of the kernel",
+    "histogram": "add into a table: h = np.zeros(n); np.add.at(h, index, 1)",
+    "bincount": "add into a table of fixed size: h = np.zeros(n, int); np.add.at(h, index, 1)",
+}
+
+
+def implements(
+    *functions: Callable[..., Any], always: bool = False
+) -> Callable[[Implementation], Implementation]:
+    """Enter the decorated function as what NumPy's `functions` do to traced arrays.
+
+    With `always` it is also called when nothing is traced (creation functions: a large array
+    should be a node, not a constant).
+    """
+
+    def enter(implementation: Implementation) -> Implementation:
+        for function in functions:
+            IMPLEMENTATIONS[function] = implementation
+            if always:
+                _ALWAYS_TRACED.add(function)
+        return implementation
+
+    return enter
+
+
+def dispatch(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call NumPy's `function` on values of a kernel that is being traced."""
+    if function not in _ALWAYS_TRACED and not has_traced((*args, *kwargs.values())):
+        return fold(function, args, kwargs)
+    implementation = IMPLEMENTATIONS.get(function)
+    if implementation is None:
+        raise unsupported(function)
+    if kwargs.get("out") is not None and "out" not in _parameters(implementation):
+        return _with_out(implementation, args, dict(kwargs))
+    try:
+        return implementation(*args, **kwargs)
+    except TypeError as error:
+        if isinstance(error, KernelError):
+            raise
+        raise _signature_error(function, implementation, args, kwargs) or error from error
+
+
+def has_traced(values: Sequence[Any]) -> bool:
+    """Whether any of `values` (looking into lists and tuples) is known only at run time."""
+    for value in values:
+        if isinstance(value, Handle):
+            if value.cell.array is None:
+                return True
+        elif type(value) in (list, tuple):
+            if has_traced(value):
+                return True
+        elif type(value) is slice and has_traced((value.start, value.stop, value.step)):
+            return True
+    return False
+
+
+def fold(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Have NumPy compute on known values; arrays become handles on known cells again."""
+    refused = _random_part(function)
+    if refused:
+        raise failure(
+            TraceError,
+            f"{refused} would give the same numbers at every call of a compiled kernel",
+            help="make the random numbers outside and pass them as an argument",
+        )
+    out = kwargs.get("out")
+    if out is not None:
+        implementation = IMPLEMENTATIONS.get(function)
+        if implementation is None:
+            raise unsupported(function)
+        if "out" in _parameters(implementation):
+            return implementation(*args, **kwargs)
+        return _with_out(implementation, args, dict(kwargs))
+    try:
+        result = function(*map(bare, args), **{k: bare(v) for k, v in kwargs.items()})
+    except KernelError:
+        raise
+    except (ValueError, TypeError, IndexError, ArithmeticError) as error:
+        raise _located(error) from error
+    return clothe(result)
+
+
+def _located(error: Exception) -> KernelError:
+    """NumPy's error as one of ours, at the user's line."""
+    kinds: dict[type[Exception], type[KernelError]] = {
+        IndexError: BoundsError,
+        ValueError: ShapeError,
+        TypeError: DTypeError,
+    }
+    kind = next((k for base, k in kinds.items() if isinstance(error, base)), TraceError)
+    return failure(kind, str(error))
+
+
+def bare(value: Any) -> Any:
+    """`value` as NumPy takes it: known handles as arrays, our stand-ins for types as the types."""
+    if isinstance(value, Handle):
+        return value.known()
+    if type(value) in (list, tuple):
+        return type(value)(bare(v) for v in value)
+    return getattr(value, "__tilewright_stands_for__", value)
+
+
+def clothe(value: Any) -> Any:
+    """What NumPy returned, arrays as handles on known cells."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":
+            return value
+        tracer = current()
+        assert tracer is not None
+        return tracer.known(np.array(value))
+    if type(value) in (list, tuple):
+        return type(value)(clothe(v) for v in value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(clothe(v) for v in value))
+    return value
+
+
+def _with_out(implementation: Implementation, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Compute, then write into `out` with NumPy's same-kind rule."""
+    out = kwargs.pop("out")
+    if isinstance(out, tuple) and len(out) == 1:
+        out = out[0]
+    result = implementation(*args, **kwargs)
+    return write_out(result, out)
+
+
+def write_out(result: Any, out: Any) -> Any:
+    """Write `result` into the array `out` that the user gave, and return `out`."""
+    from tilewright.compiler.trace.indexing import store
+    from tilewright.compiler.trace.operands import as_array
+
+    if isinstance(out, tuple):
+        pairs = zip(result, out, strict=True)
+        return tuple(r if o is None else write_out(r, o) for r, o in pairs)
+    if not isinstance(out, Handle):
+        raise failure(TraceError, f"out must be an array of this kernel, not {type(out).__name__}")
+    source = as_array(result)
+    if source.sizes != out.sizes:
+        raise failure(ShapeError, f"out has another shape than the result: {out} and {source}")
+    if not np.can_cast(source.element_type.numpy, out.element_type.numpy, "same_kind"):
+        raise failure(
+            DTypeError, f"cannot store {source.element_type} in an out of {out.element_type}"
+        )
+    store(out, ..., source)
+    return out
+
+
+def _parameters(implementation: Implementation) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(implementation).parameters
+
+
+def _signature_error(
+    function: Any, implementation: Implementation, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> KernelError | None:
+    """The error for arguments that NumPy takes and we do not, if that is what went wrong."""
+    signature = inspect.signature(implementation)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return failure(
+            UnsupportedError,
+            f"{callable_name(function)} is not supported with these arguments: {error}",
+            help=f"supported: {callable_name(function)}{_shown(signature)}",
+        )
+    return None
+
+
+def _shown(signature: inspect.Signature) -> str:
+    names = []
+    for parameter in signature.parameters.values():
+        optional = parameter.default is not inspect.Parameter.empty
+        names.append(f"{parameter.name}={parameter.default!r}" if optional else parameter.name)
+    return f"({', '.join(names)})"
+
+
+def unsupported(function: Any) -> KernelError:
+    """The error for a NumPy function that has no entry, with what to use instead."""
+    name = callable_name(function)
+    short = name.rpartition(".")[2]
+    alternative = _ALTERNATIVES.get(short)
+    if alternative is None:
+        known = {callable_name(f).rpartition(".")[2] for f in IMPLEMENTATIONS}
+        close = difflib.get_close_matches(short, known, 1)
+        alternative = f"did you mean np.{close[0]}?" if close else (
+            "compute it outside of the kernel and pass the result, or write it with "
+            "other NumPy functions"
+        )
+    return failure(UnsupportedError, f"{name} is not supported on traced arrays", help=alternative)
+
+
+def callable_name(function: Any) -> str:
+    """``np.add``, ``np.linalg.inv``: how the user wrote it."""
+    name = getattr(function, "__name__", None) or type(function).__name__
+    module = getattr(function, "__module__", None) or "numpy"
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return f"np.{owner.__name__}.{name}"
+    if module.startswith("numpy"):
+        inner = module.removeprefix("numpy").removeprefix(".")
+        public = [p for p in inner.split(".") if p and not p.startswith("_")]
+        kept = [p for p in public if p in ("linalg", "fft", "random", "ma", "char", "polynomial")]
+        return ".".join(["np", *kept[:1], name])
+    return f"{module}.{name}"
+
+
+def _random_part(function: Any) -> str:
+    module = getattr(function, "__module__", None) or ""
+    owner = getattr(function, "__self__", None)
+    owned = type(owner).__module__ if owner is not None else ""
+    if module.startswith("numpy.random") or owned.startswith("numpy.random"):
+        return f"np.random.{getattr(function, '__name__', 'random')}"
+    return ""
+
+
+def flatten(values: Any) -> Iterator[Any]:
+    """The leaves of nested lists and tuples."""
+    if isinstance(values, (list, tuple)):
+        for value in values:
+            yield from flatten(value)
+    else:
+        yield values

@@ -1,0 +1,129 @@
+"""What stands for NumPy's functions, types and modules in a function under tracing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.trace.dispatch import callable_name, clothe, dispatch, fold
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.trace.operands import as_array, as_dtype, cast_to
+from tilewright.compiler.trace.ufunc_methods import call_method
+from tilewright.compiler.trace.weak import to_bool, to_float, to_int
+from tilewright.ir.errors import TraceError
+
+
+class Namespace:
+    """A module whose attributes are translated as they are read."""
+
+    def __init__(self, module: ModuleType, read: Callable[[str], Any]) -> None:
+        self.__dict__["_module"] = module
+        self.__dict__["_read"] = read
+
+    def __getattr__(self, name: str) -> Any:
+        module: ModuleType = self.__dict__["_module"]
+        if not hasattr(module, name):
+            close = difflib.get_close_matches(name, dir(module), 1)
+            raise failure(
+                TraceError,
+                f"module {module.__name__!r} has no attribute {name!r}",
+                help=f"did you mean {close[0]!r}?" if close else None,
+            )
+        value = self.__dict__["_read"](name)
+        self.__dict__[name] = value
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise failure(TraceError, f"a kernel cannot assign to the attribute {name!r} of a module")
+
+    def __repr__(self) -> str:
+        return repr(self.__dict__["_module"])
+
+
+class NumpyFunction:
+    """A NumPy function under tracing."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__tilewright_stands_for__ = function
+        self.__name__ = getattr(function, "__name__", "")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return dispatch(self.__tilewright_stands_for__, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__tilewright_stands_for__, name)
+
+    def __repr__(self) -> str:
+        return callable_name(self.__tilewright_stands_for__)
+
+
+class NumpyUfunc(NumpyFunction):
+    """A ufunc under tracing, its methods with it."""
+
+    def __getattr__(self, name: str) -> Any:
+        ufunc = self.__tilewright_stands_for__
+        if name in ("reduce", "accumulate", "outer", "at", "reduceat"):
+            return lambda *args, **kwargs: call_method(ufunc, name, args, kwargs)
+        return getattr(ufunc, name)
+
+
+class TypeStandIn:
+    """A type under tracing: names a dtype, converts values, and is known to `isinstance`."""
+
+    def __init__(self, kind: type) -> None:
+        self.__tilewright_stands_for__ = kind
+        self.__name__ = kind.__name__
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(self.__tilewright_stands_for__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        kind = self.__tilewright_stands_for__
+        traced = [a for a in args if isinstance(a, Handle) and a.cell.array is None]
+        if not traced:
+            if kind in (int, float, bool) and len(args) == 1 and isinstance(args[0], Handle):
+                return kind(args[0])
+            return fold(kind, args, kwargs)
+        if issubclass(kind, np.generic):
+            return cast_to(as_array(args[0]), as_dtype(kind))
+        if kind in _CONVERSIONS:
+            return _CONVERSIONS[kind](args[0])
+        return clothe(kind(*args, **kwargs))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__tilewright_stands_for__, name)
+
+    def __eq__(self, other: object) -> bool:
+        stands_for: object = self.__tilewright_stands_for__
+        return stands_for == getattr(other, "__tilewright_stands_for__", other)
+
+    def __hash__(self) -> int:
+        return hash(self.__tilewright_stands_for__)
+
+    def __or__(self, other: Any) -> Any:
+        return (self, other)  # int | float, as isinstance takes it
+
+    def __ror__(self, other: Any) -> Any:
+        return (other, self)
+
+    def __repr__(self) -> str:
+        return repr(self.__tilewright_stands_for__)
+
+
+_CONVERSIONS: dict[type, Callable[[Any], Any]] = {float: to_float, int: to_int, bool: to_bool}
+
+
+class IndexTrick:
+    """``np.mgrid``, ``np.r_`` and the like: answered by NumPy where all is known."""
+
+    def __init__(self, trick: Any) -> None:
+        self.__tilewright_stands_for__ = trick
+
+    def __getitem__(self, key: Any) -> Any:
+        return dispatch(type(self.__tilewright_stands_for__).__getitem__, (self, key), {})

@@ -1,0 +1,145 @@
+"""Positions along one axis: proven inside, an error while tracing, or clamped and checked later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.handles import Handle, show_size
+from tilewright.compiler.trace.operands import active
+from tilewright.compiler.trace.ranges import at_most, below, reaches, size_max, size_min
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import I64, INDEX
+from tilewright.ir.errors import BoundsError
+from tilewright.ir.expr import Apply, Expr, Size, Var, post_order
+from tilewright.ir.graph import Tensor
+from tilewright.ir.traverse import substitute
+
+
+def one(item: Any, extent: Size, axis: int) -> Size:
+    """The position that an int, or a traced int of rank 0, names."""
+    if isinstance(item, int):
+        if isinstance(extent, int):
+            if not -extent <= item < extent:
+                raise _out_of_bounds(item, extent, axis)
+            return item % extent
+        return _constant_on_open_axis(item, extent, axis)
+    expr = build.cast(item.element(()), INDEX)
+    return inside(expr, extent, axis, ())
+
+
+def many(item: Handle, axes: tuple[Var, ...], extent: Size, axis: int) -> Expr:
+    """The positions that an array of ints names, at the point `axes` of the broadcast shape."""
+    known = item.known()
+    if known is not None and isinstance(extent, int):
+        if known.size and (known.min() < -extent or known.max() >= extent):
+            worst = known.min() if known.min() < -extent else known.max()
+            raise _out_of_bounds(int(worst), extent, axis)
+        if known.size and known.min() < 0:
+            item = active().known((known % extent).astype(known.dtype))
+        return build.cast(item.broadcast_element(axes), INDEX)
+    expr = build.cast(item.broadcast_element(axes), INDEX)
+    return inside(expr, extent, axis, axes)
+
+
+def inside(expr: Expr, extent: Size, axis: int, axes: tuple[Var, ...]) -> Expr:
+    """`expr` counted from the front and certainly in range.
+
+    What cannot be proven is clamped, and a check of the extremes is added to the graph.
+    """
+    if isinstance(extent, int) and extent == 0 and not _certainly_empty(axes):
+        raise failure(
+            BoundsError, f"index into axis {axis}, which has no elements", help="test the size first"
+        )
+    from_front = at_most(0, expr)
+    if from_front and below(expr, extent):
+        return expr
+    if reaches(expr, extent) or reaches(build.sub(build.index(-1), expr), extent):
+        raise failure(
+            BoundsError,
+            f"index {show_size(expr)} goes out of bounds for axis {axis} with size "
+            f"{show_size(extent)}",
+            help='give tw.at a boundary ("clamp", "constant", "reflect", "wrap"), or '
+            "compute fewer elements",
+        )
+    wrapped = expr if from_front else from_end(expr, extent)
+    if not (below(expr, extent) and at_most(build.index(0), build.size_add(expr, extent))):
+        add_check(expr, extent, axis, wraps=True)
+        wrapped = clamp(wrapped, extent)
+    return wrapped
+
+
+def _certainly_empty(axes: tuple[Var, ...]) -> bool:
+    return any(isinstance(a.extent, int) and a.extent == 0 for a in axes)
+
+
+def from_end(expr: Expr, extent: Size) -> Expr:
+    """Negative positions count from the end."""
+    negative = build.lt(expr, build.index(0))
+    return build.select(negative, build.add(expr, build.index(extent)), expr)
+
+
+def clamp(expr: Expr, extent: Size) -> Expr:
+    """The nearest position inside."""
+    last = build.index(build.size_sub(extent, 1))
+    return build.maximum(build.minimum(expr, last), build.index(0))
+
+
+def add_check(expr: Expr, extent: Size, axis: int, *, wraps: bool) -> None:
+    """Have the host test the extremes of `expr` over all axes that it varies along."""
+    tracer = active()
+    free = [n for n in post_order((expr,)) if isinstance(n, Var) and n.extent is not None]
+    fresh = tuple(Var(v.name, v.extent) for v in free)
+    body = build.cast(substitute(expr, dict(zip(free, fresh, strict=True))), I64)
+    extremes: list[Tensor] = []
+    for combiner in ("min", "max"):
+        if fresh:
+            value = tracer.reduction((), fresh, combiner, body, "bounds check")
+        else:
+            value = tracer.value((), body, "bounds check")
+        extremes.append(tracer.tensor(value))
+    tracer.check(extremes[0], extremes[1], extent, axis, wraps=wraps)
+
+
+def _constant_on_open_axis(item: int, extent: Size, axis: int) -> Size:
+    """A literal position on an axis of open size."""
+    depth = item + 1 if item >= 0 else -item
+    position = item if item >= 0 else build.size_add(extent, item)
+    if at_most(depth, extent):
+        return position
+    add_check(build.index(item), extent, axis, wraps=True)
+    return clamp(build.index(position), extent)
+
+
+def _out_of_bounds(index: int, extent: int, axis: int) -> BoundsError:
+    return failure(
+        BoundsError, f"index {index} is out of bounds for axis {axis} with size {extent}"
+    )
+
+
+def clamped_bound(
+    bound: Size | None, extent: Size, default: Size, least: Size, most: Size
+) -> Size:
+    """A slice bound, counted from the front and brought into ``least … most``."""
+    if bound is None:
+        return default
+    position = bound
+    if not at_most(0, bound):
+        if at_most(bound, -1):
+            position = build.size_add(extent, bound)
+        else:
+            position = from_end(build.index(bound), extent)
+    return size_max(least, size_min(position, most))
+
+
+def ceil_divide(length: Size, step: int) -> Size:
+    """``ceil(length / step)``, at least 0."""
+    length = size_max(length, 0)
+    return build.size_floordiv(build.size_add(length, step - 1), step)
+
+
+def divisible(size: Size, divisor: int) -> bool:
+    """Whether `size` is known to be a multiple of `divisor`."""
+    if isinstance(size, int):
+        return size % divisor == 0
+    return isinstance(size, Apply) and size.op is ops.MUL and size.operands[1].dtype is INDEX

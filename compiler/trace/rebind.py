@@ -1,0 +1,241 @@
+"""Running a user's function so that every name in it means its traced version.
+
+The function is rebuilt with `types.FunctionType` over a shadow of its globals and of its closure.
+Names are translated when they are first read: NumPy and `math` become namespaces of traced
+functions, arrays become constants, Python helpers and other kernels are rebuilt in the same way.
+Nothing of the user's is changed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+import functools
+import sys
+from collections.abc import Callable
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tilewright.compiler.trace.dependencies import Dependencies
+from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.inspect_code import check_code
+from tilewright.compiler.trace.locations import ShadowGlobals
+from tilewright.compiler.trace.namespaces import (
+    IndexTrick,
+    Namespace,
+    NumpyFunction,
+    NumpyUfunc,
+    TypeStandIn,
+)
+from tilewright.compiler.trace.python_builtins import BUILTINS, REFUSED, TYPES
+from tilewright.compiler.trace.python_math import MATH
+from tilewright.compiler.trace.special import scipy_function
+from tilewright.ir.errors import TraceError
+
+if TYPE_CHECKING:
+    from tilewright.compiler.tracer import Tracer
+
+_INDEX_TRICKS = (np.mgrid, np.ogrid, np.r_, np.c_, np.s_, np.index_exp)
+_CONTAINER_LIMIT = 10_000
+
+
+class Rebinder:
+    """Rebuilds functions for one trace, each once."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self.dependencies = Dependencies()
+        self._functions: dict[FunctionType, FunctionType] = {}
+        self._globals: dict[int, ShadowGlobals] = {}
+        self._translated: dict[int, tuple[object, object]] = {}
+        self._containers: list[tuple[str, Any, Any]] = []
+
+    def function(self, original: FunctionType) -> FunctionType:
+        """`original` rebuilt over shadow globals and cells."""
+        if original in self._functions:
+            return self._functions[original]
+        code = original.__code__
+        check_code(code)
+        cells = tuple(CellType() for _ in original.__closure__ or ())
+        rebuilt = FunctionType(
+            code, self._shadow(original), original.__name__, original.__defaults__, cells
+        )
+        self._functions[original] = rebuilt  # before the cells: a function may be in its own
+        where = f"closure of {original.__name__}"
+        for name, old, new in zip(code.co_freevars, original.__closure__ or (), cells, strict=True):
+            try:
+                value = old.cell_contents
+            except ValueError:
+                continue  # assigned later, in the enclosing function
+            self.dependencies.add(where, name, old, value)
+            new.cell_contents = self.translate(value, name)
+        if original.__defaults__:
+            rebuilt.__defaults__ = tuple(
+                self.translate(v, "a default") for v in original.__defaults__
+            )
+        if original.__kwdefaults__:
+            rebuilt.__kwdefaults__ = {
+                k: self.translate(v, k) for k, v in original.__kwdefaults__.items()
+            }
+        return rebuilt
+
+    def _shadow(self, original: FunctionType) -> ShadowGlobals:
+        real = original.__globals__
+        if id(real) not in self._globals:
+            shadow = ShadowGlobals()
+            shadow.resolve = lambda name: self._resolve(real, name)
+            shadow["__builtins__"] = {
+                "__import__": functools.partial(self._import, real),
+                "__build_class__": builtins.__build_class__,
+            }
+            shadow["__name__"] = real.get("__name__", "")
+            self._globals[id(real)] = shadow
+        return self._globals[id(real)]
+
+    def _resolve(self, real: dict[str, Any], name: str) -> object:
+        """What a global or built-in name means under tracing."""
+        if name in real:
+            module = real.get("__name__", "")
+            self.dependencies.add(f"global of {module}", name, real, real[name])
+            return self.translate(real[name], name)
+        if name in REFUSED:
+            raise failure(TraceError, f"{name}() cannot be compiled", help=REFUSED[name])
+        if name in BUILTINS:
+            return BUILTINS[name]
+        if hasattr(builtins, name):
+            return getattr(builtins, name)
+        close = difflib.get_close_matches(name, [*real, *vars(builtins)], 1)
+        raise failure(
+            TraceError,
+            f"name {name!r} is not defined",
+            help=f"did you mean {close[0]!r}?" if close else None,
+        )
+
+    def _import(self, real: dict[str, Any], name: str, *rest: Any) -> object:
+        """An ``import`` statement inside the function."""
+        fromlist = rest[2] if len(rest) > 2 else ()
+        level = rest[3] if len(rest) > 3 else 0
+        module = builtins.__import__(name, real, None, fromlist or (), level)
+        return self.translate(module, name)
+
+    def translate(self, value: Any, name: str = "") -> Any:
+        """What a value from outside means under tracing."""
+        seen = self._translated.get(id(value))
+        if seen is not None and seen[0] is value:
+            return seen[1]
+        result = self._translate(value, name)
+        if result is not value:
+            self._translated[id(value)] = (value, result)
+        return result
+
+    def _translate(self, value: Any, name: str) -> Any:
+        if isinstance(value, ModuleType):
+            return self._module(value)
+        if isinstance(value, np.ndarray):
+            return self._array(value, name)
+        if type(value) in (list, tuple, dict):
+            return self._container(value, name)
+        if isinstance(value, type):
+            return self._type(value)
+        if isinstance(value, np.ufunc):
+            return NumpyUfunc(value)
+        if any(value is trick for trick in _INDEX_TRICKS):
+            return IndexTrick(value)
+        if isinstance(value, functools.partial):
+            return functools.partial(
+                self.translate(value.func),
+                *map(self.translate, value.args),
+                **{k: self.translate(v) for k, v in value.keywords.items()},
+            )
+        return self._callable(value)
+
+    def _callable(self, value: Any) -> Any:
+        if not callable(value):
+            return value
+        module = getattr(value, "__module__", None) or ""
+        inner = getattr(value, "python", None)
+        if isinstance(inner, FunctionType) and not isinstance(value, FunctionType):
+            return self.function(inner)  # another kernel: its function becomes part of this one
+        if value in IMPLEMENTATIONS or module.split(".")[0] == "numpy":
+            return NumpyFunction(value)
+        if module == "math":
+            return MATH.get(value.__name__, value)
+        special = scipy_function(value)
+        if special is not None:
+            return special
+        if isinstance(value, BuiltinFunctionType) and module == "builtins":
+            return BUILTINS.get(value.__name__, value)
+        if module.split(".")[0] == "tilewright":
+            return value
+        if isinstance(value, FunctionType):
+            return self.function(value)
+        if isinstance(value, MethodType) and isinstance(value.__func__, FunctionType):
+            return MethodType(self.function(value.__func__), value.__self__)
+        return value
+
+    def _type(self, value: type) -> Any:
+        if value in TYPES:
+            return TYPES[value]
+        if issubclass(value, np.generic) or value.__module__.split(".")[0] == "numpy":
+            return TypeStandIn(value)
+        return value
+
+    def _module(self, module: ModuleType) -> Any:
+        root = module.__name__.split(".")[0]
+        if root == "tilewright" or module is sys:
+            return module
+
+        def read(name: str) -> Any:
+            value = getattr(module, name)
+            if root not in ("numpy", "math", "scipy"):
+                self.dependencies.add(f"module {module.__name__}", name, vars(module), value)
+            return self.translate(value, f"{module.__name__}.{name}")
+
+        return Namespace(module, read)
+
+    def _array(self, value: np.ndarray, name: str) -> Any:
+        from tilewright.compiler.trace.operands import as_array
+
+        if value.dtype.kind not in "biuf":
+            return value  # object, str, datetime: an error where it meets a traced array
+        handle = as_array(np.array(value))
+        handle.cell.owner = f"captured array {name!r}"
+        return handle
+
+    def _container(self, value: Any, name: str) -> Any:
+        if len(value) > _CONTAINER_LIMIT:
+            return value
+        if isinstance(value, dict):
+            result: Any = {k: self.translate(v, f"{name}[{k!r}]") for k, v in value.items()}
+        else:
+            result = type(value)(self.translate(v, f"{name}[{i}]") for i, v in enumerate(value))
+        if not isinstance(value, tuple):
+            self._containers.append((name, result, _snapshot(result)))
+        return result
+
+    def check_unchanged(self, loc: Any) -> None:
+        """Raise if the function has changed a list or dict from outside of it."""
+        for name, container, before in self._containers:
+            after = _snapshot(container)
+            if len(after) != len(before) or any(
+                a is not b for a, b in zip(after, before, strict=True)
+            ):
+                raise TraceError(
+                    f"the kernel changes {name!r}, which lives outside of it",
+                    loc=loc,
+                    help="a compiled kernel runs without Python: return the value instead",
+                )
+
+
+def _snapshot(container: Any) -> list[Any]:
+    if isinstance(container, dict):
+        return [part for item in container.items() for part in item]
+    return list(container)
+
+
+def is_plain(function: Callable[..., Any]) -> bool:
+    """Whether `function` is a Python function that can be rebuilt."""
+    return isinstance(function, FunctionType) and isinstance(function.__code__, CodeType)

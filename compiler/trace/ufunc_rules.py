@@ -1,0 +1,326 @@
+"""What each NumPy ufunc computes, as an expression of its operands' elements.
+
+The operands come in the dtypes in which NumPy runs the ufunc (`resolve_ufunc`), so a rule need not
+promote. A rule returns one expression, or a tuple where the ufunc has several results; where its
+dtype is not the ufunc's result dtype yet, the caller casts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import BOOL, F64, I32, U8, DType, unsigned_of
+from tilewright.ir.expr import Const, Expr
+from tilewright.ir.ops import Op
+
+Rule = Callable[..., Any]
+RULES: dict[np.ufunc, Rule] = {}
+
+
+def _rule(*ufuncs: np.ufunc) -> Callable[[Rule], Rule]:
+    def enter(rule: Rule) -> Rule:
+        RULES.update(dict.fromkeys(ufuncs, rule))
+        return rule
+
+    return enter
+
+
+def operation(op: Op) -> Rule:
+    """The rule that applies one operation."""
+    return lambda *operands: build.apply(op, *operands)
+
+
+def constant_like(value: float, x: Expr) -> Expr:
+    """A literal of the dtype of `x`."""
+    return build.const(value, x.dtype)
+
+
+_DIRECT = {
+    np.true_divide: ops.DIV,
+    np.floor_divide: ops.FLOORDIV,
+    np.remainder: ops.MOD,
+    np.fmod: ops.FMOD,
+    np.negative: ops.NEG,
+    np.maximum: ops.MAX,
+    np.minimum: ops.MIN,
+    np.bitwise_and: ops.AND,
+    np.bitwise_or: ops.OR,
+    np.bitwise_xor: ops.XOR,
+    np.invert: ops.NOT,
+    np.left_shift: ops.SHL,
+    np.right_shift: ops.SHR,
+    np.equal: ops.EQ,
+    np.not_equal: ops.NE,
+    np.less: ops.LT,
+    np.less_equal: ops.LE,
+    np.greater: ops.GT,
+    np.greater_equal: ops.GE,
+    np.sqrt: ops.SQRT,
+    np.rint: ops.RINT,
+    np.signbit: ops.SIGNBIT,
+    np.copysign: ops.COPYSIGN,
+    np.nextafter: ops.NEXTAFTER,
+    np.exp: ops.EXP,
+    np.exp2: ops.EXP2,
+    np.expm1: ops.EXPM1,
+    np.log: ops.LOG,
+    np.log2: ops.LOG2,
+    np.log10: ops.LOG10,
+    np.log1p: ops.LOG1P,
+    np.sin: ops.SIN,
+    np.cos: ops.COS,
+    np.tan: ops.TAN,
+    np.arcsin: ops.ASIN,
+    np.arccos: ops.ACOS,
+    np.arctan: ops.ATAN,
+    np.arctan2: ops.ATAN2,
+    np.sinh: ops.SINH,
+    np.cosh: ops.COSH,
+    np.tanh: ops.TANH,
+    np.arcsinh: ops.ASINH,
+    np.arccosh: ops.ACOSH,
+    np.arctanh: ops.ATANH,
+    np.cbrt: ops.CBRT,
+    np.hypot: ops.HYPOT,
+}
+for _ufunc, _op in _DIRECT.items():
+    RULES[_ufunc] = operation(_op)
+
+
+def _on_bools(op: Op, op_on_bools: Op) -> Rule:
+    """Arithmetic on bools is logic."""
+    return lambda a, b: build.apply(op_on_bools if a.dtype is BOOL else op, a, b)
+
+
+RULES[np.add] = _on_bools(ops.ADD, ops.OR)
+RULES[np.subtract] = operation(ops.SUB)
+RULES[np.multiply] = _on_bools(ops.MUL, ops.AND)
+
+
+@_rule(np.positive, np.conjugate)
+def _unchanged(x: Expr) -> Expr:
+    return x
+
+
+@_rule(np.absolute, np.fabs)
+def _absolute(x: Expr) -> Expr:
+    return x if x.dtype.kind in "bu" else build.apply(ops.ABS, x)
+
+
+@_rule(np.sign)
+def _sign(x: Expr) -> Expr:
+    return build.apply(ops.SIGN, x)
+
+
+def _whole(op: Op) -> Rule:
+    """Rounding leaves integers and bools as they are."""
+    return lambda x: build.apply(op, x) if x.dtype.is_float else x
+
+
+RULES[np.floor] = _whole(ops.FLOOR)
+RULES[np.ceil] = _whole(ops.CEIL)
+RULES[np.trunc] = _whole(ops.TRUNC)
+
+
+def _test(op: Op, otherwise: Expr) -> Rule:
+    """A question about floats whose answer is fixed for integers."""
+    return lambda x: build.apply(op, x) if x.dtype.is_float else otherwise
+
+
+RULES[np.isnan] = _test(ops.ISNAN, build.FALSE)
+RULES[np.isinf] = _test(ops.ISINF, build.FALSE)
+RULES[np.isfinite] = _test(ops.ISFINITE, build.TRUE)
+
+
+def _ignoring_nan(op: Op, op_on_integers: Op) -> Rule:
+    return lambda a, b: build.apply(op if a.dtype.is_float else op_on_integers, a, b)
+
+
+RULES[np.fmin] = _ignoring_nan(ops.FMIN, ops.MIN)
+RULES[np.fmax] = _ignoring_nan(ops.FMAX, ops.MAX)
+
+
+def _truth(x: Expr) -> Expr:
+    return x if x.dtype is BOOL else build.apply(ops.NE, x, build.zero(x.dtype))
+
+
+def _logical(op: Op) -> Rule:
+    return lambda *operands: build.apply(op, *(_truth(x) for x in operands))
+
+
+RULES[np.logical_and] = _logical(ops.AND)
+RULES[np.logical_or] = _logical(ops.OR)
+RULES[np.logical_xor] = _logical(ops.XOR)
+RULES[np.logical_not] = _logical(ops.NOT)
+
+
+@_rule(np.square)
+def _square(x: Expr) -> Expr:
+    return RULES[np.multiply](x, x)
+
+
+@_rule(np.reciprocal)
+def _reciprocal(x: Expr) -> Expr:
+    if x.dtype.is_float:
+        return build.apply(ops.DIV, constant_like(1, x), x)
+    one = constant_like(1, x)
+    unit = build.apply(ops.EQ, x, one)
+    if x.dtype.is_signed:
+        unit = build.apply(ops.OR, unit, build.apply(ops.EQ, x, constant_like(-1, x)))
+    return build.select(unit, x, build.zero(x.dtype))
+
+
+@_rule(np.deg2rad, np.radians)
+def _radians(x: Expr) -> Expr:
+    return build.apply(ops.MUL, x, constant_like(math.pi / 180, x))
+
+
+@_rule(np.rad2deg, np.degrees)
+def _degrees(x: Expr) -> Expr:
+    return build.apply(ops.MUL, x, constant_like(180 / math.pi, x))
+
+
+@_rule(np.heaviside)
+def _heaviside(x: Expr, at_zero: Expr) -> Expr:
+    zero, one = build.zero(x.dtype), constant_like(1, x)
+    positive = build.select(build.apply(ops.GT, x, zero), one, at_zero)
+    result = build.select(build.apply(ops.LT, x, zero), zero, positive)
+    return build.select(build.apply(ops.ISNAN, x), x, result)
+
+
+@_rule(np.logaddexp)
+def _logaddexp(a: Expr, b: Expr) -> Expr:
+    return _log_of_sum(a, b, ops.EXP, ops.LOG1P, math.log(2))
+
+
+@_rule(np.logaddexp2)
+def _logaddexp2(a: Expr, b: Expr) -> Expr:
+    def log2_1p(x: Expr) -> Expr:
+        scale = constant_like(1 / math.log(2), x)
+        return build.apply(ops.MUL, build.apply(ops.LOG1P, x), scale)
+
+    return _log_of_sum(a, b, ops.EXP2, log2_1p, 1.0)
+
+
+def _log_of_sum(a: Expr, b: Expr, exp: Op, log1p: Any, log_of_2: float) -> Expr:
+    """``log(base**a + base**b)`` without overflow; infinities of one sign do not cancel."""
+    gap = build.apply(ops.ABS, build.apply(ops.SUB, a, b))
+    power = build.apply(exp, build.apply(ops.NEG, gap))
+    rest = build.apply(log1p, power) if isinstance(log1p, Op) else log1p(power)
+    sum_ = build.apply(ops.ADD, build.apply(ops.MAX, a, b), rest)
+    twice = build.apply(ops.ADD, a, constant_like(log_of_2, a))
+    return build.select(build.apply(ops.EQ, a, b), twice, sum_)
+
+
+@_rule(np.divmod)
+def _divmod(a: Expr, b: Expr) -> tuple[Expr, Expr]:
+    return build.apply(ops.FLOORDIV, a, b), build.apply(ops.MOD, a, b)
+
+
+@_rule(np.modf)
+def _modf(x: Expr) -> tuple[Expr, Expr]:
+    whole = build.apply(ops.TRUNC, x)
+    rest = build.apply(ops.COPYSIGN, build.apply(ops.SUB, x, whole), x)
+    infinite = build.apply(ops.ISINF, x)
+    zero = build.apply(ops.COPYSIGN, build.zero(x.dtype), x)
+    return build.select(infinite, zero, rest), whole
+
+
+@_rule(np.ldexp)
+def _ldexp(x: Expr, exponent: Expr) -> Expr:
+    """In three steps: ``2**exponent`` alone may overflow or vanish where the product does not."""
+    limit = 2200
+    low, high = build.const(-limit, exponent.dtype), build.const(limit, exponent.dtype)
+    clamped = build.cast(build.minimum(build.maximum(exponent, low), high), I32)
+    third = build.floordiv(clamped, build.const(3, I32))
+    rest = build.sub(build.sub(clamped, third), third)
+    for part in (third, third, rest):
+        power = build.apply(ops.EXP2, build.cast(part, F64 if x.dtype is F64 else x.dtype))
+        x = build.apply(ops.MUL, x, power)
+    return x
+
+
+@_rule(np.bitwise_count)
+def _bitwise_count(x: Expr) -> Expr:
+    magnitude = build.apply(ops.ABS, x) if x.dtype.is_signed else x
+    if x.dtype is BOOL:
+        return build.cast(x, U8)
+    bits = build.bitcast(magnitude, unsigned_of(x.dtype)) if x.dtype.is_signed else magnitude
+    return build.cast(build.apply(ops.POPCOUNT, bits), U8)
+
+
+@_rule(np.float_power)
+def _float_power(base: Expr, exponent: Expr) -> Expr:
+    return build.apply(ops.POW, base, exponent)
+
+
+@_rule(np.power)
+def power(base: Expr, exponent: Expr) -> Expr:
+    """``base ** exponent``; small whole exponents are products."""
+    if isinstance(exponent, Const):
+        if base.dtype.is_integer:
+            return _repeated_product(base, int(exponent.value))
+        if exponent.value in (1.0, 2.0, 3.0, 4.0):
+            return _repeated_product(base, int(exponent.value))
+    if base.dtype.is_float:
+        return build.apply(ops.POW, base, exponent)
+    return _integer_power(base, exponent)
+
+
+def _repeated_product(base: Expr, exponent: int) -> Expr:
+    result: Expr | None = None
+    square = base
+    while exponent > 0:
+        if exponent & 1:
+            result = square if result is None else build.mul(result, square)
+        exponent >>= 1
+        if exponent:
+            square = build.mul(square, square)
+    return constant_like(1, base) if result is None else result
+
+
+def _integer_power(base: Expr, exponent: Expr) -> Expr:
+    """By squaring, one step per bit of the exponent."""
+    one = constant_like(1, base)
+    result: Expr = one
+    square = base
+    bits = exponent.dtype.bits - (1 if exponent.dtype.is_signed else 0)
+    for bit in range(bits):
+        mask = build.const(1 << bit, exponent.dtype)
+        chosen = build.apply(ops.NE, build.apply(ops.AND, exponent, mask), build.zero(mask.dtype))
+        result = build.mul(result, build.select(chosen, square, one))
+        if bit + 1 < bits:
+            square = build.mul(square, square)
+    return result
+
+
+def _greatest_common_divisor(a: Expr, b: Expr) -> Expr:
+    """Euclid's algorithm, as many steps as the worst case (Fibonacci numbers) of the dtype."""
+    if a.dtype.is_signed:
+        a, b = build.apply(ops.ABS, a), build.apply(ops.ABS, b)
+    steps = {8: 13, 16: 24, 32: 47, 64: 93}[a.dtype.bits]
+    for _ in range(steps):
+        # x % 0 is 0 here, so a finished pair (g, 0) is kept by the select.
+        finished = build.apply(ops.EQ, b, build.zero(b.dtype))
+        a, b = build.select(finished, a, b), build.apply(ops.MOD, a, b)
+    return a
+
+
+RULES[np.gcd] = _greatest_common_divisor
+
+
+@_rule(np.lcm)
+def _least_common_multiple(a: Expr, b: Expr) -> Expr:
+    divisor = _greatest_common_divisor(a, b)
+    product = build.mul(build.floordiv(a, divisor), b)
+    return build.apply(ops.ABS, product) if a.dtype.is_signed else product
+
+
+def as_result(value: Expr, dtype: DType) -> Expr:
+    """A rule's value in the ufunc's result dtype."""
+    return build.cast(value, dtype)

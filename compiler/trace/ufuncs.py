@@ -1,0 +1,260 @@
+"""Calls of NumPy ufuncs on traced arrays: promotion, broadcasting, ``out``, ``where``, ``dtype``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS, unsupported, write_out
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.handles import Handle, load
+from tilewright.compiler.trace.operands import (
+    active,
+    as_array,
+    as_dtype,
+    broadcast_sizes,
+    convert,
+    is_number,
+    literal,
+    number_kind,
+    promotion_key,
+    resolve_ufunc,
+)
+from tilewright.compiler.trace.ranges import at_most, bounds
+from tilewright.compiler.trace.ufunc_rules import RULES
+from tilewright.compiler.trace.weak import element, weak_operation
+from tilewright.ir import build
+from tilewright.ir.dtypes import BOOL, F64, I64, INDEX, DType
+from tilewright.ir.errors import DTypeError, ShapeError, TraceError
+from tilewright.ir.expr import Expr, Var
+
+_VERBS = {"add": "add", "subtract": "subtract", "multiply": "multiply", "true_divide": "divide"}
+_COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
+
+
+def is_weak(value: Any) -> bool:
+    """Whether `value` is a Python number, known or traced."""
+    return value.weak if isinstance(value, Handle) else is_number(value)
+
+
+def operate(ufunc: np.ufunc, *operands: Any) -> Any:
+    """What a Python operator does: among Python numbers it stays one, else it is the ufunc."""
+    if all(is_weak(o) for o in operands):
+        return weak_operation(ufunc, *operands)
+    if all(not isinstance(o, Handle) or o.cell.array is not None for o in operands):
+        from tilewright.compiler.trace.dispatch import fold
+
+        return fold(ufunc, operands, {})
+    if ufunc is np.power and is_number(operands[1]):
+        quick = _quick_power(*operands)
+        if quick is not None:
+            return quick
+    return call(ufunc, operands)
+
+
+def _quick_power(base: Any, exponent: Any) -> Any:
+    """``x ** 0.5`` and ``x ** -1`` as NumPy's operator computes them on floats."""
+    if not isinstance(base, Handle) or not base.element_type.is_float:
+        return None
+    if exponent == 0.5:
+        return call(np.sqrt, (base,))
+    if exponent == -1:
+        return call(np.reciprocal, (base,))
+    return None
+
+
+def call(
+    ufunc: np.ufunc,
+    inputs: Sequence[Any],
+    out: Any = None,
+    where: Any = True,
+    dtype: Any = None,
+    casting: str = "same_kind",
+    order: str = "K",
+    subok: bool = True,
+) -> Any:
+    """``ufunc(*inputs)``."""
+    rule = RULES.get(ufunc)
+    if rule is None:
+        raise unsupported(ufunc)
+    operands = [_operand(v) for v in inputs]
+    *loop, result = _loop_dtypes(ufunc, operands, dtype)
+    if where is not True:
+        operands.append(as_array(where))
+    arrays = [o for o in operands if isinstance(o, Handle)]
+    action = _VERBS.get(ufunc.__name__, "broadcast together")
+    sizes = broadcast_sizes([a for a in arrays if a.sizes], action)
+    tracer = active()
+    axes = tracer.axes(sizes)
+    elements = [_element(o, d, axes) for o, d in zip(operands, loop, strict=False)]
+    value = rule(*elements)
+    label = f"np.{ufunc.__name__}"
+    if where is True:
+        results = value if isinstance(value, tuple) else (value,)
+        made = [tracer.value(axes, build.cast(r, result), label, sizes) for r in results]
+    else:
+        made = [_masked(value, result, operands[-1], out, axes, label)]
+    answer = tuple(made) if isinstance(value, tuple) else made[0]
+    return answer if out is None or out == (None,) else write_out(answer, _only(out))
+
+
+def _only(out: Any) -> Any:
+    return out[0] if isinstance(out, tuple) and len(out) == 1 else out
+
+
+def _operand(value: Any) -> Any:
+    if is_number(value) or (isinstance(value, Handle) and value.weak):
+        return value
+    return as_array(value)
+
+
+def _loop_dtypes(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any) -> list[DType]:
+    """The dtype of each operand's elements in the loop, then that of the (first) result."""
+    if ufunc is np.ldexp:
+        kept = resolve_ufunc(ufunc, tuple(promotion_key(o) for o in operands))
+        return [kept[0], I64, kept[-1]]
+    if ufunc in _COMPARISONS and _mixes_ints(operands):
+        return [*_comparison_dtypes(operands), BOOL]
+    if dtype is not None:
+        wanted = as_dtype(dtype)
+        return [*resolve_ufunc(ufunc, (wanted.numpy,) * ufunc.nin)[: ufunc.nin], wanted]
+    keys = tuple(promotion_key(o) for o in operands)
+    if all(k in (int, float) for k in keys):  # a function of Python numbers: NumPy's defaults
+        keys = tuple(np.dtype(np.int64 if k is int else np.float64) for k in keys)
+    resolved = resolve_ufunc(ufunc, keys)
+    return list(resolved[: ufunc.nin + 1])
+
+
+def _mixes_ints(operands: Sequence[Any]) -> bool:
+    """Whether a Python int is compared with integers: then NumPy compares the true values."""
+    kinds = [promotion_key(o) for o in operands]
+    return int in kinds and all(k is int or getattr(k, "kind", "") in "iub" for k in kinds)
+
+
+def _comparison_dtypes(operands: Sequence[Any]) -> list[DType]:
+    array = next((o for o in operands if not is_weak(o)), None)
+    dtype = I64 if array is None else array.element_type
+    number = next(o for o in operands if is_weak(o))
+    if dtype is BOOL:
+        dtype = I64
+    least, most = bounds(element(number))
+    fits = least is not None and most is not None and dtype.min <= least and most <= dtype.max
+    return [dtype if fits else _wider(dtype, least)] * len(operands)
+
+
+def _wider(dtype: DType, least: int | None) -> DType:
+    """A dtype in which values of `dtype` and any Python int that we carry compare truly."""
+    return F64 if dtype.name == "uint64" and (least is None or least < 0) else I64
+
+
+def _element(operand: Any, dtype: DType, axes: tuple[Var, ...]) -> Expr:
+    if not isinstance(operand, Handle):
+        if dtype is I64 and isinstance(operand, int):  # a comparison with a huge number
+            operand = max(min(operand, I64.max), I64.min)
+        return literal(operand, dtype)
+    expr = operand.broadcast_element(axes)
+    if operand.weak and expr.dtype is INDEX and dtype.kind in "iu":
+        _check_fits(expr, dtype)
+    return convert(expr, dtype)
+
+
+def _check_fits(expr: Expr, dtype: DType) -> None:
+    """An index variable that meets a narrow integer must fit, as a Python int must."""
+    if dtype.bits == 64 and dtype.kind == "i":
+        return
+    least, most = bounds(expr)
+    if (least is not None and least < dtype.min) or (most is not None and most > dtype.max):
+        worst = least if least is not None and least < dtype.min else most
+        raise failure(
+            DTypeError,
+            f"an index of value {worst} does not fit {dtype}, the dtype that it is combined with",
+            help="cast the array to a wider dtype with .astype",
+        )
+
+
+def _masked(
+    value: Expr, dtype: DType, mask: Handle, out: Any, axes: tuple[Var, ...], label: str
+) -> Any:
+    target = _only(out)
+    if not isinstance(target, Handle):
+        raise failure(
+            TraceError,
+            f"{label} with where leaves elements undefined where it is False",
+            help="pass out= with the values to keep, or use np.where(mask, result, otherwise)",
+        )
+    kept = build.cast(target.broadcast_element(axes), dtype)
+    body = build.select(convert(mask.broadcast_element(axes), BOOL), build.cast(value, dtype), kept)
+    return active().value(axes, body, label)
+
+
+def outer(ufunc: np.ufunc, a: Any, b: Any, **keywords: Any) -> Any:
+    """``ufunc.outer``: every element of `a` with every element of `b`."""
+    left, right = as_array(a), as_array(b)
+    spread = left.viewed(
+        tuple(_axis(i) for i in range(left.rank)), (*left.sizes, *(1,) * right.rank)
+    )
+    return call(ufunc, (spread, right), **keywords)
+
+
+def _axis(axis: int) -> Any:
+    from tilewright.compiler.trace.views import along
+
+    return along(axis)
+
+
+def at(ufunc: np.ufunc, array: Any, indices: Any, values: Any = None) -> None:
+    """``ufunc.at``: unbuffered, so that an index given twice counts twice."""
+    from tilewright.compiler.trace.indexing import scatter
+
+    combiners = {
+        np.add: "add",
+        np.multiply: "mul",
+        np.minimum: "min",
+        np.maximum: "max",
+        np.bitwise_or: "or",
+        np.bitwise_and: "and",
+        np.bitwise_xor: "xor",
+        np.logical_or: "or",
+        np.logical_and: "and",
+    }
+    if ufunc is np.subtract:
+        at(np.add, array, indices, operate(np.negative, values))
+        return
+    combiner = combiners.get(ufunc)
+    if combiner is None or values is None:
+        raise unsupported(ufunc.at)
+    scatter(array, indices, values, combiner)
+
+
+def same_shape(a: Handle, b: Handle, what: str) -> None:
+    """Raise unless two arrays have one shape."""
+    if a.rank != b.rank or not all(
+        at_most(x, y) and at_most(y, x) for x, y in zip(a.sizes, b.sizes, strict=True)
+    ):
+        raise failure(ShapeError, f"{what} need one shape, not {a} and {b}")
+
+
+def register() -> None:
+    """Enter every ufunc that has a rule in the table."""
+    for ufunc in RULES:
+        IMPLEMENTATIONS[ufunc] = _implementation(ufunc)
+
+
+def _implementation(ufunc: np.ufunc) -> Any:
+    def run(*inputs: Any, out: Any = None, **keywords: Any) -> Any:
+        extra = inputs[ufunc.nin :]
+        if extra:
+            inputs, out = inputs[: ufunc.nin], extra[0]
+        if len(inputs) != ufunc.nin:
+            raise failure(
+                DTypeError, f"np.{ufunc.__name__} takes {ufunc.nin} arrays, not {len(inputs)}"
+            )
+        return call(ufunc, inputs, out=out, **keywords)
+
+    return run
+
+
+register()
+__all__ = ["at", "call", "is_weak", "load", "number_kind", "operate", "outer", "same_shape"]

@@ -1,0 +1,156 @@
+"""exp, exp2, expm1 and sigmoid.
+
+``exp(x) = 2**n * e**r`` with n the whole number nearest to ``x / log 2``: the additive reduction of
+Cody and Waite ("Software Manual for the Elementary Functions", 1980), where log 2 is the sum of
+two constants, the first short enough for its product with n to be exact, fused or not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tilewright.ir.dtypes import F32, F64
+from tilewright.ir.elementary import coefficients
+from tilewright.ir.elementary.scaling import (
+    FORMATS,
+    Whole,
+    infinity,
+    keep_nan,
+    nearest_whole,
+    scaled_powers,
+    shift_exponent,
+    times_power_of_two,
+)
+from tilewright.ir.elementary.term import (
+    Machine,
+    Term,
+    absolute,
+    at_least,
+    at_most,
+    copysign,
+    horner,
+    mad,
+    select,
+)
+
+LOG2_E = math.log2(math.e)
+
+
+@dataclass(frozen=True)
+class ExponentialFacts:
+    """What differs between the formats.
+
+    `low` is below where exp rounds to zero and `high` above where it overflows; `normal_low` and
+    `finite_high` bound the results that are normal numbers; below `minus_one` expm1 rounds to -1.
+    """
+
+    log2_high: float
+    log2_low: float
+    tail: tuple[float, ...]  # (e**r - 1 - r) / r**2
+    base2: tuple[float, ...]  # (2**f - 1) / f
+    low: float
+    high: float
+    normal_low: float
+    finite_high: float
+    minus_one: float
+
+
+FACTS = {
+    F32: ExponentialFacts(
+        log2_high=22713.0 / 32768.0,
+        log2_low=1.4286068203094172e-06,
+        tail=coefficients.EXP_F32,
+        base2=coefficients.EXP2_F32,
+        low=-104.0,
+        high=89.0,
+        normal_low=-87.33654,
+        finite_high=88.72283,
+        minus_one=-18.0,
+    ),
+    F64: ExponentialFacts(
+        log2_high=6243314768165359.0 / 9007199254740992.0,
+        log2_low=0.0,
+        tail=(),
+        base2=(),
+        low=-746.0,
+        high=710.0,
+        normal_low=-708.39,
+        finite_high=709.782712893384,
+        minus_one=-38.0,
+    ),
+}
+
+
+def reduce_argument(x: Term, machine: Machine) -> tuple[Whole, Term]:
+    """n and r with ``x = n log 2 + r``, ``abs(r) <= log 2 / 2`` and a little more."""
+    facts = FACTS[x.dtype]
+    n = nearest_whole(x, LOG2_E, machine)
+    r = mad(n.value, -facts.log2_high, x)
+    return n, mad(n.value, -facts.log2_low, r)
+
+
+def exp(x: Term, machine: Machine) -> Term:
+    """e**x."""
+    facts = FACTS[x.dtype]
+    clamped = at_least(at_most(x, facts.high), facts.low)
+    n, r = reduce_argument(clamped, machine)
+    p = horner(r, (1.0, 1.0, *facts.tail))
+    if machine.ieee:
+        return times_power_of_two(p, n, machine)
+    return _saturate(x, shift_exponent(p, n, machine), facts.normal_low, facts.finite_high, machine)
+
+
+def exp_of_sum(x: Term, rest: Term, machine: Machine) -> Term:
+    """e**(x + rest), the rest being small, for a sum that is not above 1 and not far below zero."""
+    facts = FACTS[x.dtype]
+    n, r = reduce_argument(x, machine)
+    p = horner(r + rest, (1.0, 1.0, *facts.tail))
+    if machine.ieee:
+        return times_power_of_two(p, n, machine)
+    return select(x < facts.normal_low, 0.0, shift_exponent(p, n, machine))
+
+
+def exp2(x: Term, machine: Machine) -> Term:
+    """2**x."""
+    facts, form = FACTS[x.dtype], FORMATS[x.dtype]
+    lowest = float(-form.bias - form.mantissa_bits - 1)
+    clamped = at_least(at_most(x, form.bias + 2.0), lowest)
+    n = nearest_whole(clamped, 1.0, machine)
+    p = horner(clamped - n.value, (1.0, *facts.base2))
+    if machine.ieee:
+        return times_power_of_two(p, n, machine)
+    below_overflow = form.bias + 1.0 - 2.0 ** (6 - form.mantissa_bits)
+    return _saturate(x, shift_exponent(p, n, machine), 1.0 - form.bias, below_overflow, machine)
+
+
+def _saturate(x: Term, result: Term, low: float, high: float, machine: Machine) -> Term:
+    """`result` on [low, high], 0 below, infinity above, NaN for NaN."""
+    bounded = select(x < low, 0.0, select(x > high, infinity(x), result))
+    return keep_nan(x, bounded, machine)
+
+
+def exp2_bounded(x: Term, machine: Machine) -> Term:
+    """2**x where x is known to lie between the exponents of normal numbers; not for NaN."""
+    n = nearest_whole(x, 1.0, machine)
+    return shift_exponent(horner(x - n.value, (1.0, *FACTS[x.dtype].base2)), n, machine)
+
+
+def sigmoid(x: Term, machine: Machine) -> Term:
+    """``1 / (1 + e**-x)``, from ``e**-abs(x)`` so that small results keep their digits."""
+    e = exp(-absolute(x), machine)
+    return select(x < 0.0, e, 1.0) / (e + 1.0)
+
+
+def expm1(x: Term, machine: Machine) -> Term:
+    """``e**x - 1 = 2**n (e**r - 1) + (2**n - 1)``, halved so that 2**n does not overflow first."""
+    facts = FACTS[x.dtype]
+    clamped = at_least(at_most(x, facts.high), facts.minus_one)
+    n, r = reduce_argument(clamped, machine)
+    p = mad(r * r, horner(r, facts.tail), r)
+    power, _ = scaled_powers(n, -1, machine)
+    half = mad(power, p, power - 0.5)
+    result = copysign(half + half, x)
+    if machine.ieee:
+        return result
+    return keep_nan(x, select(x > facts.finite_high, infinity(x), result), machine)

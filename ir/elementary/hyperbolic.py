@@ -1,0 +1,141 @@
+"""tanh, sinh, cosh, and their inverses.
+
+tanh is an odd polynomial near zero and ``1 - 2 / (e**2x + 1)`` above, where the error of the power
+shrinks with the quotient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.ir.dtypes import F32
+from tilewright.ir.elementary import coefficients
+from tilewright.ir.elementary.exponential import LOG2_E, exp2_bounded, reduce_argument
+from tilewright.ir.elementary.logarithm import log1p_doubled
+from tilewright.ir.elementary.scaling import infinity, keep_nan, scaled_powers
+from tilewright.ir.elementary.term import (
+    Machine,
+    Term,
+    absolute,
+    at_most,
+    copysign,
+    horner,
+    mad,
+    select,
+    square_root,
+)
+
+
+@dataclass(frozen=True)
+class TanhFacts:
+    """`small`: below, the polynomial is used; `one`: above, tanh rounds to 1."""
+
+    small: float
+    one: float
+    odd: tuple[float, ...]  # (tanh(x) - x) / x**3 in x**2
+
+
+@dataclass(frozen=True)
+class SinhFacts:
+    """`overflow`: a little above, sinh and cosh are infinite.
+
+    `odd` is ``(sinh(x) - x) / x**3`` in x**2 for x <= 1; `kernel` the same for x <= log(2) / 2, and
+    `even` ``(cosh(x) - 1) / x**2`` there.
+    """
+
+    overflow: float
+    odd: tuple[float, ...]
+    kernel: tuple[float, ...]
+    even: tuple[float, ...]
+
+
+SINH = {
+    F32: SinhFacts(
+        overflow=89.7,
+        odd=coefficients.SINH_F32,
+        kernel=coefficients.SINH_KERNEL_F32,
+        even=coefficients.COSH_KERNEL_F32,
+    )
+}
+# Above, x * x would be lost against 1 or overflow, and asinh and acosh are log(2 x).
+HUGE = {F32: 2.0**26}
+TANH = {F32: TanhFacts(small=0.625, one=10.0, odd=coefficients.TANH_F32)}
+
+
+def tanh(x: Term, machine: Machine) -> Term:
+    facts = TANH[x.dtype]
+    size = absolute(x)
+    square = x * x
+    near = mad(size * square, horner(square, facts.odd), size)
+    power = exp2_bounded(at_most(size, facts.one) * (2.0 * LOG2_E), machine)
+    far = 1.0 - 2.0 / (power + 1.0)
+    result = copysign(select(size >= facts.small, far, near), x)
+    return result if machine.ieee else keep_nan(x, result, machine)
+
+
+def sinh(x: Term, machine: Machine) -> Term:
+    """A polynomial up to 1, where the sum of powers would cancel."""
+    facts = SINH[x.dtype]
+    size = absolute(x)
+    square = x * x
+    near = mad(size * square, horner(square, facts.odd), size)
+    even, odd, c, s = _powers_and_kernels(at_most(size, facts.overflow), machine)
+    half = odd + mad(odd, c, even * s)
+    result = copysign(select(size >= 1.0, half + half, near), x)
+    return result if machine.ieee else _patch_overflow(x, result, machine)
+
+
+def cosh(x: Term, machine: Machine) -> Term:
+    facts = SINH[x.dtype]
+    even, odd, c, s = _powers_and_kernels(at_most(absolute(x), facts.overflow), machine)
+    half = even + mad(even, c, odd * s)
+    result = half + half
+    return result if machine.ieee else _patch_overflow(x, result, machine)
+
+
+def _powers_and_kernels(x: Term, machine: Machine) -> tuple[Term, Term, Term, Term]:
+    """For ``x = n log 2 + r``: ``(2**n + 2**-n) / 4``, ``(2**n - 2**-n) / 4``, cosh(r) - 1, sinh(r).
+
+    Then ``cosh(x) / 2`` is ``even * cosh(r) + odd * sinh(r)`` and sinh the other way round: no
+    division and no reciprocal of a rounded power.
+    """
+    facts = SINH[x.dtype]
+    n, r = reduce_argument(x, machine)
+    up, down = scaled_powers(n, -2, machine)
+    square = r * r
+    sinh_r = mad(r * square, horner(square, facts.kernel), r)
+    return up + down, up - down, square * horner(square, facts.even), sinh_r
+
+
+def _patch_overflow(x: Term, result: Term, machine: Machine) -> Term:
+    size = absolute(x)
+    infinite = copysign(infinity(x), result)
+    bounded = select(size > SINH[x.dtype].overflow - 0.28, infinite, result)
+    return keep_nan(x, bounded, machine)
+
+
+def asinh(x: Term, machine: Machine) -> Term:
+    """``log(x + sqrt(x**2 + 1))``, written so that log1p keeps the digits of small results."""
+    size = absolute(x)
+    square = x * x
+    raised = size + square / (square_root(square + 1.0) + 1.0)
+    return copysign(_log_unless_huge(size, raised, machine), x)
+
+
+def acosh(x: Term, machine: Machine) -> Term:
+    """``log(x + sqrt(x**2 - 1))`` in terms of ``x - 1``; NaN below 1 comes from the logarithm."""
+    above = x - 1.0
+    return _log_unless_huge(x, above + square_root(mad(above, above, above + above)), machine)
+
+
+def _log_unless_huge(x: Term, raised: Term, machine: Machine) -> Term:
+    """``log(1 + raised)``, or ``log(2 x)`` where x is so large that x**2 may have overflowed."""
+    huge = x > HUGE[x.dtype]
+    return log1p_doubled(select(huge, x, raised), huge, machine)
+
+
+def atanh(x: Term, machine: Machine) -> Term:
+    """``log((1 + x) / (1 - x)) / 2``; infinite at 1 and NaN beyond through the logarithm."""
+    size = absolute(x)
+    raised = (size + size) / (1.0 - size)
+    return copysign(log1p_doubled(raised, None, machine) * 0.5, x)

@@ -1,0 +1,1 @@
+"""Graph -> program: which tensors are stored, which launches compute them, in which buffers."""

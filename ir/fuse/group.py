@@ -1,0 +1,214 @@
+"""Putting stored tensors together into launches.
+
+A `Unit` is one stored tensor with its inlined body. A `Group` becomes a nest: units that share
+outer axes. A unit joins the group of its latest producer when at each of the group's outer points
+it reads nothing of the group but what was made at that point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tilewright.ir import ops
+from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
+from tilewright.ir.fuse.options import FusionOptions
+from tilewright.ir.graph import Tensor
+from tilewright.ir.ranges import largest
+from tilewright.ir.traverse import substitute
+
+_UNKNOWN_SIZE = 1024
+
+
+@dataclass(eq=False, slots=True)
+class Unit:
+    """``tensor[indices] = combine over reduce_axes of value`` for all points of outer and own.
+
+    `indices` has one entry per dimension of the tensor: an axis of the unit, or None where the
+    dimension has one element.
+    """
+
+    tensor: Tensor
+    own: tuple[Var, ...]
+    reduce_axes: tuple[Var, ...]
+    combiner: str | None
+    value: Expr
+    indices: tuple[Var | None, ...]
+
+    def loads(self) -> list[Load]:
+        return [n for n in post_order((self.value,)) if isinstance(n, Load)]
+
+    def rename(self, bindings: dict[Var, Var]) -> None:
+        """Replace axes by others of the same extent."""
+        self.value = substitute(self.value, dict(bindings))
+        self.own = tuple(bindings.get(a, a) for a in self.own)
+        self.indices = tuple(None if a is None else bindings.get(a, a) for a in self.indices)
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Units that will be stages of one nest."""
+
+    outer: tuple[Var, ...]
+    units: list[Unit] = field(default_factory=list)
+
+    def unit_of(self, tensor: object) -> Unit | None:
+        return next((u for u in self.units if u.tensor is tensor), None)
+
+
+class Grouper:
+    """Assigns units to groups, in order."""
+
+    def __init__(self, options: FusionOptions, readers: dict[Tensor, set[Tensor]]) -> None:
+        self.options = options
+        self.readers = readers
+        self.groups: list[Group] = []
+        self._group_of: dict[Tensor, Group] = {}
+
+    def add(self, unit: Unit) -> Group:
+        """Join an existing group or open one."""
+        group = self._latest_producer(unit)
+        if group is None or not self._join(group, unit):
+            group = Group(unit.own)
+            unit.own = ()
+            group.units.append(unit)
+            self.groups.append(group)
+        self._group_of[unit.tensor] = group
+        return group
+
+    def separate(self) -> None:
+        """Something that is not a nest stands here: later units must not join earlier groups."""
+        self._group_of.clear()
+
+    def _latest_producer(self, unit: Unit) -> Group | None:
+        found = [self._group_of[s] for n in unit.loads() if (s := n.source) in self._group_of]
+        return max(found, key=self.groups.index, default=None)
+
+    def _join(self, group: Group, unit: Unit) -> bool:
+        mapping = self._mapping(group, unit)
+        if mapping is None or len(mapping) < len(group.outer):
+            return self._join_shrunk(group, unit)
+        if not self._allowed(group, unit, mapping):
+            return False
+        self._adopt(group, unit, mapping)
+        return True
+
+    def _adopt(self, group: Group, unit: Unit, mapping: dict[Var, Var]) -> None:
+        unit.rename({mine: theirs for theirs, mine in mapping.items()})
+        unit.own = tuple(a for a in unit.own if a not in group.outer)
+        group.units.append(unit)
+
+    def _mapping(self, group: Group, unit: Unit) -> dict[Var, Var] | None:
+        """Outer axis of the group -> axis of the unit, as the unit's reads demand; None if they
+        read other points."""
+        mapping: dict[Var, Var] = {}
+        for node in unit.loads():
+            producer = group.unit_of(node.source)
+            if producer is None:
+                continue
+            for axis, index in zip(producer.indices, node.indices, strict=True):
+                if axis is None or axis not in group.outer:
+                    continue
+                if not isinstance(index, Var) or index not in unit.own:
+                    return None
+                if mapping.setdefault(axis, index) is not index:
+                    return None
+        if len(set(mapping.values())) < len(mapping):
+            return None
+        return mapping
+
+    def _allowed(self, group: Group, unit: Unit, mapping: dict[Var, Var]) -> bool:
+        own = [a for a in unit.own if a not in mapping.values()]
+        if not self._fits_inputs(group, unit):
+            return False
+        if not self.options.rows:
+            return not own and not unit.reduce_axes and self._ends(group, unit)
+        if not own and not unit.reduce_axes:
+            return True
+        if is_contraction(unit, tuple(unit.own)):
+            return False
+        if any(is_contraction(u, (*group.outer, *u.own)) for u in group.units):
+            return False
+        return self._worthwhile(group.outer, [*own, *unit.reduce_axes])
+
+    def _worthwhile(self, outer: tuple[Var, ...], inside: list[Var]) -> bool:
+        work, points = _points(inside), _points(outer)
+        if not outer:
+            return work <= self.options.large_own // 4
+        return work <= self.options.large_own or points >= self.options.few_points
+
+    def _ends(self, group: Group, unit: Unit) -> bool:
+        """Whether everything in the group is read by this unit alone."""
+        return all(self.readers.get(u.tensor, set()) <= {unit.tensor} for u in group.units)
+
+    def _fits_inputs(self, group: Group, unit: Unit) -> bool:
+        inside = {u.tensor for u in group.units} | {unit.tensor}
+        read = {n.source for u in (*group.units, unit) for n in u.loads()} - inside
+        outside = [t for t in inside if not self.readers.get(t, set()) <= inside]
+        return len(read) <= self.options.most_inputs and len(outside) <= self.options.most_outputs
+
+    # Shrinking.
+
+    def _join_shrunk(self, group: Group, unit: Unit) -> bool:
+        """A group of maps gives up outer axes that the unit runs along, to become a row launch."""
+        if not self.options.rows or any(u.reduce_axes for u in group.units):
+            return False
+        if is_contraction(unit, tuple(unit.own)):
+            return False
+        kept = self._common_axes(group, unit)
+        if kept is None or len(kept) == len(group.outer):
+            return False
+        dropped = [a for a in group.outer if a not in kept]
+        inside = dropped if not unit.reduce_axes else [*dropped]
+        if not self._worthwhile(tuple(kept), inside) or not self._fits_inputs(group, unit):
+            return False
+        if not kept and _points(dropped) > self.options.large_own // 4:
+            return False
+        group.outer = tuple(a for a in group.outer if a in kept)
+        for member in group.units:
+            member.own = (*dropped, *member.own)
+        self._adopt(group, unit, {a: kept[a] for a in group.outer})
+        return True
+
+    def _common_axes(self, group: Group, unit: Unit) -> dict[Var, Var] | None:
+        """The outer axes that every read of the group uses as one plain axis of the unit."""
+        kept: dict[Var, Var | None] = {}
+        for node in unit.loads():
+            producer = group.unit_of(node.source)
+            if producer is None:
+                continue
+            for axis, index in zip(producer.indices, node.indices, strict=True):
+                if axis is None or axis not in group.outer:
+                    continue
+                plain = index if isinstance(index, Var) and index in unit.own else None
+                if axis in kept and kept[axis] is not plain:
+                    kept[axis] = None
+                else:
+                    kept[axis] = plain
+        result = {a: v for a, v in kept.items() if v is not None}
+        return result if len(set(result.values())) == len(result) else None
+
+
+def is_contraction(unit: Unit, axes: tuple[Var, ...]) -> bool:
+    """Whether the unit adds products of two reads that each are used again along some axis the
+    other depends on: worth a launch of its own, tiled for registers and caches."""
+    value = unit.value
+    if unit.combiner != "add" or not unit.reduce_axes:
+        return False
+    while isinstance(value, Apply) and value.op is ops.CAST:
+        value = value.operands[0]
+    if not (isinstance(value, Apply) and value.op is ops.MUL):
+        return False
+    left, right = (_axes_of(o, axes) for o in value.operands)
+    return bool(left - right) and bool(right - left)
+
+
+def _axes_of(node: Expr, axes: tuple[Var, ...]) -> set[Var]:
+    return {n for n in post_order((node,)) if isinstance(n, Var) and n in axes}
+
+
+def _points(axes: list[Var] | tuple[Var, ...]) -> int:
+    total = 1
+    for axis in axes:
+        size = largest(axis.extent) if axis.extent is not None else None
+        total *= _UNKNOWN_SIZE if size is None else size
+    return total

@@ -1,0 +1,138 @@
+"""Which computed tensors are stored, and the bodies of those that are not put into their readers.
+
+A tensor is stored when it must be (an output, the operand of something that needs memory) or when
+computing it again for every read would cost more than storing and reading it.
+"""
+
+from __future__ import annotations
+
+from tilewright.ir import build
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
+from tilewright.ir.graph import Compute, Constant, Graph, Reduction, Tensor
+from tilewright.ir.ranges import largest
+from tilewright.ir.traverse import substitute
+
+_UNKNOWN_SIZE = 1024
+_FREE_AGAIN = 12
+_WORTH_STORING = 64
+_LARGEST_BODY = 400
+
+
+class Inliner:
+    """Decides what is stored, and answers with expressions that read only stored tensors."""
+
+    def __init__(self, graph: Graph, scalars: dict[Tensor, Expr]) -> None:
+        self.graph = graph
+        self.scalars = scalars
+        self.nodes = graph.nodes()
+        self.stored: set[Tensor] = set()
+        self._bodies: dict[Tensor, Expr] = {}
+        self._inlined: dict[tuple[Tensor, tuple[Expr, ...]], Expr] = {}
+        self._decide()
+
+    def value(self, tensor: Tensor, indices: tuple[Expr, ...]) -> Expr:
+        """``tensor[indices]`` as an expression over stored tensors."""
+        if tensor in self.scalars:
+            return self.scalars[tensor]
+        if isinstance(tensor, Constant) and tensor.array.size == 1:
+            return build.const(tensor.array.reshape(-1)[0].item(), tensor.dtype)
+        if tensor in self.stored or not isinstance(tensor, Compute):
+            return Load(tensor, indices)
+        key = (tensor, indices)
+        found = self._inlined.get(key)
+        if found is None:
+            bindings = dict(zip(tensor.axes, indices, strict=True))
+            found = self._inlined[key] = substitute(self.body(tensor), bindings)
+        return found
+
+    def body(self, node: Compute | Reduction) -> Expr:
+        """The node's body over stored tensors, axes of one element bound to 0."""
+        found = self._bodies.get(node)
+        if found is None:
+            axes = node.axes + (node.reduce_axes if isinstance(node, Reduction) else ())
+            unit: dict[Var, Expr] = {a: build.index(0) for a in axes if a.extent == 1}
+            found = substitute(node.body, unit, self._load)
+            self._bodies[node] = found
+        return found
+
+    def _load(self, node: Load) -> Expr | None:
+        source = node.source
+        return self.value(source, node.indices) if isinstance(source, Tensor) else None
+
+    # Deciding.
+
+    def _decide(self) -> None:
+        """Producers first, so that a body's cost is known when its readers are looked at."""
+        readers = self._readers()
+        required = self._required()
+        reads: dict[Tensor, float] = {}
+        costs: dict[Tensor, int] = {}
+        for node in self.nodes:
+            if isinstance(node, Compute):
+                costs[node] = self._cost(node, costs)
+        for node in reversed(self.nodes):
+            if node in required or not isinstance(node, Compute):
+                self.stored.add(node)
+                continue
+            reads[node] = sum(
+                self._sites(reader, node) * self._points(reader) / self._size(node)
+                * (1.0 if reader in self.stored else reads.get(reader, 1.0))
+                for reader in readers.get(node, ())
+            )
+            again = costs[node] * (reads[node] - 1)
+            if reads[node] > 1.5 and again >= _FREE_AGAIN and costs[node] >= 4:
+                self.stored.add(node)
+            elif again >= _WORTH_STORING or costs[node] > _LARGEST_BODY:
+                self.stored.add(node)
+
+    def _required(self) -> set[Tensor]:
+        """Tensors that something other than a body reads."""
+        required: set[Tensor] = set(self.graph.roots)
+        for node in self.nodes:
+            if not isinstance(node, (Compute, Reduction)):
+                required.update(node.sources)
+        return required
+
+    def _readers(self) -> dict[Tensor, list[Tensor]]:
+        readers: dict[Tensor, list[Tensor]] = {}
+        for node in self.nodes:
+            for source in node.sources:
+                readers.setdefault(source, []).append(node)
+        return readers
+
+    def _cost(self, node: Compute, costs: dict[Tensor, int]) -> int:
+        """Operations of one element, those of inlined producers included; index work is free."""
+        total = 0
+        for part in post_order((node.body,)):
+            if isinstance(part, Apply) and part.dtype.kind != "x":
+                total += part.op.cost
+            elif isinstance(part, Load) and isinstance(part.source, Compute):
+                total += costs.get(part.source, 0)
+        return total
+
+    def _sites(self, reader: Tensor, node: Tensor) -> int:
+        if not isinstance(reader, (Compute, Reduction)):
+            return 1
+        return sum(
+            1 for p in post_order((reader.body,)) if isinstance(p, Load) and p.source is node
+        )
+
+    def _points(self, node: Tensor) -> float:
+        points = self._size(node)
+        if isinstance(node, Reduction):
+            for axis in node.reduce_axes:
+                points *= _estimate(axis.extent or 1)
+        return points
+
+    def _size(self, node: Tensor) -> float:
+        size = 1.0
+        for extent in node.shape:
+            size *= _estimate(extent)
+        return max(size, 1.0)
+
+
+def _estimate(size: Size) -> int:
+    found = largest(size)
+    return _UNKNOWN_SIZE if found is None else found
+
+

@@ -1,0 +1,423 @@
+"""The stored tensors of a graph in buffers, and the steps that fill them.
+
+Loops are inlined: the body's graph becomes the steps of a `Repeat`, its state lives in buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+
+from tilewright.ir import build
+from tilewright.ir.dtypes import I64, DType
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Expr, Load, Size, Var
+from tilewright.ir.fuse.group import Group, Grouper, Unit
+from tilewright.ir.fuse.inline import Inliner
+from tilewright.ir.fuse.options import FusionOptions
+from tilewright.ir.graph import (
+    Compute,
+    Constant,
+    Graph,
+    Input,
+    Loop,
+    Reduction,
+    Reshape,
+    Result,
+    Scan,
+    Scatter,
+    Sort,
+    Tensor,
+    While,
+)
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.passes import run_passes
+from tilewright.ir.program import (
+    Copy,
+    Nest,
+    Ordered,
+    Program,
+    Repeat,
+    RepeatWhile,
+    SortRows,
+    Stage,
+    Step,
+)
+from tilewright.ir.ranges import largest
+from tilewright.ir.traverse import replace_sources, substitute
+
+
+def build_program(graph: Graph, options: FusionOptions, name: str) -> Program:
+    """Fuse `graph` (on which the graph passes have run) into launches."""
+    return ProgramBuilder(options, name).program(graph)
+
+
+class ProgramBuilder:
+    """The buffers of one program; graphs (the main one, loop bodies) add their steps."""
+
+    def __init__(self, options: FusionOptions, name: str) -> None:
+        self.options = options
+        self.name = name
+        self.constants: list[tuple[Buffer, object]] = []
+        self.temporaries: list[Buffer] = []
+        self.buffers: dict[Tensor, Buffer] = {}
+        self._numbers = count()
+
+    def program(self, graph: Graph) -> Program:
+        inputs = [self.buffer(t.shape, t.dtype, "i") for t in graph.inputs]
+        self.buffers.update(zip(graph.inputs, inputs, strict=True))
+        outputs = [self.buffer(t.shape, t.dtype, "o") for t in graph.roots]
+        steps = self.steps(graph, {}, outputs)
+        return Program(
+            self.name,
+            graph.symbols,
+            tuple(inputs),
+            tuple(outputs),
+            tuple(self.constants),  # type: ignore[arg-type]
+            tuple(self.temporaries),
+            tuple(steps),
+            graph.checks,
+        )
+
+    def buffer(self, shape: Sequence[Size], dtype: DType, prefix: str = "t") -> Buffer:
+        return Buffer(f"{prefix}{next(self._numbers)}", shape, dtype)
+
+    def temporary(self, shape: Sequence[Size], dtype: DType) -> Buffer:
+        made = self.buffer(shape, dtype)
+        self.temporaries.append(made)
+        return made
+
+    def steps(
+        self, graph: Graph, scalars: dict[Tensor, Expr], outputs: Sequence[Buffer]
+    ) -> list[Step]:
+        """The steps that compute the graph's roots into `outputs`."""
+        return GraphLowering(self, graph, scalars, outputs).steps()
+
+
+class GraphLowering:
+    """One graph: decides, groups, and writes steps in order."""
+
+    def __init__(
+        self,
+        builder: ProgramBuilder,
+        graph: Graph,
+        scalars: dict[Tensor, Expr],
+        outputs: Sequence[Buffer],
+    ) -> None:
+        self.builder = builder
+        self.graph = graph
+        self.outputs = outputs
+        self.inliner = Inliner(graph, scalars)
+        self.buffers = builder.buffers
+        self.readers = self._stored_readers()
+        self.grouper = Grouper(builder.options, self.readers)
+        self.order: list[Group | Tensor] = []
+        self.copies: list[tuple[Tensor, Buffer]] = []
+
+    def steps(self) -> list[Step]:
+        self._claim_outputs()
+        for node in self.inliner.nodes:
+            if node in self.inliner.stored and node not in self.inliner.scalars:
+                self._order(node)
+        result: list[Step] = []
+        for item in self.order:
+            result += [self._nest(item)] if isinstance(item, Group) else self._other(item)
+        for source, target in self.copies:
+            result.append(self._copy(source, target))
+        return result
+
+    def _claim_outputs(self) -> None:
+        """A root computed here is written straight into its output buffer; others are copied."""
+        for tensor, output in zip(self.graph.roots, self.outputs, strict=True):
+            base = tensor
+            while isinstance(base, Reshape) and base not in self.buffers:
+                base = base.operand
+            given = isinstance(base, (Input, Constant, Result)) or base in self.inliner.scalars
+            if given or base in self.buffers:
+                self.copies.append((tensor, output))
+            elif base is tensor:
+                self.buffers[tensor] = output
+            else:
+                self.buffers[base] = Buffer(f"{output.name}v", base.shape, base.dtype, base=output)
+
+    def _order(self, node: Tensor) -> None:
+        match node:
+            case Input() | Reshape() | Result():
+                return
+            case Constant():
+                self._constant(node)
+            case Compute() | Reduction():
+                group = self.grouper.add(self._unit(node))
+                if group not in self.order:
+                    self.order.append(group)
+            case _:
+                self.grouper.separate()
+                self.order.append(node)
+
+    def _unit(self, node: Compute | Reduction) -> Unit:
+        axes = tuple(None if a.extent == 1 else a for a in node.axes)
+        reduced = node.reduce_axes if isinstance(node, Reduction) else ()
+        return Unit(
+            node,
+            tuple(a for a in axes if a is not None),
+            tuple(a for a in reduced if a.extent != 1),
+            node.combiner if isinstance(node, Reduction) and self._reduces(node) else None,
+            self.inliner.body(node),
+            axes,
+        )
+
+    def _reduces(self, node: Reduction) -> bool:
+        return any(a.extent != 1 for a in node.reduce_axes)
+
+    def _stored_readers(self) -> dict[Tensor, set[Tensor]]:
+        """Who reads a stored tensor, inlined tensors counted as their readers; outputs read by
+        nobody are marked as read by themselves' absence: see `_needed_outside`."""
+        readers: dict[Tensor, set[Tensor]] = {}
+        for node in self.inliner.nodes:
+            if node not in self.inliner.stored:
+                continue
+            if isinstance(node, (Compute, Reduction)):
+                body = self.inliner.body(node)
+                sources = [n.source for n in _loads(body)]
+            else:
+                sources = list(node.sources)
+            for source in sources:
+                assert isinstance(source, Tensor)
+                readers.setdefault(source, set()).add(node)
+        for root in self.graph.roots:
+            base = root
+            while isinstance(base, Reshape):
+                base = base.operand
+            readers.setdefault(base, set()).add(_OUTSIDE)
+        return readers
+
+    # Buffers.
+
+    def place(self, tensor: Tensor) -> Buffer:
+        """The buffer of a stored tensor, made on demand."""
+        found = self.buffers.get(tensor)
+        if found is not None:
+            return found
+        if isinstance(tensor, Reshape):
+            base = self.place(tensor.operand)
+            made = Buffer(f"{base.name}r", tensor.shape, tensor.dtype, base=base)
+        elif isinstance(tensor, Constant):
+            return self._constant(tensor)
+        else:
+            made = self.builder.temporary(tensor.shape, tensor.dtype)
+        self.buffers[tensor] = made
+        return made
+
+    def _constant(self, node: Constant) -> Buffer:
+        found = self.buffers.get(node)
+        if found is None:
+            found = self.buffers[node] = self.builder.buffer(node.shape, node.dtype, "c")
+            self.builder.constants.append((found, node.array))
+        return found
+
+    def _on_buffers(self, value: Expr) -> Expr:
+        sources = {n.source for n in _loads(value)}
+        return replace_sources(value, {s: self.place(s) for s in sources if isinstance(s, Tensor)})
+
+    # Nests.
+
+    def _nest(self, group: Group) -> Nest:
+        return NestBuilder(self, group).nest()
+
+    def _copy(self, source: Tensor, target: Buffer) -> Step:
+        scalar = self.inliner.scalars.get(source)
+        if scalar is not None:
+            stage = Stage((), (), None, scalar, target, ())
+            return Nest("copy", (), (stage,), ())
+        axes = tuple(Var(f"i{k}", size) for k, size in enumerate(target.shape))
+        value = Load(self.place(source), axes)
+        return Nest("copy", axes, (Stage((), (), None, value, target, axes),), ())
+
+    # Everything that is not a nest of maps and reductions.
+
+    def _other(self, node: Tensor) -> list[Step]:
+        match node:
+            case Scan():
+                return [self._scan(node)]
+            case Sort():
+                return [self._sort(node)]
+            case Scatter():
+                return self._scatter(node)
+            case Loop():
+                return self._loop(node)
+            case While():
+                return self._while(node)
+            case _:
+                raise IRError(f"{type(node).__name__} cannot be lowered to a program")
+
+    def _scan(self, node: Scan) -> Step:
+        axes = tuple(Var(f"i{k}", size) for k, size in enumerate(node.shape))
+        outer = tuple(a for k, a in enumerate(axes) if k != node.axis)
+        value = Load(self.place(node.operand), axes)
+        stage = Stage(
+            (axes[node.axis],),
+            (),
+            f"scan:{node.combiner}",
+            value,
+            self.place(node),
+            axes,
+            node.label,
+            node.loc,
+        )
+        return Nest(node.name, outer, (stage,), ())
+
+    def _sort(self, node: Sort) -> Step:
+        source, target = self.place(node.operand), self.place(node)
+        return SortRows(node.name, source, target, node.axis, node.positions)
+
+    def _scatter(self, node: Scatter) -> list[Step]:
+        target = self.place(node)
+        start = self._copy_tensor(self.place(node.base), target)
+        bindings = {a: Var(a.name, a.extent) for a in node.axes}
+        memo: dict[Expr, Expr] = {}
+
+        def ready(value: Expr) -> Expr:
+            inlined = substitute(value, dict(bindings), self.inliner._load, memo)
+            return self._on_buffers(inlined)
+
+        indices = tuple(ready(i) for i in node.indices)
+        axes = tuple(bindings.values())
+        return [
+            start,
+            Ordered(node.name, axes, target, indices, ready(node.value), node.combiner),
+        ]
+
+    def _copy_tensor(self, source: Buffer, target: Buffer) -> Step:
+        return Copy(source, target)
+
+    # Loops.
+
+    def _loop(self, node: Loop) -> list[Step]:
+        states, steps = self._enter(node.initial)
+        counter = Var("step", node.count)
+        body = run_passes(node.body)
+        number, *rest = body.inputs
+        scalars: dict[Tensor, Expr] = {number: build.cast(counter, I64)}
+        self._bind(rest, states, node.captured)
+        inner = self._round(body, scalars, states)
+        self._leave(node, states)
+        return [*steps, Repeat(counter, tuple(inner))]
+
+    def _while(self, node: While) -> list[Step]:
+        states, steps = self._enter(node.initial)
+        condition, body = run_passes(node.condition), run_passes(node.body)
+        self._bind(condition.inputs, states, node.captured)
+        self._bind(body.inputs, states, node.captured)
+        flag = self.builder.temporary((), condition.outputs[0].dtype)
+        test = self.builder.steps(condition, {}, [flag])
+        inner = self._round(body, {}, states)
+        self._leave(node, states)
+        return [*steps, RepeatWhile(tuple(test), flag, tuple(inner))]
+
+    def _enter(self, initial: Sequence[Tensor]) -> tuple[list[Buffer], list[Step]]:
+        states = [self.builder.temporary(t.shape, t.dtype) for t in initial]
+        return states, [self._copy(t, s) for t, s in zip(initial, states, strict=True)]
+
+    def _bind(
+        self, inputs: Sequence[Input], states: list[Buffer], captured: Sequence[Tensor]
+    ) -> None:
+        buffers = [*states, *(self.place(t) for t in captured)]
+        for tensor, buffer in zip(inputs, buffers, strict=True):
+            self.buffers[tensor] = buffer
+
+    def _round(
+        self, body: Graph, scalars: dict[Tensor, Expr], states: list[Buffer]
+    ) -> list[Step]:
+        """One step: the next state in buffers of its own, then copied over the old."""
+        following = [self.builder.temporary(s.shape, s.dtype) for s in states]
+        steps = self.builder.steps(body, scalars, following)
+        return [*steps, *(Copy(n, s) for n, s in zip(following, states, strict=True))]
+
+    def _leave(self, node: Loop | While, states: list[Buffer]) -> None:
+        for result in self.inliner.nodes:
+            if isinstance(result, Result) and result.loop is node:
+                self.buffers[result] = states[result.position]
+
+
+class NestBuilder:
+    """The stages, locals and stores of one group."""
+
+    def __init__(self, lowering: GraphLowering, group: Group) -> None:
+        self.lowering = lowering
+        self.group = group
+        self.inside = {u.tensor for u in group.units}
+        self.local: dict[Tensor, Buffer] = {}
+
+    def nest(self) -> Nest:
+        stages: list[Stage] = []
+        for unit in self.group.units:
+            stages += self._stages(unit)
+        name = self.group.units[-1].tensor.name
+        return Nest(name, self.group.outer, tuple(stages), tuple(self.local.values()))
+
+    def _stages(self, unit: Unit) -> list[Stage]:
+        tensor = unit.tensor
+        readers = self.lowering.readers.get(tensor, set())
+        outside, inside = not readers <= self.inside, bool(readers & self.inside)
+        value = self._value(unit.value)
+        indices = tuple(build.index(0) if a is None else a for a in unit.indices)
+        if not self._keep_local(unit, inside):
+            target = self.lowering.place(tensor)
+            return [self._stage(unit, value, target, indices)]
+        local = Buffer(f"l{len(self.local)}", [_extent(a) for a in unit.own], tensor.dtype, "scratch")
+        self.local[tensor] = local
+        stages = [self._stage(unit, value, local, unit.own)]
+        if outside:
+            target = self.lowering.place(tensor)
+            copied = Load(local, unit.own)
+            stages.append(Stage(unit.own, (), None, copied, target, indices, tensor.label, tensor.loc))
+        return stages
+
+    def _stage(self, unit: Unit, value: Expr, target: Buffer, indices: tuple[Expr, ...]) -> Stage:
+        label, loc = unit.tensor.label, unit.tensor.loc
+        return Stage(
+            unit.own, unit.reduce_axes, unit.combiner, value, target, indices, label, loc
+        )
+
+    def _keep_local(self, unit: Unit, inside: bool) -> bool:
+        """Registers or scratch memory, unless nobody here reads it or it is too large."""
+        if unit.combiner is not None and not unit.own:
+            return True
+        if not inside:
+            return False
+        size = unit.tensor.dtype.itemsize
+        for axis in unit.own:
+            extent = largest(axis.extent) if axis.extent is not None else None
+            if not isinstance(axis.extent, int) or extent is None:
+                return False
+            size *= extent
+        return size <= self.lowering.builder.options.scratch_bytes
+
+    def _value(self, value: Expr) -> Expr:
+        """Reads of locals without the outer axes, reads of everything else from buffers."""
+
+        def load(node: Load) -> Expr | None:
+            local = self.local.get(node.source)  # type: ignore[call-overload]
+            if local is None:
+                assert isinstance(node.source, Tensor)
+                return Load(self.lowering.place(node.source), node.indices)
+            unit = self.group.unit_of(node.source)
+            assert unit is not None
+            own = {a: i for a, i in zip(unit.indices, node.indices, strict=True) if a is not None}
+            return Load(local, tuple(own[a] for a in unit.own))
+
+        return substitute(value, {}, load)
+
+
+def _loads(value: Expr) -> list[Load]:
+    from tilewright.ir.expr import post_order
+
+    return [n for n in post_order((value,)) if isinstance(n, Load)]
+
+
+def _extent(axis: Var) -> Size:
+    assert axis.extent is not None
+    return axis.extent
+
+
+_OUTSIDE = Input("outside", (), I64)

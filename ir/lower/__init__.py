@@ -1,0 +1,1 @@
+"""Programs of nests -> programs of kernels, under schedules."""

@@ -1,0 +1,112 @@
+"""Merging neighbouring axes that every access walks as one.
+
+``out[i, j] = x[i, j]`` over (1000, 3) becomes ``out[c] = x[c]`` over 3000: one long loop without
+tails, for elementwise work as for reductions over several axes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tilewright.ir import build
+from tilewright.ir.expr import Expr, Load, Var
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.lower.accesses import accesses, flat, free_uses
+from tilewright.ir.program import Nest, Stage
+from tilewright.ir.traverse import substitute
+
+
+def collapse_axes(nest: Nest) -> Nest:
+    """The nest with as few axes as its accesses allow."""
+    while True:
+        pair = _first_mergeable(nest)
+        if pair is None:
+            return nest
+        nest = _merge(nest, *pair)
+
+
+def _groups(nest: Nest) -> list[tuple[Var, ...]]:
+    groups = [nest.outer]
+    for stage in nest.stages:
+        if not (stage.combiner or "").startswith("scan:"):
+            groups.append(stage.axes)
+        groups.append(stage.reduce_axes)
+    return [g for g in groups if len(g) > 1]
+
+
+def _first_mergeable(nest: Nest) -> tuple[Var, Var] | None:
+    groups = _groups(nest)
+    if not groups:
+        return None
+    used = set(free_uses(nest))
+    found = accesses(nest)
+    local = _local_axes(nest)
+    for group in groups:
+        for a, b in zip(group, group[1:], strict=False):
+            if a in used or b in used or a in local or b in local:
+                continue
+            if not isinstance(b.extent, int) or not _independent(nest, a, b):
+                continue
+            strides = [(x.stride(a), x.stride(b)) for x in found]
+            if all(s is not None and t is not None and s == t * b.extent for s, t in strides):
+                return a, b
+    return None
+
+
+def _local_axes(nest: Nest) -> set[Var]:
+    """Axes that index a local with several dimensions: those keep their shape."""
+    return {
+        axis
+        for stage in nest.stages
+        if any(b.shape for b in nest.locals)
+        for axis in stage.axes
+    }
+
+
+def _independent(nest: Nest, a: Var, b: Var) -> bool:
+    """No extent depends on the axes."""
+    for stage in nest.stages:
+        for axis in (*stage.axes, *stage.reduce_axes):
+            if isinstance(axis.extent, Expr):
+                return False
+    return not isinstance(a.extent, Expr) or a in nest.outer
+
+
+def _merge(nest: Nest, a: Var, b: Var) -> Nest:
+    assert a.extent is not None and isinstance(b.extent, int)
+    merged = Var(a.name, build.size_mul(a.extent, b.extent))
+    bindings: dict[Var, Expr] = {a: build.index(0), b: merged}
+    views: dict[Buffer, Buffer] = {}
+
+    def view(buffer: Buffer) -> Buffer:
+        if buffer not in views:
+            size = build.product(buffer.shape)
+            views[buffer] = Buffer(buffer.name, (size,), buffer.dtype, buffer.space, base=buffer)
+        return views[buffer]
+
+    def place(buffer: Buffer, indices: tuple[Expr, ...]) -> Expr:
+        return substitute(flat(buffer, indices).expression(), bindings)
+
+    def load(node: Load) -> Expr | None:
+        if not isinstance(node.source, Buffer) or node.source in nest.locals:
+            return None
+        return Load(view(node.source), (linear_place(node),))
+
+    def linear_place(node: Load) -> Expr:
+        assert isinstance(node.source, Buffer)
+        return flat(node.source, node.indices).expression()
+
+    def axes(old: tuple[Var, ...]) -> tuple[Var, ...]:
+        return tuple(merged if x is b else x for x in old if x is not a)
+
+    def stage(old: Stage) -> Stage:
+        value = substitute(old.value, {}, load)
+        value = substitute(value, bindings)
+        changed = replace(old, axes=axes(old.axes), reduce_axes=axes(old.reduce_axes), value=value)
+        if old.target in nest.locals:
+            return changed
+        return replace(
+            changed, target=view(old.target), indices=(place(old.target, old.indices),)
+        )
+
+    return Nest(nest.name, axes(nest.outer), tuple(stage(s) for s in nest.stages), nest.locals)

@@ -1,0 +1,154 @@
+"""A nest and a schedule -> a kernel whose every point makes one texel: four elements of the output.
+
+Fragment shaders can only gather: a point computes elements ``4 * texel … 4 * texel + 3`` of the
+output in row-major order and stores nothing else. Loads become loads of one linear offset, in
+which the four lanes are a vector loop. Elements past the end of the output repeat the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tilewright.ir import build
+from tilewright.ir.affine import row_major_strides
+from tilewright.ir.errors import IRError, UnsupportedError
+from tilewright.ir.expr import Expr, Load, Var, post_order
+from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
+from tilewright.ir.lower.accesses import flat
+from tilewright.ir.lower.collapse import collapse_axes
+from tilewright.ir.lower.fragment_reduction import FragmentReduction
+from tilewright.ir.lower.nest import finish_kernel
+from tilewright.ir.lower.unravel import LANES, Unravel, static_extent
+from tilewright.ir.program import Nest, Stage
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.traverse import rewrite, substitute
+
+
+def lower_to_fragments(nest: Nest, schedule: Schedule, name: str) -> Kernel:
+    """The gather form of a nest with one output."""
+    _require_static(nest)
+    if any(axis.extent == 0 for axis in nest.outer):
+        return _nothing(nest, name)
+    return FragmentLowering(collapse_axes(nest), schedule).kernel(name)
+
+
+class FragmentLowering:
+    """State of one lowering: the digits of the position, and the registers of the locals."""
+
+    def __init__(self, nest: Nest, schedule: Schedule) -> None:
+        self.nest = nest
+        self.schedule = schedule
+        self.lane = Var("lane", LANES)
+        axes = _axes_in_order(nest)
+        texels = -(-_points(axes) // LANES)
+        self.texel = Var("texel", texels)
+        self.unravel = Unravel(axes, self.texel, self.lane)
+        self.registers: list[Buffer] = []
+        self.storage: dict[Buffer, Buffer] = {}
+
+    def kernel(self, name: str) -> Kernel:
+        body: list[Stmt] = []
+        for stage in self.nest.stages:
+            body += self._stage(stage)
+        return finish_kernel(name, [For(self.texel, "fragment", body)], self.registers)
+
+    def _stage(self, stage: Stage) -> list[Stmt]:
+        if stage.axes:
+            raise IRError(f"a stage of {self.nest.name} has axes of its own: {stage.axes}")
+        value = self.on_digits(stage.value)
+        if stage.combiner is None:
+            return self._finish(stage, value)
+        reduction = FragmentReduction(self, stage, value)
+        return [*reduction.statements(), *self._finish(stage, reduction.result())]
+
+    def _finish(self, stage: Stage, value: Expr) -> list[Stmt]:
+        """Put the value of a stage where it belongs: a register or the output's texel."""
+        if stage.target not in self.nest.locals:
+            target = linear_view(stage.target)
+            return self.over_lanes([Store(target, (self.unravel.position,), value)])
+        register = self.register(stage.target.name, stage.target, self.depends_on_lane(value))
+        self.storage[stage.target] = register
+        if not register.shape:
+            return [Store(register, (), value)]
+        return self.over_lanes([Store(register, (self.lane,), value)])
+
+    # What stages share.
+
+    def register(self, name: str, like: Buffer, laned: bool) -> Buffer:
+        """A register of `like`'s dtype for each lane, or one for all."""
+        made = Buffer(name, (LANES,) if laned else (), like.dtype, "register")
+        self.registers.append(made)
+        return made
+
+    def over_lanes(self, body: list[Stmt]) -> list[Stmt]:
+        return [For(self.lane, "vector", body, LANES)]
+
+    def depends_on_lane(self, value: Expr) -> bool:
+        return any(node is self.lane for node in post_order((value,)))
+
+    def on_digits(self, value: Expr) -> Expr:
+        """`value` with outer axes as digits, linear loads and locals in registers."""
+
+        def linear_load(node: Expr) -> Expr | None:
+            if not isinstance(node, Load) or not isinstance(node.source, Buffer):
+                return None
+            if node.source in self.storage:
+                register = self.storage[node.source]
+                return Load(register, (self.lane,) if register.shape else ())
+            offset = self.unravel.offset(flat(node.source, node.indices))
+            return Load(linear_view(node.source), (offset,))
+
+        return substitute(rewrite(value, linear_load), self.unravel.bindings())
+
+
+def linear_view(buffer: Buffer) -> Buffer:
+    """The storage of `buffer` as one dimension."""
+    root = buffer.root
+    if len(root.shape) == 1:
+        return root
+    return Buffer(root.name, (build.product(root.shape),), root.dtype, root.space, base=root)
+
+
+def _axes_in_order(nest: Nest) -> tuple[Var, ...]:
+    """The outer axes in the order in which the output's elements lie in memory."""
+    final = nest.stages[-1]
+    if final.target in nest.locals or any(s.target not in nest.locals for s in nest.stages[:-1]):
+        raise IRError(f"{nest.name} does not write exactly one output, with its last stage")
+    form = flat(final.target, final.indices)
+    axes = [a for a in nest.outer if a.extent != 1]
+    axes.sort(key=lambda axis: -form.coefficient(axis))
+    strides = row_major_strides([static_extent(axis) for axis in axes])
+    steps = tuple(form.coefficient(axis) for axis in axes)
+    size = build.product(final.target.root.shape)
+    covered = set(form.terms) <= set(nest.outer) and form.constant == 0
+    if not covered or steps != strides or _points(tuple(axes)) != size:
+        raise IRError(f"{nest.name} does not write every element of {final.target.name} once")
+    return (*(a for a in nest.outer if a.extent == 1), *axes)
+
+
+def _points(axes: tuple[Var, ...]) -> int:
+    total = 1
+    for axis in axes:
+        total *= static_extent(axis)
+    return total
+
+
+def _require_static(nest: Nest) -> None:
+    for axis in nest.outer:
+        if not isinstance(axis.extent, int):
+            raise UnsupportedError(
+                f"{nest.name} has an open dimension, {axis.name}, and a fragment grid needs "
+                "known sizes",
+                help="compile for given shapes on this target",
+            )
+
+
+def _nothing(nest: Nest, name: str) -> Kernel:
+    """The kernel of an output without elements; it is never run."""
+    target = linear_view(nest.stages[-1].target)
+    texel, lane = Var("texel", 1), Var("lane", LANES)
+    store = Store(target, (Unravel((), texel, lane).position,), build.zero(target.dtype))
+    body = For(texel, "fragment", [For(lane, "vector", [store], LANES)])
+    return finish_kernel(name, [body], ())
+
+

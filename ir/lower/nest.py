@@ -1,0 +1,547 @@
+"""A nest and a schedule -> a kernel of loops.
+
+Outer axes are walked tile by tile; what is left over at the end of an axis is a smaller tile with
+code of its own (or single points, where the extent is open). Inside a tile every stage runs over
+all points of the tile: locals without axes of their own are registers, others are scratch memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F16, F32, DType
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var, post_order
+from tilewright.ir.graph import COMBINERS, identity
+from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
+from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, plan_levels
+from tilewright.ir.program import Nest, Stage
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.traverse import substitute
+
+INNER = "inner"
+
+
+def lower_nest(nest: Nest, schedule: Schedule, name: str) -> Kernel:
+    """The CPU form of a nest: tile loops, the first of them cut into tasks."""
+    return NestLowering(nest, schedule).kernel(name)
+
+
+@dataclass(slots=True)
+class Tile:
+    """Where the current tile begins on an axis, and how many points it has there."""
+
+    origin: Expr
+    size: int
+
+
+class NestLowering:
+    """State of one lowering: the current tile, and the locals that have been given storage."""
+
+    def __init__(self, nest: Nest, schedule: Schedule) -> None:
+        self.nest = nest
+        self.schedule = schedule
+        tile = schedule.tile or (1,) * len(nest.outer)
+        if len(tile) != len(nest.outer) or min(tile, default=1) < 1:
+            raise IRError(f"tile {tile} does not fit {len(nest.outer)} outer axes")
+        self.sizes = dict(zip(nest.outer, tile, strict=True))
+        order = schedule.order or tuple(range(len(nest.outer)))
+        self.order = [nest.outer[k] for k in order]
+        self.vector_axis = (
+            nest.outer[schedule.vector] if isinstance(schedule.vector, int) else None
+        )
+        self.tiles: dict[Var, Tile] = {}
+        self.points: dict[Var, Expr] = {}
+        self.storage: dict[Buffer, Buffer] = {}
+        self.locals: list[Buffer] = []
+
+    def kernel(self, name: str) -> Kernel:
+        body = self.outer_loops(0)
+        return finish_kernel(name, body, self.locals)
+
+    # The walk over outer tiles.
+
+    def outer_loops(self, position: int) -> list[Stmt]:
+        if position == len(self.order):
+            return self.tile_body()
+        axis = self.order[position]
+        extent, size = axis.extent, self.sizes[axis]
+        assert extent is not None
+        full = build.size_floordiv(extent, size) if size > 1 else extent
+        body = self._full_tiles(position, axis, full, size) if full != 0 else []
+        if size == 1:
+            return body
+        if isinstance(extent, int):
+            if extent % size:
+                assert isinstance(full, int)
+                self.tiles[axis] = Tile(build.index(full * size), extent % size)
+                body += self.outer_loops(position + 1)
+            return body
+        return body + self._open_tail(position, axis, extent, size)
+
+    def _full_tiles(self, position: int, axis: Var, full: Size, size: int) -> list[Stmt]:
+        chunks = self.schedule.chunks if position == 0 else 1
+        if full == 1:
+            self.tiles[axis] = Tile(build.index(0), size)
+            return self.outer_loops(position + 1)
+        if chunks <= 1:
+            counter = Var(f"{axis.name}_t", full)
+            self.tiles[axis] = Tile(build.mul(counter, build.index(size)), size)
+            return [For(counter, "serial", self.outer_loops(position + 1))]
+        return self._chunked(position, axis, full, size, chunks)
+
+    def _chunked(
+        self, position: int, axis: Var, full: Size, size: int, chunks: int
+    ) -> list[Stmt]:
+        """Tasks of equal numbers of tiles; the last may have fewer."""
+        if isinstance(full, int):
+            each: Size = -(-full // min(chunks, full))
+            count: Size = -(-full // each)
+        else:
+            each = build.size_floordiv(build.size_add(full, chunks - 1), chunks)
+            count = chunks
+        chunk = Var(f"{axis.name}_c", count)
+        first = build.mul(chunk, build.index(each))
+        left = build.sub(build.index(full), first)
+        extent: Size = each
+        if not (isinstance(full, int) and isinstance(each, int) and full % each == 0):
+            extent = build.minimum(build.index(each), left)
+        counter = Var(f"{axis.name}_t", extent)
+        tile = build.add(first, counter)
+        self.tiles[axis] = Tile(build.mul(tile, build.index(size)), size)
+        inner = For(counter, "serial", self.outer_loops(position + 1))
+        return [For(chunk, "parallel", [inner])]
+
+    def _open_tail(self, position: int, axis: Var, extent: Expr, size: int) -> list[Stmt]:
+        """Points after the last full tile of an open axis, one by one."""
+        done = build.mul(build.floordiv(extent, build.index(size)), build.index(size))
+        counter = Var(f"{axis.name}_r", build.sub(extent, done))
+        self.tiles[axis] = Tile(build.add(done, counter), 1)
+        return [For(counter, "serial", self.outer_loops(position + 1))]
+
+    # One tile.
+
+    def tile_body(self) -> list[Stmt]:
+        """All stages over the current tile."""
+        self.points = {axis: tile.origin for axis, tile in self.tiles.items()}
+        self.storage = {}
+        body: list[Stmt] = []
+        for stage in self.nest.stages:
+            body += self.stage(stage)
+        return body
+
+    @property
+    def tiled(self) -> list[Var]:
+        """The outer axes with more than one point in this tile; the vector axis last."""
+        axes = [a for a in self.nest.outer if self.tiles[a].size > 1 and a is not self.vector_axis]
+        if self.vector_axis is not None and self.tiles[self.vector_axis].size > 1:
+            axes.append(self.vector_axis)
+        return axes
+
+    def over_tile(self, make: Callable[[Point], list[Stmt]]) -> list[Stmt]:
+        """``make(point)`` inside loops over all points of the tile."""
+        counters = [Var(f"{a.name}_i", self.tiles[a].size) for a in self.tiled]
+        bindings = dict(self.points)
+        for axis, counter in zip(self.tiled, counters, strict=True):
+            bindings[axis] = build.add(self.tiles[axis].origin, counter)
+        body = make(Point(self, tuple(counters), bindings))
+        for axis, counter in zip(reversed(self.tiled), reversed(counters), strict=True):
+            kind = "vector" if axis is self.vector_axis else "unroll"
+            width = self.schedule.width if kind == "vector" else None
+            body = [For(counter, kind, body, width)]
+        return body
+
+    def stage(self, stage: Stage) -> list[Stmt]:
+        if stage.combiner is None:
+            return self._over_own_axes(stage, stage.axes, {}, self._map_point)
+        if stage.combiner.startswith("scan:"):
+            return self._scan(stage)
+        *own, last = (*stage.axes, None)
+        return self._serial_axes(list(stage.axes), {}, lambda b: self._reduce(stage, b))
+
+    # Maps.
+
+    def _over_own_axes(
+        self,
+        stage: Stage,
+        axes: Sequence[Var],
+        bound: dict[Var, Expr],
+        make: Callable[[Stage, dict[Var, Expr]], list[Stmt]],
+    ) -> list[Stmt]:
+        if not axes:
+            return make(stage, bound)
+        if self.schedule.vector == INNER:
+            return self._serial_axes(
+                list(axes[:-1]), bound, lambda b: self._vector_map(stage, axes[-1], b)
+            )
+        return self._serial_axes(list(axes), bound, lambda b: make(stage, b))
+
+    def _serial_axes(
+        self,
+        axes: list[Var],
+        bound: dict[Var, Expr],
+        make: Callable[[dict[Var, Expr]], list[Stmt]],
+    ) -> list[Stmt]:
+        if not axes:
+            return make(bound)
+        counter = Var(axes[0].name, self._extent(axes[0], bound))
+        inner = self._serial_axes(axes[1:], {**bound, axes[0]: counter}, make)
+        return [For(counter, "serial", inner)]
+
+    def _map_point(self, stage: Stage, bound: dict[Var, Expr]) -> list[Stmt]:
+        return self.over_tile(lambda point: [point.store(stage, bound)])
+
+    def _vector_map(self, stage: Stage, axis: Var, bound: dict[Var, Expr]) -> list[Stmt]:
+        """The last own axis across lanes: blocks of `unroll` vectors, then what is left."""
+
+        def block(origin: Expr, lanes: int) -> list[Stmt]:
+            lane = Var(f"{axis.name}_v", lanes)
+            inner = {**bound, axis: build.add(origin, lane)}
+            return [For(lane, "vector", self._map_point(stage, inner), self.schedule.width)]
+
+        return self.strips(axis, self._extent(axis, bound), block)
+
+    def strips(
+        self, axis: Var, extent: Size, block: Callable[[Expr, int], list[Stmt]]
+    ) -> list[Stmt]:
+        """``block(origin, lanes)`` over an axis: whole blocks, then the exact rest."""
+        lanes = self.schedule.width * self.schedule.unroll
+        body: list[Stmt] = []
+        if isinstance(extent, int):
+            if extent >= lanes:
+                counter = Var(f"{axis.name}_b", extent // lanes)
+                inner = block(build.mul(counter, build.index(lanes)), lanes)
+                body.append(For(counter, "serial", inner))
+            if extent % lanes:
+                body += block(build.index(extent - extent % lanes), extent % lanes)
+            return body
+        whole = build.floordiv(extent, build.index(lanes))
+        counter = Var(f"{axis.name}_b", whole)
+        body.append(
+            For(counter, "serial", block(build.mul(counter, build.index(lanes)), lanes))
+        )
+        done = build.mul(whole, build.index(lanes))
+        rest = Var(f"{axis.name}_r", build.sub(extent, done))
+        body.append(For(rest, "serial", block(build.add(done, rest), 1)))
+        return body
+
+    # Reductions.
+
+    def _reduce(self, stage: Stage, bound: dict[Var, Expr]) -> list[Stmt]:
+        return Reducer(self, stage, bound).statements()
+
+    def _scan(self, stage: Stage) -> list[Stmt]:
+        """Running combination along the last own axis, one element after the other."""
+        op = COMBINERS[(stage.combiner or "")[5:]].op
+        assert op is not None
+        dtype = stage.value.dtype
+
+        def run(bound: dict[Var, Expr]) -> list[Stmt]:
+            total = self.register(f"{stage.target.name}_run", dtype, ())
+            axis = stage.axes[-1]
+            counter = Var(axis.name, self._extent(axis, bound))
+            inner = {**bound, axis: counter}
+
+            def start(point: Point) -> list[Stmt]:
+                first = identity((stage.combiner or "")[5:], dtype)
+                return [Store(total, point.tile, first)]
+
+            def step(point: Point) -> list[Stmt]:
+                old = Load(total, point.tile)
+                value = combine(op, old, point.value(stage.value, inner))
+                return [
+                    Store(total, point.tile, value),
+                    point.store_value(stage, inner, Load(total, point.tile)),
+                ]
+
+            return [*self.over_tile(start), For(counter, "serial", self.over_tile(step))]
+
+        return self._serial_axes(list(stage.axes[:-1]), {}, run)
+
+    def _extent(self, axis: Var, bound: dict[Var, Expr]) -> Size:
+        assert axis.extent is not None
+        if isinstance(axis.extent, int):
+            return axis.extent
+        return substitute(axis.extent, {**self.points, **bound})
+
+    # Storage.
+
+    def register(self, name: str, dtype: DType, own: tuple[int, ...]) -> Buffer:
+        """A register buffer with an element for every point of the tile (and of `own`)."""
+        shape = (*(self.tiles[a].size for a in self.tiled), *own)
+        buffer = Buffer(name, shape, dtype, "register")
+        self.locals.append(buffer)
+        return buffer
+
+    def placed(self, local: Buffer) -> Buffer:
+        """The storage of one of the nest's locals in the current tile."""
+        found = self.storage.get(local)
+        if found is None:
+            if not local.shape:
+                found = self.register(local.name, local.dtype, ())
+            else:
+                tile = tuple(self.tiles[a].size for a in self.tiled)
+                shape = (*tile, *local.shape) if self.schedule.vector == INNER else (*local.shape, *tile)
+                found = Buffer(local.name, shape, local.dtype, "scratch")
+                self.locals.append(found)
+            self.storage[local] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of the tile: the tile counters, and the outer axes' values."""
+
+    lowering: NestLowering
+    tile: tuple[Expr, ...]
+    bindings: dict[Var, Expr]
+
+    def value(self, node: Expr, bound: dict[Var, Expr]) -> Expr:
+        """`node` with axes bound and locals read from their storage."""
+
+        def load(old: Load) -> Expr | None:
+            source = old.source
+            if isinstance(source, Buffer) and source in self.lowering.nest.locals:
+                return Load(self.lowering.placed(source), self.place(source, old.indices))
+            return None
+
+        return substitute(node, {**self.bindings, **bound}, load)
+
+    def place(self, local: Buffer, indices: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        """Indices into the storage of a local."""
+        if local.shape and self.lowering.schedule.vector != INNER:
+            return (*indices, *self.tile)
+        return (*self.tile, *indices)
+
+    def store(self, stage: Stage, bound: dict[Var, Expr]) -> Store:
+        return self.store_value(stage, bound, self.value(stage.value, bound))
+
+    def store_value(self, stage: Stage, bound: dict[Var, Expr], value: Expr) -> Store:
+        indices = tuple(self.value(i, bound) for i in stage.indices)
+        if stage.target in self.lowering.nest.locals:
+            target = self.lowering.placed(stage.target)
+            return Store(target, self.place(stage.target, indices), value)
+        return Store(stage.target, indices, value)
+
+
+class Reducer:
+    """Lowers one reducing stage over the current tile and fixed own axes."""
+
+    def __init__(self, lowering: NestLowering, stage: Stage, bound: dict[Var, Expr]) -> None:
+        self.lowering = lowering
+        self.stage = stage
+        self.bound = bound
+        combiner = COMBINERS[stage.combiner or ""]
+        assert combiner.op is not None
+        self.op = combiner.op
+        self.identity = identity(combiner.name, stage.value.dtype)
+        schedule = lowering.schedule
+        self.lanes = schedule.width * schedule.unroll if schedule.vector == INNER else 0
+        last = stage.reduce_axes[-1].extent
+        if self.lanes and isinstance(last, int):
+            self.lanes = min(self.lanes, max(1, last))
+        self.levels = self._plan()
+
+    def _plan(self) -> list[tuple[int, ...]]:
+        axes = self.stage.reduce_axes
+        if not (self.stage.value.dtype.is_float and self.op in (ops.ADD, ops.MUL)):
+            return [()] * len(axes)
+        extents: list[int | None] = [a.extent if isinstance(a.extent, int) else None for a in axes]
+        if self.lanes and extents[-1] is not None:
+            extents[-1] = -(-extents[-1] // self.lanes)
+        run = self.lowering.schedule.reduce_block
+        return plan_levels(extents, run or (PRODUCT_RUN if is_product(self.stage) else SUM_RUN))
+
+    def statements(self) -> list[Stmt]:
+        total = self._accumulator(0)
+        body = self._initial(total)
+        body += self._axis(0, dict(self.bound), total)
+        return body + self.lowering.over_tile(lambda point: [self._finish(point, total)])
+
+    def _accumulator(self, level: int) -> Buffer:
+        own = (self.lanes,) if self.lanes else ()
+        name = f"{self.stage.target.name}_acc{level}"
+        return self.lowering.register(name, self.stage.value.dtype, own)
+
+    def _over_lanes(self, make: Callable[[tuple[Expr, ...]], list[Stmt]], lanes: int) -> list[Stmt]:
+        if not lanes:
+            return make(())
+        lane = Var("lane", lanes)
+        return [For(lane, "vector", make((lane,)), self.lowering.schedule.width)]
+
+    def _initial(self, total: Buffer) -> list[Stmt]:
+        return self.lowering.over_tile(
+            lambda point: self._over_lanes(
+                lambda lane: [Store(total, (*point.tile, *lane), self.identity)], self.lanes
+            )
+        )
+
+    def _combine_levels(self, total: Buffer, partial: Buffer) -> list[Stmt]:
+        def at(point: Point, lane: tuple[Expr, ...]) -> list[Stmt]:
+            place = (*point.tile, *lane)
+            value = combine(self.op, Load(total, place), Load(partial, place))
+            return [Store(total, place, value)]
+
+        return self.lowering.over_tile(
+            lambda point: self._over_lanes(lambda lane: at(point, lane), self.lanes)
+        )
+
+    def _axis(self, position: int, bound: dict[Var, Expr], total: Buffer) -> list[Stmt]:
+        """Accumulate everything from axis `position` inwards into `total`."""
+        axes = self.stage.reduce_axes
+        if position == len(axes):
+            return self._point(bound, total)
+        axis = axes[position]
+        extent = self.lowering._extent(axis, bound)
+        if self.lanes and position == len(axes) - 1:
+            return self._lane_axis(axis, extent, bound, total)
+        levels = self.levels[position]
+        return self._blocks(
+            extent,
+            levels,
+            axis,
+            total,
+            lambda index, acc: self._axis(position + 1, {**bound, axis: index}, acc),
+        )
+
+    def _blocks(
+        self,
+        extent: Size,
+        levels: tuple[int, ...],
+        axis: Var,
+        total: Buffer,
+        make: Callable[[Expr, Buffer], list[Stmt]],
+        origin: Expr | None = None,
+    ) -> list[Stmt]:
+        """Loops over one axis cut into blocks; `make(index, accumulator)` is the body."""
+        start = origin if origin is not None else build.index(0)
+        if not levels:
+            counter = Var(axis.name, extent)
+            kind = "unroll" if self._expand(extent) else "serial"
+            return [For(counter, kind, make(build.add(start, counter), total))]
+        size = 1
+        for block in levels:
+            size *= block
+        count = _ceiling(extent, size)
+        counter = Var(f"{axis.name}_l{len(levels)}", count)
+        first = build.mul(counter, build.index(size))
+        inside: Size = size
+        if not (isinstance(extent, int) and extent % size == 0):
+            inside = build.minimum(build.index(size), build.sub(build.index(extent), first))
+        partial = self._accumulator(len(levels))
+        inner = self._blocks(
+            inside, levels[:-1], axis, partial, make, build.add(start, first)
+        )
+        body = [*self._initial(partial), *inner, *self._combine_levels(total, partial)]
+        return [For(counter, "serial", body)]
+
+    def _expand(self, extent: Size) -> bool:
+        return isinstance(extent, int) and extent <= self.lowering.schedule.unroll_reduce
+
+    def _lane_axis(
+        self, axis: Var, extent: Size, bound: dict[Var, Expr], total: Buffer
+    ) -> list[Stmt]:
+        """The last reduced axis across lanes, each lane with an accumulator of its own."""
+
+        def block(origin: Expr, lanes: int, acc: Buffer) -> list[Stmt]:
+            lane = Var(f"{axis.name}_v", lanes)
+            inner = {**bound, axis: build.add(origin, lane)}
+            body = self._accumulate(inner, acc, (lane,))
+            return [For(lane, "vector", body, self.lowering.schedule.width)]
+
+        lanes, levels = self.lanes, self.levels[-1]
+        whole = _floor(extent, lanes)
+        body: list[Stmt] = []
+        if whole != 0:
+            body += self._blocks(
+                whole,
+                levels,
+                Var(f"{axis.name}_b", whole),
+                total,
+                lambda index, acc: block(build.mul(index, build.index(lanes)), lanes, acc),
+            )
+        if isinstance(extent, int):
+            if extent % lanes:
+                body += block(build.index(extent - extent % lanes), extent % lanes, total)
+            return body
+        done = build.mul(build.index(whole), build.index(lanes))
+        rest = Var(f"{axis.name}_r", build.sub(build.index(extent), done))
+        return [*body, For(rest, "serial", block(build.add(done, rest), 1, total))]
+
+    def _point(self, bound: dict[Var, Expr], total: Buffer) -> list[Stmt]:
+        return self._accumulate(bound, total, ())
+
+    def _accumulate(
+        self, bound: dict[Var, Expr], total: Buffer, lane: tuple[Expr, ...]
+    ) -> list[Stmt]:
+        def at(point: Point) -> list[Stmt]:
+            place = (*point.tile, *lane)
+            value = point.value(self.stage.value, bound)
+            return [Store(total, place, combine(self.op, Load(total, place), value))]
+
+        return self.lowering.over_tile(at)
+
+    def _finish(self, point: Point, total: Buffer) -> Store:
+        value: Expr
+        if self.lanes:
+            value = LaneReduce(self.op, total, point.tile)
+        else:
+            value = Load(total, point.tile)
+        return point.store_value(self.stage, self.bound, value)
+
+
+def combine(op: ops.Op, old: Expr, value: Expr) -> Expr:
+    """``op(old, value)``; a product that is added is one multiply-add."""
+    if op is ops.ADD and isinstance(value, Apply) and value.op is ops.MUL and value.dtype.is_float:
+        if value.dtype is not F16:
+            return Apply(ops.MAD, (*value.operands, old))
+    return Apply(op, (old, value))
+
+
+def is_product(stage: Stage) -> bool:
+    """Whether the stage adds up products (a contraction), casts aside."""
+    value = stage.value
+    while isinstance(value, Apply) and value.op is ops.CAST:
+        value = value.operands[0]
+    return (
+        stage.combiner == "add"
+        and isinstance(value, Apply)
+        and value.op is ops.MUL
+        and value.dtype.is_float
+    )
+
+
+def finish_kernel(name: str, body: Sequence[Stmt], local: Sequence[Buffer]) -> Kernel:
+    """The kernel of `body`: parameters and symbols are what occurs in it."""
+    from tilewright.ir.kernel import expressions, loaded_buffers, statements
+
+    used: dict[Buffer, None] = {}
+    for buffer in loaded_buffers(body):
+        used[buffer.root] = None
+    bound: set[Var] = set()
+    free: dict[Var, None] = {}
+    for stmt in statements(body):
+        if isinstance(stmt, Store):
+            used[stmt.buffer.root] = None
+        if isinstance(stmt, For):
+            bound.add(stmt.var)
+        for node in post_order(expressions(stmt)):
+            if isinstance(node, Var):
+                free[node] = None
+    parameters = tuple(b for b in used if b.space == "global")
+    symbols = tuple(v for v in free if v not in bound)
+    kept = tuple(b for b in local if b in used)
+    return Kernel(name, parameters, symbols, kept, tuple(body))
+
+
+def _ceiling(extent: Size, size: int) -> Size:
+    return build.size_floordiv(build.size_add(extent, size - 1), size)
+
+
+def _floor(extent: Size, size: int) -> Size:
+    return build.size_floordiv(extent, size)
+
+
+__all__ = ["F32", "INNER", "NestLowering", "Point", "combine", "finish_kernel", "lower_nest"]
