@@ -13,7 +13,7 @@ from tilewright.codegen_cpu.emit.operations import LEGAL
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.elementary import Machine, expand
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, post_order
+from tilewright.ir.expr import Apply, Expr, Size, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
 from tilewright.ir.legal import floats, integers
 from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
@@ -56,6 +56,11 @@ def legalize(kernel: Kernel, target: CpuTarget) -> Kernel:
     body = map_expressions(kernel.body, lambda e: rewrite_to_fixpoint(e, rules, memo))
     check_legal(body)
     return Kernel(kernel.name, kernel.parameters, kernel.symbols, kernel.locals, body)
+
+
+def legalize_size(size: Size, target: CpuTarget) -> Size:
+    """A size or an offset with only operations that the emitter spells."""
+    return rewrite_to_fixpoint(size, rules_for(target), {}) if isinstance(size, Expr) else size
 
 
 def check_legal(body: Sequence[Stmt]) -> None:

@@ -66,7 +66,7 @@ class Tracer:
         self.frame = self._root = Frame(None)
         self._looped = False
         self.scopes: list[tuple[Var, ...]] = []
-        self._scoped = False
+        self.scoped = False
         self.finished = False
         self.symbols: dict[Var, None] = {}
 
@@ -90,7 +90,7 @@ class Tracer:
     def scope(self, axes: tuple[Var, ...]) -> Iterator[None]:
         """Index variables that expressions may use while the body runs."""
         self.scopes.append(axes)
-        self._scoped = True
+        self.scoped = True
         try:
             yield
         finally:
@@ -139,13 +139,13 @@ class Tracer:
 
     def finish(self, axes: tuple[Var, ...], body: Expr, label: str) -> Value:
         """`body` over `axes` as a value."""
-        if self._scoped and self.index_variables((body,)):
+        if self.scoped and self.index_variables((body,)):
             return Formula(axes, body)
         return self._node(Compute, axes, self._import_loads(body), label=label)
 
     def index_variables(self, bodies: Sequence[Expr]) -> tuple[Var, ...]:
         """The variables of running index functions that `bodies` use, outermost first."""
-        if not self._scoped:
+        if not self.scoped:
             return ()
         used = {n for n in post_order(bodies) if isinstance(n, Var)}
         return tuple(axis for scope in self.scopes for axis in scope if axis in used)
@@ -199,6 +199,12 @@ class Tracer:
                 help="apply it to whole arrays before or after the index function",
             )
         node = self._node(Compute, value.axes, self._import_loads(value.body), label="copy")
+        return node
+
+    def copied(self, tensor: Tensor) -> Tensor:
+        """A new tensor with the elements of `tensor`."""
+        axes = self.axes(tensor.shape)
+        node: Tensor = self._node(Compute, axes, build.load(tensor, *axes), label="copy")
         return node
 
     def reshaped(self, handle: Handle, sizes: tuple[Size, ...]) -> Tensor:

@@ -213,15 +213,15 @@ def _log2_ratio_weight(t: mpf) -> mpf:
     return 1 / _log2_ratio(t)
 
 
-def _scaled_erfc(center: int) -> Real:
+def _scaled_erfc(center: float) -> Real:
     def function(t: mpf) -> mpf:
         x = center * (1 + t) / (1 - t)
-        return mp.exp(x * x) * mp.erfc(x)
+        return (x + center) * mp.exp(x * x) * mp.erfc(x)
 
     return function
 
 
-def _scaled_erfc_weight(center: int) -> Real:
+def _scaled_erfc_weight(center: float) -> Real:
     function = _scaled_erfc(center)
     return lambda t: 1 / function(t)
 
@@ -254,7 +254,7 @@ FITS: tuple[Fit, ...] = (
     Fit("COSH_KERNEL_F32", _even_part(mp.cosh, 2), 0, HALF_LN2**2, 3, lambda t: t),
     # tan(r) = r + r^3 q(r^2), |r| <= pi / 4 and a little more
     Fit(
-        "TAN_F32", _even_part(mp.tan, 3), 0, QUARTER_TURN**2, 6,
+        "TAN_F32", _even_part(mp.tan, 3), 0, QUARTER_TURN**2, 7,
         lambda t: mp.sqrt(t) ** 3 / mp.tan(mp.sqrt(t)) if t else mpf(0),
     ),
     # atan(x) = x + x^3 q(x^2), x <= 1
@@ -267,10 +267,12 @@ FITS: tuple[Fit, ...] = (
         "ASIN_F32", _even_part(mp.asin, 3), 0, 0.25, 5,
         lambda t: mp.sqrt(t) ** 3 / mp.asin(mp.sqrt(t)) if t else mpf(0),
     ),
-    # e^(x^2) erfc(x) = q((x - 2) / (x + 2)), 0 <= x <= 10.2
-    Fit("ERFC_F32", _scaled_erfc(2), -1, mpf("8.2") / mpf("12.2"), 11, _scaled_erfc_weight(2)),
+    # (x + c) e^(x^2) erfc(x) = q((x - c) / (x + c)), c = 1, 0 <= x <= 10.2
+    Fit("ERFC_F32", _scaled_erfc(1), -1, mpf("9.1") / mpf("11.1"), 15, _scaled_erfc_weight(1)),
     # log2(1 + f) = f q(f), for the power function: to about 2^-34
     Fit("POW_LOG2", _log2_ratio, LOG_LOW, LOG_HIGH, 13, _log2_ratio_weight, np.float64),
+    # log2(1 + f) = (f - f^2 / 2) / log(2) + f^3 q(f)
+    Fit("LOG2_CUBIC_F32", lambda t: _log_tail(t) / LN2, LOG_LOW, LOG_HIGH, 8, _relative_log),
     # tanh(x) = x + x^3 q(x^2), |x| <= 0.625
     Fit(
         "TANH_F32", _even_part(mp.tanh, 3), 0, mpf("0.3907"), 5,

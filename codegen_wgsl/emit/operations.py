@@ -87,8 +87,6 @@ def is_call(op: Op, dtype: DType) -> bool:
 
 
 def _cast(source: DType, target: DType, lanes: int, operand: str) -> str:
-    if target is BOOL:
-        return f"({operand} != {value(source, lanes)}())"
     if target is F16:
         return _lanewise(lanes, operand, lambda x: f"pack2x16float(vec2<f32>({x}, 0.0f))", U32)
     if source is F16:

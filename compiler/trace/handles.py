@@ -123,10 +123,29 @@ class ReshapedCell(Cell):
     def stamp(self) -> int:
         return self.parent.cell.stamp()
 
+    @property
+    def array(self) -> np.ndarray | None:  # type: ignore[override]
+        """The elements, known where the parent's are."""
+        known = self.parent.known()
+        return None if known is None else known.reshape(_ints(self.sizes))
+
+    @array.setter
+    def array(self, array: np.ndarray | None) -> None:
+        """Called for a new cell; this one has no elements of its own."""
+
+    def write_known(self, array: np.ndarray) -> None:
+        from tilewright.compiler.trace.indexing import store
+
+        store(self.parent, ..., self.tracer.known(array.reshape(_ints(self.parent.sizes))))
+
     def write(self, value: Value) -> None:
         shaped = self.tracer.reshaped_value(value, self.dtype, self.sizes, self.parent.sizes)
         self.parent.overwrite(shaped)
         self.value = None
+
+
+def _ints(sizes: Sequence[Size]) -> tuple[int, ...]:
+    return tuple(s for s in sizes if isinstance(s, int))
 
 
 class Handle:

@@ -11,12 +11,15 @@ from collections.abc import Callable
 
 from tilewright.ir import ops
 from tilewright.ir.dtypes import F16, F32
-from tilewright.ir.elementary.error_function import erf
-from tilewright.ir.elementary.exponential import exp, exp2, sigmoid
-from tilewright.ir.elementary.hyperbolic import tanh
-from tilewright.ir.elementary.logarithm import log
+from tilewright.ir.elementary.error_function import erf, erfc
+from tilewright.ir.elementary.exponential import exp, exp2, expm1, sigmoid
+from tilewright.ir.elementary.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
+from tilewright.ir.elementary.inverse_trigonometric import acos, asin, atan, atan2
+from tilewright.ir.elementary.logarithm import log, log1p, log2, log10
+from tilewright.ir.elementary.power import power
+from tilewright.ir.elementary.roots import cbrt, hypot, rsqrt
 from tilewright.ir.elementary.term import Machine, Term, cast
-from tilewright.ir.elementary.trigonometric import cos, sin
+from tilewright.ir.elementary.trigonometric import cos, sin, tan
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr
 from tilewright.ir.ops import Op
@@ -26,14 +29,34 @@ __all__ = ["Machine", "expand"]
 _UNARY: dict[Op, Callable[[Term, Machine], Term]] = {
     ops.EXP: exp,
     ops.EXP2: exp2,
+    ops.EXPM1: expm1,
+    ops.SIGMOID: sigmoid,
     ops.LOG: log,
+    ops.LOG2: log2,
+    ops.LOG10: log10,
+    ops.LOG1P: log1p,
     ops.SIN: sin,
     ops.COS: cos,
+    ops.TAN: tan,
+    ops.ASIN: asin,
+    ops.ACOS: acos,
+    ops.ATAN: atan,
+    ops.SINH: sinh,
+    ops.COSH: cosh,
     ops.TANH: tanh,
+    ops.ASINH: asinh,
+    ops.ACOSH: acosh,
+    ops.ATANH: atanh,
     ops.ERF: erf,
-    ops.SIGMOID: sigmoid,
+    ops.ERFC: erfc,
+    ops.CBRT: cbrt,
+    ops.RSQRT: rsqrt,
 }
-_BINARY: dict[Op, Callable[[Term, Term, Machine], Term]] = {}
+_BINARY: dict[Op, Callable[[Term, Term, Machine], Term]] = {
+    ops.ATAN2: atan2,
+    ops.HYPOT: hypot,
+    ops.POW: power,
+}
 
 
 def expand(op: Op, operands: tuple[Expr, ...], machine: Machine) -> Expr:

@@ -1,16 +1,17 @@
 """Reduction of an angle by multiples of pi / 2, exact for every finite float32.
 
 In: a non-negative angle. Out: the remainder and the multiple's low bits. Up to a bound the
-remainder is ``x - n * pi / 2`` with pi / 2 as a sum of constants (Cody and Waite, 1980). Beyond it the
-angle's mantissa, an integer, is multiplied by those bits of 2 / pi that matter for the result
-modulo 4 (Payne and Hanek, "Radian reduction for trigonometric functions", 1983): exact in integers,
-therefore the same on every target. The bits are picked by selects, since no target has tables.
+remainder is ``x - n * pi / 2`` with pi / 2 as a sum of constants (Cody and Waite, 1980). Beyond
+it the angle's mantissa, an integer, is multiplied by those bits of 2 / pi that matter for the
+result modulo 4 (Payne and Hanek, "Radian reduction for trigonometric functions", 1983): exact in
+integers, therefore the same on every target. The bits are picked by selects: there are no tables.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tilewright.ir.dtypes import F32, F64, I32, I64, U32, U64
 from tilewright.ir.elementary.scaling import nearest_whole
@@ -137,8 +138,9 @@ def _mantissa_and_window(x: Term) -> tuple[Term, tuple[Term, Term, Term]]:
     start = exponent - 120
     words = _select_words(start >> 5, [pattern.like(w) for w in (0, *TWO_OVER_PI)], 4)
     shift = bitcast(start & 31, U32)
-    pairs = zip(words[:3], words[1:], strict=True)
-    window = tuple((left << shift) | ((right >> 1) >> (31 - shift)) for left, right in pairs)
+    window = tuple(
+        (left << shift) | ((right >> 1) >> (31 - shift)) for left, right in pairwise(words)
+    )
     mantissa = (pattern & 0x7FFFFF) | 0x800000
     return mantissa, (window[0], window[1], window[2])
 

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 from tilewright.ir.dtypes import F32
 from tilewright.ir.elementary import coefficients
-from tilewright.ir.elementary.exponential import exp2_bounded, exp_of_sum
-from tilewright.ir.elementary.scaling import drop_low_half, keep_nan
+from tilewright.ir.elementary.exponential import exp2_bounded, expm1_kernel, reduce_argument
+from tilewright.ir.elementary.scaling import (
+    drop_low_half,
+    keep_nan,
+    shift_exponent,
+    times_power_of_two,
+)
 from tilewright.ir.elementary.term import (
     Machine,
     Term,
@@ -35,14 +40,14 @@ ERF = {F32: ErfFacts(0.9, 4.0, coefficients.ERF_SMALL_F32, coefficients.ERF_LARG
 
 @dataclass(frozen=True)
 class ErfcFacts:
-    """`zero`: above, erfc rounds to zero. `center`: see `erfc`."""
+    """`zero`: above, erfc rounds to zero. `normal`: above, it is subnormal."""
 
     zero: float
-    center: float
-    scaled: tuple[float, ...]  # e**(x**2) erfc(x) in (x - center) / (x + center)
+    normal: float
+    scaled: tuple[float, ...]  # (x + 1) e**(x**2) erfc(x) in (x - 1) / (x + 1)
 
 
-ERFC = {F32: ErfcFacts(10.1, 2.0, coefficients.ERFC_F32)}
+ERFC = {F32: ErfcFacts(10.1, 9.1945, coefficients.ERFC_F32)}
 
 
 def erf(x: Term, machine: Machine) -> Term:
@@ -59,18 +64,26 @@ def erf(x: Term, machine: Machine) -> Term:
 
 
 def erfc(x: Term, machine: Machine) -> Term:
-    """``e**-x**2`` times a polynomial in ``(x - c) / (x + c)``; ``2 -`` that for negative x.
+    """``e**-x**2 / (x + 1)`` times a polynomial in ``(x - 1) / (x + 1)``; ``2 -`` that for x < 0.
 
     That variable, of M. M. Shepherd and J. G. Laframboise (Mathematics of Computation 36, 1981),
-    makes ``e**x**2 erfc(x)`` easy to approximate on the half line. The square is taken of x cut to
-    half of its digits, exactly, and the rest goes into the reduced argument of the power.
+    makes ``e**x**2 erfc(x)`` easy to approximate on the half line; the factor ``x + 1`` keeps the
+    polynomial nearly flat, so that neither its terms nor an error of its argument count for much.
+    The square is taken of x cut to half of its digits, exactly; the rest of the square goes into
+    the reduced argument of the power, and what ``x + 1`` lost by rounding into the power itself.
     """
     facts = ERFC[x.dtype]
     size = at_most(absolute(x), facts.zero)
-    t = (size - facts.center) / (size + facts.center)
+    raised = size + 1.0
+    lost = size - (raised - 1.0)
+    inverse = 1.0 / raised
+    factor = horner(mad(inverse, -2.0, 1.0), facts.scaled) / raised  # rounds once, unlike * inverse
     head = drop_low_half(size)
-    rest = (head - size) * (head + size)
-    power = exp_of_sum(-(head * head), rest, machine)
-    tail = power * horner(t, facts.scaled)
-    result = select(x < 0.0, 2.0 - tail, tail)
-    return result if machine.ieee else keep_nan(x, result, machine)
+    n, r = reduce_argument(-(head * head), machine)
+    power = expm1_kernel(mad(head - size, head + size, r)) - lost * inverse
+    product = mad(factor, power, factor)
+    if machine.ieee:
+        tail = times_power_of_two(product, n, machine)
+    else:
+        tail = select(size > facts.normal, 0.0, shift_exponent(product, n, machine))
+    return keep_nan(x, select(x < 0.0, 2.0 - tail, tail), machine)

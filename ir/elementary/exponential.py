@@ -90,6 +90,11 @@ def reduce_argument(x: Term, machine: Machine) -> tuple[Whole, Term]:
     return n, mad(n.value, -facts.log2_low, r)
 
 
+def expm1_kernel(r: Term) -> Term:
+    """``e**r - 1`` for ``abs(r) <= log 2 / 2``."""
+    return mad(r * r, horner(r, FACTS[r.dtype].tail), r)
+
+
 def exp(x: Term, machine: Machine) -> Term:
     """e**x."""
     facts = FACTS[x.dtype]
@@ -99,16 +104,6 @@ def exp(x: Term, machine: Machine) -> Term:
     if machine.ieee:
         return times_power_of_two(p, n, machine)
     return _saturate(x, shift_exponent(p, n, machine), facts.normal_low, facts.finite_high, machine)
-
-
-def exp_of_sum(x: Term, rest: Term, machine: Machine) -> Term:
-    """e**(x + rest), the rest being small, for a sum that is not above 1 and not far below zero."""
-    facts = FACTS[x.dtype]
-    n, r = reduce_argument(x, machine)
-    p = horner(r + rest, (1.0, 1.0, *facts.tail))
-    if machine.ieee:
-        return times_power_of_two(p, n, machine)
-    return select(x < facts.normal_low, 0.0, shift_exponent(p, n, machine))
 
 
 def exp2(x: Term, machine: Machine) -> Term:
@@ -147,7 +142,7 @@ def expm1(x: Term, machine: Machine) -> Term:
     facts = FACTS[x.dtype]
     clamped = at_least(at_most(x, facts.high), facts.minus_one)
     n, r = reduce_argument(clamped, machine)
-    p = mad(r * r, horner(r, facts.tail), r)
+    p = expm1_kernel(r)
     power, _ = scaled_powers(n, -1, machine)
     half = mad(power, p, power - 0.5)
     result = copysign(half + half, x)

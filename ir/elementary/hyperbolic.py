@@ -12,7 +12,7 @@ from tilewright.ir.dtypes import F32
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.exponential import LOG2_E, exp2_bounded, reduce_argument
 from tilewright.ir.elementary.logarithm import log1p_doubled
-from tilewright.ir.elementary.scaling import infinity, keep_nan, scaled_powers
+from tilewright.ir.elementary.scaling import infinity, keep_nan, not_a_number, scaled_powers
 from tilewright.ir.elementary.term import (
     Machine,
     Term,
@@ -94,7 +94,7 @@ def cosh(x: Term, machine: Machine) -> Term:
 
 
 def _powers_and_kernels(x: Term, machine: Machine) -> tuple[Term, Term, Term, Term]:
-    """For ``x = n log 2 + r``: ``(2**n + 2**-n) / 4``, ``(2**n - 2**-n) / 4``, cosh(r) - 1, sinh(r).
+    """``(2**n + 2**-n) / 4``, ``(2**n - 2**-n) / 4``, cosh(r) - 1, sinh(r) for x = n log 2 + r.
 
     Then ``cosh(x) / 2`` is ``even * cosh(r) + odd * sinh(r)`` and sinh the other way round: no
     division and no reciprocal of a rounded power.
@@ -123,9 +123,11 @@ def asinh(x: Term, machine: Machine) -> Term:
 
 
 def acosh(x: Term, machine: Machine) -> Term:
-    """``log(x + sqrt(x**2 - 1))`` in terms of ``x - 1``; NaN below 1 comes from the logarithm."""
+    """``log(x + sqrt(x**2 - 1))`` in terms of ``x - 1``; NaN below 1."""
     above = x - 1.0
-    return _log_unless_huge(x, above + square_root(mad(above, above, above + above)), machine)
+    raised = above + square_root(mad(above, above, above + above))
+    result = _log_unless_huge(x, raised, machine)
+    return select(x < 1.0, not_a_number(x), result)
 
 
 def _log_unless_huge(x: Term, raised: Term, machine: Machine) -> Term:

@@ -1,8 +1,8 @@
 """log, log2, log10 and log1p.
 
-``x = 2**k * (1 + f)`` with ``1 + f`` in [2/3, 4/3), and ``log(1 + f) = f + f**2 q(f)``: no division,
-unlike the classical ``f / (2 + f)``. As f is exact and the rest small against it, the error stays
-below one unit (Muller, "Elementary Functions", 3rd ed., section 11.3).
+``x = 2**k * (1 + f)`` with ``1 + f`` in [2/3, 4/3), and ``log(1 + f) = f + f**2 q(f)``: no
+division, unlike the classical ``f / (2 + f)``. As f is exact and the rest small against it, the
+error stays below one unit (Muller, "Elementary Functions", 3rd ed., section 11.3).
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Base:
 
 BASES = {
     (2, F32): Base(
-        of_e=(1.4426950216293335, 1.925963033500011e-08), of_two=(1.0, 0.0), tail=coefficients.LOG2_F32
+        of_e=(1.4426950216293335, 1.925963033500011e-08),
+        of_two=(1.0, 0.0),
+        tail=coefficients.LOG2_F32,
     ),
     (10, F32): Base(
         of_e=(0.4342944920063019, -1.0103049952192578e-08),

@@ -6,15 +6,12 @@ error of the power, so the logarithm and the product need some ten digits more t
 
 from __future__ import annotations
 
-import math
-
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.exponential import FACTS
 from tilewright.ir.elementary.logarithm import LOWEST
 from tilewright.ir.elementary.scaling import (
     FORMATS,
-    Whole,
     drop_low_half,
     flip_sign,
     infinity,
@@ -26,6 +23,7 @@ from tilewright.ir.elementary.scaling import (
     sign_bits,
     split_exponent,
     times_power_of_two,
+    whole_number,
 )
 from tilewright.ir.elementary.term import (
     Machine,
@@ -33,12 +31,15 @@ from tilewright.ir.elementary.term import (
     absolute,
     at_least,
     at_most,
+    bits,
     cast,
     horner,
     mad,
     select,
     truncate,
 )
+
+LOG2_E_HEAD, LOG2_E_REST = 1.4423828125, 0.00031222838896340733  # twelve digits, and what is left
 
 
 def power(x: Term, y: Term, machine: Machine) -> Term:
@@ -62,5 +63,69 @@ def _power_in_float64(size: Term, y: Term, trivial: Term, machine: Machine) -> T
     exponent = at_least(at_most(exponent, 200.0), -200.0)
     n = nearest_whole(exponent, 1.0, machine)
     p = horner(cast(exponent - n.value, F32), (1.0, *FACTS[F32].base2))
-    value = cast(n.value, F32)
-    return times_power_of_two(p, whole_from_float(value), machine)
+    return times_power_of_two(p, whole_number(cast(n.value, F32)), machine)
+
+
+def _power_in_halves(size: Term, y: Term, trivial: Term, machine: Machine) -> Term:
+    """For float32 without anything wider: factors cut to half of their digits multiply exactly.
+
+    The cutting is done on bits, so it stands even where the target reassociates sums. The bound
+    on y loses nothing: the smallest logarithm that is not zero is above 2**-25.
+    """
+    bounded = at_least(at_most(y, 2.0**33), -(2.0**33))
+    head, rest = _log2_in_halves(size, machine)
+    y_head = drop_low_half(bounded)
+    product = y_head * head
+    correction = mad(bounded, rest, (bounded - y_head) * head)
+    exponent = product + correction
+    n = nearest_whole(at_least(at_most(exponent, 200.0), -200.0), 1.0, machine)
+    p = horner((product - n.value) + correction, (1.0, *FACTS[F32].base2))
+    large, small = exponent >= 128.0, exponent < -126.0
+    result = select(large, infinity(y), select(small, 0.0, shift_exponent(p, n, machine)))
+    return select(trivial, 1.0, _patch_extremes(size, y, result))
+
+
+def _log2_in_halves(x: Term, machine: Machine) -> tuple[Term, Term]:
+    """log2(x) as a sum of a float cut to half of its digits and a small rest.
+
+    ``log2(1 + f) = L f - L / 2 f**2 + f**3 q(f)``; of the first two terms the leading parts are
+    products of halves.
+    """
+    m, k = split_exponent(x, LOWEST, machine)
+    f = m - 1.0
+    f_head = drop_low_half(f)
+    f_rest = f - f_head
+    square_head = drop_low_half(f_head * f_head)
+    square_rest = (f_head * f_head - square_head) + f_rest * (f + f_head)
+    first, second = f_head * LOG2_E_HEAD, square_head * (-0.5 * LOG2_E_HEAD)
+    small = mad(f * f * f, horner(f, coefficients.LOG2_CUBIC_F32), f * LOG2_E_REST)
+    small = mad(f * f, -0.5 * LOG2_E_REST, small)
+    small = mad(square_rest, -0.5 * LOG2_E_HEAD, mad(f_rest, LOG2_E_HEAD, small))
+    head = drop_low_half(k + (first + second))
+    return head, (((k - head) + first) + second) + small
+
+
+def _patch_extremes(size: Term, y: Term, result: Term) -> Term:
+    """Zero or infinity where x is zero or infinite, or y infinite."""
+    form = FORMATS[size.dtype]
+    flushed = bits(size) < (1 << form.mantissa_bits)
+    infinite = bits(size) >= form.infinity_bits
+    extreme = flushed | infinite | (magnitude_bits(y) >= form.infinity_bits)
+    shrinks = (size > 1.0) ^ (y > 0.0)
+    return select(extreme, select(shrinks, y.like(0.0), infinity(y)), result)
+
+
+def _patch_sign(x: Term, y: Term, result: Term, machine: Machine) -> Term:
+    """Odd powers of negative numbers are negative; fractional powers of them are NaN."""
+    whole = truncate(y).equals(y)
+    half = y * 0.5
+    odd = whole & truncate(half).differs(half)
+    sign = sign_bits(x)
+    signed = flip_sign(result, select(odd, sign, 0))
+    fraction = truncate(y).differs(y)
+    finite_negative = (sign < 0) & (magnitude_bits(x) < FORMATS[x.dtype].infinity_bits)
+    invalid = fraction & finite_negative & (magnitude_bits(x) > 0)
+    if not machine.ieee:
+        x_nan, y_nan = is_nan(x, machine), is_nan(y, machine)
+        invalid = invalid | (x_nan & y.differs(0.0)) | (y_nan & x.differs(1.0))
+    return select(invalid, not_a_number(x), signed)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tilewright.ir.dtypes import F32
 from tilewright.ir.elementary.scaling import (
     FORMATS,
-    Format,
     drop_low_half,
     infinity,
     is_nan,
@@ -25,8 +26,35 @@ from tilewright.ir.elementary.term import (
     square_root,
 )
 
-# Newton-like steps until the inverse cube root has half of the digits
-STEPS = {F32: 1}
+
+@dataclass(frozen=True)
+class RootFacts:
+    """`steps` of the iteration give the inverse cube root half of its digits; `third_shifts` divide
+    the bits by 3; `bias` is 4/3 of the bits of 1.0, less what balances the errors of the start.
+    `tiny_scale` is a power of 8 that makes subnormals normal, `tiny_root` the inverse of its root.
+    Squares of numbers within `safe` and its inverse are in range, and `far` brings others there.
+    """
+
+    steps: int
+    third_shifts: tuple[int, ...]
+    bias: int
+    tiny_scale: float
+    tiny_root: float
+    safe: float
+    far: float
+
+
+ROOTS = {
+    F32: RootFacts(
+        steps=1,
+        third_shifts=(4, 8, 16),
+        bias=0x54A20000,
+        tiny_scale=2.0**24,
+        tiny_root=2.0**-8,
+        safe=2.0**45,
+        far=2.0**90,
+    )
+}
 
 
 def rsqrt(x: Term, machine: Machine) -> Term:
@@ -49,35 +77,31 @@ def cbrt(x: Term, machine: Machine) -> Term:
     that its square is exact, is corrected once: with ``d = (x / y**2 - y) / 3`` the root is
     ``y + d - d**2 / y`` up to third-order terms.
     """
-    form = FORMATS[x.dtype]
+    form, facts = FORMATS[x.dtype], ROOTS[x.dtype]
     size = absolute(x)
     tiny = size < form.smallest_normal
     if machine.ieee:
-        size = select(tiny, size * 2.0 ** (3 * form.mantissa_bits // 3 * 3), size)
-    w = _rough_inverse_cube_root(size, form)
-    for _ in range(STEPS[x.dtype]):
+        size = select(tiny, size * facts.tiny_scale, size)
+    w = _rough_inverse_cube_root(size)
+    for _ in range(facts.steps):
         h = 1.0 - (size * w) * (w * w)
         w = mad(w * h, mad(h, mad(h, 14.0 / 81.0, 2.0 / 9.0), 1.0 / 3.0), w)
     y = drop_low_half((size * w) * w)
     d = (size / (y * y) - y) * (1.0 / 3.0)
     root = y + mad(d * d, -w, d)
     if machine.ieee:
-        root = select(tiny, root * 2.0 ** -(form.mantissa_bits), root)
+        root = select(tiny, root * facts.tiny_root, root)
     finite = (magnitude_bits(x) < form.infinity_bits) & (magnitude_bits(x) > 0)
     return select(finite, copysign(root, x), x)
 
 
-def _rough_inverse_cube_root(x: Term, form: Format) -> Term:
+def _rough_inverse_cube_root(x: Term) -> Term:
     """Within 4 %: the exponent and mantissa as one number, divided by -3."""
-    third = bits(x)
-    third = (third >> 2) + (third >> 4)
-    for shift in (4, 8, 16, 32)[: 3 if form.dtype is F32 else 4]:
+    facts = ROOTS[x.dtype]
+    third = (bits(x) >> 2) + (bits(x) >> 4)
+    for shift in facts.third_shifts:
         third = third + (third >> shift)
-    return bitcast(_INVERSE_CUBE_ROOT_BIAS[form.dtype] - third, x.dtype)
-
-
-# 4/3 of the bits of 1.0, less what makes the errors on both sides equal
-_INVERSE_CUBE_ROOT_BIAS = {F32: 0x54A2FA8C}
+    return bitcast(facts.bias - third, x.dtype)
 
 
 def hypot(x: Term, y: Term, machine: Machine) -> Term:
@@ -85,9 +109,9 @@ def hypot(x: Term, y: Term, machine: Machine) -> Term:
     form = FORMATS[x.dtype]
     a, b = absolute(x), absolute(y)
     larger = select(a > b, a, b)
-    step = form.bias // 2
-    up, down = 2.0**step, 2.0**-step
-    big, small = larger > up, larger < down * 2.0**form.mantissa_bits
+    facts = ROOTS[x.dtype]
+    up, down = facts.far, 1.0 / facts.far
+    big, small = larger > facts.safe, larger < 1.0 / facts.safe
     factor = select(big, x.like(down), select(small, x.like(up), x.like(1.0)))
     inverse = select(big, x.like(up), select(small, x.like(down), x.like(1.0)))
     a_scaled, b_scaled = a * factor, b * factor

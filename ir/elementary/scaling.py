@@ -74,8 +74,12 @@ def nearest_whole(x: Term, factor: Operand, machine: Machine) -> Whole:
     if machine.ieee and not machine.scale:
         shifted = mad(x, factor, rounder)
         return Whole(shifted - rounder, bits(shifted))
-    value = round_to_even(x * factor)
-    return Whole(value, bits(value + rounder))
+    return whole_number(round_to_even(x * factor))
+
+
+def whole_number(value: Term) -> Whole:
+    """A float that is known to be a small whole number."""
+    return Whole(value, bits(value + FORMATS[value.dtype].rounder))
 
 
 def times_power_of_two(p: Term, n: Whole, machine: Machine) -> Term:

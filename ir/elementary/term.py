@@ -105,6 +105,9 @@ class Term:
     def equals(self, other: Operand) -> Term:
         return self._apply(ops.EQ, other)
 
+    def differs(self, other: Operand) -> Term:
+        return self._apply(ops.NE, other)
+
     def like(self, value: float) -> Term:
         """The literal `value` of this term's dtype."""
         return Term(build.const(value, self.dtype))

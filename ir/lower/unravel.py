@@ -73,6 +73,8 @@ class Unravel:
             return build.index(0)
         if below % LANES == 0:
             return self._part(self.texel, below // LANES, above // LANES, self.total // LANES)
+        if below == 1 and above == self.total:
+            return self.position  # a fetch past the end is guarded where it is emitted
         if below == 1 and above % LANES == 0:
             texel = self._part(self.texel, 1, above // LANES, self.total // LANES)
             return build.add(build.mul(texel, build.index(LANES)), self.lane)

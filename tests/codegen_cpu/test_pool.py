@@ -85,6 +85,28 @@ done:
 }
 """
 
+# args[i] = the thread that ran chunk i, which takes 20 ms.
+WHO = """
+declare i64 @pthread_self()
+declare i32 @usleep(i32)
+
+define internal void @who(ptr %threads, i64 %i) nounwind {
+  %slept = call i32 @usleep(i32 20000)
+  %thread = call i64 @pthread_self()
+  %at = getelementptr i64, ptr %threads, i64 %i
+  store i64 %thread, ptr %at
+  ret void
+}
+
+define i32 @tw_main(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounwind {
+  %parallel_for = load ptr, ptr %runtime
+  %pool_at = getelementptr i8, ptr %runtime, i64 8
+  %pool = load ptr, ptr %pool_at
+  call void %parallel_for(ptr %pool, ptr @who, ptr %args, i64 4)
+  ret i32 0
+}
+"""
+
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)
 CODE = load_object(compile_object(COUNT, host_target()))
 
@@ -122,6 +144,15 @@ def test_loops_after_the_workers_have_gone_to_sleep(pool: Pool) -> None:
     for _ in range(30):
         assert count(pool, 4) == [1] * 4
         time.sleep(0.002)
+
+
+def test_sleeping_workers_are_woken_and_share_the_work(pool: Pool) -> None:
+    code = load_object(compile_object(WHO, host_target()))
+    count(pool, 4)
+    time.sleep(0.01)
+    threads = (ctypes.c_int64 * 4)()
+    ENTRY(code.address())(pool.runtime, ctypes.addressof(threads), None, None)
+    assert len(set(threads)) > 1
 
 
 def test_nested_loops_run_serially_and_do_not_deadlock(pool: Pool) -> None:

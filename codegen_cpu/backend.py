@@ -1,0 +1,142 @@
+"""Programs -> object code for a CPU (or a wasm32 object): lower, legalise, plan memory, emit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tilewright.codegen_cpu.emit.module import emit_program
+from tilewright.codegen_cpu.jit import compile_object
+from tilewright.codegen_cpu.legalize import legalize
+from tilewright.codegen_cpu.schedule import default_schedule
+from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.ir.dtypes import DType
+from tilewright.ir.expr import Size, Var
+from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.lower.collapse import collapse_axes
+from tilewright.ir.lower.nest import lower_nest
+from tilewright.ir.lower.ordered import lower_ordered
+from tilewright.ir.lower.sort import lower_sort
+from tilewright.ir.passes.plan_memory import plan_memory
+from tilewright.ir.program import Launch, Nest, Ordered, Program, SortRows, Step, map_steps
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.sizes import evaluate
+
+Observer = Callable[[str, object], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Shape (sizes may be open) and dtype of an argument or a result."""
+
+    shape: tuple[Size, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CpuArtifact:
+    """Object code and what its caller must know. `workspace` is in bytes."""
+
+    code: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    constants: tuple[np.ndarray, ...]
+    symbols: tuple[Var, ...]
+    workspace: Size
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Lowered:
+    """A program of kernels, the schedule of each, and where temporaries lie."""
+
+    program: Program
+    schedules: tuple[tuple[str, Schedule], ...]
+    offsets: Mapping[Buffer, Size]
+    workspace: Size
+
+
+def lower(
+    program: Program, target: CpuTarget, schedules: Mapping[str, Schedule] | None = None
+) -> Lowered:
+    """Every step as a legal kernel. `schedules` overrides the default by nest name."""
+    return _Lowering(target, schedules or {}).run(program)
+
+
+def emit(lowered: Lowered, target: CpuTarget) -> str:
+    """The program as LLVM IR text."""
+    return emit_program(lowered.program, lowered.offsets, target)
+
+
+def build(
+    program: Program,
+    target: CpuTarget,
+    schedules: Mapping[str, Schedule] | None = None,
+    observe: Observer | None = None,
+    compile: Callable[[str, CpuTarget], bytes] = compile_object,
+) -> CpuArtifact:
+    """Compile a program. `observe(stage, value)` sees ``kernel``, ``schedule`` and ``llvm``."""
+    lowered = lower(program, target, schedules)
+    text = emit(lowered, target)
+    if observe:
+        observe("kernel", lowered.program)
+        observe("schedule", lowered.schedules)
+        observe("llvm", text)
+    return CpuArtifact(
+        compile(text, target),
+        tuple(TensorSpec(b.shape, b.dtype) for b in program.inputs),
+        tuple(TensorSpec(b.shape, b.dtype) for b in program.outputs),
+        tuple(np.ascontiguousarray(a) for _, a in program.constants),
+        program.symbols,
+        lowered.workspace,
+    )
+
+
+class _Lowering:
+    """Lowers the steps of one program, and collects what lowering adds to it."""
+
+    def __init__(self, target: CpuTarget, schedules: Mapping[str, Schedule]) -> None:
+        self.target = target
+        self.given = schedules
+        self.used: list[tuple[str, Schedule]] = []
+        self.temporaries: list[Buffer] = []
+
+    def run(self, program: Program) -> Lowered:
+        steps = map_steps(program.steps, self._step)
+        temporaries = (*program.temporaries, *self.temporaries)
+        lowered = replace(program, steps=steps, temporaries=temporaries)
+        plan = plan_memory(lowered)
+        return Lowered(lowered, tuple(self.used), plan.offsets, plan.size)
+
+    def _step(self, step: Step) -> list[Step]:
+        name = f"k{len(self.used)}"
+        match step:
+            case Nest():
+                return [self._nest(step, name)]
+            case Ordered():
+                kernel = lower_ordered(step, name)
+            case SortRows():
+                kernel, extra = lower_sort(step, name)
+                self.temporaries += extra
+            case _:
+                return [step]
+        self.used.append((step.name, Schedule()))
+        return [self._launch(kernel)]
+
+    def _nest(self, nest: Nest, name: str) -> Step:
+        nest = collapse_axes(nest)
+        schedule = self.given.get(nest.name)
+        if schedule is None:
+            schedule = default_schedule(nest, self.target)
+        self.used.append((nest.name, schedule))
+        return self._launch(lower_nest(nest, schedule, name))
+
+    def _launch(self, kernel: Kernel) -> Launch:
+        return Launch(legalize(kernel, self.target))
+
+
+def workspace_bytes(artifact: CpuArtifact, symbols: Mapping[Var, int]) -> int:
+    """The workspace for these sizes, alignment included."""
+    return evaluate(artifact.workspace, symbols) + 64
+

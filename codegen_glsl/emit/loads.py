@@ -1,0 +1,214 @@
+"""Emitting loads: a linear offset -> fetches of texels and choices of their components.
+
+The offset is split into terms. Where everything but the lane is a multiple of four, lanes find
+their elements at fixed components of few texels, and texels are shared between loads; elsewhere
+the components are chosen at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tilewright.codegen_glsl.emit.block import Value
+from tilewright.codegen_glsl.emit.textures import Sampler, Samplers
+from tilewright.codegen_glsl.emit.types import COMPONENTS, type_name
+from tilewright.codegen_glsl.emit.values import LANES, Lanes, ValueEmitter
+from tilewright.ir.affine import Linear, linear
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Expr, Load
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.ranges import Interval, interval
+
+
+@dataclass(slots=True)
+class Offset:
+    """``constant + lane_step * lane + sum(factor * value)``, of which `vectors` have four lanes."""
+
+    constant: int = 0
+    lane_step: int = 0
+    scalars: list[tuple[Value, int]] = field(default_factory=list)
+    vectors: list[tuple[Value, int]] = field(default_factory=list)
+
+    @property
+    def aligned(self) -> bool:
+        """Whether, lane and literal aside, the offset is a multiple of four."""
+        return all(factor % LANES == 0 for _, factor in self.scalars)
+
+    def texels(self) -> list[tuple[Value, int]]:
+        return [(value, factor // LANES) for value, factor in self.scalars]
+
+
+class LoadEmitter(ValueEmitter):
+    """Loads from textures."""
+
+    def __init__(self, samplers: Samplers) -> None:
+        super().__init__(samplers)
+        self._forms: dict[Expr, Linear] = {}
+        self._ranges: dict[Expr, Interval] = {}
+
+    def needed(self, node: Expr) -> Sequence[Expr]:
+        if isinstance(node, Load) and not _is_register(node):
+            return tuple(self._form(node).terms)
+        return () if isinstance(node, Load) else node.operands
+
+    def load(self, node: Load) -> Value:
+        if _is_register(node):
+            return self.read_register(node)
+        assert isinstance(node.source, Buffer)
+        sampler = self.samplers.of(node.source)
+        offset = self._offset(self._form(node))
+        fetch = Fetch(self, sampler, *self._bounds(node))
+        if offset.vectors:
+            return fetch.gather(offset)
+        if offset.lane_step == 0:
+            return fetch.element(offset)
+        return fetch.static_lanes(offset) if offset.aligned else fetch.unaligned_lanes(offset)
+
+    def read_register(self, node: Load) -> Value:
+        raise NotImplementedError
+
+    def _form(self, node: Load) -> Linear:
+        (index,) = node.indices
+        found = self._forms.get(index)
+        if found is None:
+            found = self._forms[index] = linear(index)
+        return found
+
+    def _bounds(self, node: Load) -> Interval:
+        return interval(node.indices[0], self._ranges)
+
+    def _offset(self, form: Linear) -> Offset:
+        result = Offset(constant=form.constant)
+        for atom, factor in form.terms.items():
+            binding = self.bindings.get(atom)  # type: ignore[call-overload]
+            if isinstance(binding, Lanes):
+                result.lane_step += factor
+                continue
+            value = self.find(atom)
+            assert value is not None
+            if value.known is not None:
+                result.constant += factor * value.known
+            elif value.lanes == 1:
+                result.scalars.append((value, factor))
+            else:
+                result.vectors.append((value, factor))
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Fetches from one texture for an offset within ``least … most`` (None: not known)."""
+
+    emitter: ValueEmitter
+    sampler: Sampler
+    least: int | None
+    most: int | None
+
+    def element(self, offset: Offset) -> Value:
+        """One element for all lanes."""
+        if offset.aligned:
+            texel = self._texel(offset.texels(), offset.constant // LANES)
+            return Value(f"{texel.text}.{COMPONENTS[offset.constant % LANES]}", 1, texel.depth)
+        place = self._sum(offset.scalars, offset.constant)
+        return self._call("element", self._guarded(place, LANES), 1)
+
+    def static_lanes(self, offset: Offset) -> Value:
+        """Lanes whose components are known here."""
+        places = [offset.constant + offset.lane_step * lane for lane in range(LANES)]
+        texels = {place // LANES: None for place in places}
+        fetched = {k: self._texel(offset.texels(), k) for k in texels}
+        chosen = [(fetched[p // LANES], COMPONENTS[p % LANES]) for p in places]
+        depth = max(texel.depth for texel, _ in chosen)
+        if len(texels) > 1:
+            parts = ", ".join(f"{texel.text}.{component}" for texel, component in chosen)
+            return self._named(f"{self._vector}({parts})", LANES, depth)
+        only = next(iter(fetched.values()))
+        components = "".join(component for _, component in chosen)
+        if components == COMPONENTS:
+            return only
+        return self._named(f"{only.text}.{components}", LANES, depth)
+
+    def unaligned_lanes(self, offset: Offset) -> Value:
+        """Lanes a fixed step apart, from an element whose component is not known."""
+        if offset.lane_step == 1:
+            place = self._sum(offset.scalars, offset.constant)
+            return self._call("span", self._guarded(place, LANES), LANES)
+        places = [
+            self._sum(offset.scalars, offset.constant + offset.lane_step * lane)
+            for lane in range(LANES)
+        ]
+        calls = [self.sampler.call("element", self._guarded(p, LANES).text) for p in places]
+        depth = max(place.depth for place in places)
+        return self._named(f"{self._vector}({', '.join(calls)})", LANES, depth)
+
+    def gather(self, offset: Offset) -> Value:
+        """Lanes at four offsets that only the run time knows."""
+        place = self._sum(offset.vectors + offset.scalars, offset.constant, LANES)
+        if offset.lane_step:
+            steps = ", ".join(str(offset.lane_step * lane) for lane in range(LANES))
+            place = self._name(f"{place.text} + ivec4({steps})", LANES, place.depth)
+        place = self._guarded(place, LANES)
+        calls = [self.sampler.call("element", f"{place.text}.{c}") for c in COMPONENTS]
+        return self._named(f"{self._vector}({', '.join(calls)})", LANES, place.depth)
+
+    # Pieces.
+
+    @property
+    def _vector(self) -> str:
+        return type_name(self.sampler.dtype, LANES)
+
+    def _texel(self, terms: list[tuple[Value, int]], constant: int) -> Value:
+        return self._call("texel", self._guarded(self._sum(terms, constant), 1), LANES)
+
+    def _call(self, function: str, place: Value, lanes: int) -> Value:
+        return self._named(self.sampler.call(function, place.text), lanes, place.depth)
+
+    def _named(self, right: str, lanes: int, depth: int) -> Value:
+        return self.emitter.named(type_name(self.sampler.dtype, lanes), right, lanes, depth)
+
+    def _name(self, right: str, lanes: int, depth: int) -> Value:
+        return self.emitter.named("int" if lanes == 1 else "ivec4", right, lanes, depth)
+
+    def _guarded(self, place: Value, unit: int) -> Value:
+        """`place`, kept inside of the texture unless that is proven; it counts texels or, where
+        `unit` is four, elements."""
+        last = self.sampler.last_texel * unit + unit - 1
+        text = place.text
+        if self.most is None or self.most >= (self.sampler.last_texel + 1) * LANES:
+            text = f"min({text}, {last})" if place.lanes == 1 else f"min({text}, ivec4({last}))"
+        if self.least is None or self.least < 0:
+            text = f"max({text}, 0)" if place.lanes == 1 else f"max({text}, ivec4(0))"
+        return place if text == place.text else self._name(text, place.lanes, place.depth)
+
+    def _sum(self, terms: list[tuple[Value, int]], constant: int, lanes: int = 1) -> Value:
+        """The sum of the terms; what is known in outer blocks is added up there."""
+        if not terms:
+            return Value(str(constant), 1, 0, constant)
+        total: Value | None = None
+        for depth in sorted({value.depth for value, _ in terms}):
+            here = [(value, factor) for value, factor in terms if value.depth == depth]
+            total = self._add(total, here, depth)
+        assert total is not None
+        if constant:
+            sign = "+" if constant > 0 else "-"
+            total = self._name(f"{total.text} {sign} {abs(constant)}", total.lanes, total.depth)
+        if total.lanes < lanes:
+            raise IRError("a sum of scalars is not a vector")
+        return total
+
+    def _add(self, total: Value | None, terms: list[tuple[Value, int]], depth: int) -> Value:
+        texts = [] if total is None else [total.text]
+        lanes = 1 if total is None else total.lanes
+        for value, factor in terms:
+            texts.append(value.text if factor == 1 else f"{value.text} * {factor}")
+            lanes = max(lanes, value.lanes)
+        if len(texts) == 1 and (total is not None or terms[0][1] == 1):
+            value = terms[0][0] if terms else total
+            assert value is not None
+            return value
+        return self._name(" + ".join(texts), lanes, depth)
+
+
+def _is_register(node: Load) -> bool:
+    return isinstance(node.source, Buffer) and node.source.space == "register"

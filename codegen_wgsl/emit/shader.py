@@ -1,0 +1,174 @@
+"""One legal kernel -> one WGSL shader.
+
+In: a kernel whose outermost statements are at most one ``group`` loop around at most one ``local``
+loop. Out: the text, the number of workgroups, and which parameters it reads and writes. Names of
+the program do not appear in the text, so kernels of one form share a pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.codegen_wgsl.emit import types
+from tilewright.codegen_wgsl.emit.environment import Environment, Value, stored_roots
+from tilewright.codegen_wgsl.emit.layout import WIDTH
+from tilewright.codegen_wgsl.emit.statements import StatementEmitter
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Var
+from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, loaded_buffers
+
+ENTRY_POINT = "main"
+GROUPS_PER_DIMENSION = 65535
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Shader:
+    """`source` binds `parameters` in this order, then the uniforms if there are any symbols."""
+
+    source: str
+    grid: tuple[int, int, int]
+    parameters: tuple[Buffer, ...]
+    written: tuple[Buffer, ...]
+    symbols: tuple[Var, ...]
+
+
+def emit_kernel(kernel: Kernel) -> Shader:
+    """The WGSL form of a legal kernel."""
+    return _ShaderEmitter(kernel).emit()
+
+
+def fold_grid(groups: int) -> tuple[int, int, int]:
+    """A grid of at least `groups` workgroups whose dimensions keep the limit."""
+    if groups <= GROUPS_PER_DIMENSION:
+        return groups, 1, 1
+    rows = -(-groups // GROUPS_PER_DIMENSION)
+    return -(-groups // rows), rows, 1
+
+
+class _ShaderEmitter(StatementEmitter):
+    def __init__(self, kernel: Kernel) -> None:
+        names = {b.root: f"b{k}" for k, b in enumerate(kernel.parameters)}
+        kept = [b for b in kernel.locals if b.base is None and b.space in ("workgroup", "scratch")]
+        names |= {b: f"{b.space[0]}{k}" for k, b in enumerate(kept)}
+        super().__init__(kernel, Environment(kernel.body), names)
+        self.kernel = kernel
+        self.kept = kept
+        loaded = {b.root for b in loaded_buffers(kernel.body)}
+        stored = stored_roots(kernel.body)
+        self.shared = tuple(b for b in stored if b.space == "workgroup" or b in loaded)
+
+    def emit(self) -> Shader:
+        group, local, body = _peel(self.kernel.body)
+        groups, threads = _static(group), _static(local)
+        grid = fold_grid(groups)
+        self._bind_symbols()
+        self._bind_invocation(group, local, grid)
+        if grid[0] * grid[1] > groups:
+            assert group is not None
+            self.scopes.enter(True)
+            self.block(body)
+            index = self.environment.bindings[group.var]
+            assert isinstance(index, Value)
+            self.scopes.leave(f"if ({index.text} < {groups}) {{")
+        else:
+            self.block(body)
+        written = self.kernel.written
+        return Shader(
+            self._text(threads), grid, self.kernel.parameters, written, self.kernel.symbols
+        )
+
+    def _bind_symbols(self) -> None:
+        for k, symbol in enumerate(self.kernel.symbols):
+            text = f"i32(u[{k // WIDTH}].{'xyzw'[k % WIDTH]})"
+            self.environment.bindings[symbol] = Value(self.scopes.let(text, 0), 1, 0)
+
+    def _bind_invocation(
+        self, group: For | None, local: For | None, grid: tuple[int, int, int]
+    ) -> None:
+        if group is not None:
+            text = "i32(group.x)"
+            if grid[1] > 1:
+                text = f"i32(group.x + group.y * {grid[0]}u)"
+            self.environment.bindings[group.var] = Value(self.scopes.let(text, 0), 1, 0)
+        if local is not None:
+            name = self.scopes.let("i32(lane)", 0)
+            self.environment.bindings[local.var] = Value(name, 1, 0)
+
+    # The text around the body.
+
+    def _text(self, threads: int) -> str:
+        parts = [self._bindings(), *self._module_variables()]
+        parts.append("")
+        parts.append(f"@compute @workgroup_size({threads})")
+        parts.append(
+            f"fn {ENTRY_POINT}(@builtin(workgroup_id) group: vec3<u32>, "
+            "@builtin(local_invocation_index) lane: u32) {"
+        )
+        body = [*self.declarations, *self._scratch(), *self.scopes.stack[0].lines]
+        parts += [f"  {line}" for line in body]
+        parts.append("}")
+        return "\n".join(parts) + "\n"
+
+    def _bindings(self) -> str:
+        written = set(self.kernel.written)
+        lines = []
+        for k, buffer in enumerate(self.kernel.parameters):
+            access = "read_write" if buffer in written else "read"
+            kind = self._array(buffer)
+            lines.append(f"@group(0) @binding({k}) var<storage, {access}> b{k}: {kind};")
+        if self.kernel.symbols:
+            count = -(-len(self.kernel.symbols) // WIDTH)
+            binding = len(self.kernel.parameters)
+            lines.append(
+                f"@group(0) @binding({binding}) var<uniform> u: array<vec4<u32>, {count}>;"
+            )
+        return "\n".join(lines)
+
+    def _module_variables(self) -> list[str]:
+        lines = [
+            f"var<workgroup> {self.names[b]}: {self._array(b)};"
+            for b in self.kept
+            if b.space == "workgroup"
+        ]
+        lines += [f"var<private> {name}: u32 = {bits:#010x}u;" for bits, name in self.opaque.items()]
+        return lines
+
+    def _scratch(self) -> list[str]:
+        return [
+            f"var {self.names[b]}: {self._array(b)};" for b in self.kept if b.space == "scratch"
+        ]
+
+    def _array(self, buffer: Buffer) -> str:
+        size = max(1, element_count(buffer))
+        element = types.scalar(buffer.dtype)
+        if buffer in self.wide:
+            return f"array<vec4<{element}>, {-(-size // WIDTH)}>"
+        return f"array<{element}, {size}>"
+
+
+def element_count(buffer: Buffer) -> int:
+    """The number of elements of a buffer whose shape is static."""
+    size = 1
+    for extent in buffer.shape:
+        if not isinstance(extent, int):
+            raise IRError(f"buffer {buffer.name} has no static size")
+        size *= extent
+    return size
+
+
+def _peel(body: tuple[Stmt, ...]) -> tuple[For | None, For | None, tuple[Stmt, ...]]:
+    """The group loop, the local loop, and what is inside of them."""
+    group = local = None
+    if len(body) == 1 and isinstance(body[0], For) and body[0].kind == "group":
+        group, body = body[0], body[0].body
+    if len(body) == 1 and isinstance(body[0], For) and body[0].kind == "local":
+        local, body = body[0], body[0].body
+    return group, local, body
+
+
+def _static(loop: For | None) -> int:
+    if loop is None:
+        return 1
+    if not isinstance(loop.extent, int):
+        raise IRError(f"the extent of {loop.kind} loop {loop.var.name} is not static")
+    return loop.extent

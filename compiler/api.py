@@ -1,0 +1,259 @@
+"""The decorator, and kernels as users hold them."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from tilewright.codegen_cpu.fast_callable import FastCallable
+from tilewright.compiler.arguments import Binder, DeclaredArguments, contiguous, describe
+from tilewright.compiler.results import place_outputs
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.targets import BuildOptions, check_target
+from tilewright.ir.errors import RespecializationWarning, TraceError
+from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec, dim
+
+if TYPE_CHECKING:
+    from tilewright.compiler.compiled import Compiled
+    from tilewright.compiler.driver import Specialization
+
+_MANY_SPECIALIZATIONS = 32
+
+Key = tuple[object, ...]
+
+
+class Kernel(FastCallable):
+    """A function that is compiled at its first call with arguments of new dtypes or shapes.
+
+    Calling it takes and returns NumPy arrays. `python` is the undecorated function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        target: str = "cpu",
+        options: BuildOptions | None = None,
+        declared: Mapping[str, Any] | None = None,
+        bound: Mapping[str, Any] | None = None,
+    ) -> None:
+        if isinstance(function, Kernel):
+            raise TraceError(f"{function.__name__!r} is decorated twice", help="decorate it once")
+        if not callable(function) or not hasattr(function, "__code__"):
+            raise TraceError(
+                f"a kernel is made from a plain function, not from {type(function).__name__}",
+                help="put @tw.kernel directly above def",
+            )
+        self.python = function
+        self.target = check_target(target)
+        self.options = options or BuildOptions()
+        self.bound = dict(bound or {})
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self.__wrapped__ = function
+        self._binder = Binder(function, self.bound)
+        self._declared = DeclaredArguments(declared or {}, self._binder.all_names)
+        self._declared_given = dict(declared or {})
+        self._compiled: dict[Key, Specialization] = {}
+        self._needed_ints: dict[Key, tuple[str, ...]] = {}
+        self._others: dict[str, Kernel] = {}
+        self._lock = threading.Lock()
+
+    # Calling.
+
+    def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        """Run on NumPy arrays; `out` receives the result (a tuple of arrays for several)."""
+        values, specs = self._describe(args, kwargs)
+        compiled = self._specialization(values, specs)
+        traced = compiled.traced
+        inputs = [contiguous(values[n], traced.specs[n]) for n in traced.input_names]
+        if out is None:
+            return compiled.result(compiled.run(inputs))
+        return place_outputs(compiled, inputs, out)
+
+    def _describe(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, ArgumentSpec]]:
+        values: dict[str, Any] = {}
+        specs: dict[str, ArgumentSpec] = {n: StaticSpec(v) for n, v in self.bound.items()}
+        for name, value in self._binder.bind(args, kwargs).items():
+            found, values[name] = describe(value, name)
+            specs[name] = self._declared.apply(name, found)
+        return values, specs
+
+    def _specialization(
+        self, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
+    ) -> Specialization:
+        types = _key(specs)
+        needed = self._needed_ints.get(types, ())
+        key = (types, *(values[n] for n in needed))
+        found = self._compiled.get(key)
+        if found is not None and not found.traced.is_stale():
+            return found
+        with self._lock:
+            found = self._compiled.get(key)
+            if found is not None and not found.traced.is_stale():
+                return found
+            return self._compile(types, values, specs)
+
+    def _compile(
+        self, types: Key, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
+    ) -> Specialization:
+        from tilewright.compiler.driver import compile_traced
+        from tilewright.compiler.fast_path import install
+        from tilewright.compiler.trace.run import trace
+
+        ints = {n: v for n, v in values.items() if isinstance(specs[n], ScalarSpec)}
+        traced = trace(self.python, specs, values=ints)
+        compiled = compile_traced(traced, self.target, self.options, runtime())
+        needed = tuple(n for n in specs if n in traced.specialized)
+        self._needed_ints[types] = needed
+        self._compiled[(types, *(values[n] for n in needed))] = compiled
+        if self._binder.by_position and not needed:
+            install(self, compiled, self._binder.names, runtime())
+        if len(self._compiled) == _MANY_SPECIALIZATIONS:
+            self._warn_many()
+        return compiled
+
+    def _warn_many(self) -> None:
+        warnings.warn(
+            f"kernel {self.__name__!r} was compiled {_MANY_SPECIALIZATIONS} times;"
+            f" {self._changing()}",
+            RespecializationWarning,
+            stacklevel=5,
+        )
+
+    def _changing(self) -> str:
+        """Which argument differs most between specialisations."""
+        seen: dict[str, set[str]] = {}
+        for compiled in self._compiled.values():
+            for name, spec in compiled.traced.specs.items():
+                seen.setdefault(name, set()).add(str(spec))
+        name = max(seen, key=lambda n: len(seen[n]))
+        return (
+            f"argument {name!r} keeps changing ({len(seen[name])} forms):"
+            " declare its dimensions open with tw.dim, or pass the value as an array"
+        )
+
+    # Other forms of the same kernel.
+
+    def on(self, target: str) -> Kernel:
+        """The same kernel on another target: "cpu", "wgsl", "glsl" or "wasm"."""
+        if target == self.target:
+            return self
+        if target not in self._others:
+            self._others[target] = self._variant(target=check_target(target))
+        return self._others[target]
+
+    def bind(self, **values: Any) -> Kernel:
+        """The kernel with some arguments fixed; their arrays are copied and become constants."""
+        for name in values:
+            if name not in self._binder.all_names:
+                known = ", ".join(self._binder.all_names)
+                raise TraceError(f"the kernel has no argument {name!r}", help=f"they are {known}")
+        frozen = {n: _frozen(v) for n, v in values.items()}
+        return self._variant(bound={**self.bound, **frozen})
+
+    def _variant(self, **changes: Any) -> Kernel:
+        given: dict[str, Any] = {
+            "target": self.target,
+            "options": self.options,
+            "declared": self._declared_given,
+            "bound": self.bound,
+        }
+        return Kernel(self.python, **{**given, **changes})
+
+    def compile(self, *specs: Any, target: str | None = None, **named: Any) -> Compiled:
+        """Compile ahead of time for arguments of these specs; needs no device."""
+        from tilewright.compiler.compiled import compile_ahead
+
+        return compile_ahead(self, specs, named, target or self.target)
+
+    @property
+    def specializations(self) -> tuple[Specialization, ...]:
+        """What has been compiled so far."""
+        return tuple(self._compiled.values())
+
+    def __get__(self, instance: object, owner: type | None = None) -> Kernel:
+        if instance is not None:
+            raise TraceError(
+                f"kernel {self.__name__!r} is called as a method",
+                help="make it a plain function and pass what it needs as arguments",
+            )
+        return self
+
+    def __repr__(self) -> str:
+        return f"<tilewright kernel {self.__name__}{self._binder.signature} on {self.target}>"
+
+
+def _key(specs: Mapping[str, ArgumentSpec]) -> Key:
+    return tuple((n, type(s.value), _value_key(s.value)) if isinstance(s, StaticSpec) else (n, s)
+                 for n, s in specs.items())
+
+
+def _value_key(value: Any) -> object:
+    """Static values by value where they can be told apart so, else by identity."""
+    if isinstance(value, (tuple, str, bytes, bool, int, float, type(None))):
+        return repr(value)
+    return id(value)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+    return value
+
+
+@overload
+def kernel(function: Callable[..., Any], /) -> Kernel: ...
+
+
+@overload
+def kernel(
+    *,
+    target: str = ...,
+    numerics: str = ...,
+    f64: str = ...,
+    schedule: Any = ...,
+    **declared: Any,
+) -> Callable[[Callable[..., Any]], Kernel]: ...
+
+
+def kernel(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    target: str = "cpu",
+    numerics: str = "accurate",
+    f64: str = "error",
+    schedule: Any = None,
+    **declared: Any,
+) -> Any:
+    """Make a function a kernel: ``@tw.kernel`` or ``@tw.kernel(target=…, x=tw.f32[N, 3])``.
+
+    `numerics` is ``"accurate"``, ``"reproducible"`` or ``"fast"`` (docs/numerics.md). `f64="f32"`
+    lets targets without float64 compute such values in float32. Keyword arguments named as
+    parameters declare their dtype and shape; dimensions made by `tw.dim` stay open.
+    """
+    for value, allowed, name in (
+        (numerics, ("accurate", "reproducible", "fast"), "numerics"),
+        (f64, ("error", "f32"), "f64"),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
+    options = BuildOptions(numerics, f64, schedule)
+
+    def decorate(plain: Callable[..., Any]) -> Kernel:
+        return Kernel(plain, target=target, options=options, declared=declared)
+
+    return decorate if function is None else decorate(function)
+
+
+__all__ = ["Kernel", "dim", "kernel"]

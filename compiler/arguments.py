@@ -1,0 +1,132 @@
+"""What a call's arguments are: values in, specs and contiguous arrays out.
+
+Accepted are NumPy arrays of any layout, NumPy scalars, Python numbers, and whatever converts
+itself to an array (lists, `__array__`). Bools, strings, None and tuples specialise the kernel.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from tilewright.ir import dtypes
+from tilewright.ir.errors import DTypeError, ShapeError, TraceError
+from tilewright.ir.expr import Var
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
+
+
+class Binder:
+    """Maps a call's arguments to parameter names, as Python would; `bound` ones are not passed."""
+
+    def __init__(self, function: Any, bound: Collection[str] = ()) -> None:
+        whole = inspect.signature(function)
+        self.all_names = tuple(whole.parameters)
+        free = [p for p in whole.parameters.values() if p.name not in bound]
+        self.signature = whole.replace(parameters=free)
+        self.names = tuple(p.name for p in free)
+        self.by_position = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in free)
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The given arguments by name; raises TypeError as a call of the function would."""
+        if not kwargs and len(args) == len(self.names) and self.by_position:
+            return dict(zip(self.names, args, strict=True))
+        return dict(self.signature.bind(*args, **kwargs).arguments)
+
+
+def describe(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
+    """The spec of one argument, and the value in the form in which it is passed on."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return _array(value, name)
+    if kind is bool or value is None or isinstance(value, (str, bytes)) or callable(value):
+        return StaticSpec(value), value
+    if kind is float:
+        return ScalarSpec("float"), value
+    if kind is int:
+        _check_int(value, name)
+        return ScalarSpec("int"), value
+    if isinstance(value, tuple) and all(isinstance(v, (bool, int, float, str)) for v in value):
+        return StaticSpec(value), value
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(
+            f"argument {name!r} is a masked array",
+            help="pass the data with missing values filled in, and the mask as an argument",
+        )
+    return _array(_converted(value, name), name)
+
+
+def _check_int(value: int, name: str) -> None:
+    if not -(1 << 63) <= value < 1 << 63:
+        raise OverflowError(f"argument {name!r}: {value} does not fit into int64")
+
+
+def _converted(value: Any, name: str) -> np.ndarray:
+    if not isinstance(value, (list, tuple, np.generic, np.ndarray)) and not hasattr(
+        value, "__array__"
+    ):
+        raise DTypeError(
+            f"argument {name!r} is a {type(value).__name__}, which is not an array",
+            help="pass a NumPy array, a number, or something that NumPy can convert",
+        )
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"argument {name!r} cannot be made an array: {error}") from error
+
+
+def _array(value: np.ndarray, name: str) -> tuple[ArgumentSpec, np.ndarray]:
+    dtype = dtypes.from_numpy(value.dtype)
+    if dtype is None and value.dtype.kind in "biuf":
+        dtype = dtypes.from_numpy(value.dtype.newbyteorder("="))
+    if dtype is None:
+        raise DTypeError(
+            f"argument {name!r} has dtype {value.dtype}, which kernels cannot hold",
+            help="convert it to a bool, integer or float dtype",
+        )
+    return ArraySpec(dtype, value.shape), value
+
+
+def contiguous(value: Any, spec: ArgumentSpec) -> np.ndarray:
+    """A run-time argument as a C-contiguous, aligned, native array of the spec's dtype."""
+    assert isinstance(spec, (ArraySpec, ScalarSpec))
+    array = np.require(value, dtype=spec.dtype.numpy, requirements=("C", "A"))
+    return array if type(array) is np.ndarray else np.asarray(array)
+
+
+class DeclaredArguments:
+    """The signature given to the decorator: argument name -> array spec, dimensions maybe open."""
+
+    def __init__(self, declared: Mapping[str, Any], names: tuple[str, ...]) -> None:
+        self.specs: dict[str, ArraySpec] = {}
+        for name, spec in declared.items():
+            if name not in names:
+                raise TraceError(
+                    f"the kernel has no argument {name!r}", help=f"its arguments are {', '.join(names)}"
+                )
+            if isinstance(spec, ElementType):
+                spec = ArraySpec(spec.dtype)
+            if not isinstance(spec, ArraySpec):
+                raise TraceError(
+                    f"argument {name!r} is declared as {spec!r}",
+                    help="declare arrays as tw.f32[64, N] with N = tw.dim('N')",
+                )
+            self.specs[name] = spec
+
+    def apply(self, name: str, found: ArgumentSpec) -> ArgumentSpec:
+        """The declared spec of an argument, if the given one fits it; else the given one."""
+        declared = self.specs.get(name)
+        if declared is None:
+            return found
+        if isinstance(found, ScalarSpec) and not declared.shape:
+            return declared
+        if not isinstance(found, ArraySpec) or found.dtype is not declared.dtype:
+            raise DTypeError(f"argument {name!r} is {found}, but was declared as {declared}")
+        if len(found.shape) != len(declared.shape):
+            raise ShapeError(f"argument {name!r} is {found}, but was declared as {declared}")
+        for given, size in zip(found.shape, declared.shape, strict=True):
+            if not isinstance(size, Var) and given != size:
+                raise ShapeError(f"argument {name!r} is {found}, but was declared as {declared}")
+        return declared

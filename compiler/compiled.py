@@ -1,0 +1,117 @@
+"""Kernels compiled ahead of time: for given specs and a target, without arguments or a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tilewright.compiler.arguments import Binder, contiguous, describe
+from tilewright.compiler.driver import Specialization, compile_traced
+from tilewright.compiler.results import place_outputs
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.targets import check_target
+from tilewright.compiler.trace.run import trace
+from tilewright.ir.errors import DTypeError, ShapeError
+from tilewright.ir.expr import Var
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
+
+if TYPE_CHECKING:
+    from tilewright.compiler.api import Kernel
+    from tilewright.ir.schedule import Schedule
+
+
+class Compiled:
+    """One kernel for one set of argument types on one target.
+
+    Calling it takes arrays of exactly these dtypes and shapes (open dimensions aside).
+    """
+
+    def __init__(self, name: str, specialization: Specialization, binder: Binder) -> None:
+        self.__name__ = name
+        self.specialization = specialization
+        self._binder = binder
+
+    def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        """Run on NumPy arrays; `out` receives the result."""
+        traced = self.specialization.traced
+        values: dict[str, Any] = {}
+        for name, value in self._binder.bind(args, kwargs).items():
+            found, values[name] = describe(value, name)
+            _check_fits(name, found, traced.specs[name])
+        inputs = [contiguous(values[n], traced.specs[n]) for n in traced.input_names]
+        if out is not None:
+            return place_outputs(self.specialization, inputs, out)
+        return self.specialization.result(self.specialization.run(inputs))
+
+    @property
+    def target(self) -> str:
+        """The target's name."""
+        return self.specialization.target.name
+
+    @property
+    def source(self) -> str:
+        """The generated code as text: assembly, WGSL, GLSL or WAT."""
+        made = self.specialization
+        return made.target.source(made.artifact, made.stages)
+
+    def stage(self, name: str) -> object:
+        """The IR at a stage ("graph", "program", "kernel", …); its `str` is the printed form."""
+        return self.specialization.stage(name)
+
+    @property
+    def schedule(self) -> Mapping[str, Schedule]:
+        """The schedule of each launch, by the name of its nest."""
+        found: Sequence[tuple[str, Schedule]] = self.specialization.stages["schedule"]  # type: ignore[assignment]
+        return dict(found)
+
+    def __repr__(self) -> str:
+        specs = self.specialization.traced.specs
+        shown = ", ".join(f"{n}: {s}" for n, s in specs.items())
+        return f"<compiled {self.__name__}({shown}) for {self.target}>"
+
+
+def compile_ahead(
+    kernel: Kernel, specs: Sequence[Any], named: Mapping[str, Any], target: str
+) -> Compiled:
+    """Compile `kernel` for arguments of these specs: ``tw.f32[64, N]``, or example values."""
+    check_target(target)
+    binder = Binder(kernel.python, kernel.bound)
+    given: dict[str, ArgumentSpec] = {n: StaticSpec(v) for n, v in kernel.bound.items()}
+    ints: dict[str, int] = {}
+    for name, value in binder.bind(tuple(specs), named).items():
+        given[name] = _spec_of(value, name)
+        if isinstance(given[name], ScalarSpec) and isinstance(value, int):
+            ints[name] = value
+    traced = trace(kernel.python, given, values=ints)
+    made = compile_traced(traced, target, kernel.options, runtime())
+    return Compiled(kernel.__name__, made, binder)
+
+
+def _spec_of(value: Any, name: str) -> ArgumentSpec:
+    if isinstance(value, (ArraySpec, ScalarSpec, StaticSpec)):
+        return value
+    if isinstance(value, ElementType):
+        return ArraySpec(value.dtype)
+    if value is float or value is int:
+        return ScalarSpec(value.__name__)
+    return describe(value, name)[0]
+
+
+def _check_fits(name: str, found: ArgumentSpec, expected: ArgumentSpec) -> None:
+    if isinstance(expected, StaticSpec):
+        if isinstance(found, StaticSpec) and found.value != expected.value:
+            raise DTypeError(f"argument {name!r} is {found}, compiled was {expected}")
+        return
+    if isinstance(expected, ArraySpec) and isinstance(found, ArraySpec):
+        if found.dtype is not expected.dtype:
+            raise DTypeError(f"argument {name!r} is {found}, compiled was {expected}")
+        same_rank = len(found.shape) == len(expected.shape)
+        if not same_rank or any(
+            not isinstance(e, Var) and f != e
+            for f, e in zip(found.shape, expected.shape, strict=True)
+        ):
+            raise ShapeError(f"argument {name!r} is {found}, compiled was {expected}")
+        return
+    scalar = isinstance(found, ScalarSpec) or (isinstance(found, ArraySpec) and not found.shape)
+    if not (scalar and (isinstance(expected, ScalarSpec) or not expected.shape)):
+        raise DTypeError(f"argument {name!r} is {found}, compiled was {expected}")

@@ -1,0 +1,105 @@
+"""From a traced function to something to call: the one file that knows every stage.
+
+trace -> graph passes -> fusion -> the target's lowering, legalisation and emission -> load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.runtime import Runtime
+from tilewright.compiler.targets import BuildOptions, Executable, Target, open_target
+from tilewright.compiler.trace.results import rebuild
+from tilewright.compiler.trace.run import Traced
+from tilewright.ir.errors import BoundsError, UnsupportedError
+from tilewright.ir.fuse.program_builder import build_program
+from tilewright.ir.graph import Check
+from tilewright.ir.passes import run_passes
+from tilewright.ir.sizes import bind_symbols, evaluate
+
+
+@dataclass(eq=False)
+class Specialization:
+    """A kernel compiled for one target and one set of argument types."""
+
+    traced: Traced
+    target: Target
+    artifact: Any
+    stages: dict[str, object] = field(default_factory=dict)
+
+    @cached_property
+    def executable(self) -> Executable:
+        """The artifact loaded on its device, at its first use: compiling needs no device."""
+        return self.target.load(self.artifact)
+
+    def run(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
+        """The graph's outputs for contiguous input arrays; data checks are tested."""
+        count = len(self.traced.graph.outputs)
+        checks = self.traced.graph.checks
+        given = None if outputs is None else [*outputs, *[None] * (2 * len(checks))]
+        results = self.executable(inputs, given)
+        if checks:
+            self._test(checks, results[count:], inputs)
+        return results[:count]
+
+    def _test(
+        self, checks: Sequence[Check], extremes: list[np.ndarray], inputs: Sequence[np.ndarray]
+    ) -> None:
+        graph = self.traced.graph
+        symbols = bind_symbols(
+            [t.shape for t in graph.inputs], [i.shape for i in inputs], self.traced.input_names
+        )
+        for number, check in enumerate(checks):
+            least, most = (int(e) for e in extremes[2 * number : 2 * number + 2])
+            size = evaluate(check.size, symbols)
+            wrong = least if least < (-size if check.wraps else 0) else most
+            if least <= most and (wrong is least or most >= size):
+                raise BoundsError(
+                    f"index {wrong} is out of bounds for axis {check.axis} with size {size}",
+                    loc=check.loc,
+                )
+
+    def result(self, outputs: Sequence[np.ndarray]) -> Any:
+        """What the undecorated function would have returned for these outputs."""
+        values: list[Any] = []
+        for info, value in zip(self.traced.outputs, outputs, strict=True):
+            if info.kind == "scalar":
+                values.append(value[()])
+            else:
+                values.append(value.item() if info.kind == "python" else value)
+        return rebuild(self.traced.structure, values)
+
+    def stage(self, name: str) -> object:
+        """The IR or text at a stage: graph, optimized, program, kernel, schedule, llvm, asm, …"""
+        if name == "asm":
+            return self.target.source(self.artifact, self.stages)
+        if name not in self.stages:
+            known = ", ".join([*self.stages, *(["asm"] if "llvm" in self.stages else [])])
+            raise UnsupportedError(
+                f"target {self.target.name} has no stage {name!r}", help=f"the stages are {known}"
+            )
+        return self.stages[name]
+
+
+def compile_traced(
+    traced: Traced, target_name: str, options: BuildOptions, runtime: Runtime
+) -> Specialization:
+    """Compile a traced function for a target and load the result."""
+    with runtime.lock:
+        target = open_target(target_name, runtime)
+        stages: dict[str, object] = {"graph": traced.graph}
+        graph = run_passes(traced.graph)
+        stages["optimized"] = graph
+        program = build_program(graph, target.fusion, "program")
+        stages["program"] = program
+        artifact = target.build(program, options, stages.__setitem__)
+        return Specialization(traced, target, artifact, stages)
+
+

@@ -1,0 +1,159 @@
+"""Puts the call path in machine code in front of a kernel, for specialisations simple enough.
+
+What is not simple (data checks, captured arrays that may change in place, results in lists or
+dicts) stays with `Kernel.__call__`.
+"""
+
+from __future__ import annotations
+
+from types import CellType
+from typing import TYPE_CHECKING
+
+from tilewright.codegen_cpu.execute import CpuFunction
+from tilewright.codegen_cpu.fast_record import Record
+from tilewright.codegen_cpu.fast_spec import (
+    Argument,
+    ArrayArgument,
+    CellGuard,
+    FastSpec,
+    GlobalGuard,
+    Linear,
+    Open,
+    Output,
+    ScalarArgument,
+    StaticArgument,
+)
+from tilewright.compiler.trace.results import Leaf, Sequence
+from tilewright.ir.affine import linear
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Size, Var
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
+
+if TYPE_CHECKING:
+    from tilewright.compiler.api import Kernel
+    from tilewright.compiler.driver import Specialization
+    from tilewright.compiler.runtime import Runtime
+
+_LONG_RUNNING_BYTES = 1 << 16
+
+
+def install(
+    kernel: Kernel, compiled: Specialization, names: tuple[str, ...], runtime: Runtime
+) -> bool:
+    """Let calls of `kernel` with these types of arguments, `names` in order, run natively."""
+    spec = _spec(compiled, names)
+    if spec is None:
+        return False
+    runtime.calls.install(kernel, Record(spec))
+    return True
+
+
+def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
+    function, traced = compiled.executable, compiled.traced
+    if not isinstance(function, CpuFunction) or traced.graph.checks:
+        return None
+    artifact = function.artifact
+    symbols = {s: k for k, s in enumerate(artifact.symbols)}
+    arguments = [_argument(traced.specs[n], symbols) for n in names if n in traced.specs]
+    outputs = [
+        _output(spec.shape, info.dtype, info.kind, symbols)
+        for spec, info in zip(artifact.outputs, traced.outputs, strict=True)
+    ]
+    guards = _guards(compiled)
+    result = _result(compiled)
+    if None in arguments or None in outputs or guards is None or result is None:
+        return None
+    if not isinstance(artifact.workspace, int):
+        return None
+    given = tuple(a for a in arguments if a is not None)
+    bound = {s.symbol for a in given if isinstance(a, ArrayArgument) for s in a.shape
+             if isinstance(s, Open)}
+    if bound != set(symbols.values()):
+        return None
+    return FastSpec(
+        arguments=given,
+        outputs=tuple(o for o in outputs if o is not None),
+        entry=function.address,
+        on_error=_failed,
+        constants=tuple(c.ctypes.data for c in artifact.constants),
+        guards=guards,
+        runtime=function.runtime,
+        workspace_bytes=artifact.workspace,
+        result=result,
+        long_running=_is_long(given, outputs),
+        keep=(function,),
+    )
+
+
+def _argument(spec: ArgumentSpec, symbols: dict[Var, int]) -> Argument | None:
+    match spec:
+        case ArraySpec():
+            if any(isinstance(s, Var) and s.least for s in spec.shape):
+                return None  # the dispatcher does not test least values
+            shape = tuple(Open(symbols[s]) if isinstance(s, Var) else s for s in spec.shape)
+            return ArrayArgument(spec.dtype.numpy, shape)
+        case ScalarSpec():
+            return ScalarArgument(spec.dtype.numpy)
+        case StaticSpec():
+            return StaticArgument(spec.value)
+
+
+def _output(
+    shape: tuple[Size, ...], dtype: object, kind: str, symbols: dict[Var, int]
+) -> Output | None:
+    sizes = [_size(s, symbols) for s in shape]
+    if kind == "python" or None in sizes:
+        return None
+    return Output(dtype, tuple(s for s in sizes if s is not None), kind == "scalar")  # type: ignore[arg-type]
+
+
+def _size(size: Size, symbols: dict[Var, int]) -> int | Linear | None:
+    if isinstance(size, int):
+        return size
+    form = linear(size)
+    if len(form.terms) != 1:
+        return None
+    ((atom, factor),) = form.terms.items()
+    if not isinstance(atom, Var) or factor < 0:
+        return None
+    return Linear(form.constant, factor, symbols[atom])
+
+
+def _guards(compiled: Specialization) -> tuple[GlobalGuard | CellGuard, ...] | None:
+    guards: list[GlobalGuard | CellGuard] = []
+    for dependency in compiled.traced.dependencies:
+        if dependency.fingerprint is not None:
+            return None  # its contents may change while it stays the same object
+        if isinstance(dependency.home, CellType):
+            guards.append(CellGuard(dependency.home, dependency.value))
+        elif isinstance(dependency.home, dict):
+            guards.append(GlobalGuard(dependency.home, dependency.name, dependency.value))
+        else:
+            return None
+    return tuple(guards)
+
+
+def _result(compiled: Specialization) -> str | None:
+    structure = compiled.traced.structure
+    count = len(compiled.traced.outputs)
+    if isinstance(structure, Leaf):
+        return "single" if count == 1 else None
+    if isinstance(structure, Sequence) and structure.kind is tuple:
+        if structure.items == tuple(Leaf(k) for k in range(count)):
+            return "tuple"
+    return None
+
+
+def _is_long(arguments: tuple[Argument, ...], outputs: list[Output | None]) -> bool:
+    total = 0
+    for item in (*arguments, *outputs):
+        if isinstance(item, (ArrayArgument, Output)):
+            size = item.dtype.itemsize
+            for extent in item.shape:
+                size *= extent if isinstance(extent, int) else 1024
+            total += size
+    return total >= _LONG_RUNNING_BYTES
+
+
+def _failed(status: int, *_: object) -> object:
+    raise IRError(f"compiled code returned status {status}")

@@ -1,0 +1,105 @@
+"""The WebAssembly target: the CPU's code generator for wasm32, run by wasmtime here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilewright.codegen_cpu import backend
+from tilewright.codegen_cpu.target import cpu_target
+from tilewright.codegen_cpu.wasm_module import WasmModule, link_module
+from tilewright.codegen_cpu.wasm_run import WasmInstance
+from tilewright.codegen_cpu.wasm_text import wat
+from tilewright.ir.fuse.options import CPU
+from tilewright.ir.sizes import bind_symbols, evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tilewright.codegen_cpu.backend import CpuArtifact
+    from tilewright.compiler.runtime import Runtime
+    from tilewright.compiler.targets import BuildOptions, Observer
+    from tilewright.ir.fuse.options import FusionOptions
+    from tilewright.ir.program import Program
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class WasmArtifact:
+    """A linked module, and what its caller must know."""
+
+    module: WasmModule
+    program: CpuArtifact
+
+
+class WasmFunction:
+    """An artifact instantiated in this process."""
+
+    def __init__(self, artifact: WasmArtifact) -> None:
+        self.artifact = artifact
+        self._instance = WasmInstance(artifact.module, constants=artifact.program.constants)
+
+    def __call__(
+        self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
+        """Run on contiguous arrays, which are copied into and out of the linear memory."""
+        program = self.artifact.program
+        names = [f"argument {k}" for k in range(len(inputs))]
+        symbols = bind_symbols(
+            [s.shape for s in program.inputs], [i.shape for i in inputs], names
+        )
+        results = [
+            np.empty([evaluate(s, symbols) for s in spec.shape], spec.dtype.numpy)
+            if given is None
+            else given
+            for spec, given in zip(
+                program.outputs, outputs or [None] * len(program.outputs), strict=True
+            )
+        ]
+        sizes = [symbols[s] for s in program.symbols]
+        workspace = backend.workspace_bytes(program, symbols)
+        self._instance.run(list(inputs), results, symbols=sizes, workspace_size=workspace)
+        return results
+
+
+class WasmTargetDriver:
+    """wasm32 with SIMD128."""
+
+    name = "wasm"
+    stages = ("kernel", "schedule", "llvm", "wat")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.machine = cpu_target("wasm32-simd128")
+
+    @property
+    def fusion(self) -> FusionOptions:
+        """As on the CPU."""
+        return CPU
+
+    def build(self, program: Program, options: BuildOptions, observe: Observer) -> WasmArtifact:
+        """A module that exports ``tw_main`` and its memory."""
+        compile_text = self.runtime.cache.compile_cached
+        made = backend.build(program, self.machine, options.schedules, observe, compile_text)
+        module = link_module(made.code)
+        observe("wat", _Text(module))
+        return WasmArtifact(module, made)
+
+    def load(self, artifact: WasmArtifact) -> WasmFunction:
+        """The module instantiated by wasmtime."""
+        return WasmFunction(artifact)
+
+    def source(self, artifact: WasmArtifact, stages: Mapping[str, object]) -> str:
+        """The module in WebAssembly's text format."""
+        return wat(artifact.module.binary)
+
+
+class _Text:
+    """The text of a module, made when it is printed."""
+
+    def __init__(self, module: WasmModule) -> None:
+        self._module = module
+
+    def __str__(self) -> str:
+        return wat(self._module.binary)

@@ -1,0 +1,81 @@
+"""The targets by name, imported on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tilewright.ir.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from tilewright.compiler.runtime import Runtime
+    from tilewright.ir.fuse.options import FusionOptions
+    from tilewright.ir.program import Program
+    from tilewright.ir.schedule import Schedule
+
+Observer = Callable[[str, object], None]
+Executable = Callable[..., "list[np.ndarray]"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What a user may choose about a compilation.
+
+    `numerics` is ``"accurate"``, ``"reproducible"`` or ``"fast"``; `f64` is ``"error"`` or
+    ``"f32"`` (demote on targets without float64); `schedules` overrides schedules by nest name.
+    """
+
+    numerics: str = "accurate"
+    f64: str = "error"
+    schedules: Mapping[str, Schedule] | None = None
+
+
+class Target(Protocol):
+    """One target: turns programs into artifacts, and artifacts into something to call."""
+
+    name: str
+    stages: tuple[str, ...]
+
+    @property
+    def fusion(self) -> FusionOptions:
+        """What fusion may do for this target."""
+
+    def build(self, program: Program, options: BuildOptions, observe: Observer) -> Any:
+        """The artifact of a program; `observe(stage, value)` sees what lies between."""
+
+    def load(self, artifact: Any) -> Executable:
+        """``run(inputs, outputs=None) -> results`` on contiguous arrays."""
+
+    def source(self, artifact: Any, stages: Mapping[str, object]) -> str:
+        """The generated code as text."""
+
+
+_HOMES = {
+    "cpu": ("tilewright.compiler.target_cpu", "CpuTargetDriver"),
+    "wasm": ("tilewright.compiler.target_wasm", "WasmTargetDriver"),
+    "wgsl": ("tilewright.compiler.target_wgsl", "WgslTargetDriver"),
+    "glsl": ("tilewright.compiler.target_glsl", "GlslTargetDriver"),
+}
+NAMES: Sequence[str] = tuple(_HOMES)
+
+
+def check_target(name: str) -> str:
+    """`name`, if it is a target."""
+    if name not in _HOMES:
+        raise UnsupportedError(
+            f"there is no target {name!r}", help=f"the targets are {', '.join(NAMES)}"
+        )
+    return name
+
+
+def open_target(name: str, runtime: Runtime) -> Target:
+    """The target called `name`, on the runtime's devices."""
+    module, attribute = _HOMES[check_target(name)]
+    made: Target = getattr(import_module(module), attribute)(runtime)
+    return made

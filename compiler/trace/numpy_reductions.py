@@ -1,0 +1,565 @@
+"""NumPy's reductions and running combinations.
+
+Numerics: float16 sums accumulate in float32; means of integers in float64; the variance takes two
+passes. Sums of narrow integers and bools promote to 64 bits, as in NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.trace import ufuncs
+from tilewright.compiler.trace.dispatch import dispatch, implements, unsupported
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.handles import Handle, show_sizes
+from tilewright.compiler.trace.operands import (
+    active,
+    as_array,
+    as_axes,
+    as_axis,
+    as_dtype,
+    broadcast_sizes,
+    cast_to,
+    convert,
+    is_number,
+    literal,
+    truth,
+)
+from tilewright.compiler.trace.ufunc_rules import RULES
+from tilewright.compiler.trace.views import along
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import BOOL, F16, F32, F64, I64, U8, U64, DType
+from tilewright.ir.errors import DTypeError, ShapeError
+from tilewright.ir.expr import Expr, Size, Var
+from tilewright.ir.graph import identity
+
+_NO_VALUE = np._NoValue  # type: ignore[attr-defined]
+_NAMES = {
+    np.add: "add",
+    np.multiply: "mul",
+    np.maximum: "max",
+    np.minimum: "min",
+    np.fmax: "fmax",
+    np.fmin: "fmin",
+    np.logical_and: "and",
+    np.logical_or: "or",
+    np.logical_xor: "xor",
+    np.bitwise_and: "and",
+    np.bitwise_or: "or",
+    np.bitwise_xor: "xor",
+}
+
+
+class Plan:
+    """One reduction: which axes stay, which go, and how the operand is read along them."""
+
+    def __init__(self, array: Handle, axis: Any, where: Any = True) -> None:
+        self.array = array
+        self.gone = as_axes(axis, array.rank)
+        self.kept = tuple(a for a in range(array.rank) if a not in self.gone)
+        self.axes = active().axes([array.sizes[a] for a in self.kept])
+        names = active().axes([array.sizes[a] for a in self.gone])
+        self.reduce_axes = tuple(Var(f"r{v.name[1:]}", v.extent) for v in names)
+        order = {**dict(zip(self.kept, self.axes, strict=True))}
+        order.update(zip(self.gone, self.reduce_axes, strict=True))
+        self.indices = tuple(order[a] for a in range(array.rank))
+        self.mask = None if where is True else as_array(where)
+
+    @property
+    def count(self) -> Size:
+        """How many elements are combined into one (without `where`)."""
+        return build.product(tuple(self.array.sizes[a] for a in self.gone))
+
+    def element(self) -> Expr:
+        return self.array.element(self.indices)
+
+    def masked(self, body: Expr, neutral: Expr) -> Expr:
+        """`body`, or what changes nothing where the mask is False."""
+        if self.mask is None:
+            return body
+        return build.select(truth(self.mask.broadcast_element(self.indices)), body, neutral)
+
+    def reduce(self, combiner: str, body: Expr, label: str, neutral: Expr | None = None) -> Any:
+        if neutral is None and self.mask is not None:
+            neutral = identity(combiner, body.dtype)
+        if neutral is not None:
+            body = self.masked(body, neutral)
+        return active().reduction(self.axes, self.reduce_axes, combiner, body, label)
+
+    def keep(self, result: Any, keepdims: Any) -> Any:
+        """`result` with the reduced axes as axes of size 1, if asked for."""
+        if not keepdims or keepdims is _NO_VALUE:
+            return result
+        sizes = tuple(1 if a in self.gone else s for a, s in enumerate(self.array.sizes))
+        return result.viewed(tuple(along(a) for a in self.kept), sizes)
+
+    def refuse_empty(self, name: str) -> None:
+        if any(self.array.sizes[a] == 0 for a in self.gone if _is_int(self.array.sizes[a])):
+            raise failure(
+                ShapeError,
+                f"zero-size array to reduction operation {name} which has no identity: "
+                f"{show_sizes(self.array.sizes)}",
+                help="give initial=",
+            )
+
+
+def _is_int(size: Size) -> bool:
+    return isinstance(size, int)
+
+
+def _given(value: Any) -> bool:
+    return value is not None and value is not _NO_VALUE
+
+
+def combine(
+    ufunc: np.ufunc,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = _NO_VALUE,
+    where: Any = True,
+) -> Any:
+    """``ufunc.reduce``."""
+    from tilewright.compiler.trace.dispatch import write_out
+
+    combiner = _NAMES.get(ufunc)
+    if combiner is None:
+        raise unsupported(ufunc.reduce)
+    array = as_array(a)
+    plan = Plan(array, axis, where)
+    accumulator, result_type = _accumulator(ufunc, array.element_type, dtype)
+    if combiner in ("max", "min", "fmax", "fmin") and not _given(initial):
+        plan.refuse_empty(ufunc.__name__)
+        if where is not True:
+            raise failure(
+                ShapeError,
+                f"reduction operation {ufunc.__name__} does not have an identity, so to use a "
+                "where mask one has to specify 'initial'",
+            )
+    if combiner in ("fmax", "fmin") and not accumulator.is_float:
+        combiner = combiner[1:]
+    body = convert(plan.element(), accumulator)
+    result = plan.reduce(combiner, body, f"np.{ufunc.__name__}.reduce")
+    if _given(initial):
+        start = literal(initial, accumulator) if is_number(initial) else None
+        other = active().value((), start, "initial") if start is not None else as_array(initial)
+        result = ufuncs.call(ufunc, (result, cast_to(other, accumulator)))
+    result = plan.keep(cast_to(result, result_type), keepdims)
+    return result if out is None else write_out(result, out)
+
+
+def _accumulator(ufunc: np.ufunc, dtype: DType, wanted: Any) -> tuple[DType, DType]:
+    """The dtype in which to combine, and that of the result."""
+    if ufunc in (np.logical_and, np.logical_or, np.logical_xor):
+        return BOOL, BOOL
+    result = dtype
+    if wanted is not None:
+        result = as_dtype(wanted)
+    elif ufunc in (np.add, np.multiply) and not dtype.is_float:
+        result = U64 if dtype.kind == "u" else I64
+    summing = ufunc in (np.add, np.multiply)
+    return (F32 if result is F16 and summing else result), result
+
+
+def _reduction(ufunc: np.ufunc) -> Callable[..., Any]:
+    def run(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = _NO_VALUE,
+        where: Any = True,
+    ) -> Any:
+        where = True if where is _NO_VALUE else where
+        return combine(ufunc, a, axis, dtype, out, keepdims, initial, where)
+
+    return run
+
+
+def _extreme(ufunc: np.ufunc) -> Callable[..., Any]:
+    def run(
+        a: Any,
+        axis: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = _NO_VALUE,
+        where: Any = True,
+    ) -> Any:
+        where = True if where is _NO_VALUE else where
+        return combine(ufunc, a, axis, None, out, keepdims, initial, where)
+
+    return run
+
+
+def _truth_reduction(ufunc: np.ufunc) -> Callable[..., Any]:
+    def run(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True) -> Any:
+        where = True if where is _NO_VALUE else where
+        return combine(ufunc, a, axis, None, out, keepdims, _NO_VALUE, where)
+
+    return run
+
+
+implements(np.sum)(_reduction(np.add))
+implements(np.prod)(_reduction(np.multiply))
+implements(np.max, np.amax)(_extreme(np.maximum))
+implements(np.min, np.amin)(_extreme(np.minimum))
+implements(np.all)(_truth_reduction(np.logical_and))
+implements(np.any)(_truth_reduction(np.logical_or))
+
+
+def _float_type(dtype: DType, wanted: Any) -> tuple[DType, DType]:
+    """For means: the dtype in which to compute, and that of the result."""
+    result = as_dtype(wanted) if wanted is not None else dtype if dtype.is_float else F64
+    return (F32 if result is F16 else result), result
+
+
+@implements(np.mean)
+def mean(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    *,
+    where: Any = True,
+) -> Any:
+    from tilewright.compiler.trace.dispatch import write_out
+
+    array = as_array(a)
+    plan = Plan(array, axis, True if where is _NO_VALUE else where)
+    compute, result_type = _float_type(array.element_type, dtype)
+    average = _average_of(plan, convert(plan.element(), compute), "np.mean")
+    result = plan.keep(cast_to(average, result_type), keepdims)
+    return result if out is None else write_out(result, out)
+
+
+def _average_of(plan: Plan, body: Expr, label: str, less: Any = 0) -> Any:
+    """The sum of `body` divided by the number of elements (less the degrees of freedom)."""
+    total = plan.reduce("add", body, label)
+    return ufuncs.call(np.true_divide, (total, _divisor(plan, body.dtype, less)))
+
+
+def _divisor(plan: Plan, dtype: DType, less: Any) -> Any:
+    if plan.mask is not None:
+        ones = plan.reduce("add", build.const(1, dtype), "count")
+        return ones if is_number(less) and less == 0 else _at_least_zero(ones - less)
+    count: Any = plan.count
+    if not isinstance(count, int):
+        value = active().value((), build.cast(count, dtype), "count")
+        return value if is_number(less) and less == 0 else _at_least_zero(value - less)
+    divisor: Any = max(count - less, 0) if is_number(less) else count - less
+    return active().value((), build.const(divisor, dtype), "count") if is_number(divisor) else divisor
+
+
+def _at_least_zero(value: Any) -> Any:
+    return ufuncs.call(np.maximum, (value, 0))
+
+
+@implements(np.var)
+def var(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = False,
+    *,
+    where: Any = True,
+    mean: Any = _NO_VALUE,
+    correction: Any = _NO_VALUE,
+) -> Any:
+    from tilewright.compiler.trace.dispatch import write_out
+
+    result = _variance(a, axis, dtype, ddof, keepdims, where, mean, correction)
+    return result if out is None else write_out(result, out)
+
+
+def _variance(
+    a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any
+) -> Any:
+    """Two passes: the mean, then the mean of the squared distances from it."""
+    array = as_array(a)
+    compute, result_type = _float_type(array.element_type, dtype)
+    mask = True if where is _NO_VALUE else where
+    plan = Plan(array, axis, mask)
+    if _given(mean):
+        center = cast_to(as_array(mean), compute)
+    else:
+        average = _average_of(plan, convert(plan.element(), compute), "np.var")
+        center = plan.keep(average, True)
+    distance = ufuncs.call(np.subtract, (cast_to(array, compute), center))
+    squares = Plan(distance, axis, mask)
+    element = squares.element()
+    less = correction if _given(correction) else ddof
+    result = _average_of(squares, build.mul(element, element), "np.var", less)
+    return squares.keep(cast_to(result, result_type), keepdims)
+
+
+@implements(np.std)
+def std(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = False,
+    *,
+    where: Any = True,
+    mean: Any = _NO_VALUE,
+    correction: Any = _NO_VALUE,
+) -> Any:
+    from tilewright.compiler.trace.dispatch import write_out
+
+    array = as_array(a)
+    compute, result_type = _float_type(array.element_type, dtype)
+    variance = _variance(array, axis, compute, ddof, keepdims, where, mean, correction)
+    result = cast_to(ufuncs.call(np.sqrt, (variance,)), result_type)
+    return result if out is None else write_out(result, out)
+
+
+def _position(combiner: str, name: str) -> Callable[..., Any]:
+    def run(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+        from tilewright.compiler.trace.dispatch import write_out
+
+        array = as_array(a)
+        plan = Plan(array, None if axis is None else as_axis(axis, array.rank))
+        if any(array.sizes[g] == 0 for g in plan.gone if _is_int(array.sizes[g])):
+            raise failure(ShapeError, f"attempt to get {name} of an empty sequence")
+        key = plan.element()
+        if key.dtype is BOOL:
+            key = build.cast(key, U8)
+        result = plan.keep(plan.reduce(combiner, key, f"np.{name}"), keepdims)
+        return result if out is None else write_out(result, out)
+
+    return run
+
+
+implements(np.argmax)(_position("argmax", "argmax"))
+implements(np.argmin)(_position("argmin", "argmin"))
+
+
+@implements(np.count_nonzero)
+def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+    plan = Plan(as_array(a), axis)
+    body = build.cast(truth(plan.element()), I64)
+    return plan.keep(plan.reduce("add", body, "np.count_nonzero"), keepdims)
+
+
+@implements(np.average)
+def average(
+    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False
+) -> Any:
+    array = as_array(a)
+    if weights is None:
+        result = mean(array, axis, keepdims=keepdims)
+        total: Any = as_array(np.asarray(result.element_type.numpy.type(1)))
+        total = ufuncs.call(np.multiply, (total, Plan(array, axis).count))
+    else:
+        factors = as_array(weights)
+        if factors.rank != array.rank:
+            if factors.rank != 1 or axis is None:
+                raise failure(ShapeError, "weights need the shape of the array, or one axis")
+            only = as_axis(axis, array.rank)
+            sizes = tuple(s if a == only else 1 for a, s in enumerate(array.sizes))
+            factors = factors.viewed((along(only),), sizes)
+        products = ufuncs.call(np.multiply, (array, factors))
+        spread = dispatch(np.broadcast_to, (factors, products.shape), {})
+        total = dispatch(np.sum, (spread,), {"axis": axis, "keepdims": keepdims})
+        top = dispatch(np.sum, (products,), {"axis": axis, "keepdims": keepdims})
+        result = ufuncs.call(np.true_divide, (top, total))
+    return (result, total) if returned else result
+
+
+@implements(np.ptp)
+def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    from tilewright.compiler.trace.dispatch import write_out
+
+    array = as_array(a)
+    high = combine(np.maximum, array, axis, keepdims=keepdims)
+    low = combine(np.minimum, array, axis, keepdims=keepdims)
+    result = ufuncs.call(np.subtract, (high, low))
+    return result if out is None else write_out(result, out)
+
+
+# Ignoring NaN.
+
+
+def _without_nan(array: Handle, otherwise: float) -> Handle:
+    if not array.element_type.is_float:
+        return array
+    missing = ufuncs.call(np.isnan, (array,))
+    replaced: Handle = dispatch(np.where, (missing, otherwise, array), {})
+    return replaced
+
+
+@implements(np.nansum)
+def nansum(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
+    return combine(np.add, _without_nan(as_array(a), 0.0), axis, dtype, keepdims=keepdims)
+
+
+@implements(np.nanprod)
+def nanprod(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
+    return combine(np.multiply, _without_nan(as_array(a), 1.0), axis, dtype, keepdims=keepdims)
+
+
+@implements(np.nanmax)
+def nanmax(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+    return combine(np.fmax, a, axis, keepdims=keepdims)
+
+
+@implements(np.nanmin)
+def nanmin(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+    return combine(np.fmin, a, axis, keepdims=keepdims)
+
+
+def _present(array: Handle) -> Any:
+    return ufuncs.call(np.logical_not, (ufuncs.call(np.isnan, (array,)),))
+
+
+@implements(np.nanmean)
+def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
+    array = as_array(a)
+    return mean(array, axis, dtype, keepdims=keepdims, where=_present(array))
+
+
+@implements(np.nanvar)
+def nanvar(
+    a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False
+) -> Any:
+    array = as_array(a)
+    return var(array, axis, dtype, ddof=ddof, keepdims=keepdims, where=_present(array))
+
+
+@implements(np.nanstd)
+def nanstd(
+    a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False
+) -> Any:
+    array = as_array(a)
+    return std(array, axis, dtype, ddof=ddof, keepdims=keepdims, where=_present(array))
+
+
+def _nan_position(function: Callable[..., Any], worst: float) -> Callable[..., Any]:
+    def run(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+        return dispatch(function, (_without_nan(as_array(a), worst),), {"axis": axis, "keepdims": keepdims})
+
+    return run
+
+
+implements(np.nanargmax)(_nan_position(np.argmax, -math.inf))
+implements(np.nanargmin)(_nan_position(np.argmin, math.inf))
+
+
+# Running combinations.
+
+
+def accumulate(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    """``ufunc.accumulate``."""
+    from tilewright.compiler.trace.dispatch import write_out
+
+    if ufunc not in _NAMES:
+        raise unsupported(ufunc.accumulate)
+    source = as_array(array)
+    if not source.sizes:
+        raise failure(ShapeError, "cannot accumulate on a scalar")
+    compute, result_type = _accumulator(ufunc, source.element_type, dtype)
+    combiner = _NAMES[ufunc]
+    if combiner in ("fmax", "fmin") and not compute.is_float:
+        combiner = combiner[1:]
+    along_axis = as_axis(axis, source.rank)
+    label = f"np.{ufunc.__name__}.accumulate"
+    result = active().scan(cast_to(source, compute), along_axis, combiner, label)
+    made = cast_to(result, result_type)
+    return made if out is None else write_out(made, out)
+
+
+def _cumulative(ufunc: np.ufunc) -> Callable[..., Any]:
+    def run(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+        array = as_array(a)
+        if axis is None:
+            array = dispatch(np.reshape, (array, -1), {})
+        return accumulate(ufunc, array, 0 if axis is None else axis, dtype, out)
+
+    return run
+
+
+implements(np.cumsum)(_cumulative(np.add))
+implements(np.cumprod)(_cumulative(np.multiply))
+
+
+@implements(np.nancumsum)
+def nancumsum(a: Any, axis: Any = None, dtype: Any = None) -> Any:
+    return dispatch(np.cumsum, (_without_nan(as_array(a), 0.0), axis, dtype), {})
+
+
+@implements(np.nancumprod)
+def nancumprod(a: Any, axis: Any = None, dtype: Any = None) -> Any:
+    return dispatch(np.cumprod, (_without_nan(as_array(a), 1.0), axis, dtype), {})
+
+
+def _running(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
+    def run(
+        x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False
+    ) -> Any:
+        array = as_array(x)
+        if axis is None and array.rank > 1:
+            raise failure(ShapeError, "an axis is needed for arrays of more than one dimension")
+        result = dispatch(function, (array,), {"axis": axis or 0, "dtype": dtype})
+        if not include_initial:
+            return result
+        where = as_axis(axis or 0, array.rank)
+        shape = [1 if a == where else s for a, s in enumerate(result.shape)]
+        start = dispatch(np.full, (tuple(shape), neutral), {"dtype": result.dtype})
+        return dispatch(np.concatenate, ([start, result],), {"axis": where})
+
+    return run
+
+
+implements(np.cumulative_sum)(_running(np.cumsum, 0))
+implements(np.cumulative_prod)(_running(np.cumprod, 1))
+
+
+def moment_axes(array: Handle, axes: Sequence[int]) -> Size:
+    """The number of elements along several axes."""
+    return build.product(tuple(array.sizes[a] for a in axes))
+
+
+@implements(np.trapezoid)
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
+    array = as_array(y)
+    where = as_axis(axis, array.rank)
+    front = tuple(slice(None) for _ in range(where))
+    later, earlier = array[(*front, slice(1, None))], array[(*front, slice(None, -1))]
+    width = dx
+    if x is not None:
+        points = as_array(x)
+        width = dispatch(np.diff, (points,), {"axis": -1 if points.rank == 1 else where})
+        if points.rank == 1:
+            sizes = tuple(width.sizes[0] if a == where else 1 for a in range(array.rank))
+            width = width.viewed((along(where),), sizes)
+    return dispatch(np.sum, (width * (later + earlier) / 2.0,), {"axis": where})
+
+
+@implements(np.cov)
+def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
+    array = cast_to(as_array(m), F64 if as_array(m).element_type is not F64 else F64)
+    if y is not None:
+        raise failure(DTypeError, "np.cov of two arrays is not supported", help="stack them first")
+    if array.rank == 1:
+        array = array[None, :]
+    if not rowvar:
+        array = array.T
+    centered = array - mean(array, axis=1, keepdims=True)
+    less = (0 if bias else 1) if ddof is None else ddof
+    count = array.shape[1]
+    product = dispatch(np.matmul, (centered, centered.T), {})
+    return dispatch(np.squeeze, (product / (count - less),), {})
+
+
+__all__ = ["Plan", "accumulate", "broadcast_sizes", "combine", "ops", "RULES"]

@@ -1,0 +1,174 @@
+"""What a traced function returned: the graph's outputs and how they make up the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tilewright.compiler.trace.handles import Formula, Handle
+from tilewright.compiler.trace.operands import as_array, is_number
+from tilewright.ir.errors import TraceError
+from tilewright.ir.expr import Var, post_order
+from tilewright.ir.graph import Compute, Constant, Input, Reduction, Scatter, Tensor
+
+if TYPE_CHECKING:
+    from tilewright.compiler.tracer import Tracer
+    from tilewright.ir.location import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One array: the graph's output of this number."""
+
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A tuple or list (or named tuple) of results."""
+
+    kind: type
+    items: tuple[Structure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A dict of results."""
+
+    keys: tuple[Any, ...]
+    items: tuple[Structure, ...]
+
+
+Structure = Leaf | Sequence | Mapping
+
+
+def rebuild(structure: Structure, outputs: list[Any]) -> Any:
+    """The function's result from its outputs' values."""
+    match structure:
+        case Leaf(number):
+            return outputs[number]
+        case Sequence(kind, items):
+            values = [rebuild(i, outputs) for i in items]
+            return kind(*values) if hasattr(kind, "_fields") else kind(values)
+        case Mapping(keys, items):
+            return dict(zip(keys, (rebuild(i, outputs) for i in items), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class OutputInfo:
+    """What NumPy would have returned for one output.
+
+    `kind` is ``"array"``, ``"scalar"`` (a NumPy scalar: rank 0) or ``"python"`` (int or float).
+    """
+
+    dtype: np.dtype
+    kind: str
+
+
+@dataclass(slots=True)
+class Outputs:
+    """The results while they are being collected."""
+
+    structure: Structure = Leaf(0)
+    _tensors: list[Tensor] = field(default_factory=list)
+    _infos: list[OutputInfo] = field(default_factory=list)
+    _numbers: dict[tuple[Tensor, str], int] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(self._tensors)
+
+    @property
+    def infos(self) -> tuple[OutputInfo, ...]:
+        return tuple(self._infos)
+
+    def number(self, tensor: Tensor, kind: str) -> int:
+        """The number of the output `tensor`, entered at its first use."""
+        key = (tensor, kind)
+        if key not in self._numbers:
+            self._numbers[key] = len(self._tensors)
+            self._tensors.append(tensor)
+            self._infos.append(OutputInfo(tensor.dtype.numpy, kind))
+        return self._numbers[key]
+
+
+def collect(tracer: Tracer, returned: Any, loc: Location) -> Outputs:
+    """The outputs of a function that returned `returned`."""
+    outputs = Outputs()
+    copies: dict[Tensor, Tensor] = {}
+    outputs.structure = _structure(tracer, returned, outputs, copies, loc)
+    if tracer.scoped:
+        _refuse_escaped_variables(outputs.tensors)
+    return outputs
+
+
+def _structure(
+    tracer: Tracer, value: Any, outputs: Outputs, copies: dict[Tensor, Tensor], loc: Location
+) -> Structure:
+    if isinstance(value, (tuple, list)):
+        items = tuple(_structure(tracer, v, outputs, copies, loc) for v in value)
+        if not items:
+            raise TraceError("a kernel returns an empty sequence", loc=loc, help="return an array")
+        return Sequence(type(value), items)
+    if isinstance(value, dict):
+        inner = tuple(_structure(tracer, v, outputs, copies, loc) for v in value.values())
+        return Mapping(tuple(value), inner)
+    kind = "array"
+    if isinstance(value, Handle):
+        kind = "array" if value.sizes else "python" if value.weak else "scalar"
+    elif is_number(value):
+        kind = "python"
+    elif isinstance(value, np.generic):
+        kind = "scalar"
+    elif value is None:
+        raise TraceError(
+            "the kernel returns None", loc=loc, help="end it with return and the resulting array"
+        )
+    elif not isinstance(value, np.ndarray):
+        raise TraceError(
+            f"a kernel returns arrays and numbers, not {type(value).__name__}",
+            loc=loc,
+            help="return arrays, or tuples, lists and dicts of them",
+        )
+    tensor = tracer.tensor(as_array(value))
+    if isinstance(tensor, (Input, Constant)):
+        if tensor not in copies:
+            copies[tensor] = tracer.copied(tensor)
+        tensor = copies[tensor]
+    return Leaf(outputs.number(tensor, kind))
+
+
+def _refuse_escaped_variables(tensors: tuple[Tensor, ...]) -> None:
+    """Index variables are only meant inside of their function."""
+    seen: set[Tensor] = set()
+    stack = list(tensors)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        stack.extend(node.sources)
+        bodies, axes = _bodies(node)
+        for part in post_order(bodies):
+            if isinstance(part, Var) and part.extent is not None and part not in axes:
+                raise TraceError(
+                    f"the index variable {part.name!r} is used outside of its index function",
+                    loc=node.loc,
+                    help="return the value from the index function",
+                )
+
+
+def _bodies(node: Tensor) -> tuple[tuple[Any, ...], set[Var]]:
+    match node:
+        case Compute():
+            return (node.body,), set(node.axes)
+        case Reduction():
+            return (node.body,), {*node.axes, *node.reduce_axes}
+        case Scatter():
+            return (*node.indices, node.value), set(node.axes)
+    return (), set()
+
+
+__all__ = ["Formula", "Leaf", "Mapping", "OutputInfo", "Outputs", "Sequence", "collect", "rebuild"]

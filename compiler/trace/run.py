@@ -1,0 +1,207 @@
+"""Tracing one function: arguments' specs in, a graph and the structure of its results out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import tilewright.compiler.trace.registry  # noqa: F401  (fills the table of NumPy functions)
+from tilewright.compiler.trace.dependencies import Dependencies
+from tilewright.compiler.trace.failures import SpecializeInt
+from tilewright.compiler.trace.handles import Cell, Formula
+from tilewright.compiler.trace.inspect_code import check_kernel
+from tilewright.compiler.trace.operands import check_limits
+from tilewright.compiler.trace.rebind import Rebinder
+from tilewright.compiler.trace.results import OutputInfo, Structure, collect
+from tilewright.compiler.tracer import Tracer
+from tilewright.compiler.tracing_state import tracing
+from tilewright.ir import build
+from tilewright.ir.errors import KernelError, TraceError
+from tilewright.ir.expr import Var
+from tilewright.ir.graph import Graph, Input
+from tilewright.ir.location import Location
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Traced:
+    """A traced function.
+
+    `graph.inputs` are the run-time arguments in order of `input_names`; `structure` says how the
+    graph's outputs make up the result, and `outputs` what NumPy would have returned for each.
+    `specs` are the arguments as traced: ints in `specialized` have become static.
+    """
+
+    graph: Graph
+    structure: Structure
+    outputs: tuple[OutputInfo, ...]
+    specs: Mapping[str, ArgumentSpec]
+    input_names: tuple[str, ...]
+    specialized: frozenset[str]
+    dependencies: Dependencies = field(repr=False)
+
+    def is_stale(self) -> bool:
+        """Whether a global or captured value that the graph was made from has changed since."""
+        return self.dependencies.is_stale()
+
+
+def trace(
+    function: Callable[..., Any],
+    arguments: Mapping[str, ArgumentSpec] | Sequence[ArgumentSpec],
+    *,
+    name: str | None = None,
+    values: Mapping[str, int] | None = None,
+) -> Traced:
+    """The graph of `function` for arguments of these specs.
+
+    An int argument (`ScalarSpec`) whose value turns out to be needed as a shape or bound is made
+    static and the function traced again; its value is looked up in `values`.
+    """
+    plain = check_kernel(function)
+    specs = _by_name(plain, arguments)
+    specialized: set[str] = set()
+    while True:
+        try:
+            return _Run(plain, specs, name or plain.__name__, frozenset(specialized)).result()
+        except SpecializeInt as needed:
+            for argument in needed.names:
+                if values is None or argument not in values:
+                    raise TraceError(
+                        f"the value of {argument!r} is needed while tracing (as a size, a bound or "
+                        "a condition), but only its type is given",
+                        help=f"give {argument!r} as a static value",
+                    ) from None
+                specs[argument] = StaticSpec(int(values[argument]))
+                specialized.add(argument)
+
+
+def _by_name(
+    function: Any, arguments: Mapping[str, ArgumentSpec] | Sequence[ArgumentSpec]
+) -> dict[str, ArgumentSpec]:
+    code = function.__code__
+    positional = code.co_varnames[: code.co_argcount]
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if not isinstance(arguments, Mapping):
+        if len(arguments) > len(positional):
+            raise TraceError(
+                f"{function.__name__} takes {len(positional)} positional arguments, "
+                f"not {len(arguments)}"
+            )
+        arguments = dict(zip(positional, arguments, strict=False))
+    for name in arguments:
+        if name not in names:
+            raise TraceError(f"{function.__name__} has no argument {name!r}")
+    defaults = function.__defaults__ or ()
+    optional = {*positional[len(positional) - len(defaults) :], *(function.__kwdefaults__ or ())}
+    for name in names:
+        if name not in arguments and name not in optional:
+            raise TraceError(f"{function.__name__} misses its argument {name!r}")
+    return {name: arguments[name] for name in names if name in arguments}
+
+
+class _Run:
+    """One run of the function with traced arguments."""
+
+    def __init__(
+        self, function: Any, specs: Mapping[str, ArgumentSpec], name: str, specialized: frozenset[str]
+    ) -> None:
+        self._function = function
+        self._specs = dict(specs)
+        self._name = name
+        self._specialized = specialized
+        self._tracer = Tracer()
+        self._rebinder = Rebinder(self._tracer)
+        self._inputs: list[Input] = []
+        self._symbols: dict[Var, None] = {}
+        code = function.__code__
+        self._loc = Location(code.co_filename, code.co_firstlineno, function=code.co_name)
+
+    def result(self) -> Traced:
+        with tracing(self._tracer):
+            arguments = {name: self._argument(name, spec) for name, spec in self._specs.items()}
+            try:
+                returned = self._call(arguments)
+                outputs = collect(self._tracer, returned, self._loc)
+            finally:
+                self._tracer.finished = True
+        self._rebinder.check_unchanged(self._loc)
+        graph = Graph(
+            self._name,
+            tuple(self._inputs),
+            outputs.tensors,
+            tuple(self._symbols),
+            tuple(self._tracer.frame.checks),
+        )
+        return Traced(
+            graph,
+            outputs.structure,
+            outputs.infos,
+            self._specs,
+            tuple(i.name for i in self._inputs),
+            self._specialized,
+            self._rebinder.dependencies,
+        )
+
+    def _argument(self, name: str, spec: ArgumentSpec) -> Any:
+        tracer = self._tracer
+        match spec:
+            case ArraySpec():
+                check_limits(spec.shape)
+                self._symbols.update(dict.fromkeys(s for s in spec.shape if isinstance(s, Var)))
+                node = tracer.input(name, spec.shape, spec.dtype)
+                self._inputs.append(node)
+                owner = f"argument {name!r}"
+                return type(tracer.wrap(node, (), spec.dtype))(
+                    Cell(tracer, spec.shape, spec.dtype, value=node, owner=owner)
+                )
+            case ScalarSpec():
+                node = tracer.input(name, (), spec.dtype)
+                node.label = f"{spec.kind} argument"
+                self._inputs.append(node)
+                return tracer.weak(build.load(node))
+            case StaticSpec():
+                return self._static(spec.value, name)
+
+    def _static(self, value: Any, name: str) -> Any:
+        if isinstance(value, np.ndarray) or type(value) in (tuple, list, dict):
+            return self._rebinder.translate(value, name)
+        return self._rebinder.translate(value, name) if callable(value) else value
+
+    def _call(self, arguments: Mapping[str, Any]) -> Any:
+        code = self._function.__code__
+        positional_only = [
+            n for n in code.co_varnames[: code.co_posonlyargcount] if n in arguments
+        ]
+        by_position = [arguments[n] for n in positional_only]
+        by_name = {k: v for k, v in arguments.items() if k not in positional_only}
+        try:
+            return self._rebinder.function(self._function)(*by_position, **by_name)
+        except RecursionError as error:
+            raise TraceError(
+                f"{self._name!r} calls itself without end, or its Python nests too deeply",
+                loc=self._loc,
+                help="use tw.loop or tw.while_loop",
+            ) from error
+        except NameError as error:
+            if isinstance(error, KernelError):
+                raise
+            raise TraceError(str(error), loc=_raised_at(error) or self._loc) from error
+
+
+def _raised_at(error: BaseException) -> Location | None:
+    """The user's line at which `error` was raised."""
+    from tilewright.compiler.trace.locations import ShadowGlobals, code_location
+
+    found = None
+    trail = error.__traceback__
+    while trail is not None:
+        if type(trail.tb_frame.f_globals) is ShadowGlobals:
+            found = code_location(trail.tb_frame.f_code, trail.tb_lasti, trail.tb_lineno)
+        trail = trail.tb_next
+    return found
+
+
+__all__ = ["Formula", "Traced", "trace"]

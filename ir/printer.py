@@ -1,0 +1,97 @@
+"""IR of every level as text, readable and exact: `ir/parser.py` reads it back.
+
+What is printed, and how, is in docs/ir.md. Printing never fails on IR that breaks the rules (that
+is when it is needed most): names that nothing declares come out with a question mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+import numpy as np
+
+from tilewright.ir.graph import Constant, Graph, Loop, Tensor, While
+from tilewright.ir.kernel import Kernel
+from tilewright.ir.program import Program
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.text.lines import Lines
+from tilewright.ir.text.literals import INLINE_ELEMENTS, digest
+from tilewright.ir.text.names import Names
+from tilewright.ir.text.print_graph import GraphPrinter
+from tilewright.ir.text.print_kernel import KernelPrinter
+from tilewright.ir.text.print_program import ProgramPrinter
+from tilewright.ir.text.style import CANONICAL, FULL, READABLE, Style
+
+
+def print_graph(graph: Graph, style: Style = READABLE) -> str:
+    """The text of a graph."""
+    lines = Lines()
+    GraphPrinter(lines, style).graph(graph)
+    return lines.text()
+
+
+def print_program(program: Program, style: Style = READABLE) -> str:
+    """The text of a program."""
+    lines = Lines()
+    ProgramPrinter(lines, style).program(program)
+    return lines.text()
+
+
+def print_kernel(kernel: Kernel, style: Style = READABLE) -> str:
+    """The text of a kernel that stands alone."""
+    lines = Lines()
+    KernelPrinter(lines, style, Names(style)).kernel(kernel)
+    return lines.text()
+
+
+def print_schedule(schedule: Schedule) -> str:
+    """What differs from the default, as a Python expression: ``Schedule(width=8)``."""
+    chosen = [(f.name, getattr(schedule, f.name), f.default) for f in fields(schedule)]
+    shown = [f"{name}={value!r}" for name, value, default in chosen if value != default]
+    return f"Schedule({', '.join(shown)})"
+
+
+def print_node(node: Tensor) -> str:
+    """One node of a graph on its own, for messages: what it reads keeps its own names."""
+    lines = Lines()
+    printer = GraphPrinter(lines, READABLE)
+    for tensor in (*node.sources, node):
+        if tensor not in printer.tensors:
+            printer.tensors.declare(tensor, tensor.name, "")
+    printer.node(node)
+    return lines.text().rstrip("\n")
+
+
+def large_arrays(ir: Graph | Program) -> dict[str, np.ndarray]:
+    """The arrays that a text only names, by digest: what a parser needs besides the text."""
+    arrays = _graph_arrays(ir) if isinstance(ir, Graph) else (a for _, a in ir.constants)
+    return {digest(array): array for array in arrays if array.size > INLINE_ELEMENTS}
+
+
+def _graph_arrays(graph: Graph) -> Iterator[np.ndarray]:
+    for node in graph.nodes():
+        match node:
+            case Constant():
+                yield node.array
+            case Loop():
+                yield from _graph_arrays(node.body)
+            case While():
+                yield from _graph_arrays(node.condition)
+                yield from _graph_arrays(node.body)
+            case _:
+                pass
+
+
+__all__ = [
+    "CANONICAL",
+    "FULL",
+    "READABLE",
+    "Style",
+    "large_arrays",
+    "print_graph",
+    "print_kernel",
+    "print_node",
+    "print_program",
+    "print_schedule",
+]

@@ -1,0 +1,49 @@
+"""What printed IR shows besides the meaning, and the words that names may not be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tilewright.ir import dtypes, ops
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What to print besides what is computed.
+
+    * `names`: the (sanitised) names that tensors, buffers, variables and kernels were given;
+      otherwise names count up, so that equal IR prints equally whatever it was called.
+    * `labels`: what the user wrote (``"np.max"``); `locations`: where.
+    """
+
+    names: bool = True
+    labels: bool = True
+    locations: bool = False
+
+
+READABLE = Style()
+FULL = Style(locations=True)
+CANONICAL = Style(names=False, labels=False)
+
+KEYWORDS = frozenset(
+    """
+    add argsort at axis barrier body by captures check compute constant copy data else false for
+    from global graph group if inf init input into kernel lanes launch let local loop nan nest note
+    of on ordered out over packed parallel program put reduce register repeat reshape result return
+    scan scatter scratch serial sort stage streaming strides temporary test true unroll vector view
+    while within workgroup wraps bits
+    """.split()
+)
+RESERVED = KEYWORDS | frozenset(ops.OPS) | {d.short for d in (*dtypes.ALL, dtypes.INDEX)}
+
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_]")
+_LET = re.compile(r"e\d+")
+
+
+def legal_name(name: str) -> str:
+    """`name` as an identifier of the text format; a name that is one already is left alone."""
+    text = _ILLEGAL.sub("_", name)
+    if not text or text[0].isdigit():
+        text = f"_{text}"
+    return f"{text}_" if text in RESERVED or _LET.fullmatch(text) else text
