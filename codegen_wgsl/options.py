@@ -1,0 +1,20 @@
+"""What a caller may choose about compiling for WebGPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class WgslOptions:
+    """`f64`: float64 values are refused (``"error"``), or computed in float32 (``"f32"``).
+
+    The other fields are limits of the device that the program is compiled for; the defaults are
+    those that every WebGPU device has.
+    """
+
+    f64: Literal["error", "f32"] = "error"
+    storage_buffers: int = 8
+    workgroup_invocations: int = 256
+    workgroup_bytes: int = 16 << 10

@@ -1,0 +1,196 @@
+"""Kernels over NumPy's dtypes -> kernels over the dtypes that WGSL computes with.
+
+In: expressions of any dtype. Out: expressions of bool, int32, uint32, float32 and index. Narrow
+integers are computed in 32 bits and wrapped after each operation that may leave their range;
+float16 is computed in float32 and rounded after each operation. 64-bit integers are carried in 32
+bits: inputs are checked when they are uploaded, results wrap. float64 becomes float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tilewright.codegen_wgsl.storage import Storage, computed_as
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U32, U64, DType
+from tilewright.ir.errors import IRError, UnsupportedError
+from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
+from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
+from tilewright.ir.lower.nest import finish_kernel
+
+# Operations whose result can leave the range of a narrow integer.
+_GROWS = frozenset({ops.ADD, ops.SUB, ops.MUL, ops.NEG, ops.ABS, ops.NOT, ops.SHL, ops.FLOORDIV})
+# Operations that yield a float16 exactly where they are given one.
+_EXACT = frozenset(
+    {
+        *(ops.MIN, ops.MAX, ops.FMIN, ops.FMAX, ops.NEG, ops.ABS, ops.SIGN, ops.SELECT),
+        *(ops.FLOOR, ops.CEIL, ops.TRUNC, ops.RINT, ops.COPYSIGN),
+    }
+)
+
+
+def retype(kernel: Kernel, storage: Storage) -> Kernel:
+    """`kernel` over the buffers of `storage` and the dtypes of WGSL."""
+    work = Retyper(storage)
+    body = work.block(kernel.body)
+    return finish_kernel(kernel.name, body, tuple(work.locals.values()))
+
+
+class Retyper:
+    """State of one kernel's rewriting."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.locals: dict[Buffer, Buffer] = {}
+        self.memo: dict[Expr, Expr] = {}
+
+    # Statements.
+
+    def block(self, body: Sequence[Stmt]) -> list[Stmt]:
+        return [self.statement(s) for s in body]
+
+    def statement(self, stmt: Stmt) -> Stmt:
+        match stmt:
+            case Store():
+                return self._store(stmt)
+            case For():
+                var = self._loop_variable(stmt.var)
+                return For(var, stmt.kind, self.block(stmt.body), stmt.width)
+            case If():
+                yes, no = self.block(stmt.body), self.block(stmt.otherwise)
+                return If(self.expr(stmt.condition), yes, no)
+            case WhileLoop():
+                return WhileLoop(self.expr(stmt.condition), self.block(stmt.body))
+            case _:
+                return stmt
+
+    def _store(self, stmt: Store) -> Stmt:
+        indices = tuple(self.expr(i) for i in stmt.indices)
+        value = self.expr(stmt.value)
+        if stmt.buffer.space == "global":
+            return self.storage.store(stmt.buffer, indices, value)
+        return Store(self.local(stmt.buffer), indices, value)
+
+    def _loop_variable(self, var: Var) -> Var:
+        """A variable whose extent is an expression gets that expression rewritten."""
+        if isinstance(var.extent, Expr):
+            extent = self.expr(var.extent)
+            self.memo[var] = Var(var.name, build.known(extent) or extent)
+        found = self.memo.setdefault(var, var)
+        assert isinstance(found, Var)
+        return found
+
+    def local(self, buffer: Buffer) -> Buffer:
+        """The form of a register, scratch or workgroup buffer."""
+        found = self.locals.get(buffer)
+        if found is None:
+            dtype = computed_as(buffer.dtype)
+            found = Buffer(buffer.name, buffer.shape, dtype, buffer.space, buffer.strides)
+            self.locals[buffer] = found
+        return found
+
+    # Expressions.
+
+    def expr(self, root: Expr) -> Expr:
+        """`root` over WGSL's dtypes."""
+        for node in post_order((root,)):
+            if node not in self.memo:
+                self.memo[node] = self._node(node)
+        return self.memo[root]
+
+    def _node(self, node: Expr) -> Expr:
+        operands = tuple(self.memo[o] for o in node.operands)
+        match node:
+            case Const():
+                return _constant(node)
+            case Load():
+                return self._load(node, operands)
+            case Apply():
+                return _apply(node, operands)
+            case Var() if node.dtype is computed_as(node.dtype):
+                return node
+            case _:
+                raise IRError(f"{node!r} of dtype {node.dtype} has no form in WGSL")
+
+    def _load(self, node: Load, indices: tuple[Expr, ...]) -> Expr:
+        buffer = node.source
+        if not isinstance(buffer, Buffer):
+            raise IRError(f"{buffer.name} is read in a kernel but is not a buffer")
+        if buffer.space == "global":
+            return self.storage.load(buffer, indices)
+        return Load(self.local(buffer), indices)
+
+
+def _constant(node: Const) -> Expr:
+    dtype = computed_as(node.dtype)
+    if node.dtype in (I64, U64) and not dtype.min <= int(node.value) <= dtype.max:
+        # The extremes are what min and max start from: the 32-bit extremes serve as well.
+        if node.value in (node.dtype.min, node.dtype.max):
+            return Const(dtype.min if node.value == node.dtype.min else dtype.max, dtype)
+        raise UnsupportedError(
+            f"the constant {node.value} needs 64-bit integers, which WebGPU does not have",
+            help='use target="cpu"',
+        )
+    return node if dtype is node.dtype else build.const(node.value, dtype)
+
+
+def _apply(node: Apply, operands: tuple[Expr, ...]) -> Expr:
+    if node.op is ops.CAST:
+        return _cast(node.operands[0].dtype, node.dtype, operands[0])
+    if node.op is ops.BITCAST:
+        return _bitcast(node.operands[0].dtype, node.dtype, operands[0])
+    if node.op is ops.NEXTAFTER and node.dtype is F16:
+        raise UnsupportedError(
+            "nextafter of float16 has no form on the WebGPU target", help='use target="cpu"'
+        )
+    value = build.apply(node.op, *operands)
+    if node.dtype is F16 and node.op not in _EXACT:
+        return _rounded_to_half(value)
+    return wrap(value, node.dtype) if node.op in _GROWS else value
+
+
+def wrap(value: Expr, dtype: DType) -> Expr:
+    """`value` (of `computed_as`) brought back into the range of a narrow integer dtype."""
+    if dtype.bits >= 32 or dtype.kind not in "iu":
+        return value
+    if dtype.kind == "u":
+        return Apply(ops.AND, (value, build.const(dtype.max, U32)))
+    left = build.const(32 - dtype.bits, I32)
+    return Apply(ops.SHR_RAW, (Apply(ops.SHL_RAW, (value, left)), left))
+
+
+def _cast(source: DType, target: DType, value: Expr) -> Expr:
+    machine = computed_as(target)
+    if target is F16:
+        return value if source is F16 else _rounded_to_half(build.cast(value, F32))
+    if source.is_float and target.kind in "iu" and target.bits < 32:
+        # Saturation to a narrow range: through int32, whose own saturation changes nothing here.
+        low, high = build.const(target.min, I32), build.const(target.max, I32)
+        whole = build.minimum(build.maximum(build.cast(value, I32), low), high)
+        return build.cast(whole, machine)
+    result = build.cast(value, machine)
+    fits = source.kind in "iub" and target.min <= source.min and source.max <= target.max
+    return result if fits else wrap(result, target)
+
+
+def _bitcast(source: DType, target: DType, value: Expr) -> Expr:
+    if source.bits == 64:
+        raise UnsupportedError(
+            f"the bits of a {source} cannot be had on the WebGPU target, which has 32-bit words",
+            help='use target="cpu"',
+        )
+    if source.is_float and target.is_float:
+        return value
+    if source is F16:
+        half = Apply(ops.BITCAST, (Apply(ops.CAST, (value,), F16),), U32)
+        return wrap(build.cast(half, computed_as(target)), target)
+    if target is F16:
+        bits = Apply(ops.AND, (build.cast(value, U32), build.const(0xFFFF, U32)))
+        return Apply(ops.CAST, (Apply(ops.BITCAST, (bits,), F16),), F32)
+    if BOOL in (source, target):
+        return build.cast(value, computed_as(target))
+    return wrap(build.bitcast(value, computed_as(target)), target)
+
+
+def _rounded_to_half(value: Expr) -> Expr:
+    return Apply(ops.CAST, (Apply(ops.CAST, (value,), F16),), F32)

@@ -1,0 +1,137 @@
+"""How the buffers of a program lie in 32-bit words, and what reading and writing them takes.
+
+In: the program's buffers. Out: the buffers that kernels bind instead, of dtypes that WGSL has in
+memory, and the `BufferSpec` of each. Inputs and constants of narrow dtypes are packed, several
+elements to a word, lowest bits first; everything that kernels write has a word for each element,
+so that no two invocations write to one word.
+"""
+
+from __future__ import annotations
+
+from tilewright.ir import build, ops
+from tilewright.ir.affine import Linear, linear, offset, row_major_strides
+from tilewright.ir.artifact import BufferSpec, Role
+from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, INDEX, U32, U64, DType
+from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.expr import Apply, Expr, Load
+from tilewright.ir.kernel import Buffer, Store
+from tilewright.ir.ranges import interval
+
+WORD_BITS = 32
+_WIDE = {I64: I32, U64: U32, F64: F32}
+
+
+def computed_as(dtype: DType) -> DType:
+    """The dtype in which values of `dtype` are computed."""
+    if dtype in (BOOL, INDEX, F32, I32, U32):
+        return dtype
+    if dtype in _WIDE:
+        return _WIDE[dtype]
+    return F32 if dtype is F16 else (I32 if dtype.kind == "i" else U32)
+
+
+def stored_as(dtype: DType) -> DType:
+    """The dtype of a word in memory that holds one element."""
+    return U32 if dtype is BOOL else computed_as(dtype)
+
+
+class Storage:
+    """The bound form of each root buffer of one program."""
+
+    def __init__(self) -> None:
+        self.packed: dict[Buffer, int] = {}
+        self._bound: dict[Buffer, Buffer] = {}
+
+    def declare(self, root: Buffer, role: Role) -> BufferSpec:
+        """Decide how `root` is stored."""
+        shape = static_shape(root)
+        size = 1
+        for extent in shape:
+            size *= extent
+        packed = 1
+        if role in ("input", "constant") and root.dtype.bits < WORD_BITS:
+            packed = self.packed[root] = WORD_BITS // root.dtype.bits
+        word = U32 if packed > 1 else stored_as(root.dtype)
+        return BufferSpec(role, root.dtype.name, word.name, shape, size, packed)
+
+    def bound(self, buffer: Buffer) -> Buffer:
+        """The buffer that stands for a global one (or for a view of it) in legal kernels."""
+        found = self._bound.get(buffer)
+        if found is None:
+            found = self._bound[buffer] = self._make(buffer)
+        return found
+
+    def _make(self, buffer: Buffer) -> Buffer:
+        root = buffer.root
+        if root in self.packed:
+            if buffer is not root:
+                return self.bound(root)
+            elements = build.product(root.shape)
+            words = build.size_floordiv(
+                build.size_add(elements, self.packed[root] - 1), self.packed[root]
+            )
+            return Buffer(root.name, (words,), U32)
+        base = None if buffer.base is None else self.bound(buffer.base)
+        dtype = stored_as(buffer.dtype)
+        return Buffer(buffer.name, buffer.shape, dtype, buffer.space, buffer.strides, base)
+
+    def load(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Expr:
+        """The value of an element, in the dtype that it is computed in."""
+        bound = self.bound(buffer)
+        per_word = self.packed.get(buffer.root, 1)
+        if per_word > 1:
+            return self._unpack(buffer, indices, per_word)
+        value: Expr = Load(bound, indices)
+        return Apply(ops.NE, (value, build.zero(U32))) if buffer.dtype is BOOL else value
+
+    def store(self, buffer: Buffer, indices: tuple[Expr, ...], value: Expr) -> Store:
+        """Write a value that was computed as `computed_as` says."""
+        bound = self.bound(buffer)
+        return Store(bound, indices, build.cast(value, bound.dtype))
+
+    def _unpack(self, buffer: Buffer, indices: tuple[Expr, ...], per_word: int) -> Expr:
+        strides = buffer.strides or row_major_strides(buffer.shape)
+        place, inside = divide(linear(offset(indices, strides)), per_word)
+        word = Load(self.bound(buffer.root), (place,))
+        bits = WORD_BITS // per_word
+        shift = build.mul(inside, build.index(bits))
+        dtype = buffer.dtype
+        if dtype.kind == "i":
+            left = build.cast(build.sub(build.index(WORD_BITS - bits), shift), U32)
+            top = build.bitcast(Apply(ops.SHL_RAW, (word, left)), I32)
+            return Apply(ops.SHR_RAW, (top, build.const(WORD_BITS - bits, I32)))
+        low = Apply(ops.SHR_RAW, (word, build.cast(shift, U32)))
+        field = Apply(ops.AND, (low, build.const((1 << bits) - 1, U32)))
+        if dtype is F16:
+            return Apply(ops.CAST, (Apply(ops.BITCAST, (field,), F16),), F32)
+        return Apply(ops.NE, (field, build.zero(U32))) if dtype is BOOL else field
+
+
+def divide(form: Linear, divisor: int) -> tuple[Expr, Expr]:
+    """Quotient and remainder of a non-negative offset, without a division where the terms that
+    are no multiples of `divisor` are known to stay below it."""
+    even = {a: c // divisor for a, c in form.terms.items() if c % divisor == 0}
+    odd = {a: c for a, c in form.terms.items() if c % divisor}
+    rest = Linear(odd, form.constant % divisor).expression()
+    low, high = interval(rest)
+    if low is not None and high is not None and low >= 0 and high < divisor:
+        return Linear(even, form.constant // divisor).expression(), rest
+    whole = form.expression()
+    return (
+        build.floordiv(whole, build.index(divisor)),
+        build.mod(whole, build.index(divisor)),
+    )
+
+
+def static_shape(buffer: Buffer) -> tuple[int, ...]:
+    """The shape of a buffer whose sizes are all known."""
+    shape: list[int] = []
+    for extent in buffer.shape:
+        if not isinstance(extent, int):
+            raise UnsupportedError(
+                f"the WebGPU target needs static shapes, but {buffer.name} has open dimension "
+                f"{extent}",
+                help="call the kernel with arrays, or give the dimension a size",
+            )
+        shape.append(extent)
+    return tuple(shape)
