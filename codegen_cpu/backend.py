@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.codegen_cpu.emit.module import emit_program
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
 from tilewright.codegen_cpu.schedule import default_schedule
 from tilewright.codegen_cpu.target import CpuTarget
-from tilewright.ir.dtypes import DType
-from tilewright.ir.expr import Size, Var
+from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.nest import lower_nest
@@ -22,29 +22,8 @@ from tilewright.ir.lower.sort import lower_sort
 from tilewright.ir.passes.plan_memory import plan_memory
 from tilewright.ir.program import Launch, Nest, Ordered, Program, SortRows, Step, map_steps
 from tilewright.ir.schedule import Schedule
-from tilewright.ir.sizes import evaluate
 
 Observer = Callable[[str, object], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """Shape (sizes may be open) and dtype of an argument or a result."""
-
-    shape: tuple[Size, ...]
-    dtype: DType
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class CpuArtifact:
-    """Object code and what its caller must know. `workspace` is in bytes."""
-
-    code: bytes
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    constants: tuple[np.ndarray, ...]
-    symbols: tuple[Var, ...]
-    workspace: Size
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -117,8 +96,9 @@ class _Lowering:
             case Ordered():
                 kernel = lower_ordered(step, name)
             case SortRows():
-                kernel, extra = lower_sort(step, name)
-                self.temporaries += extra
+                sorted_rows = lower_sort(step, name)
+                kernel = sorted_rows.kernel
+                self.temporaries += sorted_rows.temporaries
             case _:
                 return [step]
         self.used.append((step.name, Schedule()))
@@ -134,9 +114,3 @@ class _Lowering:
 
     def _launch(self, kernel: Kernel) -> Launch:
         return Launch(legalize(kernel, self.target))
-
-
-def workspace_bytes(artifact: CpuArtifact, symbols: Mapping[Var, int]) -> int:
-    """The workspace for these sizes, alignment included."""
-    return evaluate(artifact.workspace, symbols) + 64
-

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilewright.codegen_cpu.backend import CpuArtifact, workspace_bytes
-from tilewright.codegen_cpu.jit import ObjectLoader
+from tilewright.codegen_cpu.artifact import WORKSPACE_ALIGNMENT, CpuArtifact, workspace_bytes
 from tilewright.ir.errors import IRError
 from tilewright.ir.sizes import bind_symbols, evaluate
 
+if TYPE_CHECKING:
+    from tilewright.codegen_cpu.jit import ObjectLoader
+
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
-_ALIGNMENT = 64
 
 
 class CpuFunction:
@@ -59,7 +61,7 @@ class CpuFunction:
             *(symbols[s] for s in artifact.symbols)
         )
         workspace = np.empty(workspace_bytes(artifact, symbols), np.uint8)
-        start = -(-workspace.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+        start = -(-workspace.ctypes.data // WORKSPACE_ALIGNMENT) * WORKSPACE_ALIGNMENT
         status = self._entry(self.runtime, args, sizes, start)
         if status:
             raise IRError(f"compiled code returned status {status}")

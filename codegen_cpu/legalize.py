@@ -15,7 +15,8 @@ from tilewright.ir.elementary import Machine, expand
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Size, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
-from tilewright.ir.legal import floats, integers
+from tilewright.ir.legal import floats, half, integers
+from tilewright.ir.legal.remainder import expand_float_remainder
 from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
 
 
@@ -35,6 +36,7 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
 
     return (
         floats.compute_half_in_single,
+        half.round_double_to_half_once,
         floats.convert_half_through_single,
         integers.expand_integer_division,
         integers.expand_shifts,
@@ -43,6 +45,7 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
         floats.expand_extremes,
         floats.expand_classification,
         floats.expand_floor_division,
+        expand_float_remainder(target.has_fma),
         floats.expand_nextafter,
         floats.fuse_multiply_add if target.has_fma else floats.split_multiply_add,
         expand_elementary,
@@ -54,8 +57,11 @@ def legalize(kernel: Kernel, target: CpuTarget) -> Kernel:
     rules = rules_for(target)
     memo: dict[Expr, Expr] = {}
     body = map_expressions(kernel.body, lambda e: rewrite_to_fixpoint(e, rules, memo))
-    check_legal(body)
-    return Kernel(kernel.name, kernel.parameters, kernel.symbols, kernel.locals, body)
+    legal = Kernel(kernel.name, kernel.parameters, kernel.symbols, kernel.locals, body)
+    if not target.has_half_conversion:
+        legal = half.store_half_as_bits(legal)
+    check_legal(legal.body)
+    return legal
 
 
 def legalize_size(size: Size, target: CpuTarget) -> Size:

@@ -7,19 +7,24 @@ latencies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.ir import build
 from tilewright.ir.expr import Expr, Var, post_order
 from tilewright.ir.lower.accesses import Access, accesses, operations, points, work
 from tilewright.ir.lower.nest import INNER, is_product
+from tilewright.ir.lower.segments import interior
+from tilewright.ir.lower.simplify_indices import index_simplifier
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
+from tilewright.ir.traverse import substitute
 
 _LEAST_PARALLEL_WORK = 1 << 16
 _WORK_PER_TASK = 1 << 15
 _MOST_TASKS = 64
 _EXPANDED_REDUCTION = 32
+_MOST_EXPANDED_CODE = 160
 
 
 def default_schedule(nest: Nest, target: CpuTarget) -> Schedule:
@@ -55,13 +60,16 @@ class Heuristic:
     # The vector axis.
 
     def _width(self) -> int:
-        """Lanes of the widest type that is computed with."""
+        """Lanes of the widest type that the stages with the most work compute with."""
+        most = max(self._weight(s) for s in self.nest.stages)
         bits = 8
         for stage in self.nest.stages:
+            if self._weight(stage) < most:
+                continue
             for node in post_order((stage.value,)):
                 if node.dtype.kind not in "bx":
                     bits = max(bits, node.dtype.bits)
-        return max(1, self.target.vector_bits // max(bits, 8))
+        return max(1, self.target.vector_bits // bits)
 
     def _vector_axis(self, width: int) -> Var | str | None:
         found = accesses(self.nest)
@@ -76,8 +84,27 @@ class Heuristic:
     def _outer_score(self, axis: Var, found: list[Access], width: int) -> float:
         if any(_depends(a, axis) for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)):
             return -1.0
-        total = sum(self._value(a, axis) * self._weight(a.stage) for a in found)
+        inside = accesses(self._interior(axis))
+        total = sum(self._value(a, axis) * self._weight(a.stage) for a in inside)
         return total * _filled(axis, width)
+
+    def _interior(self, axis: Var) -> Nest:
+        """The nest as it reads in the interior of an axis, where boundary rules do nothing."""
+        inside = interior(self.nest, axis)
+        if (inside.start, inside.stop) in ((0, 0), (0, axis.extent)):
+            return self.nest
+        short = Var(axis.name, inside.stop - inside.start)
+        place = build.add(short, build.index(inside.start))
+        simplify = index_simplifier()
+
+        def moved(value: Expr) -> Expr:
+            return substitute(simplify(substitute(value, {axis: place})), {short: axis})
+
+        stages = tuple(
+            replace(s, value=moved(s.value), indices=tuple(moved(i) for i in s.indices))
+            for s in self.nest.stages
+        )
+        return replace(self.nest, stages=stages)
 
     def _inner_score(self, found: list[Access], width: int) -> float:
         total = 0.0
@@ -95,12 +122,13 @@ class Heuristic:
         """What vectorising an access along an axis is worth."""
         stride = access.stride(axis)
         if access.is_store:
-            return 2.0 if stride == 1 else -2.0
+            return 2.0 if stride == 1 else 0.3 if stride and abs(stride) <= 4 else -1.0
         if stride == 1:
             return 1.0
         if stride == 0:
             return 0.6
-        return -0.2 if stride is not None and abs(stride) <= 4 else -1.0
+        # Gathered one by one; the arithmetic is still done in vectors.
+        return 0.3 if stride is not None and abs(stride) <= 4 else 0.02
 
     def _weight(self, stage: Stage) -> float:
         return float(points((*stage.axes, *stage.reduce_axes)))
@@ -189,9 +217,12 @@ class Heuristic:
         return 4 if cost <= 40 else 2 if cost <= 200 else 1
 
     def _unroll_reduce(self) -> int:
+        """Short reductions are expanded, unless that makes a lot of code."""
         reducing = [s for s in self.nest.stages if s.reduce_axes]
         most = max((points(s.reduce_axes) for s in reducing), default=0)
-        return _EXPANDED_REDUCTION if most <= _EXPANDED_REDUCTION else 0
+        code = sum(points(s.reduce_axes) * (2 + operations(s.value)) for s in reducing)
+        expand = most <= _EXPANDED_REDUCTION and code <= _MOST_EXPANDED_CODE
+        return _EXPANDED_REDUCTION if expand else 0
 
     def _parallel(self, tile: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
         """The walk over tiles, and how many tasks its first axis is cut into."""

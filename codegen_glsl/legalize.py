@@ -7,6 +7,7 @@ and NaN in comparisons undefined, so NumPy's answers are written out; tests for 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tilewright.codegen_glsl.emit.operations import is_legal
@@ -15,7 +16,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32, U32
 from tilewright.ir.elementary import Machine, expand
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, post_order
+from tilewright.ir.expr import Apply, Const, Expr, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
 from tilewright.ir.legal import floats, integers
 from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
@@ -84,10 +85,17 @@ def expand_extremes(node: Expr) -> Expr | None:
     if not isinstance(node, Apply) or not node.dtype.is_float or node.op not in _COMPARISON:
         return None
     a, b = node.operands
+    for literal in (a, b):
+        if isinstance(literal, Const) and math.isnan(literal.value):
+            other = b if literal is a else a
+            return literal if node.op in (ops.MIN, ops.MAX) else other
     chosen = build.select(Apply(_COMPARISON[node.op], (a, b)), a, b)
-    if node.op in (ops.MIN, ops.MAX):
-        return build.select(isnan(a), a, build.select(isnan(b), b, chosen))
-    return build.select(isnan(a), b, build.select(isnan(b), a, chosen))
+    nan_wins = node.op in (ops.MIN, ops.MAX)
+    if not isinstance(b, Const):
+        chosen = build.select(isnan(b), b if nan_wins else a, chosen)
+    if not isinstance(a, Const):
+        chosen = build.select(isnan(a), a if nan_wins else b, chosen)
+    return chosen
 
 
 _COMPARISON = {ops.MIN: ops.LT, ops.MAX: ops.GT, ops.FMIN: ops.LT, ops.FMAX: ops.GT}

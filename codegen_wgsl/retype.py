@@ -75,7 +75,8 @@ class Retyper:
         """A variable whose extent is an expression gets that expression rewritten."""
         if isinstance(var.extent, Expr):
             extent = self.expr(var.extent)
-            self.memo[var] = Var(var.name, build.known(extent) or extent)
+            size = build.known(extent)
+            self.memo[var] = Var(var.name, extent if size is None else size)
         found = self.memo.setdefault(var, var)
         assert isinstance(found, Var)
         return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilewright.codegen_cpu import backend
+from tilewright.codegen_cpu.artifact import workspace_bytes
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.codegen_cpu.wasm_module import WasmModule, link_module
 from tilewright.codegen_cpu.wasm_run import WasmInstance
@@ -58,7 +59,7 @@ class WasmFunction:
             )
         ]
         sizes = [symbols[s] for s in program.symbols]
-        workspace = backend.workspace_bytes(program, symbols)
+        workspace = workspace_bytes(program, symbols)
         self._instance.run(list(inputs), results, symbols=sizes, workspace_size=workspace)
         return results
 

@@ -126,7 +126,7 @@ class Machine:
             case Store():
                 *indices, value = self._values(stmt, frame)
                 array = self.storage(stmt.buffer, frame)
-                array[inside(stmt.buffer, array, indices, "store to")] = value
+                array[inside(stmt.buffer, array.shape, indices, "store to")] = value
             case For():
                 self._loop(stmt, frame)
             case If():
@@ -230,13 +230,13 @@ def _local_nest(stmt: For) -> tuple[list[For], tuple[Stmt, ...]]:
 
 
 def inside(
-    buffer: Buffer, array: np.ndarray, indices: Sequence[Value], what: str
+    buffer: Buffer, shape: tuple[int, ...], indices: Sequence[Value], what: str
 ) -> tuple[int, ...]:
-    """`indices` as ints, all inside of the array: NumPy would wrap negative ones."""
+    """`indices` as ints, all inside of `shape`: NumPy would wrap negative ones."""
     position = tuple(map(int, indices))
-    for index, size in zip(position, array.shape, strict=True):
+    for index, size in zip(position, shape, strict=True):
         if not 0 <= index < size:
-            raise IRError(f"{what} {buffer.name}{list(position)} outside of shape {array.shape}")
+            raise IRError(f"{what} {buffer.name}{list(position)} outside of shape {shape}")
     return position
 
 
@@ -318,7 +318,7 @@ def _load(node: Load, indices: list[Value], machine: Machine, frame: Frame) -> V
     if not isinstance(buffer, Buffer):
         raise IRError(f"a kernel reads {buffer.name}, which is no buffer")
     array = machine.storage(buffer, frame)
-    return array[inside(buffer, array, indices, "load of")]
+    return array[inside(buffer, array.shape, indices, "load of")]
 
 
 def _lane_reduce(node: LaneReduce, indices: list[Value], machine: Machine, frame: Frame) -> Value:
@@ -326,5 +326,5 @@ def _lane_reduce(node: LaneReduce, indices: list[Value], machine: Machine, frame
     if not isinstance(buffer, Buffer):
         raise IRError(f"a kernel reads {buffer.name}, which is no buffer")
     array = machine.storage(buffer, frame)
-    rows = array[..., 0] if array.shape[-1] else array.reshape(array.shape[:-1] + (0,)).any(-1)
-    return halve(node.op, array[inside(buffer, rows, indices, "lanes of")])
+    row: np.ndarray = array[inside(buffer, array.shape[:-1], indices, "lanes of")]
+    return halve(node.op, row)

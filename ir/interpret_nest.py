@@ -153,9 +153,7 @@ class Domain:
     def _axis(self, axis: Var, position: int, rank: int) -> int:
         """Bind the axis to its range along dimension `position`; returns the range's length."""
         assert axis.extent is not None, "an axis has an extent"
-        extent: Any = axis.extent
-        if not isinstance(extent, int):
-            extent = evaluate((axis.extent,), self.variables, reads_nothing)[0]
+        extent = extent_values(axis.extent, self.variables)
         longest = max(0, int(np.max(extent, initial=0)))
         values = np.arange(longest).reshape(-1, *(1,) * (rank - position - 1))
         if np.any(extent != longest) and longest:
@@ -215,10 +213,15 @@ def outer_points(axes: Sequence[Var], variables: Mapping[Var, Any]) -> list[np.n
 
 
 def _per_point(extent: Size, bound: Mapping[Var, Any], count: int) -> np.ndarray:
-    values: Any = extent
-    if not isinstance(extent, int):
-        values = evaluate((extent,), bound, reads_nothing)[0]
-    return np.maximum(0, np.broadcast_to(values, (count,)))
+    values = np.broadcast_to(extent_values(extent, bound), (count,))
+    return np.asarray(np.maximum(0, values))
+
+
+def extent_values(extent: Size, bound: Mapping[Var, Any]) -> Any:
+    """An extent, at every point where it may differ."""
+    if isinstance(extent, int):
+        return extent
+    return evaluate((extent,), bound, reads_nothing)[0]
 
 
 def is_uniform(axes: Sequence[Var]) -> bool:
@@ -251,15 +254,15 @@ def combine_rows(combiner: str, rows: np.ndarray, stage: Stage) -> np.ndarray:
     with np.errstate(all="ignore"):
         match combiner:
             case "add" | "mul":
-                function = np.add if combiner == "add" else np.multiply
                 wide = rows.astype(np.float64) if rows.dtype.kind == "f" else rows
-                reduced = function.reduce(np.ascontiguousarray(wide), axis=-1, dtype=wide.dtype)
+                wide = np.ascontiguousarray(wide)
+                reduced = UFUNCS[combiner].reduce(wide, axis=-1, dtype=wide.dtype)
                 return np.asarray(reduced).astype(rows.dtype)
             case "argmin" | "argmax":
                 if rows.shape[-1] == 0 and rows.size == 0 and 0 not in rows.shape[:-1]:
                     raise IRError(f"{combiner} of nothing")
-                function = np.argmin if combiner == "argmin" else np.argmax
-                return np.asarray(function(rows, axis=-1)).astype(np.int64)
+                position = rows.argmin(-1) if combiner == "argmin" else rows.argmax(-1)
+                return np.asarray(position).astype(np.int64)
             case _:
                 first = identity(combiner, stage.value.dtype).value  # type: ignore[attr-defined]
                 start = rows.dtype.type(first)
@@ -275,7 +278,7 @@ def accumulate(combiner: str, value: np.ndarray, axis: int) -> np.ndarray:
         return np.asarray(running).astype(value.dtype)
 
 
-UFUNCS = {
+UFUNCS: Mapping[str, np.ufunc] = {
     "add": np.add,
     "mul": np.multiply,
     "min": np.minimum,

@@ -6,18 +6,20 @@ is when it is needed most): names that nothing declares come out with a question
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 import numpy as np
 
+from tilewright.ir.expr import Expr, Source
 from tilewright.ir.graph import Constant, Graph, Loop, Tensor, While
-from tilewright.ir.kernel import Kernel
+from tilewright.ir.kernel import Kernel, Stmt
 from tilewright.ir.program import Program
 from tilewright.ir.schedule import Schedule
+from tilewright.ir.text.expressions import access_text, block
 from tilewright.ir.text.lines import Lines
 from tilewright.ir.text.literals import INLINE_ELEMENTS, digest
-from tilewright.ir.text.names import Names
+from tilewright.ir.text.names import GivenNames, Names
 from tilewright.ir.text.print_graph import GraphPrinter
 from tilewright.ir.text.print_kernel import KernelPrinter
 from tilewright.ir.text.print_program import ProgramPrinter
@@ -53,14 +55,26 @@ def print_schedule(schedule: Schedule) -> str:
 
 
 def print_node(node: Tensor) -> str:
-    """One node of a graph on its own, for messages: what it reads keeps its own names."""
+    """One node of a graph on its own, for messages: all names are its own."""
     lines = Lines()
     printer = GraphPrinter(lines, READABLE)
-    for tensor in (*node.sources, node):
-        if tensor not in printer.tensors:
-            printer.tensors.declare(tensor, tensor.name, "")
+    printer.symbols = printer.tensors = GivenNames(READABLE)
     printer.node(node)
     return lines.text().rstrip("\n")
+
+
+def print_statement(stmt: Stmt) -> str:
+    """The first line (and the lets before it) of a statement on its own, for messages."""
+    lines = Lines()
+    KernelPrinter(lines, READABLE, GivenNames(READABLE)).statement(stmt)
+    return lines.head()
+
+
+def print_access(source: Source, indices: Sequence[Expr]) -> str:
+    """``x[i, j + 1]``, for messages."""
+    names = GivenNames(READABLE)
+    texts = block(indices, names)
+    return "; ".join([*texts.lets, access_text(source, texts.roots, names)])
 
 
 def large_arrays(ir: Graph | Program) -> dict[str, np.ndarray]:
@@ -89,9 +103,11 @@ __all__ = [
     "READABLE",
     "Style",
     "large_arrays",
+    "print_access",
     "print_graph",
     "print_kernel",
     "print_node",
     "print_program",
     "print_schedule",
+    "print_statement",
 ]

@@ -6,14 +6,16 @@ In: the table `FITS` below (function, interval, weight, number of terms). Out: t
 rounded to the format that it is used in, and those after it are fitted again, so that they take up
 its rounding error (Brisebarre, Muller and Tisserand, 2006, do this optimally; here one at a time).
 
-    python scripts/fit_polynomials.py            # fits all, prints the errors reached
+    python scripts/fit_polynomials.py            # fits all, prints the errors reached (minutes)
     python scripts/fit_polynomials.py --write    # and writes the module
-    python scripts/fit_polynomials.py --only EXP # those whose name starts so
+    python scripts/fit_polynomials.py --only EXP # those whose name starts so; no others change
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +23,11 @@ from pathlib import Path
 import numpy as np
 from mpmath import mp, mpf
 
-mp.dps = 60
+mp.dps = 80
+REFITTED = 6  # leading coefficients; the rounding of later ones does not count
 NEAR_ZERO = mpf(10) ** -9
 Real = Callable[[mpf], mpf]
+Coefficients = dict[tuple[str, str], tuple[str, ...]]  # (name, dtype) -> lines of the module
 OUTPUT = Path(__file__).parents[1] / "ir" / "elementary" / "coefficients.py"
 HEADER = '''"""Coefficients of the polynomials, the constant term first.
 
@@ -31,7 +35,9 @@ Written by `scripts/fit_polynomials.py`, where each name's function and interval
 comment beside each gives the largest weighted error as a power of two. Do not edit.
 """
 
+from tilewright.ir.dtypes import F32, F64
 '''
+DIGITS = {"F32": 24, "F64": 53}
 
 
 @dataclass(frozen=True)
@@ -39,19 +45,20 @@ class Fit:
     """Find c so that ``weight(t) * (sum(c[i] * t**i) - function(t))`` is small on [low, high]."""
 
     name: str
+    dtype: str
     function: Real
     low: float | mpf
     high: float | mpf
     terms: int
-    weight: Real = lambda t: mpf(1)
-    format: type[np.floating] = np.float32
+    weight: Real
 
 
 def fit(task: Fit) -> tuple[tuple[float, ...], float]:
     """The rounded coefficients, and log2 of the weighted error that they leave."""
-    grid = _chebyshev_points(mpf(task.low), mpf(task.high), 24 * (task.terms + 2) + 1)
+    grid = _chebyshev_points(mpf(task.low), mpf(task.high), 12 * (task.terms + 2) + 1)
     wanted = [task.function(t) for t in grid]
     weights = [abs(task.weight(t)) for t in grid]
+
     def error(coefficients: list[mpf]) -> mpf:
         return max(
             abs(w * (_value(coefficients, t) - y))
@@ -60,9 +67,9 @@ def fit(task: Fit) -> tuple[tuple[float, ...], float]:
 
     coefficients = _refit(grid, wanted, weights, [], task.terms)
     for order in range(task.terms):
-        coefficients[order] = _round(coefficients[order], task.format)
+        coefficients[order] = _round(coefficients[order], task.dtype)
         known = coefficients[: order + 1]
-        if len(known) < task.terms:
+        if len(known) < min(task.terms, REFITTED):
             again = known + _refit(grid, wanted, weights, known, task.terms)
             coefficients = min(coefficients, again, key=error)
     return tuple(map(float, coefficients)), float(mp.log(error(coefficients), 2))
@@ -87,9 +94,9 @@ def _refit(
     )
 
 
-def _round(value: mpf, format: type[np.floating]) -> mpf:
+def _round(value: mpf, dtype: str) -> mpf:
     """Correctly rounded, not through float64, which would round twice."""
-    with mp.workprec(np.finfo(format).nmant + 1):
+    with mp.workprec(DIGITS[dtype]):
         return +value
 
 
@@ -113,8 +120,7 @@ def _remez(grid: list[mpf], wanted: list[mpf], weights: list[mpf], terms: int) -
     for _ in range(40):
         coefficients, level = _solve(grid, wanted, weights, chosen, terms)
         errors = [
-            w * (y - _value(coefficients, t))
-            for t, y, w in zip(grid, wanted, weights, strict=True)
+            w * (y - _value(coefficients, t)) for t, y, w in zip(grid, wanted, weights, strict=True)
         ]
         chosen = _extrema(errors, terms + 1)
         if max(map(abs, errors)) <= abs(level) * mpf("1.0001"):
@@ -153,67 +159,87 @@ def _extrema(errors: list[mpf], count: int) -> list[int]:
     return runs
 
 
-def _series(function: Real, order: int, count: int = 40) -> Real:
+def _series(function: Real, order: int, count: int = 50) -> Real:
     """``function(t) / t**order`` with the lower Taylor terms dropped, safe at and near zero."""
     taylor = mp.taylor(function, 0, order + count)
 
     def tail(t: mpf) -> mpf:
-        return _value(taylor[order:], t) if abs(t) < mpf("0.05") else _direct(t)
-
-    def _direct(t: mpf) -> mpf:
+        if abs(t) < mpf("0.05"):
+            return _value(taylor[order:], t)
         return (function(t) - _value(taylor[:order], t)) / t**order
 
     return tail
 
 
-def _even_part(function: Real, order: int) -> Real:
-    """For odd or even `function`: the tail above ``x**order`` over that power, in ``t = x**2``."""
+def _in_square(function: Real, order: int) -> Real:
+    """The same for an odd or even function, in the variable ``t = x**2``."""
     tail = _series(function, order)
     return lambda t: tail(mp.sqrt(t))
 
 
+def _relative(function: Real, order: int) -> Real:
+    """The weight that makes the error of ``x**order q(x)`` relative to `function`."""
+    return lambda x: abs(x**order / function(x)) if function(x) else mpf(0)
+
+
+def _relative_in_square(function: Real, order: int) -> Real:
+    weight = _relative(function, order)
+    return lambda t: weight(mp.sqrt(t))
+
+
+def _absolute(order: int) -> Real:
+    return lambda t: abs(t) ** order
+
+
+def _inverse(function: Real) -> Real:
+    return lambda t: 1 / function(t)
+
+
 LN2 = mp.log(2)
+LN10 = mp.log(10)
 HALF_LN2 = LN2 / 2 * mpf("1.0001")
-F64 = np.float64
-QUARTER_TURN = mpf("0.80")
+QUARTER_TURN = mpf("0.80")  # pi / 4 and what an inexact multiple of pi / 2 adds to it
+LOG_LOW, LOG_HIGH = mp.sqrt(mpf(1) / 2) - 1, mp.sqrt(2) - 1
+_log_tail = _series(mp.log1p, 2, 80)
 
 
-def _log_tail(t: mpf) -> mpf:
-    """(log(1 + t) - t + t**2 / 2) / t**3"""
-    return _LOG_TAIL(t)
+def _power_of_two(t: mpf) -> mpf:
+    return mp.power(2, t)
 
 
-_LOG_TAIL = _series(mp.log1p, 3, 80)
-LOG_LOW, LOG_HIGH = mpf(2) / 3 - 1, mpf(4) / 3 - 1
+def _log2_cubic(t: mpf) -> mpf:
+    """(log2(1 + t) - t / log(2) + t**2 / (2 log(2))) / t**3"""
+    return _LOG_CUBIC(t) / LN2
 
 
-def _log2_tail(t: mpf) -> mpf:
-    """(log2(1 + t) - t / log(2)) / t**2"""
-    return (_log_tail(t) * t - mpf(1) / 2) / LN2
-
-
-def _relative_log2(t: mpf) -> mpf:
-    return abs(t**2 / mp.log1p(t)) * LN2 if t else mpf(0)
-
-
-def _log10_tail(t: mpf) -> mpf:
-    return _log2_tail(t) * LN2 / mp.log(10)
-
-
-def _relative_log10(t: mpf) -> mpf:
-    return _relative_log2(t) / LN2 * mp.log(10)
+_LOG_CUBIC = _series(mp.log1p, 3, 80)
 
 
 def _log2_ratio(t: mpf) -> mpf:
     """log2(1 + t) / t"""
-    return 1 / LN2 + t * _log2_tail(t)
+    return (1 + t * _log_tail(t)) / LN2
 
 
-def _log2_ratio_weight(t: mpf) -> mpf:
-    return 1 / _log2_ratio(t)
+def _erf_ratio(t: mpf) -> mpf:
+    """erf(x) / x - 1 in t = x**2."""
+    return mp.erf(mp.sqrt(t)) / mp.sqrt(t) - 1 if t else 2 / mp.sqrt(mp.pi) - 1
+
+
+def _erf_ratio_weight(t: mpf) -> mpf:
+    return 1 / (_erf_ratio(t) + 1)
+
+
+def _log2_erfc(t: mpf) -> mpf:
+    return mp.log(mp.erfc(t), 2)
+
+
+def _log2_erfc_weight(t: mpf) -> mpf:
+    return LN2 * mp.erfc(t) / mp.erf(t)
 
 
 def _scaled_erfc(center: float) -> Real:
+    """(x + c) e**(x**2) erfc(x) in t = (x - c) / (x + c)"""
+
     def function(t: mpf) -> mpf:
         x = center * (1 + t) / (1 - t)
         return (x + center) * mp.exp(x * x) * mp.erfc(x)
@@ -221,77 +247,74 @@ def _scaled_erfc(center: float) -> Real:
     return function
 
 
-def _scaled_erfc_weight(center: float) -> Real:
-    function = _scaled_erfc(center)
-    return lambda t: 1 / function(t)
+def _atanh_fifth(t: mpf) -> mpf:
+    """(atanh(s) - s - s**3 / 3) / s**5 in t = s**2"""
+    return _ATANH_FIFTH(t)
 
 
-def _erf_ratio(t: mpf) -> mpf:
-    """erf(x) / x in t = x**2."""
-    return mp.erf(mp.sqrt(t)) / mp.sqrt(t) if t else 2 / mp.sqrt(mp.pi)
+_ATANH_FIFTH = _in_square(mp.atanh, 5)
 
 
-def _relative_log(t: mpf) -> mpf:
-    return abs(t**3 / mp.log1p(t)) if t else mpf(0)
+def _both(
+    name: str,
+    function: Real,
+    low: float | mpf,
+    high: float | mpf,
+    terms: tuple[int, int],
+    weight: Real,
+) -> list[Fit]:
+    """For float32 and float64, which differ in the number of terms."""
+    pairs = zip(DIGITS, terms, strict=True)
+    return [Fit(name, dtype, function, low, high, count, weight) for dtype, count in pairs]
+
+
+def _odd(name: str, function: Real, bound: float | mpf, terms: tuple[int, int]) -> list[Fit]:
+    """``(f(x) - x) / x**3`` in x**2 for an odd function with f'(0) = 1 and abs(x) <= bound."""
+    weight = _relative_in_square(function, 3)
+    return _both(name, _in_square(function, 3), 0, mpf(bound) ** 2, terms, weight)
 
 
 FITS: tuple[Fit, ...] = (
-    # exp(r), r = x - n log 2: c0 = c1 = 1 come out of the code, so fit (e^r - 1 - r) / r^2.
-    Fit("EXP_F32", _series(mp.exp, 2), -HALF_LN2, HALF_LN2, 5, lambda t: t**2),
-    # 2^f - 1 over f, |f| <= 1/2
-    Fit("EXP2_F32", _series(lambda t: mp.power(2, t), 1), -0.501, 0.501, 6, lambda t: t),
-    Fit("EXP2_LOW_F32", _series(lambda t: mp.power(2, t), 1), -0.501, 0.501, 5, lambda t: t),
-    # log(1 + f) = f - f^2 / 2 + f^3 q(f), f in [-1/3, 1/3]
-    Fit("LOG_F32", _log_tail, LOG_LOW, LOG_HIGH, 8, _relative_log),
-    Fit("LOG2_F32", _log2_tail, LOG_LOW, LOG_HIGH, 9, _relative_log2),
-    Fit("LOG10_F32", _log10_tail, LOG_LOW, LOG_HIGH, 9, _relative_log10),
-    # sinh(x) = x + x^3 q(x^2), x <= 1; the same and cosh(r) = 1 + r^2 q(r^2) for r <= log(2) / 2
-    Fit(
-        "SINH_F32", _even_part(mp.sinh, 3), 0, 1, 4,
-        lambda t: mp.sqrt(t) ** 3 / mp.sinh(mp.sqrt(t)) if t else mpf(0),
+    # e^r = 1 + r + r^2 q(r)
+    *_both("EXP", _series(mp.exp, 2), -HALF_LN2, HALF_LN2, (5, 10), _absolute(2)),
+    # 2^f = 1 + f q(f)
+    *_both("EXP2", _series(_power_of_two, 1), -0.501, 0.501, (6, 12), _absolute(1)),
+    # log_b(1 + f) = f log_b(e) + f^2 q(f)
+    *_both("LOG", _log_tail, LOG_LOW, LOG_HIGH, (9, 20), _relative(mp.log1p, 2)),
+    *_both(
+        "LOG2", lambda t: _log_tail(t) / LN2, LOG_LOW, LOG_HIGH, (9, 20), _relative(mp.log1p, 2)
     ),
-    Fit("SINH_KERNEL_F32", _even_part(mp.sinh, 3), 0, HALF_LN2**2, 2, lambda t: mp.sqrt(t) ** 3),
-    Fit("COSH_KERNEL_F32", _even_part(mp.cosh, 2), 0, HALF_LN2**2, 3, lambda t: t),
-    # tan(r) = r + r^3 q(r^2), |r| <= pi / 4 and a little more
-    Fit(
-        "TAN_F32", _even_part(mp.tan, 3), 0, QUARTER_TURN**2, 7,
-        lambda t: mp.sqrt(t) ** 3 / mp.tan(mp.sqrt(t)) if t else mpf(0),
+    *_both(
+        "LOG10", lambda t: _log_tail(t) / LN10, LOG_LOW, LOG_HIGH, (9, 20), _relative(mp.log1p, 2)
     ),
-    # atan(x) = x + x^3 q(x^2), x <= 1
+    # for float32 powers: log2(1 + f) = f q(f) in float64, to about 2^-35
+    Fit("POW_RATIO", "F64", _log2_ratio, LOG_LOW, LOG_HIGH, 13, _inverse(_log2_ratio)),
+    # for powers without float64: log2(1 + f) = (f - f^2 / 2) / log(2) + f^3 q(f)
+    Fit("POW_CUBIC", "F32", _log2_cubic, LOG_LOW, LOG_HIGH, 8, _relative(mp.log1p, 3)),
+    # for float64 powers: atanh(s) = s + s^3 / 3 + s^5 q(s^2)
+    Fit("POW_ATANH", "F64", _atanh_fifth, 0, mpf("0.0103"), 6, _absolute(2)),
+    *_odd("SINH", mp.sinh, 1, (4, 9)),
+    *_odd("SINH_KERNEL", mp.sinh, HALF_LN2, (3, 5)),
+    # cosh(r) = 1 + r^2 q(r^2)
+    *_both("COSH_KERNEL", _in_square(mp.cosh, 2), 0, HALF_LN2**2, (3, 6), _absolute(1)),
+    *_odd("TANH", mp.tanh, 0.625, (5, 12)),
+    *_odd("SIN", mp.sin, QUARTER_TURN, (3, 6)),
+    # cos(r) = 1 - r^2 / 2 + r^4 q(r^2)
+    *_both("COS", _in_square(mp.cos, 4), 0, QUARTER_TURN**2, (3, 6), _absolute(2)),
+    *_odd("TAN", mp.tan, QUARTER_TURN, (7, 15)),
+    *_odd("ATAN", mp.atan, 1, (9, 21)),
+    *_odd("ASIN", mp.asin, 0.5, (5, 13)),
+    # erf(x) = x + x q(x^2), x <= 0.9
+    *_both("ERF_SMALL", _erf_ratio, 0, mpf("0.8101"), (7, 12), _erf_ratio_weight),
+    # erf(x) = 1 - 2^q(x) above
+    Fit("ERF_LARGE", "F32", _log2_erfc, 0.9, 4, 8, _log2_erfc_weight),
+    Fit("ERF_LARGE", "F64", _log2_erfc, 0.9, 6, 24, _log2_erfc_weight),
+    # (x + c) e^(x^2) erfc(x) = q((x - c) / (x + c)) up to where erfc(x) rounds to zero
     Fit(
-        "ATAN_F32", _even_part(mp.atan, 3), 0, 1, 9,
-        lambda t: mp.sqrt(t) ** 3 / mp.atan(mp.sqrt(t)) if t else mpf(0),
+        "ERFC", "F32", _scaled_erfc(1), -1, mpf("9.1") / mpf("11.1"), 15, _inverse(_scaled_erfc(1))
     ),
-    # asin(x) = x + x^3 q(x^2), x <= 1 / 2
     Fit(
-        "ASIN_F32", _even_part(mp.asin, 3), 0, 0.25, 5,
-        lambda t: mp.sqrt(t) ** 3 / mp.asin(mp.sqrt(t)) if t else mpf(0),
-    ),
-    # (x + c) e^(x^2) erfc(x) = q((x - c) / (x + c)), c = 1, 0 <= x <= 10.2
-    Fit("ERFC_F32", _scaled_erfc(1), -1, mpf("9.1") / mpf("11.1"), 15, _scaled_erfc_weight(1)),
-    # log2(1 + f) = f q(f), for the power function: to about 2^-34
-    Fit("POW_LOG2", _log2_ratio, LOG_LOW, LOG_HIGH, 13, _log2_ratio_weight, np.float64),
-    # log2(1 + f) = (f - f^2 / 2) / log(2) + f^3 q(f)
-    Fit("LOG2_CUBIC_F32", lambda t: _log_tail(t) / LN2, LOG_LOW, LOG_HIGH, 8, _relative_log),
-    # tanh(x) = x + x^3 q(x^2), |x| <= 0.625
-    Fit(
-        "TANH_F32", _even_part(mp.tanh, 3), 0, mpf("0.3907"), 5,
-        lambda t: mp.sqrt(t) ** 3 / mp.tanh(mp.sqrt(t)) if t else mpf(0),
-    ),
-    # sin(r) = r + r^3 q(r^2), cos(r) = 1 - r^2 / 2 + r^4 q(r^2), |r| <= pi / 4 and a little more
-    Fit(
-        "SIN_F32", _even_part(mp.sin, 3), 0, QUARTER_TURN**2, 3,
-        lambda t: mp.sqrt(t) ** 3 / mp.sin(mp.sqrt(t)) if t else mpf(0),
-    ),
-    Fit("COS_F32", _even_part(mp.cos, 4), 0, QUARTER_TURN**2, 3, lambda t: t**2),
-    # erf(x) = x + x q(x^2), |x| <= 0.9
-    Fit(
-        "ERF_SMALL_F32", lambda t: _erf_ratio(t) - 1, 0, mpf("0.8101"), 7, lambda t: 1 / _erf_ratio(t),
-    ),
-    # log2(erfc(x)) on [0.9, 4]: erf(x) = 1 - 2^q(x)
-    Fit(
-        "ERF_LARGE_F32", lambda t: mp.log(mp.erfc(t), 2), mpf("0.9"), 4, 8,
-        lambda t: LN2 * mp.erfc(t) / mp.erf(t),
+        "ERFC", "F64", _scaled_erfc(2), -1, mpf("25.3") / mpf("29.3"), 28, _inverse(_scaled_erfc(2))
     ),
 )
 
@@ -301,21 +324,44 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
+    chosen = [i for i, task in enumerate(FITS) if task.name.startswith(options.only)]
+    known = _read(OUTPUT.read_text()) if OUTPUT.exists() else {}
+    with multiprocessing.Pool() as pool:
+        for index, lines in pool.imap_unordered(_run, chosen):
+            known[FITS[index].name, FITS[index].dtype] = lines
+            print(FITS[index].name, FITS[index].dtype, lines[0].split("# ")[1], flush=True)
+    if options.write:
+        OUTPUT.write_text(_module(known))
+
+
+def _run(index: int) -> tuple[int, tuple[str, ...]]:
+    """The lines of one fit: fits travel between processes by their number."""
+    task = FITS[index]
+    coefficients, error = fit(task)
+    values = (f"        {_literal(c, task.dtype)}," for c in coefficients)
+    return index, (f"    {task.dtype}: (  # 2^{error:.1f}", *values, "    ),")
+
+
+def _literal(value: float, dtype: str) -> str:
+    return repr(float(str(np.float32(value)))) if dtype == "F32" else repr(value)
+
+
+def _module(known: Coefficients) -> str:
     text = [HEADER]
-    for task in FITS:
-        if not task.name.startswith(options.only):
-            continue
-        coefficients, error = fit(task)
-        print(f"{task.name}: 2^{error:.1f}", flush=True)
-        text.append(f"{task.name} = (  # 2^{error:.1f}\n")
-        text.extend(f"    {_literal(c, task.format)},\n" for c in coefficients)
-        text.append(")\n")
-    if options.write and not options.only:
-        OUTPUT.write_text("".join(text))
+    for name in dict.fromkeys(task.name for task in FITS):
+        dtypes = [task.dtype for task in FITS if task.name == name]
+        blocks = [line for dtype in dtypes for line in known[name, dtype]]
+        text.append("\n".join([f"\n{name} = {{", *blocks, "}\n"]))
+    return "".join(text)
 
 
-def _literal(value: float, format: type[np.floating]) -> str:
-    return repr(float(str(format(value)))) if format is np.float32 else repr(value)
+def _read(text: str) -> Coefficients:
+    """The inverse of `_module`, so that a few can be fitted again without the others."""
+    known: Coefficients = {}
+    for name, body in re.findall(r"^(\w+) = \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE):
+        for block in re.findall(r"^    F.*?^    \),$", body, re.DOTALL | re.MULTILINE):
+            known[name, block[4:7]] = tuple(block.splitlines())
+    return known
 
 
 if __name__ == "__main__":

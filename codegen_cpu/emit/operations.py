@@ -14,7 +14,7 @@ from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.ops import Op
 
-_FLOAT = {ops.ADD: "fadd", ops.SUB: "fsub", ops.MUL: "fmul", ops.DIV: "fdiv", ops.FMOD: "frem"}
+_FLOAT = {ops.ADD: "fadd", ops.SUB: "fsub", ops.MUL: "fmul", ops.DIV: "fdiv"}
 _INTEGER = {
     ops.ADD: "add",
     ops.SUB: "sub",

@@ -10,6 +10,8 @@ import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from tilewright.codegen_glsl.emit.fold import Assign, Define, Line, Loop
+
 # Registers change: what is computed from one must not be taken for the same later on.
 _REGISTER = re.compile(r"\br\d")
 
@@ -31,7 +33,7 @@ class Value:
 class Block:
     """Lines of one block, and what was computed in it."""
 
-    lines: list[str] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     values: dict[Hashable, Value] = field(default_factory=dict)
     names: dict[tuple[str, str], str] = field(default_factory=dict)
     registers: dict[Hashable, str] = field(default_factory=dict)
@@ -54,8 +56,9 @@ class FunctionText:
         self._counters[prefix] = number + 1
         return f"{prefix}{number}"
 
-    def line(self, text: str, depth: int | None = None) -> None:
-        self.blocks[self.depth if depth is None else depth].lines.append(text)
+    def write(self, left: str, right: str) -> None:
+        """``left = right;`` in the innermost block."""
+        self.blocks[-1].lines.append(Assign(left, right))
 
     def assign(self, kind: str, right: str, depth: int) -> str:
         """A name for an expression in the block at `depth`; the same text gets the same name."""
@@ -65,7 +68,7 @@ class FunctionText:
             if found is not None:
                 return found
         name = self.name("v")
-        self.line(f"{kind} {name} = {right};", depth)
+        self.blocks[depth].lines.append(Define(kind, name, right))
         if lasting:
             self.blocks[depth].names[kind, right] = name
         return name
@@ -76,9 +79,7 @@ class FunctionText:
     def close_loop(self, head: str) -> None:
         """Put the innermost block after `head` into the one around it."""
         inner = self.blocks.pop()
-        self.line(f"{head} {{")
-        self.blocks[-1].lines += [f"  {line}" for line in inner.lines]
-        self.line("}")
+        self.blocks[-1].lines.append(Loop(head, inner.lines))
 
     def declared(self, key: Hashable) -> str | None:
         """The variable of a register, if an open block has it."""

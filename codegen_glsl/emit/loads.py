@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from tilewright.codegen_glsl.emit.block import Value
 from tilewright.codegen_glsl.emit.textures import Sampler, Samplers
@@ -121,7 +122,8 @@ class Fetch:
         chosen = [(fetched[p // LANES], COMPONENTS[p % LANES]) for p in places]
         depth = max(texel.depth for texel, _ in chosen)
         if len(texels) > 1:
-            parts = ", ".join(f"{texel.text}.{component}" for texel, component in chosen)
+            runs = groupby(chosen, key=lambda pair: pair[0].text)
+            parts = ", ".join(f"{text}.{''.join(c for _, c in run)}" for text, run in runs)
             return self._named(f"{self._vector}({parts})", LANES, depth)
         only = next(iter(fetched.values()))
         components = "".join(component for _, component in chosen)

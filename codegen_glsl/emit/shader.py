@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tilewright.codegen_glsl.emit.block import Value
+from tilewright.codegen_glsl.emit.fold import render
 from tilewright.codegen_glsl.emit.operations import HELPERS
 from tilewright.codegen_glsl.emit.statements import StatementEmitter
 from tilewright.codegen_glsl.emit.textures import STORED, Samplers, number_of_fragment
@@ -85,7 +86,7 @@ class ShaderEmitter(StatementEmitter):
         if extent < layout.width * layout.height:
             number = f"min({number}, {extent - 1})"  # fragments past the end repeat the last one
         self.texel = loop.var
-        self.function.line(f"int texel = {number};")
+        self.function.write("int texel", number)
         self.bindings[loop.var] = Value("texel", 1, 0)
 
     def store_output(self, stmt: Store) -> None:
@@ -96,7 +97,7 @@ class ShaderEmitter(StatementEmitter):
             raise IRError(f"{self.kernel.name} stores elsewhere than to its own texel")
         self.output = stmt.buffer.root
         value: Expr = stmt.value
-        self.function.line(f"o0 = {self.evaluate_lanes(value)};")
+        self.function.write("o0", self.evaluate_lanes(value))
 
     def _declarations(self, target: Buffer, counter: Var | None) -> list[str]:
         prefix = sampler_prefix(STORED[self.layouts[target].format])
@@ -113,4 +114,4 @@ class ShaderEmitter(StatementEmitter):
 
     def _main(self) -> list[str]:
         (block,) = self.function.blocks
-        return ["void main() {", *(f"  {line}" for line in block.lines), "}"]
+        return ["void main() {", *(f"  {line}" for line in render(block.lines)), "}"]

@@ -85,9 +85,9 @@ class StatementEmitter(LoadEmitter):
             name = self.function.name("r")
             self.function.blocks[-1].registers[key] = name
             kind = type_name(stmt.buffer.dtype, LANES if laned else 1)
-            self.function.line(f"{kind} {name} = {value};")
+            self.function.write(f"{kind} {name}", value)
         else:
-            self.function.line(f"{name} = {value};")
+            self.function.write(name, value)
 
     def _scalar(self, node: Expr) -> str:
         value = self.evaluate(node)

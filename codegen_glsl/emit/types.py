@@ -17,6 +17,7 @@ _SCALARS = {BOOL: "bool", I32: "int", INDEX: "int", U32: "uint", F32: "float"}
 _VECTORS = {BOOL: "bvec4", I32: "ivec4", INDEX: "ivec4", U32: "uvec4", F32: "vec4"}
 MACHINE_DTYPES = frozenset(_SCALARS)
 _MOST_DIGITS = 9
+_FIRST_MASK = 1 << 12  # larger unsigned literals are mostly masks
 
 
 def type_name(dtype: DType, lanes: int = 1) -> str:
@@ -39,7 +40,7 @@ def literal(value: Value, dtype: DType) -> str:
     if dtype is F32:
         return _float(float(value))
     if dtype is U32:
-        return f"{int(value)}u"
+        return f"{int(value)}u" if value < _FIRST_MASK else f"0x{int(value):x}u"
     whole = int(value)
     if whole == I32.min:
         return "int(0x80000000u)"  # the digits alone would not be an int

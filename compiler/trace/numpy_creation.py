@@ -98,7 +98,7 @@ def _value_dtype(value: Any) -> DType:
     if isinstance(value, Handle) and not value.weak:
         return value.element_type
     key = promotion_key(value)
-    if key in (int, float):
+    if key is int or key is float:
         return I64 if key is int else F64
     return as_dtype(key)
 

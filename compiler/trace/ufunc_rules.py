@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, F64, I32, U8, DType, unsigned_of
+from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, U8, DType, unsigned_of
 from tilewright.ir.expr import Const, Expr
 from tilewright.ir.ops import Op
 
@@ -54,12 +54,6 @@ _DIRECT = {
     np.invert: ops.NOT,
     np.left_shift: ops.SHL,
     np.right_shift: ops.SHR,
-    np.equal: ops.EQ,
-    np.not_equal: ops.NE,
-    np.less: ops.LT,
-    np.less_equal: ops.LE,
-    np.greater: ops.GT,
-    np.greater_equal: ops.GE,
     np.sqrt: ops.SQRT,
     np.rint: ops.RINT,
     np.signbit: ops.SIGNBIT,
@@ -90,6 +84,45 @@ _DIRECT = {
 }
 for _ufunc, _op in _DIRECT.items():
     RULES[_ufunc] = operation(_op)
+
+
+def _comparison(op: Op) -> Rule:
+    """Operands of one dtype, or uint64 against int64, which NumPy compares by value."""
+
+    def rule(a: Expr, b: Expr) -> Expr:
+        if a.dtype is b.dtype:
+            return build.apply(op, a, b)
+        if b.dtype.kind == "u":
+            return rule_for_unsigned(_MIRRORED[op], b, a)
+        return rule_for_unsigned(op, a, b)
+
+    def rule_for_unsigned(op: Op, a: Expr, b: Expr) -> Expr:
+        """A negative `b` is below every `a`."""
+        negative = build.apply(ops.LT, b, build.zero(b.dtype))
+        below = build.TRUE if op in (ops.GT, ops.GE, ops.NE) else build.FALSE
+        return build.select(negative, below, build.apply(op, a, build.cast(b, a.dtype)))
+
+    return rule
+
+
+_MIRRORED = {
+    ops.EQ: ops.EQ,
+    ops.NE: ops.NE,
+    ops.LT: ops.GT,
+    ops.GT: ops.LT,
+    ops.LE: ops.GE,
+    ops.GE: ops.LE,
+}
+RULES.update(
+    {
+        np.equal: _comparison(ops.EQ),
+        np.not_equal: _comparison(ops.NE),
+        np.less: _comparison(ops.LT),
+        np.less_equal: _comparison(ops.LE),
+        np.greater: _comparison(ops.GT),
+        np.greater_equal: _comparison(ops.GE),
+    }
+)
 
 
 def _on_bools(op: Op, op_on_bools: Op) -> Rule:
@@ -209,6 +242,9 @@ def _logaddexp2(a: Expr, b: Expr) -> Expr:
 
 def _log_of_sum(a: Expr, b: Expr, exp: Op, log1p: Any, log_of_2: float) -> Expr:
     """``log(base**a + base**b)`` without overflow; infinities of one sign do not cancel."""
+    if a.dtype is F16:
+        wide = _log_of_sum(build.cast(a, F32), build.cast(b, F32), exp, log1p, log_of_2)
+        return build.cast(wide, F16)
     gap = build.apply(ops.ABS, build.apply(ops.SUB, a, b))
     power = build.apply(exp, build.apply(ops.NEG, gap))
     rest = build.apply(log1p, power) if isinstance(log1p, Op) else log1p(power)

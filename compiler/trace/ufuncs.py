@@ -16,6 +16,7 @@ from tilewright.compiler.trace.operands import (
     as_dtype,
     broadcast_sizes,
     convert,
+    elementwise,
     is_number,
     literal,
     number_kind,
@@ -26,7 +27,7 @@ from tilewright.compiler.trace.ranges import at_most, bounds
 from tilewright.compiler.trace.ufunc_rules import RULES
 from tilewright.compiler.trace.weak import element, weak_operation
 from tilewright.ir import build
-from tilewright.ir.dtypes import BOOL, F64, I64, INDEX, DType
+from tilewright.ir.dtypes import BOOL, I64, INDEX, U64, DType
 from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Var
 
@@ -80,6 +81,10 @@ def call(
     if rule is None:
         raise unsupported(ufunc)
     operands = [_operand(v) for v in inputs]
+    if ufunc in _COMPARISONS and where is True and out is None:
+        decided = _outside(ufunc, operands)
+        if decided is not None:
+            return decided
     *loop, result = _loop_dtypes(ufunc, operands, dtype)
     if where is not True:
         operands.append(as_array(where))
@@ -97,7 +102,8 @@ def call(
     else:
         made = [_masked(value, result, operands[-1], out, axes, label)]
     answer = tuple(made) if isinstance(value, tuple) else made[0]
-    return answer if out is None or out == (None,) else write_out(answer, _only(out))
+    target = _only(out)
+    return answer if target is None else write_out(answer, target)
 
 
 def _only(out: Any) -> Any:
@@ -121,7 +127,7 @@ def _loop_dtypes(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any) -> list[D
         wanted = as_dtype(dtype)
         return [*resolve_ufunc(ufunc, (wanted.numpy,) * ufunc.nin)[: ufunc.nin], wanted]
     keys = tuple(promotion_key(o) for o in operands)
-    if all(k in (int, float) for k in keys):  # a function of Python numbers: NumPy's defaults
+    if all(k is int or k is float for k in keys):  # a function of Python numbers: NumPy's defaults
         keys = tuple(np.dtype(np.int64 if k is int else np.float64) for k in keys)
     resolved = resolve_ufunc(ufunc, keys)
     return list(resolved[: ufunc.nin + 1])
@@ -130,29 +136,44 @@ def _loop_dtypes(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any) -> list[D
 def _mixes_ints(operands: Sequence[Any]) -> bool:
     """Whether a Python int is compared with integers: then NumPy compares the true values."""
     kinds = [promotion_key(o) for o in operands]
-    return int in kinds and all(k is int or getattr(k, "kind", "") in "iub" for k in kinds)
+    return any(k is int for k in kinds) and all(k is int or getattr(k, "kind", "") in "iub" for k in kinds)
 
 
 def _comparison_dtypes(operands: Sequence[Any]) -> list[DType]:
+    """In the array's dtype with a number that fits, else in 64 bits."""
     array = next((o for o in operands if not is_weak(o)), None)
-    dtype = I64 if array is None else array.element_type
+    if array is None:
+        return [I64, I64]
     number = next(o for o in operands if is_weak(o))
-    if dtype is BOOL:
-        dtype = I64
+    dtype: DType = array.element_type
     least, most = bounds(element(number))
     fits = least is not None and most is not None and dtype.min <= least and most <= dtype.max
-    return [dtype if fits else _wider(dtype, least)] * len(operands)
+    if fits and dtype is not BOOL:
+        return [dtype, dtype]
+    return [I64 if is_weak(o) or dtype is not U64 else U64 for o in operands]
 
 
-def _wider(dtype: DType, least: int | None) -> DType:
-    """A dtype in which values of `dtype` and any Python int that we carry compare truly."""
-    return F64 if dtype.name == "uint64" and (least is None or least < 0) else I64
+def _outside(ufunc: np.ufunc, operands: Sequence[Any]) -> Any:
+    """The answer of a comparison with a Python int that no element can equal, or None."""
+    for place, number in enumerate(operands):
+        if isinstance(number, Handle) or not isinstance(number, int):
+            continue
+        array = operands[1 - place]
+        dtype = array.element_type if isinstance(array, Handle) else I64
+        if dtype.is_float or dtype.min <= number <= dtype.max:
+            return None
+        above = (number > dtype.max) == (place == 1)  # the left operand is below the right one
+        truth = _IF_BELOW[ufunc] if above else _IF_ABOVE[ufunc]
+        return elementwise(f"np.{ufunc.__name__}", lambda _: build.const(truth, BOOL), (array,))
+    return None
+
+
+_IF_BELOW = dict(zip(_COMPARISONS, (False, True, True, True, False, False), strict=True))
+_IF_ABOVE = dict(zip(_COMPARISONS, (False, True, False, False, True, True), strict=True))
 
 
 def _element(operand: Any, dtype: DType, axes: tuple[Var, ...]) -> Expr:
     if not isinstance(operand, Handle):
-        if dtype is I64 and isinstance(operand, int):  # a comparison with a huge number
-            operand = max(min(operand, I64.max), I64.min)
         return literal(operand, dtype)
     expr = operand.broadcast_element(axes)
     if operand.weak and expr.dtype is INDEX and dtype.kind in "iu":

@@ -47,8 +47,6 @@ class ExponentialFacts:
 
     log2_high: float
     log2_low: float
-    tail: tuple[float, ...]  # (e**r - 1 - r) / r**2
-    base2: tuple[float, ...]  # (2**f - 1) / f
     low: float
     high: float
     normal_low: float
@@ -60,8 +58,6 @@ FACTS = {
     F32: ExponentialFacts(
         log2_high=22713.0 / 32768.0,
         log2_low=1.4286068203094172e-06,
-        tail=coefficients.EXP_F32,
-        base2=coefficients.EXP2_F32,
         low=-104.0,
         high=89.0,
         normal_low=-87.33654,
@@ -69,13 +65,11 @@ FACTS = {
         minus_one=-18.0,
     ),
     F64: ExponentialFacts(
-        log2_high=6243314768165359.0 / 9007199254740992.0,
-        log2_low=0.0,
-        tail=(),
-        base2=(),
+        log2_high=3048493539143.0 / 4398046511104.0,
+        log2_low=5.497923018708371e-14,
         low=-746.0,
         high=710.0,
-        normal_low=-708.39,
+        normal_low=-708.396418532264,
         finite_high=709.782712893384,
         minus_one=-38.0,
     ),
@@ -92,7 +86,7 @@ def reduce_argument(x: Term, machine: Machine) -> tuple[Whole, Term]:
 
 def expm1_kernel(r: Term) -> Term:
     """``e**r - 1`` for ``abs(r) <= log 2 / 2``."""
-    return mad(r * r, horner(r, FACTS[r.dtype].tail), r)
+    return mad(r * r, horner(r, coefficients.EXP[r.dtype]), r)
 
 
 def exp(x: Term, machine: Machine) -> Term:
@@ -100,7 +94,7 @@ def exp(x: Term, machine: Machine) -> Term:
     facts = FACTS[x.dtype]
     clamped = at_least(at_most(x, facts.high), facts.low)
     n, r = reduce_argument(clamped, machine)
-    p = horner(r, (1.0, 1.0, *facts.tail))
+    p = horner(r, (1.0, 1.0, *coefficients.EXP[x.dtype]))
     if machine.ieee:
         return times_power_of_two(p, n, machine)
     return _saturate(x, shift_exponent(p, n, machine), facts.normal_low, facts.finite_high, machine)
@@ -112,7 +106,7 @@ def exp2(x: Term, machine: Machine) -> Term:
     lowest = float(-form.bias - form.mantissa_bits - 1)
     clamped = at_least(at_most(x, form.bias + 2.0), lowest)
     n = nearest_whole(clamped, 1.0, machine)
-    p = horner(clamped - n.value, (1.0, *facts.base2))
+    p = horner(clamped - n.value, (1.0, *coefficients.EXP2[x.dtype]))
     if machine.ieee:
         return times_power_of_two(p, n, machine)
     below_overflow = form.bias + 1.0 - 2.0 ** (6 - form.mantissa_bits)
@@ -128,7 +122,7 @@ def _saturate(x: Term, result: Term, low: float, high: float, machine: Machine) 
 def exp2_bounded(x: Term, machine: Machine) -> Term:
     """2**x where x is known to lie between the exponents of normal numbers; not for NaN."""
     n = nearest_whole(x, 1.0, machine)
-    return shift_exponent(horner(x - n.value, (1.0, *FACTS[x.dtype].base2)), n, machine)
+    return shift_exponent(horner(x - n.value, (1.0, *coefficients.EXP2[x.dtype])), n, machine)
 
 
 def sigmoid(x: Term, machine: Machine) -> Term:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tilewright.ir.dtypes import F32
+from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.exponential import LOG2_E, exp2_bounded, reduce_argument
 from tilewright.ir.elementary.logarithm import log1p_doubled
@@ -27,58 +27,41 @@ from tilewright.ir.elementary.term import (
 
 
 @dataclass(frozen=True)
-class TanhFacts:
-    """`small`: below, the polynomial is used; `one`: above, tanh rounds to 1."""
+class HyperbolicFacts:
+    """`one`: above, tanh rounds to 1. `overflow`: a little above, sinh and cosh are infinite.
 
-    small: float
-    one: float
-    odd: tuple[float, ...]  # (tanh(x) - x) / x**3 in x**2
-
-
-@dataclass(frozen=True)
-class SinhFacts:
-    """`overflow`: a little above, sinh and cosh are infinite.
-
-    `odd` is ``(sinh(x) - x) / x**3`` in x**2 for x <= 1; `kernel` the same for x <= log(2) / 2, and
-    `even` ``(cosh(x) - 1) / x**2`` there.
+    `huge`: above, 1 is lost against x**2, which may overflow, and asinh and acosh are log(2 x).
     """
 
+    one: float
     overflow: float
-    odd: tuple[float, ...]
-    kernel: tuple[float, ...]
-    even: tuple[float, ...]
+    huge: float
 
 
-SINH = {
-    F32: SinhFacts(
-        overflow=89.7,
-        odd=coefficients.SINH_F32,
-        kernel=coefficients.SINH_KERNEL_F32,
-        even=coefficients.COSH_KERNEL_F32,
-    )
+FACTS = {
+    F32: HyperbolicFacts(one=10.0, overflow=89.7, huge=2.0**26),
+    F64: HyperbolicFacts(one=20.0, overflow=710.6, huge=2.0**60),
 }
-# Above, x * x would be lost against 1 or overflow, and asinh and acosh are log(2 x).
-HUGE = {F32: 2.0**26}
-TANH = {F32: TanhFacts(small=0.625, one=10.0, odd=coefficients.TANH_F32)}
+TANH_SMALL = 0.625  # below, tanh is a polynomial
 
 
 def tanh(x: Term, machine: Machine) -> Term:
-    facts = TANH[x.dtype]
+    facts = FACTS[x.dtype]
     size = absolute(x)
     square = x * x
-    near = mad(size * square, horner(square, facts.odd), size)
+    near = mad(size * square, horner(square, coefficients.TANH[x.dtype]), size)
     power = exp2_bounded(at_most(size, facts.one) * (2.0 * LOG2_E), machine)
     far = 1.0 - 2.0 / (power + 1.0)
-    result = copysign(select(size >= facts.small, far, near), x)
+    result = copysign(select(size >= TANH_SMALL, far, near), x)
     return result if machine.ieee else keep_nan(x, result, machine)
 
 
 def sinh(x: Term, machine: Machine) -> Term:
     """A polynomial up to 1, where the sum of powers would cancel."""
-    facts = SINH[x.dtype]
+    facts = FACTS[x.dtype]
     size = absolute(x)
     square = x * x
-    near = mad(size * square, horner(square, facts.odd), size)
+    near = mad(size * square, horner(square, coefficients.SINH[x.dtype]), size)
     even, odd, c, s = _powers_and_kernels(at_most(size, facts.overflow), machine)
     half = odd + mad(odd, c, even * s)
     result = copysign(select(size >= 1.0, half + half, near), x)
@@ -86,7 +69,7 @@ def sinh(x: Term, machine: Machine) -> Term:
 
 
 def cosh(x: Term, machine: Machine) -> Term:
-    facts = SINH[x.dtype]
+    facts = FACTS[x.dtype]
     even, odd, c, s = _powers_and_kernels(at_most(absolute(x), facts.overflow), machine)
     half = even + mad(even, c, odd * s)
     result = half + half
@@ -99,18 +82,18 @@ def _powers_and_kernels(x: Term, machine: Machine) -> tuple[Term, Term, Term, Te
     Then ``cosh(x) / 2`` is ``even * cosh(r) + odd * sinh(r)`` and sinh the other way round: no
     division and no reciprocal of a rounded power.
     """
-    facts = SINH[x.dtype]
     n, r = reduce_argument(x, machine)
     up, down = scaled_powers(n, -2, machine)
     square = r * r
-    sinh_r = mad(r * square, horner(square, facts.kernel), r)
-    return up + down, up - down, square * horner(square, facts.even), sinh_r
+    sinh_r = mad(r * square, horner(square, coefficients.SINH_KERNEL[x.dtype]), r)
+    cosh_r = square * horner(square, coefficients.COSH_KERNEL[x.dtype])
+    return up + down, up - down, cosh_r, sinh_r
 
 
 def _patch_overflow(x: Term, result: Term, machine: Machine) -> Term:
     size = absolute(x)
     infinite = copysign(infinity(x), result)
-    bounded = select(size > SINH[x.dtype].overflow - 0.28, infinite, result)
+    bounded = select(size > FACTS[x.dtype].overflow - 0.28, infinite, result)
     return keep_nan(x, bounded, machine)
 
 
@@ -132,12 +115,13 @@ def acosh(x: Term, machine: Machine) -> Term:
 
 def _log_unless_huge(x: Term, raised: Term, machine: Machine) -> Term:
     """``log(1 + raised)``, or ``log(2 x)`` where x is so large that x**2 may have overflowed."""
-    huge = x > HUGE[x.dtype]
+    huge = x > FACTS[x.dtype].huge
     return log1p_doubled(select(huge, x, raised), huge, machine)
 
 
 def atanh(x: Term, machine: Machine) -> Term:
     """``log((1 + x) / (1 - x)) / 2``; infinite at 1 and NaN beyond through the logarithm."""
     size = absolute(x)
-    raised = (size + size) / (1.0 - size)
+    double = size + size
+    raised = mad(double, size / (1.0 - size), double)
     return copysign(log1p_doubled(raised, None, machine) * 0.5, x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tilewright.ir.dtypes import F32
+from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.scaling import flip_sign, is_nan, keep_nan, sign_bits
 from tilewright.ir.elementary.term import (
@@ -18,8 +18,13 @@ from tilewright.ir.elementary.term import (
     square_root,
 )
 
-ATAN = {F32: coefficients.ATAN_F32}  # (atan(x) - x) / x**3 in x**2, x <= 1
-ASIN = {F32: coefficients.ASIN_F32}  # (asin(x) - x) / x**3 in x**2, x <= 1/2
+# pi and pi / 2 minus what their literals hold
+PI_REST = {F32: -8.742277657347586e-08, F64: 1.2246467991473532e-16}
+
+
+def _pi(x: Term, factor: float) -> tuple[Term, Term]:
+    """``factor * pi``, the factor being a power of two, as a sum."""
+    return x.like(factor * math.pi), x.like(factor * PI_REST[x.dtype])
 
 
 def atan(x: Term, machine: Machine) -> Term:
@@ -27,14 +32,16 @@ def atan(x: Term, machine: Machine) -> Term:
     size = absolute(x)
     above = size > 1.0
     ratio = select(above, x.like(-1.0), size) / select(above, size, x.like(1.0))
-    result = copysign(select(above, x.like(math.pi / 2.0), x.like(0.0)) + _atan_of(ratio), x)
+    high, low = _pi(x, 0.5)
+    rest = _atan_tail(ratio, select(above, low, 0.0))
+    result = copysign(select(above, high, 0.0) + (ratio + rest), x)
     return result if machine.ieee else keep_nan(x, result, machine)
 
 
-def _atan_of(x: Term) -> Term:
-    """For x in [-1, 1]."""
+def _atan_tail(x: Term, more: Term) -> Term:
+    """``atan(x) - x + more`` for x in [-1, 1]."""
     square = x * x
-    return mad(x * square, horner(square, ATAN[x.dtype]), x)
+    return mad(x * square, horner(square, coefficients.ATAN[x.dtype]), more)
 
 
 def atan2(y: Term, x: Term, machine: Machine) -> Term:
@@ -48,11 +55,12 @@ def atan2(y: Term, x: Term, machine: Machine) -> Term:
     if not machine.ieee:
         smaller, larger = _away_from_overflow(smaller, larger)
     diagonal = select(larger.equals(0.0), x.like(0.0), x.like(1.0))
-    angle = _atan_of(select(smaller.equals(larger), diagonal, smaller / larger))
+    ratio = select(smaller.equals(larger), diagonal, smaller / larger)
     left = sign_bits(x) < 0
-    base = select(steep, x.like(math.pi / 2.0), select(left, x.like(math.pi), x.like(0.0)))
-    turned = base + select(steep ^ left, -angle, angle)
-    result = copysign(turned, y)
+    ratio = select(steep ^ left, -ratio, ratio)
+    base = select(steep, x.like(math.pi / 2.0), select(left, x.like(math.pi), 0.0))
+    low = select(steep, _pi(x, 0.5)[1], select(left, _pi(x, 1.0)[1], 0.0))
+    result = copysign(base + (ratio + _atan_tail(ratio, low)), y)
     return result if machine.ieee else keep_nan(x, keep_nan(y, result, machine), machine)
 
 
@@ -63,27 +71,34 @@ def _away_from_overflow(smaller: Term, larger: Term) -> tuple[Term, Term]:
 
 
 def asin(x: Term, machine: Machine) -> Term:
-    """A polynomial up to 1/2; ``pi / 2 - 2 asin(sqrt((1 - x) / 2))`` above."""
-    size = absolute(x)
-    above, angle = _asin_of_half(size)
-    folded = mad(angle, -2.0, math.pi / 2.0)
-    return _nan_outside(x, copysign(select(above, folded, angle), x), machine)
+    """A polynomial up to 1/2; ``pi / 2 - 2 asin(sqrt((1 - x) / 2))`` above.
+
+    There ``pi / 2 - 2 root`` is exact, and all that is small is added in one step.
+    """
+    above, root, tail = _asin_of_half(absolute(x))
+    high, low = _pi(x, 0.5)
+    folded = select(above, mad(root, -2.0, high), root)
+    result = folded + select(above, mad(tail, -2.0, low), tail)
+    return _nan_outside(x, copysign(result, x), machine)
 
 
 def acos(x: Term, machine: Machine) -> Term:
     """``pi / 2 - asin(x)``, and ``2 asin(sqrt((1 - x) / 2))`` where that would cancel."""
-    above, angle = _asin_of_half(absolute(x))
-    signed = flip_sign(angle, sign_bits(x))
-    folded = select(x < 0.0, x.like(math.pi), x.like(0.0)) + (signed + signed)
-    return _nan_outside(x, select(above, folded, math.pi / 2.0 - signed), machine)
+    above, root, tail = _asin_of_half(absolute(x))
+    sign = sign_bits(x)
+    signed_root, signed_tail = flip_sign(root, sign), flip_sign(tail, sign)
+    high, low = _pi(x, 0.5)
+    inside = high - (signed_root + (signed_tail - low))
+    folded = select(x < 0.0, x.like(math.pi), 0.0) + 2.0 * (signed_root + signed_tail)
+    return _nan_outside(x, select(above, folded, inside), machine)
 
 
-def _asin_of_half(size: Term) -> tuple[Term, Term]:
-    """Whether size > 1/2, and then ``asin(sqrt((1 - size) / 2))``, else ``asin(size)``."""
+def _asin_of_half(size: Term) -> tuple[Term, Term, Term]:
+    """Whether size > 1/2; and ``asin(sqrt((1 - size) / 2))`` then, else ``asin(size)``, as a sum."""
     above = size > 0.5
     square = select(above, mad(size, -0.5, 0.5), size * size)
     root = select(above, square_root(square), size)
-    return above, mad(root * square, horner(square, ASIN[size.dtype]), root)
+    return above, root, (root * square) * horner(square, coefficients.ASIN[size.dtype])
 
 
 def _nan_outside(x: Term, result: Term, machine: Machine) -> Term:

@@ -1,15 +1,16 @@
 """log, log2, log10 and log1p.
 
-``x = 2**k * (1 + f)`` with ``1 + f`` in [2/3, 4/3), and ``log(1 + f) = f + f**2 q(f)``: no
+``x = 2**k * (1 + f)`` with ``1 + f`` in [sqrt(1/2), sqrt(2)), and ``log(1 + f) = f + f**2 q(f)``: no
 division, unlike the classical ``f / (2 + f)``. As f is exact and the rest small against it, the
 error stays below one unit (Muller, "Elementary Functions", 3rd ed., section 11.3).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from tilewright.ir.dtypes import F32
+from tilewright.ir.dtypes import F32, F64, DType
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.exponential import FACTS
 from tilewright.ir.elementary.scaling import (
@@ -32,7 +33,7 @@ from tilewright.ir.elementary.term import (
     select,
 )
 
-LOWEST = 2.0 / 3.0  # of the mantissa: [2/3, 4/3) is the octave with the least distance from 1
+LOWEST = math.sqrt(0.5)  # of the mantissa
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,29 @@ class Base:
 
     of_e: tuple[float, float]
     of_two: tuple[float, float]
-    tail: tuple[float, ...]
+    tail: dict[DType, tuple[float, ...]]
 
 
 BASES = {
     (2, F32): Base(
         of_e=(1.4426950216293335, 1.925963033500011e-08),
         of_two=(1.0, 0.0),
-        tail=coefficients.LOG2_F32,
+        tail=coefficients.LOG2,
     ),
     (10, F32): Base(
         of_e=(0.4342944920063019, -1.0103049952192578e-08),
         of_two=(9864.0 / 32768.0, 4.605038981195214e-06),
-        tail=coefficients.LOG10_F32,
+        tail=coefficients.LOG10,
+    ),
+    (2, F64): Base(
+        of_e=(1.4426950408889634, 2.0355273740931033e-17),
+        of_two=(1.0, 0.0),
+        tail=coefficients.LOG2,
+    ),
+    (10, F64): Base(
+        of_e=(0.4342944819032518, 1.098319650216765e-17),
+        of_two=(661971961083.0 / 2199023255552.0, 3.694239077158931e-13),
+        tail=coefficients.LOG10,
     ),
 }
 
@@ -83,7 +94,7 @@ def _log_to_base(x: Term, base: Base, machine: Machine) -> Term:
     """The factor is applied to f and in the tail's coefficients, not to a rounded logarithm."""
     m, k = split_exponent(x, LOWEST, machine)
     f = m - 1.0
-    rest = mad(f, base.of_e[1], (f * f) * horner(f, base.tail))
+    rest = mad(f, base.of_e[1], (f * f) * horner(f, base.tail[x.dtype]))
     if base.of_two[1]:
         rest = mad(k, base.of_two[1], rest)
     result = mad(k, base.of_two[0], mad(f, base.of_e[0], rest))
@@ -115,8 +126,8 @@ def log1p_doubled(x: Term, doubled: Term | None, machine: Machine) -> Term:
 
 
 def log1p_tail(f: Term) -> Term:
-    """``log(1 + f) - f`` for f in [-1/3, 1/3]."""
-    return (f * f) * horner(f, (-0.5, *coefficients.LOG_F32))
+    """``log(1 + f) - f`` for ``1 + f`` in [sqrt(1/2), sqrt(2)]."""
+    return (f * f) * horner(f, coefficients.LOG[f.dtype])
 
 
 def patch_special(x: Term, result: Term, machine: Machine) -> Term:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
-from tilewright.ir.elementary.exponential import FACTS
 from tilewright.ir.elementary.logarithm import LOWEST
 from tilewright.ir.elementary.scaling import (
     FORMATS,
@@ -56,13 +55,13 @@ def _power_in_float64(size: Term, y: Term, trivial: Term, machine: Machine) -> T
     """For float32: the logarithm and the product in float64, the power in float32."""
     m, k = split_exponent(size, LOWEST, machine)
     f = cast(m - 1.0, F64)
-    logarithm = mad(f, horner(f, coefficients.POW_LOG2), cast(k, F64))
+    logarithm = mad(f, horner(f, coefficients.POW_RATIO[F64]), cast(k, F64))
     patched = select(size < infinity(size), logarithm, cast(size, F64))
     patched = select(size.equals(0.0), patched.like(float("-inf")), patched)
     exponent = select(trivial, 0.0, patched * cast(y, F64))
     exponent = at_least(at_most(exponent, 200.0), -200.0)
     n = nearest_whole(exponent, 1.0, machine)
-    p = horner(cast(exponent - n.value, F32), (1.0, *FACTS[F32].base2))
+    p = horner(cast(exponent - n.value, F32), (1.0, *coefficients.EXP2[F32]))
     return times_power_of_two(p, whole_number(cast(n.value, F32)), machine)
 
 
@@ -79,7 +78,7 @@ def _power_in_halves(size: Term, y: Term, trivial: Term, machine: Machine) -> Te
     correction = mad(bounded, rest, (bounded - y_head) * head)
     exponent = product + correction
     n = nearest_whole(at_least(at_most(exponent, 200.0), -200.0), 1.0, machine)
-    p = horner((product - n.value) + correction, (1.0, *FACTS[F32].base2))
+    p = horner((product - n.value) + correction, (1.0, *coefficients.EXP2[F32]))
     large, small = exponent >= 128.0, exponent < -126.0
     result = select(large, infinity(y), select(small, 0.0, shift_exponent(p, n, machine)))
     return select(trivial, 1.0, _patch_extremes(size, y, result))
@@ -98,7 +97,7 @@ def _log2_in_halves(x: Term, machine: Machine) -> tuple[Term, Term]:
     square_head = drop_low_half(f_head * f_head)
     square_rest = (f_head * f_head - square_head) + f_rest * (f + f_head)
     first, second = f_head * LOG2_E_HEAD, square_head * (-0.5 * LOG2_E_HEAD)
-    small = mad(f * f * f, horner(f, coefficients.LOG2_CUBIC_F32), f * LOG2_E_REST)
+    small = mad(f * f * f, horner(f, coefficients.POW_CUBIC[F32]), f * LOG2_E_REST)
     small = mad(f * f, -0.5 * LOG2_E_REST, small)
     small = mad(square_rest, -0.5 * LOG2_E_HEAD, mad(f_rest, LOG2_E_HEAD, small))
     head = drop_low_half(k + (first + second))

@@ -33,7 +33,7 @@ def tan(x: Term, machine: Machine) -> Term:
     angle = reduce_angle(absolute(x), machine)
     r = angle.remainder
     square = r * r
-    t = mad(r * square, horner(square, coefficients.TAN_F32), r)
+    t = mad(r * square, horner(square, coefficients.TAN[r.dtype]), r)
     odd = (angle.multiple & 1).equals(1)
     result = flip_sign(select(odd, -1.0 / t, t), sign_bits(x))
     return _nan_unless_finite(x, result, machine)
@@ -43,8 +43,8 @@ def _sin(angle: Angle, quadrants: int) -> Term:
     """The sine of an angle turned by so many quadrants more."""
     r, multiple = angle.remainder, angle.multiple + quadrants
     square = r * r
-    sine = mad(r * square, horner(square, coefficients.SIN_F32), r)
-    cosine = horner(square, (1.0, -0.5, *coefficients.COS_F32))
+    sine = mad(r * square, horner(square, coefficients.SIN[r.dtype]), r)
+    cosine = horner(square, (1.0, -0.5, *coefficients.COS[r.dtype]))
     size = select((multiple & 1).equals(0), sine, cosine)
     return flip_sign(size, (multiple & 2) << 30)
 

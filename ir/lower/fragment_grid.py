@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tilewright.ir import build
 from tilewright.ir.affine import row_major_strides
 from tilewright.ir.errors import IRError, UnsupportedError
-from tilewright.ir.expr import Expr, Load, Var, post_order
+from tilewright.ir.expr import Expr, Load, Source, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
 from tilewright.ir.lower.accesses import flat
 from tilewright.ir.lower.collapse import collapse_axes
@@ -44,7 +44,7 @@ class FragmentLowering:
         self.texel = Var("texel", texels)
         self.unravel = Unravel(axes, self.texel, self.lane)
         self.registers: list[Buffer] = []
-        self.storage: dict[Buffer, Buffer] = {}
+        self.storage: dict[Buffer, Source] = {}
 
     def kernel(self, name: str) -> Kernel:
         body: list[Stmt] = []
@@ -66,6 +66,9 @@ class FragmentLowering:
         if stage.target not in self.nest.locals:
             target = linear_view(stage.target)
             return self.over_lanes([Store(target, (self.unravel.position,), value)])
+        if isinstance(value, Load) and _is_register(value):
+            self.storage[stage.target] = value.source
+            return []
         register = self.register(stage.target.name, stage.target, self.depends_on_lane(value))
         self.storage[stage.target] = register
         if not register.shape:
@@ -99,6 +102,10 @@ class FragmentLowering:
             return Load(linear_view(node.source), (offset,))
 
         return substitute(rewrite(value, linear_load), self.unravel.bindings())
+
+
+def _is_register(node: Load) -> bool:
+    return isinstance(node.source, Buffer) and node.source.space == "register"
 
 
 def linear_view(buffer: Buffer) -> Buffer:

@@ -133,10 +133,7 @@ class FragmentReduction:
         available = max(1, extent // lanes)
         if self.expanded:
             return available
-        block = max(1, self.lowering.schedule.unroll)
-        while block > available:
-            block //= 2
-        return block
+        return _block_size(available, self.lowering.schedule.unroll)
 
     def _block_body(
         self, axis: Var, start: Expr, block: int, bound: Bindings, total: Buffer
@@ -267,6 +264,17 @@ def _points(axes: tuple[Var, ...]) -> int | None:
             return None
         total *= axis.extent
     return total
+
+
+def _block_size(available: int, most: int) -> int:
+    """A power of two up to `most`: the largest that leaves no rest, if that is at least four."""
+    block = 1
+    while 2 * block <= min(available, most):
+        block *= 2
+    whole = block
+    while whole >= LANES and available % whole:
+        whole //= 2
+    return whole if whole >= LANES else block
 
 
 def _whole_runs(count: Size, run: int) -> int:

@@ -17,6 +17,8 @@ from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var, post_or
 from tilewright.ir.graph import COMBINERS, identity
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, plan_levels
+from tilewright.ir.lower.segments import Interior, interior
+from tilewright.ir.lower.simplify_indices import simplify_indices
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.traverse import substitute
@@ -56,9 +58,10 @@ class NestLowering:
         self.points: dict[Var, Expr] = {}
         self.storage: dict[Buffer, Buffer] = {}
         self.locals: list[Buffer] = []
+        self.at_border = False
 
     def kernel(self, name: str) -> Kernel:
-        body = self.outer_loops(0)
+        body = simplify_indices(self.outer_loops(0))
         return finish_kernel(name, body, self.locals)
 
     # The walk over outer tiles.
@@ -69,31 +72,56 @@ class NestLowering:
         axis = self.order[position]
         extent, size = axis.extent, self.sizes[axis]
         assert extent is not None
-        full = build.size_floordiv(extent, size) if size > 1 else extent
-        body = self._full_tiles(position, axis, full, size) if full != 0 else []
-        if size == 1:
-            return body
         if isinstance(extent, int):
-            if extent % size:
-                assert isinstance(full, int)
-                self.tiles[axis] = Tile(build.index(full * size), extent % size)
-                body += self.outer_loops(position + 1)
-            return body
-        return body + self._open_tail(position, axis, extent, size)
+            if axis is self.vector_axis:
+                inside = interior(self.nest, axis)
+                if (inside.start, inside.stop) != (0, extent):
+                    return self._cut(position, axis, inside)
+            return self._static_tiles(position, axis, 0, extent, size)
+        full = build.size_floordiv(extent, size) if size > 1 else extent
+        body = self._full_tiles(position, axis, 0, full, size)
+        return body if size == 1 else body + self._open_tail(position, axis, extent, size)
 
-    def _full_tiles(self, position: int, axis: Var, full: Size, size: int) -> list[Stmt]:
+    def _cut(self, position: int, axis: Var, inside: Interior) -> list[Stmt]:
+        """Borders of the vector axis point by point, the interior in tiles."""
+        extent, size = axis.extent, self.sizes[axis]
+        assert isinstance(extent, int)
+        self.at_border = True
+        body = self._static_tiles(position, axis, 0, inside.start, 1)
+        self.at_border = False
+        body += self._static_tiles(position, axis, inside.start, inside.stop, size)
+        self.at_border = True
+        body += self._static_tiles(position, axis, inside.stop, extent, 1)
+        self.at_border = False
+        return body
+
+    def _static_tiles(
+        self, position: int, axis: Var, start: int, stop: int, size: int
+    ) -> list[Stmt]:
+        """Tiles over ``start … stop - 1``, a smaller one at the end."""
+        full, rest = divmod(stop - start, size)
+        body = self._full_tiles(position, axis, start, full, size) if full else []
+        if rest:
+            self.tiles[axis] = Tile(build.index(start + full * size), rest)
+            body += self.outer_loops(position + 1)
+        return body
+
+    def _full_tiles(
+        self, position: int, axis: Var, start: int, full: Size, size: int
+    ) -> list[Stmt]:
         chunks = self.schedule.chunks if position == 0 else 1
         if full == 1:
-            self.tiles[axis] = Tile(build.index(0), size)
+            self.tiles[axis] = Tile(build.index(start), size)
             return self.outer_loops(position + 1)
         if chunks <= 1:
             counter = Var(f"{axis.name}_t", full)
-            self.tiles[axis] = Tile(build.mul(counter, build.index(size)), size)
+            origin = build.add(build.mul(counter, build.index(size)), build.index(start))
+            self.tiles[axis] = Tile(origin, size)
             return [For(counter, "serial", self.outer_loops(position + 1))]
-        return self._chunked(position, axis, full, size, chunks)
+        return self._chunked(position, axis, start, full, size, chunks)
 
     def _chunked(
-        self, position: int, axis: Var, full: Size, size: int, chunks: int
+        self, position: int, axis: Var, start: int, full: Size, size: int, chunks: int
     ) -> list[Stmt]:
         """Tasks of equal numbers of tiles; the last may have fewer."""
         if isinstance(full, int):
@@ -109,8 +137,8 @@ class NestLowering:
         if not (isinstance(full, int) and isinstance(each, int) and full % each == 0):
             extent = build.minimum(build.index(each), left)
         counter = Var(f"{axis.name}_t", extent)
-        tile = build.add(first, counter)
-        self.tiles[axis] = Tile(build.mul(tile, build.index(size)), size)
+        tile = build.mul(build.add(first, counter), build.index(size))
+        self.tiles[axis] = Tile(build.add(tile, build.index(start)), size)
         inner = For(counter, "serial", self.outer_loops(position + 1))
         return [For(chunk, "parallel", [inner])]
 
@@ -438,7 +466,9 @@ class Reducer:
         return [For(counter, "serial", body)]
 
     def _expand(self, extent: Size) -> bool:
-        return isinstance(extent, int) and extent <= self.lowering.schedule.unroll_reduce
+        """Whether a loop is expanded; a border has few points and should have little code."""
+        most = 0 if self.lowering.at_border else self.lowering.schedule.unroll_reduce
+        return isinstance(extent, int) and extent <= most
 
     def _lane_axis(
         self, axis: Var, extent: Size, bound: dict[Var, Expr], total: Buffer

@@ -94,12 +94,13 @@ def _split(earlier: Nest, stage: Stage) -> tuple[Nest, Stage]:
 
 
 def _block(size: int, wanted: int) -> int:
-    """Elements of one part: a divisor of the size near `wanted`, a multiple of 4 if possible."""
+    """Elements of one part: a divisor of the size near `wanted`; best if parts and elements both
+    come in fours, which is how textures hold them."""
     wanted = min(size, max(2, wanted))
     divisors = [b for b in range(max(2, wanted // 2), 2 * wanted + 1) if size % b == 0]
     if not divisors:
         return wanted
-    return min(divisors, key=lambda b: (b % 4 != 0, abs(b - wanted)))
+    return min(divisors, key=lambda b: (size // b % 4 != 0, b % 4 != 0, abs(b - wanted)))
 
 
 def _block_value(

@@ -33,14 +33,14 @@ _EXPANDED_DEPTH = 4
 class Side:
     """Rows or columns: the outer axes, flattened, and the block of them of this workgroup.
 
-    `origin` is where the block begins, `first` where this invocation's points begin inside of it.
+    `number` is that of the block, `first` where this invocation's points begin inside of it.
     """
 
     axes: tuple[Var, ...]
     operand: Expr
     tile: int
     threads: int
-    origin: Expr
+    number: Expr
     first: Expr
     shared: Buffer
 
@@ -55,6 +55,11 @@ class Side:
     @property
     def block(self) -> int:
         return self.tile * self.threads
+
+    @property
+    def origin(self) -> Expr:
+        """Where the block begins."""
+        return build.mul(self.number, build.index(self.block))
 
     @property
     def is_partial(self) -> bool:
@@ -110,9 +115,8 @@ class ContractionLowering(NestLowering):
         tile, threads = schedule.tile[which], schedule.workgroup[which]
         shared = Buffer(name, (self.depth, tile * threads), operand.dtype, "workgroup")
         self.locals.append(shared)
-        origin = build.mul(block, build.index(tile * threads))
         first = build.mul(thread, build.index(tile))
-        return Side(axes, operand, tile, threads, origin, first, shared)
+        return Side(axes, operand, tile, threads, block, first, shared)
 
     def kernel(self, name: str) -> Kernel:
         body: list[Stmt] = []
@@ -256,7 +260,7 @@ class ContractionLowering(NestLowering):
             if side.is_partial:
                 place = build.minimum(place, build.index(side.extent - 1))
             return split_index(place, sizes)
-        quads = build.add(build.floordiv(side.origin, build.index(LANES)), quad)
+        quads = build.add(build.mul(side.number, build.index(side.block // LANES)), quad)
         if side.is_partial:
             quads = build.minimum(quads, build.index(side.extent // LANES - 1))
         *others, last = split_index(quads, [*sizes[:-1], sizes[-1] // LANES])

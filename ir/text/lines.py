@@ -44,6 +44,15 @@ class Lines:
         with self.braces(head, "}" + tail):
             self.lines([*lets, last])
 
+    def head(self) -> str:
+        """The first line that is no ``let``, and those before it."""
+        shown: list[str] = []
+        for line in self._lines:
+            shown.append(line)
+            if not line.startswith("let "):
+                break
+        return "\n".join(shown)
+
     def text(self) -> str:
         return "\n".join(self._lines) + "\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -87,8 +88,9 @@ def _element_text(element: np.generic, dtype: DType) -> str:
     return "nan" if pattern == _QUIET_NAN[dtype.bits] else f"{pattern:#x}"
 
 
-def parse_element(text: str, dtype: DType) -> np.generic:
+def parse_element(text: str, dtype: DType) -> Any:
     """One element of an array: like `parse_value`, but the bits of any NaN are kept."""
     if dtype.is_float and text.startswith("0x"):
-        return np.array(int(text, 16), f"u{dtype.itemsize}").view(dtype.numpy)[()]
+        pattern = np.array([int(text, 16)], f"u{dtype.itemsize}")
+        return pattern.view(dtype.numpy)[0]
     return dtype.numpy.type(parse_value(text, dtype))

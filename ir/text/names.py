@@ -38,7 +38,7 @@ class Names:
         return name
 
     def number(self, item: object, number: int) -> None:
-        """Call `item` by a number: a result of the graph. Declared names never begin with a digit."""
+        """Call `item` by a number: a result of the graph. No declared name begins with a digit."""
         self._declared.append((item, self._text.get(item), str(number)))
         self._text[item] = str(number)
 
@@ -62,3 +62,10 @@ class Names:
                 del self._text[item]
             else:
                 self._text[item] = before
+
+
+class GivenNames(Names):
+    """Everything is called by its own name, declared or not: for messages about parts."""
+
+    def of(self, item: object, wanted: str) -> str:
+        return legal_name(wanted)

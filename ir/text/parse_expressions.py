@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class ExpressionParser(Cursor):
             self.fail(f"{len(elements)} elements for the shape {sizes}")
         return np.array(elements, dtype.numpy).reshape(sizes)
 
-    def _element(self, dtype: DType) -> np.generic:
+    def _element(self, dtype: DType) -> Any:
         text = ("-" if self.accept("-") else "") + self.take()
         try:
             return parse_element(text, dtype)

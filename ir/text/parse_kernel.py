@@ -26,7 +26,7 @@ _SPACES = ("scratch", "workgroup", "register", "global")
 
 
 class KernelParser(GraphParser):
-    """Reads kernels. (Programs hold kernels and the checks of graphs: hence one line of classes.)"""
+    """Reads kernels. (Programs hold kernels and the checks of graphs: one line of classes.)"""
 
     def kernel(self, head: str = "kernel") -> Kernel:
         self.expect(head)

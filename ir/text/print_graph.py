@@ -131,9 +131,13 @@ class GraphPrinter:
     def _loop(self, head: str, node: Loop | While, tail: str) -> None:
         state = ", ".join(map(self._name, node.initial))
         captured = ", ".join(map(self._name, node.captured))
-        count = f"loop {size_text(node.count, self.symbols)}" if isinstance(node, Loop) else "while"
+        kind = "while"
+        if isinstance(node, Loop):
+            kind = f"loop {size_text(node.count, self.symbols)}"
         tensors = self.tensors
-        with self.lines.braces(f"{head} = {count} from ({state}) captures ({captured})", "}" + tail):
+        with self.lines.braces(
+            f"{head} = {kind} from ({state}) captures ({captured})", f"}}{tail}"
+        ):
             if isinstance(node, While):
                 self.graph(node.condition, "test")
             self.graph(node.body, "body")

@@ -26,7 +26,7 @@ from tilewright.ir.text.style import Style
 
 
 class KernelPrinter:
-    """Writes kernels to `lines` under the names that are declared already (none, or a program's)."""
+    """Writes kernels to `lines` under the names declared already (none, or a program's)."""
 
     def __init__(self, lines: Lines, style: Style, names: Names) -> None:
         self.lines = lines

@@ -28,12 +28,12 @@ CANONICAL = Style(names=False, labels=False)
 
 KEYWORDS = frozenset(
     """
-    add argsort at axis barrier body by captures check compute constant copy data else false for
-    from global graph group if inf init input into kernel lanes launch let local loop nan nest note
-    of on ordered out over packed parallel program put reduce register repeat reshape result return
-    scan scatter scratch serial sort stage streaming strides temporary test true unroll vector view
-    while within workgroup wraps bits
-    """.split()
+    argsort at axis barrier bits body captures check compute constant copy data else false for
+    fragment from global graph group if inf init into kernel lanes launch let local loop nan
+    nest note of ordered over packed parallel program put reduce register repeat reshape
+    result return scan scatter scratch serial sort stage streaming strides temporary test true
+    unroll vector view while within workgroup wraps
+    """.split()  # noqa: SIM905 - a list of words is easier to read as one
 )
 RESERVED = KEYWORDS | frozenset(ops.OPS) | {d.short for d in (*dtypes.ALL, dtypes.INDEX)}
 

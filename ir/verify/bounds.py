@@ -7,7 +7,8 @@ from typing import Literal
 
 from tilewright.ir.affine import linear
 from tilewright.ir.expr import Expr, LaneReduce, Load, Size, Source, Var, post_order
-from tilewright.ir.kernel import Kernel, Stmt, Store, children, expressions, statements
+from tilewright.ir.kernel import For, Kernel, Stmt, Store, expressions, statements
+from tilewright.ir.printer import print_access
 from tilewright.ir.ranges import Interval, interval
 from tilewright.ir.verify.expressions import broken
 
@@ -19,29 +20,34 @@ def judge(index: Expr, size: Size, memo: dict[Expr, Interval]) -> Verdict:
     """Whether ``0 <= index < size`` at every point. Disproved: some point of the loops around it
     (which all run at least once) is outside."""
     low, high = interval(index, memo)
-    limit = size if isinstance(size, int) else None
-    if limit is None:
-        return _judge_open(index, size, low)
-    if low is not None and low >= 0 and high is not None and high < limit:
+    if not isinstance(size, int):
+        return _judge_open(index, size)
+    if low is not None and low >= 0 and high is not None and high < size:
         return "proven"
-    if (high is not None and high < 0) or (low is not None and low >= limit):
-        return "disproved"
-    return "disproved" if _extremes_are_reached(index) else "unknown"
+    exact = _exact(index)
+    if exact is not None:
+        return "proven" if exact[0] >= 0 and exact[1] < size else "disproved"
+    outside = (high is not None and high < 0) or (low is not None and low >= size)
+    return "disproved" if outside else "unknown"
 
 
-def _judge_open(index: Expr, size: Size, low: int | None) -> Verdict:
-    """An axis of open extent that runs over just this size is inside of it."""
+def _judge_open(index: Expr, size: Size) -> Verdict:
+    """An axis that runs over just this size is inside of it."""
     if index is size:
         return "disproved"
-    if isinstance(index, Var) and index.extent is size:
-        return "proven"
-    return "unknown"
+    return "proven" if isinstance(index, Var) and index.extent is size else "unknown"
 
 
-def _extremes_are_reached(index: Expr) -> bool:
-    """Whether the interval of `index` is exact: a sum of variables with fixed extents."""
-    terms = linear(index).terms
-    return all(isinstance(a, Var) and isinstance(a.extent, int) and a.extent > 0 for a in terms)
+def _exact(index: Expr) -> tuple[int, int] | None:
+    """The extremes that `index` reaches, if it is a sum of variables with fixed extents."""
+    form = linear(index)
+    low = high = form.constant
+    for atom, factor in form.terms.items():
+        if not (isinstance(atom, Var) and isinstance(atom.extent, int) and atom.extent > 0):
+            return None
+        reach = factor * (atom.extent - 1)
+        low, high = low + min(0, reach), high + max(0, reach)
+    return low, high
 
 
 def check_static_bounds(roots: Sequence[Expr]) -> None:
@@ -65,17 +71,17 @@ def _check(access: Access, what: str, memo: dict[Expr, Interval]) -> None:
     source, indices = access
     for axis, (index, size) in enumerate(zip(indices, source.shape, strict=False)):
         if judge(index, size, memo) == "disproved":
-            low, high = interval(index, memo)
-            broken(f"{source.name} is {what} at {low} … {high} on axis {axis} of size {size}")
+            broken(
+                f"{print_access(source, indices)} is {what}, outside of size {size} on axis {axis}"
+            )
 
 
 def unguarded(body: Sequence[Stmt]) -> Iterator[Stmt]:
-    """The statements that are certain to run if their loops do: not below a condition or a loop
-    that may be empty."""
+    """The statements that are certain to run: not below a condition or a loop that may be empty."""
     for stmt in body:
         yield stmt
-        if isinstance(getattr(stmt, "extent", 0), int) and not hasattr(stmt, "condition"):
-            yield from unguarded(children(stmt))
+        if isinstance(stmt, For) and isinstance(stmt.extent, int) and stmt.extent > 0:
+            yield from unguarded(stmt.body)
 
 
 def unproven_accesses(kernel: Kernel) -> tuple[str, ...]:
@@ -89,7 +95,7 @@ def unproven_accesses(kernel: Kernel) -> tuple[str, ...]:
         for source, indices in accesses:
             for axis, (index, size) in enumerate(zip(indices, source.shape, strict=False)):
                 if judge(index, size, memo) != "proven":
-                    found[f"{source.name}[{', '.join(map(repr, indices))}] on axis {axis}"] = None
+                    found[f"{print_access(source, indices)} on axis {axis}"] = None
     return tuple(found)
 
 

@@ -17,8 +17,8 @@ from tilewright.ir.kernel import (
     Store,
     WhileLoop,
     expressions,
-    statements,
 )
+from tilewright.ir.printer import print_statement
 from tilewright.ir.verify.bounds import check_kernel_bounds, judge
 from tilewright.ir.verify.expressions import (
     broken,
@@ -108,8 +108,8 @@ class KernelVerifier:
             rule(self, stmt)
 
     def _located(self, error: IRError, stmt: Stmt) -> IRError:
-        where = [(f"in {describe(stmt)}", None), *((f"in {describe(s)}", None) for s in self.loops)]
-        return IRError(error.message, notes=[*error.notes, where[0], *reversed(where[1:])])
+        places = [(f"in {print_statement(s)}", None) for s in (stmt, *reversed(self.loops))]
+        return IRError(error.message, notes=[*error.notes, *places])
 
     def fail(self, message: str, stmt: Stmt) -> None:
         raise self._located(IRError(message), stmt)
@@ -133,7 +133,8 @@ class KernelVerifier:
             if isinstance(node, (Load, LaneReduce)) or (
                 isinstance(node, Var) and node not in expanded
             ):
-                broken(f"an index into register {buffer.name} is not a literal: it uses {node!r}")
+                used = node.name if isinstance(node, Var) else node.source.name
+                broken(f"an index into register {buffer.name} is not a literal: it uses {used}")
         for axis, (index, size) in enumerate(zip(indices, buffer.shape, strict=False)):
             if judge(index, size, {}) == "disproved":
                 broken(f"an index into register {buffer.name} is outside of axis {axis}: {size}")
@@ -223,26 +224,6 @@ def _is_private(node: Expr) -> bool:
     return isinstance(source, Buffer) and source.root.space in ("register", "scratch")
 
 
-def describe(stmt: Stmt) -> str:
-    """The first line of a statement, for messages."""
-    match stmt:
-        case For():
-            return f"for {stmt.kind} {stmt.var.name} < {stmt.extent}"
-        case Store():
-            indices = ", ".join(map(repr, stmt.indices))
-            return f"{stmt.buffer.name}[{indices}] = {_short(repr(stmt.value))}"
-        case If():
-            return f"if {_short(repr(stmt.condition))}"
-        case WhileLoop():
-            return f"while {_short(repr(stmt.condition))}"
-        case _:
-            return type(stmt).__name__.lower()
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
 _RULES: dict[type, Callable[..., None]] = {
     Store: KernelVerifier.store,
     For: KernelVerifier.loop,
@@ -250,5 +231,3 @@ _RULES: dict[type, Callable[..., None]] = {
     WhileLoop: KernelVerifier.repeat,
     Barrier: KernelVerifier.barrier,
 }
-
-__all__ = ["KernelVerifier", "describe", "statements", "verify_kernel"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from tilewright.ir.affine import Linear, linear
 from tilewright.ir.expr import Expr, Load, Var, post_order
-from tilewright.ir.kernel import Buffer, For, Stmt, Store, expressions, statements
+from tilewright.ir.kernel import Buffer, For, Store, expressions, statements
 from tilewright.ir.verify.expressions import broken
 
 Place = tuple[Buffer, tuple[Expr, ...]]
@@ -49,15 +49,15 @@ def check_places(
 
 
 def _check_pair(axis: Var, moving: set[Var], store: Place, load: Place) -> None:
-    buffer = store[0]
+    message = f"iterations of {axis.name} write elements of {store[0].name} that others read"
     if not _varies(load[1], moving):
-        broken(f"iterations of {axis.name} write elements of {buffer.name} that others read")
+        broken(message)
     for there, here in zip(store[1], load[1], strict=True):
         a, b = linear(there), linear(here)
         if _only(a, axis) and a.terms == b.terms and a.constant != b.constant:
             steps, rest = divmod(b.constant - a.constant, a.coefficient(axis))
             if rest == 0 and isinstance(axis.extent, int) and abs(steps) < axis.extent:
-                broken(f"iterations of {axis.name} write elements of {buffer.name} that others read")
+                broken(message)
 
 
 def _only(form: Linear, axis: Var) -> bool:

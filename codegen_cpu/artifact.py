@@ -1,0 +1,42 @@
+"""What a compiled CPU program is, as data: object code, and what its caller must know.
+
+Nothing here needs LLVM, so that an artifact can be read from the disk cache without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewright.ir.dtypes import DType
+from tilewright.ir.expr import Size, Var
+from tilewright.ir.sizes import evaluate
+
+WORKSPACE_ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Shape (sizes may be open) and dtype of an argument or a result."""
+
+    shape: tuple[Size, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CpuArtifact:
+    """Object code and what its caller must know. `workspace` is in bytes."""
+
+    code: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    constants: tuple[np.ndarray, ...]
+    symbols: tuple[Var, ...]
+    workspace: Size
+
+
+def workspace_bytes(artifact: CpuArtifact, symbols: Mapping[Var, int]) -> int:
+    """Bytes to allocate for these sizes, so that an aligned workspace fits in."""
+    return evaluate(artifact.workspace, symbols) + WORKSPACE_ALIGNMENT

@@ -1,0 +1,181 @@
+"""What the compiler keeps on disk: the input of a compilation, as a key -> what it made.
+
+A key is the SHA-256 of all that decides the result: the input itself, our version and LLVM's, the
+processor. So an entry never becomes wrong, only unused, and nothing ever has to be invalidated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tilewright.compiler.cache.encoding import decode, encode
+from tilewright.compiler.cache.identity import compiler_identity, host_identity
+from tilewright.compiler.cache.store import MOST_BYTES, Store
+from tilewright.ir.errors import CacheWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tilewright.codegen_cpu.artifact import CpuArtifact
+    from tilewright.codegen_cpu.target import CpuTarget
+    from tilewright.ir.expr import Var
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """The state of a cache. `hits` and `misses` are this process's; `problem` says why the cache,
+    or a part of its work, is not done."""
+
+    location: str | None
+    entries: int
+    bytes: int
+    most_bytes: int
+    hits: int
+    misses: int
+    problem: str | None
+
+
+class ArtifactCache:
+    """Compiled code in a `Store`; without one, everything is made anew."""
+
+    def __init__(self, store: Store | None) -> None:
+        self.store = store
+        self.hits = 0
+        self.misses = 0
+
+    @classmethod
+    def default(cls, directory: Path | None = None, most_bytes: int = MOST_BYTES) -> ArtifactCache:
+        """The cache in `directory`, or else where this system keeps a user's caches."""
+        directory = directory or _user_directory()
+        return cls(Store(directory, most_bytes) if directory else None)
+
+    def key_for(self, *parts: str | bytes) -> str:
+        """The key of what this compiler makes of `parts` on this processor."""
+        return _digest(compiler_identity(), host_identity(), *parts)
+
+    def compile_cached(self, ir_text: str, target: CpuTarget) -> bytes:
+        """The object code of an LLVM module."""
+        key = _digest("object", compiler_identity(), target.fingerprint, ir_text)
+        return self._load_or_make(
+            key,
+            load=lambda: self.store.get(key) if self.store else None,
+            make=lambda: _compile(ir_text, target),
+            keep=lambda code: self.store.put(key, code) if self.store else None,
+        )
+
+    def load_artifact(self, key: str, symbols: Sequence[Var] = ()) -> CpuArtifact | None:
+        """The artifact stored under `key`. `symbols` are its open dimensions, in the order in
+        which the stored one had its own."""
+        return self._counted(self._load(key, symbols))
+
+    def store_artifact(self, key: str, artifact: CpuArtifact) -> None:
+        """Keep `artifact` under `key`."""
+        if self.store:
+            self.store.put(key, encode(artifact))
+
+    def artifact(
+        self, key: str, symbols: Sequence[Var], make: Callable[[], CpuArtifact]
+    ) -> CpuArtifact:
+        """The artifact of `key`: loaded, else made and stored, by one of several processes that
+        need it at the same time."""
+        return self._load_or_make(
+            key,
+            load=lambda: self._load(key, symbols),
+            make=make,
+            keep=lambda made: self.store_artifact(key, made),
+        )
+
+    def info(self) -> CacheInfo:
+        """How much there is, and how it served this process."""
+        store = self.store
+        if store is None:
+            return CacheInfo(None, 0, 0, 0, self.hits, self.misses, "there is no cache")
+        files = list(store.scan())
+        return CacheInfo(
+            location=store.directory,
+            entries=sum(file.is_entry for file in files),
+            bytes=sum(file.size for file in files),
+            most_bytes=store.most_bytes,
+            hits=self.hits,
+            misses=self.misses,
+            problem=store.problem,
+        )
+
+    def clear(self) -> int:
+        """Remove everything; how many entries there were."""
+        return self.store.clear() if self.store else 0
+
+    def _load(self, key: str, symbols: Sequence[Var]) -> CpuArtifact | None:
+        data = self.store.get(key) if self.store else None
+        if data is None or self.store is None:
+            return None
+        artifact = decode(data, symbols)
+        if artifact is None:
+            self.store.discard(key)
+        return artifact
+
+    def _load_or_make(
+        self,
+        key: str,
+        load: Callable[[], T | None],
+        make: Callable[[], T],
+        keep: Callable[[T], None],
+    ) -> T:
+        """Look; else take the lock, and look again, as its last holder may have made it."""
+        found = load()
+        if found is None:
+            with self.store.making(key) if self.store else nullcontext():
+                found = load()
+                if found is None:
+                    self.misses += 1
+                    made = make()
+                    keep(made)
+                    return made
+        self.hits += 1
+        return found
+
+    def _counted(self, found: T | None) -> T | None:
+        if found is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return found
+
+
+def _digest(*parts: str | bytes) -> str:
+    """Kind and length go in too: ("ab", "c"), ("a", "bc") and (b"ab", "c") have different keys."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(b"%c%d:" % (b"s" if isinstance(part, str) else b"b", len(data)))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _compile(ir_text: str, target: CpuTarget) -> bytes:
+    from tilewright.codegen_cpu.jit import compile_object  # loads LLVM: not before it is needed
+
+    return compile_object(ir_text, target)
+
+
+def _user_directory() -> Path | None:
+    """Where this system keeps a user's caches; None for a user without a home."""
+    from platformdirs import user_cache_path  # 3 ms, which a given directory saves
+
+    directory = user_cache_path("tilewright", appauthor=False) / "artifacts"
+    if directory.is_absolute():
+        return directory
+    warnings.warn(
+        "this user has no home directory, so compiled code is not kept; "
+        "set XDG_CACHE_HOME, or name a directory with the option for it",
+        CacheWarning,
+        stacklevel=3,
+    )
+    return None

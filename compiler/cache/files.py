@@ -1,0 +1,174 @@
+"""The calls that the cache makes on the file system, and what it asks of files before trusting them.
+
+`Files` is the interface: each call is one step that can fail, be interrupted or race with another
+process, so a simulation can put a fault between any two. `SystemFiles` is the real one. Paths are
+text: joining `pathlib` objects would take longer than reading a small entry.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from contextlib import suppress
+from typing import Final, NamedTuple, Protocol
+
+_READ: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO in an entry's place must not block
+)
+_CREATE: Final = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+)
+
+
+class RefusedFileError(Exception):
+    """The file exists, but must not be read: its kind, size, owner or mode is not ours."""
+
+
+class FileFacts(NamedTuple):
+    """One file of a directory. `modified` is in seconds since 1970."""
+
+    name: str
+    size: int
+    modified: float
+
+
+class Files(Protocol):
+    """What the cache needs of a file system. Every call may raise `OSError`."""
+
+    def now(self) -> float:
+        """The time in seconds since 1970."""
+
+    def objection(self, directory: str) -> str | None:
+        """Why the files of `directory` cannot be trusted; None where they can."""
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory that nobody else may enter, unless it exists."""
+
+    def scan(self, directory: str) -> list[FileFacts]:
+        """The plain files of a directory; none where it does not exist."""
+
+    def read(self, path: str, most: int) -> tuple[bytes, float]:
+        """Contents and time of change of a file of ours of at most `most` bytes."""
+
+    def create(self, path: str) -> int:
+        """A handle on a new empty file, which nobody else may read."""
+
+    def write(self, handle: int, data: bytes | memoryview) -> int:
+        """Append some of `data`; how many bytes."""
+
+    def sync(self, handle: int) -> None:
+        """Wait until the contents are on the medium."""
+
+    def close(self, handle: int) -> None:
+        """Give the handle back."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, in one step; a file of that name is replaced."""
+
+    def sync_directory(self, path: str) -> None:
+        """Wait until the names in a directory are on the medium."""
+
+    def touch(self, path: str) -> None:
+        """Set the time of change to now."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file. A process that reads it goes on reading."""
+
+
+class SystemFiles:
+    """`Files` of the operating system."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def objection(self, directory: str) -> str | None:
+        facts = os.stat(directory)
+        return _objection(facts) if stat.S_ISDIR(facts.st_mode) else "it is not a directory"
+
+    def make_directory(self, path: str) -> None:
+        os.makedirs(path, 0o700, exist_ok=True)
+
+    def scan(self, directory: str) -> list[FileFacts]:
+        found = []
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # a peer has just removed it
+                        facts = entry.stat(follow_symlinks=False)
+                        found.append(FileFacts(entry.name, facts.st_size, facts.st_mtime))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return found
+
+    def read(self, path: str, most: int) -> tuple[bytes, float]:
+        try:
+            handle = os.open(path, _READ)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise RefusedFileError("it is a symbolic link") from None
+            raise
+        # What is checked is the open file, so nobody can exchange it after the check.
+        with os.fdopen(handle, "rb", buffering=0) as file:
+            facts = os.fstat(handle)
+            reason = _objection(facts)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size > most:
+                reason = "it is not a plain file of a usual size"
+            if reason:
+                raise RefusedFileError(reason)
+            return file.readall(), facts.st_mtime
+
+    def create(self, path: str) -> int:
+        return os.open(path, _CREATE, 0o600)
+
+    def write(self, handle: int, data: bytes | memoryview) -> int:
+        return os.write(handle, data)
+
+    def sync(self, handle: int) -> None:
+        os.fsync(handle)
+
+    def close(self, handle: int) -> None:
+        os.close(handle)
+
+    def rename(self, old: str, new: str) -> None:
+        os.replace(old, new)
+
+    def sync_directory(self, path: str) -> None:
+        if os.name != "posix":
+            return  # Windows cannot open a directory, and orders such changes itself
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def touch(self, path: str) -> None:
+        os.utime(path)
+
+    def remove(self, path: str) -> None:
+        os.unlink(path)
+
+
+def _objection(facts: os.stat_result) -> str | None:
+    """Machine code is loaded only from files that nobody else can have written.
+
+    Files of root's are fine: root could as well replace Python. On Windows the user's profile,
+    where caches lie, is protected by access lists, and these bits mean nothing.
+    """
+    if os.name != "posix":
+        return None
+    if facts.st_uid not in (0, os.geteuid()):
+        return f"it belongs to another user (number {facts.st_uid})"
+    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"other users may write to it (its mode is {stat.S_IMODE(facts.st_mode):o})"
+    return None

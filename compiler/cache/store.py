@@ -1,0 +1,271 @@
+"""A directory of checksummed entries: a key and bytes in, the same bytes or None out.
+
+One file per entry, in 256 folders named by the first two digits of the key. A file appears under
+its name complete or not at all (written aside, synced, renamed), and whatever is found damaged, of
+another version, under a wrong name or not ours is a miss. Trouble with the file system is one
+`CacheWarning`, never an exception. No operation needs a lock: writers of one key write the same
+bytes, the last rename wins; removing is idempotent; a reader of a removed file reads on.
+
+`most_bytes` bounds the size without any shared counter. A write of n bytes looks through the
+directory with probability n / (`most_bytes` / 32), and removes what was used least recently once
+there is too much. The keys are the dice: they are evenly distributed, and the same on each run.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tilewright.compiler.cache.entry import HEADER_BYTES, pack, unpack
+from tilewright.compiler.cache.files import Files, RefusedFileError, SystemFiles
+from tilewright.ir.errors import CacheWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MOST_BYTES: Final = 1 << 30
+PATIENCE_SECONDS: Final = 30.0
+
+_BLOCK: Final = 4096
+_FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
+_KEY_DIGITS: Final = 64
+_HEX: Final = frozenset("0123456789abcdef")
+_DAMAGED: Final = ".bad"
+_UNFINISHED: Final = ".tmp"
+_HOUR: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a store: an entry, or what a crash or a fault left behind."""
+
+    path: str
+    size: int
+    modified: float
+
+    @property
+    def is_entry(self) -> bool:
+        return not self.path.endswith((_DAMAGED, _UNFINISHED))
+
+
+class Store:
+    """Entries below `directory`, which is made at the first write.
+
+    May be used by many threads and processes at once. An entry takes up at most a quarter of
+    `most_bytes`; what is larger is not kept.
+    """
+
+    def __init__(
+        self, directory: Path, most_bytes: int = MOST_BYTES, files: Files | None = None
+    ) -> None:
+        self.directory = str(directory)
+        self.most_bytes = most_bytes
+        self.problem: str | None = None
+        self._files = files or SystemFiles()
+        self._trusted: bool | None = None
+        self._held = threading.local()
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes that were put under `key`, if they are all there."""
+        path = self._path(key)
+        if not self._usable():
+            return None
+        try:
+            data, modified = self._files.read(path, self.most_bytes)
+        except FileNotFoundError:
+            return None
+        except RefusedFileError:
+            self._put_aside(path)
+            return None
+        except OSError as error:
+            self._complain(f"cannot read from it ({error.strerror or error})")
+            return None
+        payload = unpack(key, data)
+        if payload is None:
+            self._put_aside(path)
+        elif abs(self._files.now() - modified) > _HOUR:
+            with suppress(OSError):  # on a read-only medium nothing is evicted either
+                self._files.touch(path)
+        return payload
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep `data` under `key`; what was there is replaced."""
+        path = self._path(key)
+        size = _on_disk(len(data) + HEADER_BYTES)
+        if size > self.most_bytes // 4 or not self._usable(make=True):
+            return
+        try:
+            self._write(path, pack(key, data))
+        except FileNotFoundError:
+            return  # a peer has just cleared the directory
+        except OSError as error:
+            # Windows refuses to replace a file while a peer reads it: then it is there already.
+            if not isinstance(error, PermissionError) or self.get(key) is None:
+                self._complain(f"cannot write to it ({error.strerror or error})")
+            return
+        if int(key[-8:], 16) * (self.most_bytes // 32) < size << 32:
+            self.evict()
+
+    def discard(self, key: str) -> None:
+        """Put the entry of `key` aside: its bytes are those that were put, but make no sense."""
+        self._put_aside(self._path(key))
+
+    def evict(self) -> None:
+        """Remove leftovers of crashes; if there is too much, also what was used least recently."""
+        found = sorted(self.scan(), key=lambda file: (file.is_entry, file.modified))
+        used = sum(_on_disk(file.size) for file in found)
+        goal = used if used <= self.most_bytes else self.most_bytes // 4 * 3
+        now = self._files.now()
+        for file in found:
+            unfinished = file.path.endswith(_UNFINISHED)
+            if abs(now - file.modified) > _HOUR if unfinished else used > goal:
+                self._remove(file)
+                used -= _on_disk(file.size)
+
+    def clear(self) -> int:
+        """Remove every file of the store, and no other; how many entries these were."""
+        found = list(self.scan())
+        return sum(self._remove(file) and file.is_entry for file in found)
+
+    def scan(self) -> Iterator[StoredFile]:
+        """The files of the store; none where its directory must not be used."""
+        if not self._usable():
+            return
+        for name in _FOLDERS:
+            folder = f"{self.directory}/{name}"
+            try:
+                files = self._files.scan(folder)
+            except OSError as error:
+                self._complain(f"cannot list it ({error.strerror or error})")
+                return
+            for file in files:
+                if _is_ours(file.name, name):
+                    yield StoredFile(f"{folder}/{file.name}", file.size, file.modified)
+
+    @contextmanager
+    def making(self, key: str) -> Iterator[None]:
+        """Hold the lock of `key` while its entry is made, so that other processes wait for the
+        entry instead of making it too.
+
+        Only work is saved: where no lock can be had, or its holder takes too long, we go on. A
+        thread holds at most one, so that no two processes wait for each other.
+        """
+        with ExitStack() as stack:
+            if not getattr(self._held, "any", False) and self._usable(make=True):
+                stack.enter_context(self._lock(key))
+            yield
+
+    @contextmanager
+    def _lock(self, key: str) -> Iterator[None]:
+        from filelock import FileLock  # takes 14 ms, which a process that finds all it needs saves
+
+        folder = f"{self.directory}/locks"
+        lock = FileLock(f"{folder}/{key[:2]}", mode=0o600)
+        with suppress(OSError, NotImplementedError):  # Timeout is an OSError
+            self._files.make_directory(folder)
+            lock.acquire(timeout=PATIENCE_SECONDS, poll_interval=0.005)
+        self._held.any = True
+        try:
+            yield
+        finally:
+            self._held.any = False
+            lock.release()
+
+    def _path(self, key: str) -> str:
+        if len(key) != _KEY_DIGITS or not _HEX.issuperset(key):
+            raise ValueError(f"a key is {_KEY_DIGITS} hexadecimal digits, not {key!r}")
+        return f"{self.directory}/{key[:2]}/{key}"
+
+    def _write(self, path: str, data: bytes) -> None:
+        """Write aside, sync, rename. Until the rename nothing can be seen, afterwards all of it."""
+        folder = os.path.dirname(path)
+        temporary = f"{path}.{os.urandom(8).hex()}{_UNFINISHED}"
+        try:
+            handle = self._files.create(temporary)
+        except FileNotFoundError:
+            self._files.make_directory(self.directory)
+            self._files.make_directory(folder)
+            handle = self._files.create(temporary)
+        try:
+            try:
+                self._write_all(handle, data)
+                self._files.sync(handle)
+            finally:
+                self._files.close(handle)
+            self._files.rename(temporary, path)
+        except BaseException:  # Ctrl-C leaves nothing behind either
+            with suppress(OSError):
+                self._files.remove(temporary)
+            raise
+        with suppress(OSError):  # at worst a power cut loses the entry
+            self._files.sync_directory(folder)
+
+    def _write_all(self, handle: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._files.write(handle, rest) :]
+
+    def _remove(self, file: StoredFile) -> bool:
+        try:
+            self._files.remove(file.path)
+        except OSError:  # a peer was quicker; on Windows, a peer reads it
+            return False
+        return True
+
+    def _put_aside(self, path: str) -> None:
+        """Keep a bad file for inspection, where it is never read; it is the first to be evicted.
+
+        If a peer has replaced it by a good one since, that one is lost: a miss, no more.
+        """
+        with suppress(OSError):
+            self._files.rename(path, path + _DAMAGED)
+
+    def _usable(self, make: bool = False) -> bool:
+        """Whether the directory exists and may be trusted. Asked of it once; it stays so, because
+        every file is asked again."""
+        if self._trusted is None:
+            self._trusted = self._examine(make)
+        return self._trusted is True
+
+    def _examine(self, make: bool) -> bool | None:
+        try:
+            if make:
+                self._files.make_directory(self.directory)
+            reason = self._files.objection(self.directory)
+        except FileExistsError:
+            reason = "it is not a directory"
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not make:
+                return None
+            reason = error.strerror or str(error)
+        if reason is None:
+            return True
+        self._complain(f"it is not used: {reason}")
+        return False
+
+    def _complain(self, problem: str) -> None:
+        """Warn, once: the work goes on without the cache."""
+        if self.problem is None:
+            self.problem = problem
+            warnings.warn(f"the cache {self.directory!r}: {problem}", CacheWarning, stacklevel=2)
+
+
+def _on_disk(size: int) -> int:
+    """File systems hand out whole blocks: a million tiny entries take up four gigabytes."""
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _is_ours(name: str, folder: str) -> bool:
+    """Whether a store may have made this file; nothing else is ever removed."""
+    key, dot, rest = name.partition(".")
+    return (
+        len(key) == _KEY_DIGITS
+        and _HEX.issuperset(key)
+        and key.startswith(folder)
+        and (not dot or f".{rest}".endswith((_DAMAGED, _UNFINISHED)))
+    )

@@ -1,0 +1,76 @@
+"""The command line. In: arguments. Out: text, files, and one of the `ExitCode`s.
+
+Only this package reads environment variables; everything else receives options.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+import tilewright
+from tilewright.compiler.cli.bench import bench
+from tilewright.compiler.cli.cache import cache
+from tilewright.compiler.cli.diff import diff
+from tilewright.compiler.cli.failures import ExitCode, report
+from tilewright.compiler.cli.options import examples
+from tilewright.compiler.cli.show import show
+from tilewright.compiler.cli.targets import targets
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "tilewright targets",
+        "tilewright bench kernels.py:softmax --arg x=f32[64,1000]",
+        "tilewright show kernels.py:softmax --arg x=f32[64,1000] --stage llvm",
+        after="""Exit codes: 0 ok, 1 the work failed, 2 usage, 3 bad input file, 4 unsupported,
+        5 no such device, 70 a bug of ours, 130 interrupted.""",
+    ),
+)
+@click.version_option(tilewright.__version__, prog_name="tilewright")
+@click.option(
+    "--cache-dir",
+    envvar="TILEWRIGHT_CACHE_DIR",
+    show_envvar=True,
+    metavar="DIR",
+    help="Where compiled kernels are kept.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    envvar="TILEWRIGHT_NUM_THREADS",
+    show_envvar=True,
+    metavar="N",
+    help="Threads of the CPU target.  [default: the cores that this process may use]",
+)
+def tilewright_command(cache_dir: str | None, threads: int | None) -> None:
+    """NumPy kernels, compiled for the CPU, WebGPU, WebGL and WebAssembly."""
+    from tilewright.compiler.runtime import runtime
+
+    if cache_dir is not None:
+        from pathlib import Path
+
+        from tilewright.compiler.cache import ArtifactCache
+
+        runtime().cache = ArtifactCache(Path(cache_dir))
+    if threads is not None:
+        runtime().pool.set_num_threads(threads)
+
+
+for _command in (targets, bench, show, diff, cache):
+    tilewright_command.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; whatever goes wrong is told on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code: Any = tilewright_command.main(given, prog_name="tilewright", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        return report(error, given)
+    return int(code) if isinstance(code, int) else ExitCode.OK

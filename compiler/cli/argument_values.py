@@ -1,0 +1,176 @@
+"""``x=f32[64,1000]`` -> what the kernel is compiled for, or called with.
+
+Arrays that are given by dtype and shape only are filled with numbers that are the same every time.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilewright.compiler.cli.failures import BadFileError
+from tilewright.ir import dtypes
+from tilewright.ir.signature import ArraySpec, ElementType, dim
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tilewright.compiler.api import Kernel
+
+_ARRAY = re.compile(r"(?P<dtype>[a-z]+\d*)(\[(?P<shape>[^\]]*)\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One ``--arg``: an `ArraySpec` without its open dimensions made yet, or a value.
+
+    `sizes` are numbers and names of open dimensions.
+    """
+
+    name: str
+    dtype: dtypes.DType | None = None
+    sizes: tuple[int | str, ...] = ()
+    value: Any = None
+
+
+class ArgumentType(click.ParamType):
+    """Parses ``NAME=VALUE``."""
+
+    name = "argument"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Argument:
+        """The argument that `value` describes; a usage error if it describes none."""
+        if isinstance(value, Argument):
+            return value
+        name, equals, text = value.partition("=")
+        name, text = name.strip(), text.strip()
+        if not equals or not name.isidentifier():
+            self.fail(f"{value!r} is not NAME=VALUE, such as x=f32[64,1000]", param, ctx)
+        try:
+            return parse_value(name, text)
+        except ValueError as error:
+            return self.fail(f"{name}={text}: {error}", param, ctx)
+
+
+def parse_value(name: str, text: str) -> Argument:
+    """The argument called `name`; raises ValueError."""
+    if text.startswith("@"):
+        return Argument(name, value=_read_array(text[1:]))
+    array = _ARRAY.fullmatch(text)
+    dtype = dtypes.from_short(array["dtype"]) if array else None
+    if array and dtype:
+        return Argument(name, dtype, _sizes(array["shape"] or ""))
+    if array and array["shape"] is not None:
+        known = ", ".join(d.short for d in dtypes.ALL)
+        raise ValueError(f"there is no dtype {array['dtype']!r}; the dtypes are {known}")
+    try:
+        return Argument(name, value=ast.literal_eval(text))
+    except (ValueError, SyntaxError):
+        raise ValueError(
+            "neither an array (f32[64,1000]), nor a file (@data.npy), nor a Python value (3)"
+        ) from None
+
+
+def _sizes(text: str) -> tuple[int | str, ...]:
+    parts = [p.strip() for p in text.split(",")] if text.strip() else []
+    if parts and not parts[-1]:
+        parts.pop()  # f32[3,], as in Python
+    for part in parts:
+        if not (part.isdecimal() or part.isidentifier()):
+            raise ValueError(f"{part!r} is neither a size nor the name of an open dimension")
+    return tuple(int(p) if p.isdecimal() else p for p in parts)
+
+
+def _read_array(file: str) -> np.ndarray:
+    import numpy as np
+
+    try:
+        loaded = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise BadFileError(f"cannot read {file!r}: {reason}") from error
+    if not isinstance(loaded, np.ndarray):
+        raise BadFileError(f"{file!r} holds several arrays", help="save one with np.save")
+    return loaded
+
+
+def kernel_specs(kernel: Kernel, given: Sequence[Argument]) -> dict[str, Any]:
+    """What ``kernel.compile`` takes for these arguments; equal names of dimensions are one."""
+    arguments = _by_name(kernel, given)
+    names = {s for a in arguments.values() for s in a.sizes if isinstance(s, str)}
+    dims = {name: dim(name) for name in sorted(names)}
+    return {
+        name: a.value
+        if a.dtype is None
+        else ArraySpec(a.dtype, tuple(dims[s] if isinstance(s, str) else s for s in a.sizes))
+        for name, a in arguments.items()
+    }
+
+
+def kernel_arguments(kernel: Kernel, given: Sequence[Argument]) -> dict[str, Any]:
+    """What the kernel is called with."""
+    return {name: _filled(a) for name, a in _by_name(kernel, given).items()}
+
+
+def _by_name(kernel: Kernel, given: Sequence[Argument]) -> Mapping[str, Argument]:
+    """The given arguments and the declared ones; a usage error where any is missing or unknown."""
+    import inspect
+
+    parameters = inspect.signature(kernel.python).parameters
+    arguments = {
+        name: Argument(name, *_declared(spec)) for name, spec in kernel._declared.specs.items()
+    }
+    for argument in given:
+        if argument.name not in parameters or argument.name in kernel.bound:
+            known = ", ".join(p for p in parameters if p not in kernel.bound)
+            raise click.UsageError(
+                f"kernel {kernel.__name__!r} has no argument {argument.name!r}; it takes {known}"
+            )
+        arguments[argument.name] = argument
+    for name, parameter in parameters.items():
+        required = parameter.default is parameter.empty and name not in kernel.bound
+        if required and name not in arguments:
+            raise click.UsageError(
+                f"kernel {kernel.__name__!r} needs {name!r}: add --arg '{name}=f32[…]'"
+            )
+    return {name: arguments[name] for name in parameters if name in arguments}
+
+
+def _declared(spec: ArraySpec | ElementType) -> tuple[dtypes.DType, tuple[int | str, ...]]:
+    if isinstance(spec, ElementType):
+        return spec.dtype, ()
+    return spec.dtype, tuple(s if isinstance(s, int) else s.name for s in spec.shape)
+
+
+def _filled(argument: Argument) -> Any:
+    import numpy as np
+
+    if argument.dtype is None:
+        return argument.value
+    shape: list[int] = []
+    for size in argument.sizes:
+        if isinstance(size, str):
+            raise click.UsageError(
+                f"{argument.name!r} has the open dimension {size}: this command runs the kernel,"
+                f" so give a size with --arg '{argument.name}={argument.dtype.short}[…]'"
+            )
+        shape.append(size)
+    rng = np.random.default_rng(zlib.crc32(argument.name.encode()))
+    return _numbers(rng, argument.dtype, tuple(shape))
+
+
+def _numbers(rng: np.random.Generator, dtype: dtypes.DType, shape: tuple[int, ...]) -> np.ndarray:
+    """Normally distributed floats; integers from 0 to 99, which are often sizes or indices."""
+    if dtype.is_float:
+        return rng.standard_normal(shape).astype(dtype.numpy)
+    top = 2 if dtype.kind == "b" else 100
+    return rng.integers(0, top, shape).astype(dtype.numpy)
+
+
+__all__ = ["Argument", "ArgumentType", "kernel_arguments", "kernel_specs"]

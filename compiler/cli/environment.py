@@ -1,0 +1,22 @@
+"""What a report must say about where it was made."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import tilewright
+
+_PACKAGES = ("numpy", "llvmlite", "wgpu", "moderngl", "wasmtime")
+
+
+def environment() -> dict[str, str]:
+    """Versions of everything that takes part, by name; packages that are absent are left out."""
+    found = {"tilewright": tilewright.__version__, "Python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    found["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return found

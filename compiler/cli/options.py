@@ -1,0 +1,51 @@
+"""Options and texts that several commands share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from tilewright.compiler.cli.argument_values import ArgumentType
+from tilewright.compiler.cli.kernel_file import KernelPathType
+from tilewright.compiler.targets import NAMES
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TARGET = click.Choice(list(NAMES))
+
+
+def examples(*lines: str, after: str = "") -> str:
+    """The epilogue of a help text: command lines as they would be typed."""
+    shown = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    return f"{shown}\n\n{inspect.cleandoc(after)}"
+
+
+def kernel_path(**attributes: Any) -> Callable[[F], F]:
+    """The argument ``FILE.py:KERNEL``."""
+    return click.argument("path", metavar="FILE.py[:KERNEL]", type=KernelPathType(), **attributes)
+
+
+def target_option(command: F) -> F:
+    """``--target``."""
+    return click.option(
+        "--target",
+        type=TARGET,
+        metavar="|".join(NAMES),
+        help="Where the kernel runs.  [default: the kernel's own]",
+    )(command)
+
+
+def argument_option(command: F) -> F:
+    """``--arg x=f32[4,4]``, as often as there are arguments."""
+    return click.option(
+        "--arg",
+        "arguments",
+        type=ArgumentType(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An argument of the kernel: an array by dtype and shape (x=f32[64,1000]), from a"
+        " file (x=@data.npy), or a Python value (n=3). Give one for each.",
+    )(command)

@@ -1,0 +1,96 @@
+"""Opens one target and says what it found. `tilewright targets` runs this as a process:
+``python -m tilewright.compiler.cli.probe wgsl`` prints a `TargetReport` as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from tilewright.compiler.runtime import Runtime, runtime
+from tilewright.ir.errors import TilewrightError
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """One target as found. `problem` and `help` are empty where it is usable."""
+
+    name: str
+    usable: bool
+    device: str = ""
+    facts: tuple[str, ...] = ()
+    problem: str = ""
+    help: str = ""
+
+
+def probe(name: str) -> TargetReport:
+    """Open the target called `name`."""
+    try:
+        device, *facts = _PROBES[name](runtime())
+    except TilewrightError as error:
+        return TargetReport(name, False, problem=error.message, help=error.help or "")
+    return TargetReport(name, True, device, tuple(facts))
+
+
+def _cpu(runtime: Runtime) -> tuple[str, ...]:
+    from tilewright.codegen_cpu.target import host_target
+
+    machine = host_target()
+    caches = machine.caches
+    sizes = ", ".join(
+        f"{level} {size >> 10} KiB"
+        for level, size in (("L1", caches.l1), ("L2", caches.l2), ("L3", caches.l3))
+    )
+    return (
+        f"{machine.cpu} ({machine.architecture}), {machine.vector_bits}-bit vectors",
+        runtime.pool.description,
+        sizes,
+    )
+
+
+def _wasm(runtime: Runtime) -> tuple[str, ...]:
+    from importlib.metadata import version
+
+    from tilewright.codegen_cpu.wasm_run import import_wasmtime
+
+    import_wasmtime()
+    return (f"wasmtime {version('wasmtime')}", "wasm32, 128-bit vectors, one thread")
+
+
+def _wgsl(runtime: Runtime) -> tuple[str, ...]:
+    info = runtime.webgpu.info
+    features = ", ".join(sorted(info.features)) or "no optional features"
+    return (
+        info.summary,
+        *(["a software adapter: slow"] if info.is_software else []),
+        features,
+        f"buffers up to {info.limits.storage_binding_bytes >> 20} MiB,"
+        f" {info.limits.workgroup_invocations} invocations per workgroup",
+    )
+
+
+def _glsl(runtime: Runtime) -> tuple[str, ...]:
+    facts = runtime.webgl.facts
+    return (
+        facts.renderer,
+        f"OpenGL {facts.version}",
+        f"textures up to {facts.max_texture_size}, {facts.max_draw_buffers} render targets",
+        f"NaN {_kept(facts.keeps_nan)}, subnormals {_kept(facts.keeps_subnormals)}",
+    )
+
+
+def _kept(kept: bool) -> str:
+    return "kept" if kept else "lost"
+
+
+_PROBES: dict[str, Callable[[Runtime], tuple[str, ...]]] = {
+    "cpu": _cpu,
+    "wasm": _wasm,
+    "wgsl": _wgsl,
+    "glsl": _glsl,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(probe(sys.argv[1]))))

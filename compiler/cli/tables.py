@@ -1,0 +1,18 @@
+"""The console that tables are printed on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH_OF_FILES = 120
+
+
+def console() -> Console:
+    """Standard output. Rich takes files for 80 columns wide, which would cut our tables."""
+    from rich.console import Console
+
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=_WIDTH_OF_FILES)

@@ -1,0 +1,130 @@
+"""Cutting an axis where index expressions change their form.
+
+A stencil that reflects at the border reads ``|x - 1|``: near the edge a decreasing run of
+elements, elsewhere an increasing one. Between the cuts every minimum, maximum, remainder and
+comparison over the axis has one outcome, so that the middle can be vectorised; `simplify_indices`
+then proves it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.ir import build, ops
+from tilewright.ir.affine import linear
+from tilewright.ir.dtypes import INDEX
+from tilewright.ir.expr import Apply, Expr, Var, post_order
+from tilewright.ir.program import Nest
+from tilewright.ir.ranges import interval
+from tilewright.ir.traverse import refold
+
+_LEAST_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Interior:
+    """``start … stop - 1`` of an axis; the whole axis where nothing needs cutting."""
+
+    start: int
+    stop: int
+
+
+def interior(nest: Nest, axis: Var) -> Interior:
+    """The largest middle part of `axis` in which index expressions keep one form."""
+    if not isinstance(axis.extent, int):
+        return Interior(0, 0)
+    search = _Search(axis, axis.extent)
+    for stage in nest.stages:
+        search.visit((stage.value, *stage.indices))
+    return Interior(search.start, search.stop)
+
+
+class _Search:
+    """Narrows the interior, one expression after the other."""
+
+    def __init__(self, axis: Var, extent: int) -> None:
+        self.axis = axis
+        self.start, self.stop = 0, extent
+        self.middle = extent // 2
+        self._resolved: dict[Expr, Expr] = {}
+
+    def visit(self, roots: tuple[Expr, ...]) -> None:
+        """Resolve expressions, operands first: what they are inside the interior."""
+        for node in post_order(roots):
+            if node.dtype is not INDEX and not _compares(node):
+                continue
+            self._resolved[node] = self._resolve(node)
+
+    def _resolve(self, node: Expr) -> Expr:
+        if not isinstance(node, Apply):
+            return node
+        operands = tuple(self._resolved.get(o, o) for o in node.operands)
+        current: Expr = Apply(node.op, operands, node.dtype if node.op.result == "given" else None)
+        match node.op:
+            case ops.MIN | ops.MAX:
+                side = self._side(*operands)
+                if side is None:
+                    return current
+                first = (side >= 0) == (node.op is ops.MAX)
+                return operands[0] if first else operands[1]
+            case ops.MOD:
+                return self._remainder(*operands) or current
+            case _ if _compares(node):
+                self._side(*operands)
+                return current
+            case _:
+                return refold(current) or current
+
+    def _side(self, a: Expr, b: Expr) -> int | None:
+        """1 or -1: whether ``a - b`` is at least or below 0 in the interior, narrowed for it."""
+        form = self._affine(build.sub(a, b))
+        if form is None:
+            return None
+        factor, low, high = form
+        here = factor * self.middle + low
+        if here >= 0:
+            return 1 if self._require(factor, low) else None
+        # a - b <= -1 everywhere in the interior, whatever the other variables are.
+        return -1 if self._require(-factor, -high - 1) else None
+
+    def _remainder(self, a: Expr, b: Expr) -> Expr | None:
+        divisor = build.known(b)
+        form = self._affine(a)
+        if form is None or not divisor or divisor < 0:
+            return None
+        factor, low, high = form
+        quotient = (factor * self.middle + low) // divisor
+        base = quotient * divisor
+        if not self._require(factor, low - base):
+            return None
+        if not self._require(-factor, base + divisor - 1 - high):
+            return None
+        return build.sub(a, build.index(base))
+
+    def _affine(self, node: Expr) -> tuple[int, int, int] | None:
+        """``factor * axis + [low, high]``; None where it is anything else or does not move."""
+        form = linear(node)
+        factor = form.coefficient(self.axis)
+        rest = form.without(self.axis)
+        if not factor or any(self.axis in post_order((t,)) for t in rest.terms):
+            return None
+        low, high = interval(rest.expression())
+        return None if low is None or high is None else (factor, low, high)
+
+    def _require(self, factor: int, constant: int) -> bool:
+        """Narrow to where ``factor * axis + constant >= 0``, unless too little is left."""
+        start, stop = self.start, self.stop
+        if factor > 0:
+            start = max(start, -(constant // factor))
+        else:
+            stop = min(stop, constant // -factor + 1)
+        if stop - start < _LEAST_SHARE * (self.stop - self.start):
+            return False
+        self.start, self.stop = start, stop
+        return True
+
+
+def _compares(node: Expr) -> bool:
+    return (
+        isinstance(node, Apply) and node.op in ops.COMPARISONS and node.operands[0].dtype is INDEX
+    )

@@ -1,0 +1,121 @@
+"""Index arithmetic folded by what is known of the variables' ranges.
+
+Boundary rules (clamp, reflect, wrap) and reshapes leave minima, maxima, remainders and comparisons
+of positions. Inside a loop whose variable stays away from the boundary they decide themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tilewright.ir import build, ops
+from tilewright.ir.affine import Linear, linear
+from tilewright.ir.dtypes import INDEX
+from tilewright.ir.expr import Apply, Expr
+from tilewright.ir.kernel import Stmt, map_expressions
+from tilewright.ir.ranges import Interval, interval
+from tilewright.ir.traverse import refold, rewrite
+
+
+def simplify_indices(body: Sequence[Stmt]) -> tuple[Stmt, ...]:
+    """The statements with every index expression in its simplest form."""
+    return map_expressions(body, index_simplifier())
+
+
+def index_simplifier() -> Callable[[Expr], Expr]:
+    """A function that simplifies expressions, remembering those that it has seen."""
+    return _Simplifier().simplify
+
+
+class _Simplifier:
+    """Remembers what was simplified, and the ranges that it took."""
+
+    def __init__(self) -> None:
+        self._done: dict[Expr, Expr] = {}
+        self._ranges: dict[Expr, Interval] = {}
+
+    def simplify(self, root: Expr) -> Expr:
+        return rewrite(root, self._rule, self._done)
+
+    def _rule(self, node: Expr) -> Expr | None:
+        if not isinstance(node, Apply) or not node.operands:
+            return None
+        if node.operands[0].dtype is INDEX and len(node.operands) == 2:
+            found = self._index_rule(node)
+            if found is not None:
+                return found
+        if node.op is ops.OR and node.dtype.kind == "b":
+            return _or(node)
+        return refold(node)
+
+    def _index_rule(self, node: Apply) -> Expr | None:
+        a, b = node.operands
+        match node.op:
+            case ops.MIN | ops.MAX:
+                low, high = self._difference(a, b)
+                if low is not None and low >= 0:
+                    return a if node.op is ops.MAX else b
+                if high is not None and high <= 0:
+                    return b if node.op is ops.MAX else a
+            case ops.MOD | ops.FLOORDIV:
+                divisor = build.known(b)
+                return self._division(node.op, a, divisor) if divisor and divisor > 0 else None
+            case _ if node.op in ops.COMPARISONS:
+                return self._comparison(node.op, *self._difference(a, b))
+        return None
+
+    def _range(self, node: Expr) -> Interval:
+        return interval(node, self._ranges)
+
+    def _difference(self, a: Expr, b: Expr) -> Interval:
+        """The range of ``a - b``, common terms cancelled."""
+        form = linear(build.sub(a, b))
+        low: int | None = form.constant
+        high: int | None = form.constant
+        for atom, factor in form.terms.items():
+            least, most = self._range(atom)
+            if factor < 0:
+                least, most = most, least
+            low = None if low is None or least is None else low + factor * least
+            high = None if high is None or most is None else high + factor * most
+        return low, high
+
+    def _division(self, op: ops.Op, a: Expr, divisor: int) -> Expr | None:
+        """The part of `a` that is a multiple of the divisor is divided term by term."""
+        form = linear(a)
+        whole = {t: f // divisor for t, f in form.terms.items() if f % divisor == 0}
+        rest = Linear({t: f for t, f in form.terms.items() if f % divisor}, form.constant)
+        rest_expression = rest.expression()
+        low, high = self._range(rest_expression)
+        if low is None or high is None or low // divisor != high // divisor:
+            return None
+        quotient = low // divisor
+        if op is ops.FLOORDIV:
+            return Linear(whole, quotient).expression()
+        return Linear(rest.terms, rest.constant - quotient * divisor).expression()
+
+    def _comparison(self, op: ops.Op, low: int | None, high: int | None) -> Expr | None:
+        """Decide a comparison by the range of the difference of its sides."""
+        below = high is not None and high < 0
+        above = low is not None and low > 0
+        at_most = high is not None and high <= 0
+        at_least = low is not None and low >= 0
+        verdicts = {
+            ops.LT: (below, at_least),
+            ops.LE: (at_most, above),
+            ops.GT: (above, at_most),
+            ops.GE: (at_least, below),
+            ops.EQ: (at_most and at_least, below or above),
+            ops.NE: (below or above, at_most and at_least),
+        }
+        true, false = verdicts[op]
+        return build.TRUE if true else build.FALSE if false else None
+
+
+def _or(node: Apply) -> Expr | None:
+    a, b = node.operands
+    if a is build.TRUE or b is build.FALSE:
+        return a
+    if b is build.TRUE or a is build.FALSE:
+        return b
+    return None

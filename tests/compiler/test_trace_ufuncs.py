@@ -1,0 +1,153 @@
+"""Every ufunc on every dtype that NumPy defines it on, against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.compiler.trace_oracle import check, same, traced
+
+from tilewright.compiler.trace.ufunc_rules import RULES
+from tilewright.ir.errors import DTypeError
+
+DTYPES = ["bool", "i1", "u1", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
+BINARY_PAIRS = [*((d, d) for d in DTYPES), ("u1", "i1"), ("i4", "f4"), ("f2", "i8"), ("bool", "u1"), ("u8", "i8"), ("f4", "f8")]
+RNG = np.random.default_rng(7)
+
+
+def sample(dtype: str, seed: int) -> np.ndarray:
+    """Ordinary and special values."""
+    rng = np.random.default_rng(seed)
+    kind = np.dtype(dtype)
+    if kind.kind == "b":
+        return rng.integers(0, 2, 24).astype(bool)
+    if kind.kind in "iu":
+        info = np.iinfo(kind)
+        edge = [0, 1, 2, 3, 7, info.max, info.max - 1, info.min]
+        return np.array([*edge, *rng.integers(-5 if kind.kind == "i" else 0, 9, 16)]).astype(kind)
+    special = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5]
+    return np.array([*special, *rng.standard_normal(16) * 2]).astype(kind)
+
+
+UNARY = sorted((u for u in RULES if u.nin == 1), key=lambda u: u.__name__)
+BINARY = sorted((u for u in RULES if u.nin == 2), key=lambda u: u.__name__)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("ufunc", UNARY, ids=lambda u: u.__name__)
+def test_unary(ufunc: np.ufunc, dtype: str) -> None:
+    def function(x):  # type: ignore[no-untyped-def]
+        return ufunc(x)
+
+    x = sample(dtype, 1)
+    if ufunc is np.reciprocal and x.dtype.kind in "iu":
+        x = x[x != 0]
+    try:
+        with np.errstate(all="ignore"):
+            ufunc(x)
+    except TypeError:
+        with pytest.raises(DTypeError):
+            traced(function, x)
+        return
+    check(function, x)
+
+
+@pytest.mark.parametrize("dtypes", BINARY_PAIRS, ids="-".join)
+@pytest.mark.parametrize("ufunc", BINARY, ids=lambda u: u.__name__)
+def test_binary(ufunc: np.ufunc, dtypes: tuple[str, str]) -> None:
+    def function(x, y):  # type: ignore[no-untyped-def]
+        return ufunc(x, y)
+
+    x, y = sample(dtypes[0], 1), sample(dtypes[1], 2)
+    if ufunc is np.power and np.result_type(x, y).kind in "iu":
+        y = np.abs(y) % 5
+    if ufunc is np.ldexp:
+        y = y.astype("i4") % 40 if y.dtype.kind in "iu" else y
+    if ufunc in (np.gcd, np.lcm) and x.dtype.kind == y.dtype.kind == "i":
+        x, y = x // 4, y // 4
+    try:
+        with np.errstate(all="ignore"):
+            ufunc(x, y)
+    except TypeError:
+        with pytest.raises(DTypeError):
+            traced(function, x, y)
+        return
+    check(function, x, y, tolerance=4e-3 if "f2" in dtypes else 4e-6)
+
+
+@pytest.mark.parametrize("operator", ["+", "-", "*", "/", "//", "%", "**", "<", "==", "&", "|", "^", "<<", ">>"])
+@pytest.mark.parametrize("dtype", ["u1", "i4", "f4"])
+def test_python_numbers_are_weak(operator: str, dtype: str) -> None:
+    if dtype == "f4" and operator in ("&", "|", "^", "<<", ">>"):
+        pytest.skip("bits of floats")
+    source = f"lambda x: (x {operator} 3, 3 {operator} x)"
+    if operator == "**":
+        source = "lambda x: (x ** 2, x ** 3)"
+    function = eval(source, {"np": np})
+    check(function, sample(dtype, 3)[8:])
+
+
+def test_power_operator_takes_numpys_short_cuts() -> None:
+    x = np.array([0.25, 2.0, 9.0, -0.0, np.inf], np.float32)
+    check(lambda x: (x**0.5, x**-1, x**2, x**3, x**4, x**1, x**2.5), x)
+
+
+def test_a_python_int_that_does_not_fit_is_an_overflow() -> None:
+    x = np.zeros(3, np.uint8)
+    with pytest.raises(OverflowError, match="Python integer 300 out of bounds for uint8"):
+        traced(lambda x: x + 300, x)
+
+
+def test_comparisons_with_large_python_ints_are_by_value() -> None:
+    x = sample("u1", 4)
+    check(lambda x: (x < 300, x == -1, x >= -5, x != 1000), x)
+    check(lambda x: (x < 2**70, x > -(2**70)), sample("i8", 4))
+    check(lambda x: (x < 2**63, x == 2**64 - 1, x > -1), sample("u8", 4))
+
+
+def test_out_and_where() -> None:
+    def function(x, y):  # type: ignore[no-untyped-def]
+        out = np.zeros_like(x)
+        np.add(x, y, out=out)
+        np.multiply(x, 2, out=out, where=x > 0)
+        return out
+
+    check(function, sample("f4", 1), sample("f4", 2))
+
+
+@pytest.mark.parametrize("name", ["add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "fmax", "bitwise_or", "bitwise_xor"])
+def test_ufunc_methods(name: str) -> None:
+    ufunc = getattr(np, name)
+    x = np.arange(1, 13, dtype="i4").reshape(3, 4)
+
+    def function(x):  # type: ignore[no-untyped-def]
+        return (ufunc.reduce(x), ufunc.reduce(x, axis=1), ufunc.reduce(x, axis=None, keepdims=True), ufunc.outer(x[0], x[1]))
+
+    check(function, x)
+    if not name.startswith("logical"):
+        check(lambda x: (ufunc.accumulate(x), ufunc.accumulate(x, axis=1)), x)
+
+
+def test_ufunc_at_counts_repeated_indices() -> None:
+    def function(i, v):  # type: ignore[no-untyped-def]
+        out = np.zeros(5, np.float32)
+        np.add.at(out, i, v)
+        np.maximum.at(out, i, v)
+        np.subtract.at(out, i, 1)
+        return out
+
+    check(function, np.array([0, 1, 1, 4, -1]), np.ones(5, np.float32))
+
+
+def test_two_results() -> None:
+    x, y = sample("f4", 1)[8:], sample("f4", 2)[8:]
+    check(lambda x, y: (np.divmod(x, y), np.modf(x)), x, y)
+    check(lambda x, y: divmod(x, y), sample("i4", 1), sample("i4", 2))
+
+
+def test_dtype_argument() -> None:
+    check(lambda x: np.add(x, x, dtype=np.float64), sample("f4", 1))
+
+
+def test_same_rejects_other_dtypes() -> None:
+    with pytest.raises(AssertionError):
+        same(np.zeros(2, "f4"), np.zeros(2))
