@@ -22,7 +22,8 @@ from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
 
 def machine_of(target: CpuTarget) -> Machine:
     """What elementary functions may use on this target."""
-    return Machine(has_fma=target.has_fma, ieee=True, has_f64=True, scale=False)
+    has_scale = target.architecture == "x86_64" and target.vector_bits == 512
+    return Machine(has_fma=target.has_fma, ieee=True, has_f64=True, scale=has_scale)
 
 
 def rules_for(target: CpuTarget) -> tuple[Rule, ...]:

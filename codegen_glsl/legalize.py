@@ -16,7 +16,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32, U32
 from tilewright.ir.elementary import Machine, expand
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Const, Expr, post_order
+from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
 from tilewright.ir.legal import floats, integers
 from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
@@ -138,6 +138,14 @@ def compare_bools_as_ints(node: Expr) -> Expr | None:
     return below if node.op in (ops.LT, ops.GT) else Apply(ops.NOT, (below,))
 
 
+def reduce_lanes_in_pairs(node: Expr) -> Expr | None:
+    """The four lanes of a register, combined by halving."""
+    if not isinstance(node, LaneReduce):
+        return None
+    x, y, z, w = (Load(node.source, (*node.indices, build.index(k))) for k in range(4))
+    return Apply(node.op, (Apply(node.op, (x, z)), Apply(node.op, (y, w))))
+
+
 def count_bits(node: Expr) -> Expr | None:
     """Set bits, of signed numbers those of the magnitude, summed in pairs, fours and bytes."""
     if not isinstance(node, Apply) or node.op is not ops.POPCOUNT:
@@ -193,6 +201,7 @@ RULES: tuple[Rule, ...] = (
     expand_signed_rest,
     expand_signed_abs,
     compare_bools_as_ints,
+    reduce_lanes_in_pairs,
     count_bits,
     fma_as_multiply_add,
     scale_by_powers_of_two,

@@ -18,13 +18,16 @@ from tilewright.codegen_wgsl.emit.shader import ENTRY_POINT
 from tilewright.codegen_wgsl.legalize import legalize
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.schedule import default_schedule
-from tilewright.codegen_wgsl.storage import Storage
-from tilewright.ir import artifact, build as b
+from tilewright.codegen_wgsl.storage import Storage, static_shape
+from tilewright.ir import artifact
+from tilewright.ir import build as b
 from tilewright.ir.artifact import BufferSpec, CopyBuffer, GpuProgram, Role, ShaderLaunch
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.collapse import collapse_axes
+from tilewright.ir.lower.gather_updates import gather_updates
 from tilewright.ir.lower.ordered import lower_ordered
 from tilewright.ir.lower.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.workgroups import lower_to_workgroups
@@ -43,6 +46,8 @@ from tilewright.ir.program import (
 from tilewright.ir.schedule import Schedule
 
 Observer = Callable[[str, object], None]
+# Elements times updates of a scatter up to which every element looks for its updates.
+_MOST_SEARCHED = 1 << 26
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -130,9 +135,9 @@ class _Builder:
             case Nest():
                 return self._nest(step)
             case Ordered():
-                return self._launch(lower_ordered(step, step.name), step.name)
+                return self._ordered(step)
             case SortRows():
-                return self._launch(lower_sort_by_rank(step, step.name), step.name)
+                return self._steps(sort_by_rank(step))
             case Copy():
                 return self._copy(step)
             case Launch():
@@ -153,6 +158,13 @@ class _Builder:
             schedule = default_schedule(merged, self.options)
         self.used.append((nest.name, schedule))
         return self._launch(lower_to_workgroups(merged, schedule, nest.name), nest.name)
+
+    def _ordered(self, step: Ordered) -> list[artifact.Step]:
+        """A scatter: a search for every element, or one invocation where that is too much work."""
+        elements = _elements(step.target.root) * points(step.axes)
+        if elements <= _MOST_SEARCHED:
+            return self._nest(gather_updates(step))
+        return self._launch(lower_ordered(step, step.name), step.name)
 
     def _copy(self, step: Copy) -> list[artifact.Step]:
         source, target = self.indexes[step.source.root], self.indexes[step.target.root]
@@ -176,6 +188,8 @@ class _Builder:
     # Launches.
 
     def _launch(self, kernel: Kernel, name: str) -> list[artifact.Step]:
+        for buffer in kernel.parameters:
+            self._add(buffer, "temporary")
         legal = legalize(kernel, self.storage)
         if self.observe:
             self.observe("kernel", legal)
@@ -211,6 +225,13 @@ class _Builder:
                     help="give open dimensions a size, and do not use the step number of an outer "
                     "loop in an inner one",
                 )
+
+
+def _elements(buffer: Buffer) -> int:
+    total = 1
+    for extent in static_shape(buffer):
+        total *= extent
+    return total
 
 
 def _copying_nest(step: Copy) -> Nest:

@@ -269,7 +269,7 @@ class Tracer:
     def overwrite(self, handle: Handle, value: Value) -> None:
         """Replace the elements that `handle` views by those of `value`."""
         cell = handle.cell
-        self._refuse_unwritable(cell)
+        self.refuse_unwritable(handle)
         if any(size == 0 for size in handle.sizes):
             return
         if handle.view is None:
@@ -287,7 +287,15 @@ class Tracer:
         body = build.select(inverse.inside, new, load(cell.read(), axes))
         cell.write(self.finish(axes, body, "assignment"))
 
-    def _refuse_unwritable(self, cell: Cell) -> None:
+    def refuse_unwritable(self, handle: Handle) -> None:
+        """Raise unless the elements that `handle` views may be written here."""
+        cell = handle.cell
+        if handle.frozen:
+            raise failure(
+                TraceError,
+                "a view that was made by broadcasting is read-only",
+                help="copy it first: x = x.copy()",
+            )
         if cell.owner:
             name = cell.owner.rpartition("'")[0].rpartition("'")[2] or "x"
             raise failure(

@@ -151,6 +151,8 @@ ISINF = _op("isinf", 1, "f", np.isinf, result="bool")
 ISFINITE = _op("isfinite", 1, "f", np.isfinite, result="bool")
 SIGNBIT = _op("signbit", 1, "f", np.signbit, result="bool")
 SELECT = _op("select", 3, "biufx", np.where, result="select")
+# As select; the last operand is costly and seldom needed: a CPU skips it where no lane does.
+LIKELY = _op("likely", 3, "biufx", np.where, result="select")
 
 # Rounding and the structure of floats.
 FLOOR = _op("floor", 1, "f", np.floor)

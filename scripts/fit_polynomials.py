@@ -280,12 +280,12 @@ FITS: tuple[Fit, ...] = (
     # 2^f = 1 + f q(f)
     *_both("EXP2", _series(_power_of_two, 1), -0.501, 0.501, (6, 12), _absolute(1)),
     # log_b(1 + f) = f log_b(e) + f^2 q(f)
-    *_both("LOG", _log_tail, LOG_LOW, LOG_HIGH, (9, 20), _relative(mp.log1p, 2)),
+    *_both("LOG", _log_tail, LOG_LOW, LOG_HIGH, (9, 22), _relative(mp.log1p, 2)),
     *_both(
-        "LOG2", lambda t: _log_tail(t) / LN2, LOG_LOW, LOG_HIGH, (9, 20), _relative(mp.log1p, 2)
+        "LOG2", lambda t: _log_tail(t) / LN2, LOG_LOW, LOG_HIGH, (9, 22), _relative(mp.log1p, 2)
     ),
     *_both(
-        "LOG10", lambda t: _log_tail(t) / LN10, LOG_LOW, LOG_HIGH, (9, 20), _relative(mp.log1p, 2)
+        "LOG10", lambda t: _log_tail(t) / LN10, LOG_LOW, LOG_HIGH, (9, 22), _relative(mp.log1p, 2)
     ),
     # for float32 powers: log2(1 + f) = f q(f) in float64, to about 2^-35
     Fit("POW_RATIO", "F64", _log2_ratio, LOG_LOW, LOG_HIGH, 13, _inverse(_log2_ratio)),

@@ -56,6 +56,7 @@ LEGAL = frozenset(
         ops.MAX,
         ops.ISNAN,
         ops.SELECT,
+        ops.LIKELY,
         ops.CAST,
         ops.BITCAST,
         ops.POPCOUNT,
@@ -186,7 +187,7 @@ class Spelling:
         return self.types.index_bits if dtype.kind == "x" else dtype.bits
 
     def scale(self, dtype: DType, lanes: int, operands: Sequence[str]) -> str:
-        """``x * 2**n`` by AVX-512's vscalef; legalisation allows it for whole registers only."""
+        """``x * 2**n`` by AVX-512's vscalef, on a whole register."""
         bits = lanes * dtype.bits
         suffix = "ps" if dtype.bits == 32 else "pd"
         kind = self.types.value(dtype, lanes)

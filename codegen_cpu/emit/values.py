@@ -44,11 +44,16 @@ Binding = Value | Lanes | int
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an expression depends on."""
+    """What an expression depends on.
+
+    `volatile`: it reads registers, whose contents change. `pinned`: it holds a branch, so that it
+    cannot move to another place than where it is first needed.
+    """
 
     variables: tuple[Var, ...]
     roots: tuple[Buffer, ...]
     volatile: bool
+    pinned: bool
 
 
 class Environment:
@@ -75,7 +80,7 @@ class Environment:
 
     def _combine(self, node: Expr) -> Facts:
         if isinstance(node, Var):
-            return Facts((node,), (), False)
+            return Facts((node,), (), False, False)
         parts = [self._facts[o] for o in node.operands]
         variables = tuple(dict.fromkeys(v for p in parts for v in p.variables))
         roots = tuple(dict.fromkeys(r for p in parts for r in p.roots))
@@ -86,7 +91,10 @@ class Environment:
                 volatile = True
             elif root not in roots:
                 roots = (*roots, root)
-        return Facts(variables, roots, volatile)
+        pinned = any(p.pinned for p in parts) or (
+            isinstance(node, Apply) and node.op is ops.LIKELY
+        )
+        return Facts(variables, roots, volatile, pinned)
 
     def offset(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Linear:
         """The element offset of an access, as a linear form."""
@@ -169,8 +177,13 @@ class ValueEmitter:
         key = self._key(node, facts)
         if facts.volatile:
             return self._volatile.get(key)
-        found = self.function.scopes[self.depth(facts)].cache.get(key)
-        return found if isinstance(found, Value) else None
+        scopes = self.function.scopes
+        places = reversed(scopes) if facts.pinned else (scopes[self.depth(facts)],)
+        for scope in places:
+            found = scope.cache.get(key)
+            if isinstance(found, Value):
+                return found
+        return None
 
     def _remember(self, node: Expr, value: Value) -> None:
         facts = self.environment.facts(node)
@@ -190,7 +203,7 @@ class ValueEmitter:
 
     def depth(self, facts: Facts) -> int:
         """The outermost scope in which something with these facts can be placed."""
-        if facts.volatile:
+        if facts.volatile or facts.pinned:
             return self.function.depth
         depth = 0
         for variable in facts.variables:
@@ -225,12 +238,16 @@ class ValueEmitter:
             return tuple(self.environment.offset(buffer, node.indices).terms)
         if isinstance(node, LaneReduce):
             return ()
+        if isinstance(node, Apply) and node.op is ops.LIKELY:
+            return node.operands[:2]
         return node.operands
 
     # Computing.
 
     def _compute(self, node: Expr) -> Value:
         match node:
+            case Apply() if node.op is ops.LIKELY:
+                return self._likely(node)
             case Apply():
                 return self._apply(node)
             case Load():
@@ -256,9 +273,76 @@ class ValueEmitter:
         ]
         if node.op is ops.SELECT:
             right = self._select(node.dtype, lanes, texts)
+        elif node.op is ops.SCALE:
+            return Value(self._scale(dtype, lanes, texts, depth), lanes, depth)
         else:
             right = self.spelling.operation(node.op, node.dtype, dtype, lanes, texts)
         return Value(self.function.assign(right, depth), lanes, depth)
+
+    def _likely(self, node: Apply) -> Value:
+        """The last operand is computed in a branch that is taken if any lane needs it."""
+        condition, common, rare = node.operands
+        flag, value = self.evaluate(condition), self.evaluate(common)
+        lanes = self.lanes_of(node)
+        function = self.function
+        kind = self.types.value(node.dtype, lanes)
+        wide = self.types.value(BOOL, lanes)
+        text, shown = self.splat(flag, BOOL, lanes), self.splat(value, node.dtype, lanes)
+        every = text
+        if lanes > 1:
+            name = f"llvm.vector.reduce.and.v{lanes}i1"
+            every = function.assign(self.spelling.call(name, "i1", [(wide, text)]))
+        before = function.current
+        slow, after = function.new_block("rare"), function.new_block("join")
+        before.terminator = f"br i1 {every}, label %{after.name}, label %{slow.name}"
+        kept = dict(self._volatile)
+        function.enter(True, frozenset())
+        function.open(slow)
+        other = self.splat(self.evaluate(rare), node.dtype, lanes)
+        mixed = function.assign(f"select {wide} {text}, {kind} {shown}, {kind} {other}")
+        last = function.current
+        last.terminator = f"br label %{after.name}"
+        function.leave()
+        self._volatile = kept
+        function.open(after)
+        right = f"phi {kind} [{shown}, %{before.name}], [{mixed}, %{last.name}]"
+        return Value(function.assign(right), lanes, function.depth)
+
+    def lanes_of(self, node: Expr) -> int:
+        """How many lanes a value has under the present bindings of its variables."""
+        counts = [1]
+        for variable in self.environment.facts(node).variables:
+            binding = self.environment.bindings.get(variable)
+            if isinstance(binding, Lanes):
+                counts.append(binding.count)
+        return max(counts)
+
+    def _scale(self, dtype: DType, lanes: int, texts: list[str], depth: int) -> str:
+        """``x * 2**n``: the instruction takes whole registers, so a few lanes are widened."""
+        least = 128 // dtype.bits
+        if lanes >= least:
+            right = self.spelling.operation(ops.SCALE, dtype, dtype, lanes, texts)
+            return self.function.assign(right, depth)
+        wide = [self._widen(t, dtype, lanes, least, depth) for t in texts]
+        right = self.spelling.operation(ops.SCALE, dtype, dtype, least, wide)
+        made = self.function.assign(right, depth)
+        kind = self.types.value(dtype, least)
+        if lanes == 1:
+            return self.function.assign(f"extractelement {kind} {made}, i64 0", depth)
+        mask = ", ".join(f"i32 {k}" for k in range(lanes))
+        narrow = f"shufflevector {kind} {made}, {kind} poison, <{lanes} x i32> <{mask}>"
+        return self.function.assign(narrow, depth)
+
+    def _widen(self, text: str, dtype: DType, lanes: int, width: int, depth: int) -> str:
+        wide = self.types.value(dtype, width)
+        if lanes == 1:
+            element = self.types.scalar(dtype)
+            right = f"insertelement {wide} poison, {element} {text}, i64 0"
+            return self.function.assign(right, depth)
+        kind = self.types.value(dtype, lanes)
+        mask = ", ".join(f"i32 {min(k, lanes)}" for k in range(width))
+        right = f"shufflevector {kind} {text}, {kind} poison, <{width} x i32> <{mask}>"
+        return self.function.assign(right, depth)
 
     def _select(self, dtype: DType, lanes: int, texts: list[str]) -> str:
         condition = self.types.value(BOOL, lanes)

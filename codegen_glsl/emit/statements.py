@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 from tilewright.codegen_glsl.emit.block import Value
 from tilewright.codegen_glsl.emit.loads import LoadEmitter
-from tilewright.codegen_glsl.emit.operations import spell
 from tilewright.codegen_glsl.emit.types import COMPONENTS, literal, type_name
 from tilewright.codegen_glsl.emit.values import ALL_LANES, LANES, Lanes
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Expr, LaneReduce, Load
+from tilewright.ir.expr import Expr, Load
 from tilewright.ir.kernel import Buffer, For, Stmt, Store
 
 
@@ -99,23 +98,17 @@ class StatementEmitter(LoadEmitter):
         assert isinstance(node.source, Buffer)
         key, laned = self._row(node.source, node.indices)
         name = self.function.declared(key)
+        if name is None and not laned and len(key) > 1:
+            name = self._component(key)
         if name is None:
             raise IRError(f"register {node.source.name}{list(key[1:])} is read before it is written")
         return Value(name, LANES if laned else 1, self.function.depth)
 
-    def lane_reduce(self, node: LaneReduce) -> Value:
-        assert isinstance(node.source, Buffer)
-        name = self.function.declared((node.source, *self._static_indices(node.indices)))
-        if name is None:
-            raise IRError(f"register {node.source.name} is reduced before it is written")
-        x, y, z, w = (f"{name}.{c}" for c in COMPONENTS)
-        near, far = self._pair(node, x, z), self._pair(node, y, w)
-        return Value(self._pair(node, near, far), 1, self.function.depth)
-
-    def _pair(self, node: LaneReduce, a: str, b: str) -> str:
-        dtype = node.dtype
-        right = spell(node.op, dtype, [dtype, dtype], 1, [a, b], [1, 1])
-        return self.function.assign(type_name(dtype), right, self.function.depth)
+    def _component(self, key: tuple[object, ...]) -> str | None:
+        """One lane of a register that holds all of them."""
+        *row, lane = key
+        name = self.function.declared(tuple(row))
+        return f"{name}.{COMPONENTS[lane]}" if name and isinstance(lane, int) else None
 
     def _row(self, buffer: Buffer, indices: tuple[Expr, ...]) -> tuple[tuple[object, ...], bool]:
         """The key of a register variable, and whether it holds all lanes."""

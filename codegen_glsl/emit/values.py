@@ -16,7 +16,7 @@ from tilewright.codegen_glsl.emit.types import COMPONENTS, literal, type_name
 from tilewright.ir import ops
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var, post_order
+from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.ops import Op
 
@@ -120,9 +120,7 @@ class ValueEmitter:
         parts = [self._facts[o] for o in node.operands]
         variables = tuple(dict.fromkeys(v for p in parts for v in p.variables))
         volatile = any(p.volatile for p in parts)
-        if isinstance(node, LaneReduce):
-            volatile = True
-        elif isinstance(node, Load) and isinstance(node.source, Buffer):
+        if isinstance(node, Load) and isinstance(node.source, Buffer):
             volatile = volatile or node.source.space == "register"
         return Facts(variables, volatile)
 
@@ -161,8 +159,6 @@ class ValueEmitter:
                 return self._apply(node)
             case Load():
                 return self.load(node)
-            case LaneReduce():
-                return self.lane_reduce(node)
             case _:
                 raise IRError(f"{type(node).__name__} cannot be emitted")
 
@@ -185,9 +181,6 @@ class ValueEmitter:
         return Value(self.function.assign(kind, right, depth), lanes, depth)
 
     def load(self, node: Load) -> Value:
-        raise NotImplementedError
-
-    def lane_reduce(self, node: LaneReduce) -> Value:
         raise NotImplementedError
 
 

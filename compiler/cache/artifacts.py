@@ -65,9 +65,9 @@ class ArtifactCache:
         key = _digest("object", compiler_identity(), target.fingerprint, ir_text)
         return self._load_or_make(
             key,
-            load=lambda: self.store.get(key) if self.store else None,
+            load=lambda: self._get(key),
             make=lambda: _compile(ir_text, target),
-            keep=lambda code: self.store.put(key, code) if self.store else None,
+            keep=lambda code: self._put(key, code),
         )
 
     def load_artifact(self, key: str, symbols: Sequence[Var] = ()) -> CpuArtifact | None:
@@ -77,8 +77,7 @@ class ArtifactCache:
 
     def store_artifact(self, key: str, artifact: CpuArtifact) -> None:
         """Keep `artifact` under `key`."""
-        if self.store:
-            self.store.put(key, encode(artifact))
+        self._put(key, encode(artifact))
 
     def artifact(
         self, key: str, symbols: Sequence[Var], make: Callable[[], CpuArtifact]
@@ -113,13 +112,18 @@ class ArtifactCache:
         return self.store.clear() if self.store else 0
 
     def _load(self, key: str, symbols: Sequence[Var]) -> CpuArtifact | None:
-        data = self.store.get(key) if self.store else None
-        if data is None or self.store is None:
-            return None
-        artifact = decode(data, symbols)
-        if artifact is None:
+        data = self._get(key)
+        artifact = None if data is None else decode(data, symbols)
+        if data is not None and artifact is None and self.store:
             self.store.discard(key)
         return artifact
+
+    def _get(self, key: str) -> bytes | None:
+        return self.store.get(key) if self.store else None
+
+    def _put(self, key: str, data: bytes) -> None:
+        if self.store:
+            self.store.put(key, data)
 
     def _load_or_make(
         self,

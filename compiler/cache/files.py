@@ -1,4 +1,4 @@
-"""The calls that the cache makes on the file system, and what it asks of files before trusting them.
+"""The calls that the cache makes on the file system, and what makes a file trustworthy.
 
 `Files` is the interface: each call is one step that can fail, be interrupted or race with another
 process, so a simulation can put a fault between any two. `SystemFiles` is the real one. Paths are
@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from contextlib import suppress
+from io import FileIO
 from typing import Final, NamedTuple, Protocol
 
 _READ: Final = (
@@ -48,6 +49,9 @@ class Files(Protocol):
 
     def now(self) -> float:
         """The time in seconds since 1970."""
+
+    def unique(self) -> str:
+        """A part of a name that nobody else uses."""
 
     def objection(self, directory: str) -> str | None:
         """Why the files of `directory` cannot be trusted; None where they can."""
@@ -92,6 +96,9 @@ class SystemFiles:
     def now(self) -> float:
         return time.time()
 
+    def unique(self) -> str:
+        return os.urandom(8).hex()
+
     def objection(self, directory: str) -> str | None:
         facts = os.stat(directory)
         return _objection(facts) if stat.S_ISDIR(facts.st_mode) else "it is not a directory"
@@ -119,14 +126,16 @@ class SystemFiles:
                 raise RefusedFileError("it is a symbolic link") from None
             raise
         # What is checked is the open file, so nobody can exchange it after the check.
-        with os.fdopen(handle, "rb", buffering=0) as file:
+        try:
             facts = os.fstat(handle)
             reason = _objection(facts)
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > most:
                 reason = "it is not a plain file of a usual size"
             if reason:
                 raise RefusedFileError(reason)
-            return file.readall(), facts.st_mtime
+            return FileIO(handle, closefd=False).readall(), facts.st_mtime
+        finally:
+            os.close(handle)
 
     def create(self, path: str) -> int:
         return os.open(path, _CREATE, 0o600)

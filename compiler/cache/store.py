@@ -184,7 +184,7 @@ class Store:
     def _write(self, path: str, data: bytes) -> None:
         """Write aside, sync, rename. Until the rename nothing can be seen, afterwards all of it."""
         folder = os.path.dirname(path)
-        temporary = f"{path}.{os.urandom(8).hex()}{_UNFINISHED}"
+        temporary = f"{path}.{self._files.unique()}{_UNFINISHED}"
         try:
             handle = self._files.create(temporary)
         except FileNotFoundError:

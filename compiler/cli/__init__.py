@@ -56,7 +56,7 @@ def tilewright_command(cache_dir: str | None, threads: int | None) -> None:
 
         from tilewright.compiler.cache import ArtifactCache
 
-        runtime().cache = ArtifactCache(Path(cache_dir))
+        runtime().cache = ArtifactCache.default(Path(cache_dir))
     if threads is not None:
         runtime().pool.set_num_threads(threads)
 

@@ -64,7 +64,7 @@ def parse_value(name: str, text: str) -> Argument:
         return Argument(name, value=_read_array(text[1:]))
     array = _ARRAY.fullmatch(text)
     dtype = dtypes.from_short(array["dtype"]) if array else None
-    if array and dtype:
+    if array and dtype in dtypes.ALL:
         return Argument(name, dtype, _sizes(array["shape"] or ""))
     if array and array["shape"] is not None:
         known = ", ".join(d.short for d in dtypes.ALL)

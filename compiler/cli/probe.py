@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from tilewright.compiler.runtime import Runtime, runtime
-from tilewright.ir.errors import TilewrightError
+from tilewright.ir.errors import DeviceError, TilewrightError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,15 @@ def _cpu(runtime: Runtime) -> tuple[str, ...]:
 
 
 def _wasm(runtime: Runtime) -> tuple[str, ...]:
-    from importlib.metadata import version
-
-    from tilewright.codegen_cpu.wasm_run import import_wasmtime
-
-    import_wasmtime()
-    return (f"wasmtime {version('wasmtime')}", "wasm32, 128-bit vectors, one thread")
+    try:
+        import wasmtime
+    except ImportError as error:
+        raise DeviceError(
+            f"WebAssembly runs through the Python package wasmtime: {error}",
+            help="pip install wasmtime",
+        ) from error
+    wasmtime.Engine()
+    return (f"wasmtime {wasmtime.__version__}", "wasm32, 128-bit vectors, one thread")
 
 
 def _wgsl(runtime: Runtime) -> tuple[str, ...]:

@@ -56,8 +56,8 @@ def implements(
 ) -> Callable[[Implementation], Implementation]:
     """Enter the decorated function as what NumPy's `functions` do to traced arrays.
 
-    With `always` it is also called when nothing is traced (creation functions: a large array
-    should be a node, not a constant).
+    With `always` it is also called when nothing is traced: functions that make arrays (a large
+    one should be a node, not a constant), and those whose result shares its operand's storage.
     """
 
     def enter(implementation: Implementation) -> Implementation:

@@ -152,10 +152,11 @@ class Handle:
     """An array as the user holds it: the elements of `cell` seen through `view`.
 
     `weak` marks what is a Python number in the undecorated function (a scalar argument, an index
-    variable, a size): such values do not take part in promotion.
+    variable, a size): such values do not take part in promotion. A `frozen` view is read-only
+    (NumPy makes those by broadcasting).
     """
 
-    __slots__ = ("cell", "sizes", "view", "weak")
+    __slots__ = ("cell", "frozen", "sizes", "view", "weak")
 
     def __init__(
         self,
@@ -163,11 +164,13 @@ class Handle:
         sizes: tuple[Size, ...] | None = None,
         view: View | None = None,
         weak: bool = False,
+        frozen: bool = False,
     ) -> None:
         self.cell = cell
         self.sizes = cell.sizes if sizes is None else sizes
         self.view = view
         self.weak = weak
+        self.frozen = frozen
 
     @property
     def element_type(self) -> DType:
@@ -202,7 +205,7 @@ class Handle:
         view: View | None = views.compose(outer, inner)
         if view == views.identity(len(sizes)) and len(sizes) == len(self.cell.sizes):
             view = None if sizes == self.cell.sizes else view
-        return type(self)(self.cell, sizes, view)
+        return type(self)(self.cell, sizes, view, frozen=self.frozen)
 
     def known(self) -> np.ndarray | None:
         """The elements, where they are known while tracing."""

@@ -81,7 +81,7 @@ def _store_known(target: Handle, index: Any, value: Any) -> bool:
         isinstance(a.start, int) for a in target.view
     ):
         return False
-    active()._refuse_unwritable(cell)
+    active().refuse_unwritable(target)
     where = np.arange(cell.array.size).reshape(cell.array.shape)
     shown = Handle(type(cell)(cell.tracer, cell.sizes, cell.dtype, array=where), target.sizes)
     shown.view = target.view
@@ -390,7 +390,7 @@ def scatter(array: Handle, index: Any, value: Any, combiner: str | None) -> None
     tracer = active()
     items = _items(array, index)
     _refuse_mask(items)
-    tracer._refuse_unwritable(array.cell)
+    tracer.refuse_unwritable(array)
     plan = Advanced(array, items) if any(_is_index_array(i) for i in items) else None
     if plan is None:
         view, sizes = _basic(array, items)
@@ -424,7 +424,9 @@ def broadcast_view(array: Handle, sizes: Sequence[Size]) -> Any:
         target = sizes[skipped + axis]
         stretched = isinstance(size, int) and size == 1 and not same_size(target, 1)
         inner.append(fixed(0) if stretched else along(skipped + axis))
-    return array.viewed(tuple(inner), tuple(sizes))
+    view = array.viewed(tuple(inner), tuple(sizes))
+    view.frozen = True
+    return view
 
 
 def require_integer(array: Handle, what: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_sizes
 from tilewright.compiler.trace.operands import (
@@ -13,13 +15,13 @@ from tilewright.compiler.trace.operands import (
     broadcast_sizes,
     convert,
     literal,
+    number_kind,
     result_dtype,
 )
 from tilewright.compiler.trace.ranges import same_size
 from tilewright.compiler.trace.ufuncs import is_weak
-from tilewright.compiler.trace.weak import element
 from tilewright.ir import build
-from tilewright.ir.dtypes import F64, I64, DType
+from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Expr, Size
 
@@ -106,11 +108,7 @@ def stack(arrays: Sequence[Handle], axis: int, dtype: DType, label: str) -> Any:
 
 def stack_values(values: Sequence[Any], dtype: DType | None = None) -> Any:
     """A list of arrays and numbers (weak ones too) as one array, by promotion."""
-    if all(is_weak(v) for v in values):
-        floats = any(_element_dtype(v).is_float for v in values)
-        wanted = dtype or (F64 if floats else I64)
-    else:
-        wanted = dtype or result_dtype(values)
+    wanted = dtype or result_dtype([_default_sample(v) for v in values])
     axes = active().axes((len(values),))
     if all(is_weak(v) or not v.sizes for v in values):
 
@@ -128,5 +126,9 @@ def stack_values(values: Sequence[Any], dtype: DType | None = None) -> Any:
     return stack(arrays, 0, wanted, "np.array")
 
 
-def _element_dtype(value: Any) -> DType:
-    return element(value).dtype
+def _default_sample(value: Any) -> Any:
+    """A value for promotion: in a list, Python numbers count as NumPy's default dtypes."""
+    if not is_weak(value):
+        return value
+    kind = bool if isinstance(value, bool) else number_kind(value)
+    return np.zeros((), kind)

@@ -213,11 +213,13 @@ def linspace(
         raise failure(UnsupportedError, "np.linspace along another axis than 0 is not supported")
     count = as_size(num, "the number of points")
     gaps: Any = build.size_sub(count, 1) if endpoint else count
-    low, high = (cast_to(as_array(v), F64) for v in (start, stop))
+    ends = [as_array_or_number(v) for v in (start, stop)]
+    compute = result_dtype([*ends, 1.0])
+    low, high = (cast_to(as_array(v), compute) for v in ends)
     delta = high - low
     divisor = as_number(size_max(gaps, 1))
     step = delta / divisor
-    line = dispatch(np.arange, (as_number(count),), {}).astype(np.float64)
+    line = dispatch(np.arange, (as_number(count),), {}).astype(compute.numpy)
     shape = (-1,) + (1,) * step.ndim
     points = dispatch(np.reshape, (line, shape), {}) * step + low
     if endpoint and isinstance(count, int) and count > 1:
@@ -404,6 +406,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     points = as_array(x)
     count = points.shape[0] if N is None else as_int(N, "the number of columns")
+    points = cast_to(points, result_dtype((points, np.int64(0))))
     powers = [points**n if n else dispatch(np.ones_like, (points,), {}) for n in range(count)]
     return dispatch(np.stack, (powers if increasing else powers[::-1],), {"axis": 1})
 

@@ -374,7 +374,7 @@ def matrix_transpose(array: Handle) -> Any:
     return transposed(array, [*range(array.rank - 2), array.rank - 1, array.rank - 2])
 
 
-@implements(np.matrix_transpose, np.linalg.matrix_transpose)
+@implements(np.matrix_transpose, np.linalg.matrix_transpose, always=True)
 def matrix_transpose_of(x: Any, /) -> Any:
     array = as_array(x)
     if array.rank < 2:

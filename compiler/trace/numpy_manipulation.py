@@ -48,7 +48,7 @@ FULL = slice(None)
 # Shapes and axes.
 
 
-@implements(np.reshape)
+@implements(np.reshape, always=True)
 def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
     array = as_array(a)
     sizes = _target_sizes(array, shape if shape is not None else newshape)
@@ -164,12 +164,12 @@ def _unit_axes_view(array: Handle, sizes: tuple[Size, ...]) -> Any:
     return array.viewed(tuple(inner), sizes)
 
 
-@implements(np.ravel)
+@implements(np.ravel, always=True)
 def ravel(a: Any, order: str = "C") -> Any:
     return reshape(a, -1, order if order == "F" else "C")
 
 
-@implements(np.transpose)
+@implements(np.transpose, always=True)
 def transpose(a: Any, axes: Any = None) -> Any:
     array = as_array(a)
     if axes is None:
@@ -180,10 +180,10 @@ def transpose(a: Any, axes: Any = None) -> Any:
     return transposed(array, order)
 
 
-implements(np.permute_dims)(transpose)
+implements(np.permute_dims, always=True)(transpose)
 
 
-@implements(np.moveaxis)
+@implements(np.moveaxis, always=True)
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     array = as_array(a)
     from_ = [as_axis(x, array.rank) for x in _listed(source)]
@@ -200,7 +200,7 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (tuple, list)) else [value]
 
 
-@implements(np.swapaxes)
+@implements(np.swapaxes, always=True)
 def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
     array = as_array(a)
     order = list(range(array.rank))
@@ -209,7 +209,7 @@ def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
     return transposed(array, order)
 
 
-@implements(np.rollaxis)
+@implements(np.rollaxis, always=True)
 def rollaxis(a: Any, axis: Any, start: int = 0) -> Any:
     array = as_array(a)
     from_ = as_axis(axis, array.rank)
@@ -217,7 +217,7 @@ def rollaxis(a: Any, axis: Any, start: int = 0) -> Any:
     return moveaxis(array, from_, to - 1 if from_ < to else to)
 
 
-@implements(np.expand_dims)
+@implements(np.expand_dims, always=True)
 def expand_dims(a: Any, axis: Any) -> Any:
     array = as_array(a)
     added = _listed(axis)
@@ -228,7 +228,7 @@ def expand_dims(a: Any, axis: Any) -> Any:
     return array[tuple(None if n in new else FULL for n in range(rank))]
 
 
-@implements(np.squeeze)
+@implements(np.squeeze, always=True)
 def squeeze(a: Any, axis: Any = None) -> Any:
     array = as_array(a)
     if axis is None:
@@ -266,15 +266,15 @@ def _to_3d(a: Any) -> Any:
     return a[:, :, None] if a.rank == 2 else a[None, :, None] if a.rank == 1 else a[None, None, None]
 
 
-implements(np.atleast_1d)(_at_least(1, lambda a: a[None]))
-implements(np.atleast_2d)(_at_least(2, _to_2d))
-implements(np.atleast_3d)(_at_least(3, _to_3d))
+implements(np.atleast_1d, always=True)(_at_least(1, lambda a: a[None]))
+implements(np.atleast_2d, always=True)(_at_least(2, _to_2d))
+implements(np.atleast_3d, always=True)(_at_least(3, _to_3d))
 
 
 # Broadcasting.
 
 
-@implements(np.broadcast_to)
+@implements(np.broadcast_to, always=True)
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     source = as_array(array)
     sizes = as_shape(shape)
@@ -289,7 +289,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     return broadcast_view(source, sizes)
 
 
-@implements(np.broadcast_arrays)
+@implements(np.broadcast_arrays, always=True)
 def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     arrays = [as_array(a) for a in args]
     sizes = broadcast_sizes(arrays)
@@ -382,7 +382,7 @@ def append(arr: Any, values: Any, axis: Any = None) -> Any:
     return concatenate([as_array(arr), as_array(values)], axis)
 
 
-@implements(np.array_split)
+@implements(np.array_split, always=True)
 def array_split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     array = as_array(ary)
     where = as_axis(axis, array.rank)
@@ -408,7 +408,7 @@ def _slice_along(array: Any, axis: int, cut: slice) -> Any:
     return fetch(array, (*(FULL,) * axis, cut))
 
 
-@implements(np.split)
+@implements(np.split, always=True)
 def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     array = as_array(ary)
     if isinstance(indices_or_sections, int):
@@ -423,22 +423,22 @@ def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     return array_split(array, indices_or_sections, axis)
 
 
-@implements(np.unstack)
+@implements(np.unstack, always=True)
 def unstack(x: Any, /, *, axis: int = 0) -> Any:
     return tuple(moveaxis(x, axis, 0))
 
 
-@implements(np.hsplit)
+@implements(np.hsplit, always=True)
 def hsplit(ary: Any, indices_or_sections: Any) -> Any:
     return split(ary, indices_or_sections, 0 if as_array(ary).rank == 1 else 1)
 
 
-@implements(np.vsplit)
+@implements(np.vsplit, always=True)
 def vsplit(ary: Any, indices_or_sections: Any) -> Any:
     return split(ary, indices_or_sections, 0)
 
 
-@implements(np.dsplit)
+@implements(np.dsplit, always=True)
 def dsplit(ary: Any, indices_or_sections: Any) -> Any:
     return split(ary, indices_or_sections, 2)
 
@@ -446,7 +446,7 @@ def dsplit(ary: Any, indices_or_sections: Any) -> Any:
 # Order along axes.
 
 
-@implements(np.flip)
+@implements(np.flip, always=True)
 def flip(m: Any, axis: Any = None) -> Any:
     array = as_array(m)
     turned = range(array.rank) if axis is None else [as_axis(x, array.rank) for x in _listed(axis)]
@@ -454,17 +454,17 @@ def flip(m: Any, axis: Any = None) -> Any:
     return array[tuple(back if n in turned else FULL for n in range(array.rank))]
 
 
-@implements(np.fliplr)
+@implements(np.fliplr, always=True)
 def fliplr(m: Any) -> Any:
     return flip(m, 1)
 
 
-@implements(np.flipud)
+@implements(np.flipud, always=True)
 def flipud(m: Any) -> Any:
     return flip(m, 0)
 
 
-@implements(np.rot90)
+@implements(np.rot90, always=True)
 def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     array = as_array(m)
     first, second = (as_axis(x, array.rank) for x in axes)
@@ -767,7 +767,7 @@ def _diagonal_length(rows: Any, columns: Any, down: int, right: int) -> Size:
     )
 
 
-@implements(np.diagonal, np.linalg.diagonal)
+@implements(np.diagonal, np.linalg.diagonal, always=True)
 def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     return diagonal_view(as_array(a), as_int(offset, "the diagonal"), axis1, axis2)
 
@@ -968,7 +968,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     return concatenate([before, new, after], where)
 
 
-@implements(np.lib.stride_tricks.sliding_window_view)
+@implements(np.lib.stride_tricks.sliding_window_view, always=True)
 def sliding_window_view(
     x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
 ) -> Any:

@@ -224,11 +224,11 @@ def _within(interval: Interval, dtype: DType) -> Interval:
     """`interval`, or the dtype's own where arithmetic may have wrapped around."""
     if dtype.kind not in "iub":
         return interval
-    least, most = interval
-    whole = (dtype.min, dtype.max)
-    if least is None or most is None or least < whole[0] or most > whole[1]:
-        return whole if dtype.bits < 64 else UNKNOWN
-    return interval
+    least = dtype.min if interval[0] is None else interval[0]
+    most = dtype.max if interval[1] is None else interval[1]
+    if least < dtype.min or most > dtype.max:
+        return dtype.min, dtype.max
+    return least, most
 
 
 def _tensor_bounds(node: Load, depth: int) -> Interval:

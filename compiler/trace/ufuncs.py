@@ -146,11 +146,13 @@ def _comparison_dtypes(operands: Sequence[Any]) -> list[DType]:
         return [I64, I64]
     number = next(o for o in operands if is_weak(o))
     dtype: DType = array.element_type
+    if not isinstance(number, Handle):
+        return [I64 if dtype is BOOL else dtype] * 2
     least, most = bounds(element(number))
     fits = least is not None and most is not None and dtype.min <= least and most <= dtype.max
     if fits and dtype is not BOOL:
         return [dtype, dtype]
-    return [I64 if is_weak(o) or dtype is not U64 else U64 for o in operands]
+    return [U64 if o is array and dtype is U64 else I64 for o in operands]
 
 
 def _outside(ufunc: np.ufunc, operands: Sequence[Any]) -> Any:

@@ -102,7 +102,7 @@ def exp(x: Term, machine: Machine) -> Term:
 
 def exp2(x: Term, machine: Machine) -> Term:
     """2**x."""
-    facts, form = FACTS[x.dtype], FORMATS[x.dtype]
+    form = FORMATS[x.dtype]
     lowest = float(-form.bias - form.mantissa_bits - 1)
     clamped = at_least(at_most(x, form.bias + 2.0), lowest)
     n = nearest_whole(clamped, 1.0, machine)

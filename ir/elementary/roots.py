@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tilewright.ir.dtypes import F32
+from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary.scaling import (
     FORMATS,
     drop_low_half,
@@ -53,7 +53,16 @@ ROOTS = {
         tiny_root=2.0**-8,
         safe=2.0**45,
         far=2.0**90,
-    )
+    ),
+    F64: RootFacts(
+        steps=2,
+        third_shifts=(4, 8, 16, 32),
+        bias=0x553EEAAAC0000000,
+        tiny_scale=2.0**54,
+        tiny_root=2.0**-18,
+        safe=2.0**400,
+        far=2.0**600,
+    ),
 }
 
 

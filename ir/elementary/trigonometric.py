@@ -29,13 +29,22 @@ def cos(x: Term, machine: Machine) -> Term:
 
 
 def tan(x: Term, machine: Machine) -> Term:
-    """An odd polynomial t; ``-1 / t`` in the odd quadrants."""
+    """An odd polynomial t; ``-1 / t`` in the odd quadrants.
+
+    What the remainder and t lost by rounding is carried along: the slope of the tangent, and of
+    the reciprocal, would double it.
+    """
     angle = reduce_angle(absolute(x), machine)
     r = angle.remainder
     square = r * r
-    t = mad(r * square, horner(square, coefficients.TAN[r.dtype]), r)
+    rest = mad(angle.rest, square, angle.rest)  # tan'(r) = 1 + r**2 + …
+    tail = mad(r * square, horner(square, coefficients.TAN[r.dtype]), rest)
+    t = r + tail
+    lost = (r - t) + tail
+    inverse = -1.0 / t
     odd = (angle.multiple & 1).equals(1)
-    result = flip_sign(select(odd, -1.0 / t, t), sign_bits(x))
+    result = select(odd, mad(inverse * inverse, lost, inverse), t)
+    result = flip_sign(result, sign_bits(x))
     return _nan_unless_finite(x, result, machine)
 
 

@@ -16,7 +16,9 @@ from tilewright.ir.graph import Tensor
 from tilewright.ir.text.literals import literal_text
 from tilewright.ir.text.names import Names
 
+# Beyond these an expression gets a line of its own.
 MAX_HEIGHT = 8
+MAX_WIDTH = 72
 
 # Higher binds tighter, as in Python. Comparisons do not chain.
 COMPARISON, ATOM = 1, 9
@@ -57,6 +59,7 @@ def block(roots: Sequence[Expr], names: Names) -> Block:
     """The texts of `roots`, which share their ``let`` lines."""
     uses = Counter(id(root) for root in roots)
     order = list(post_order(roots))
+    tops = set(roots)
     for node in order:
         uses.update(id(o) for o in node.operands)
     lets: list[str] = []
@@ -64,7 +67,7 @@ def block(roots: Sequence[Expr], names: Names) -> Block:
     for node in order:
         text = _render(node, done, names)
         shared = uses[id(node)] > 1 and not isinstance(node, (Const, Var))
-        if shared or text.height > MAX_HEIGHT:
+        if shared or text.height > MAX_HEIGHT or (len(text.text) > MAX_WIDTH and node not in tops):
             name = f"e{len(lets)}"
             lets.append(f"let {name} = {text.text}")
             text = _Text(name, ATOM, 0)

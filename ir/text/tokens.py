@@ -57,6 +57,11 @@ class Cursor:
         return self.tokens[self.position]
 
     @property
+    def found(self) -> str:
+        """The token here, for messages."""
+        return repr(self.token) if self.token else "the end"
+
+    @property
     def following(self) -> str:
         """The token after this one; empty at the end."""
         return self.tokens[min(self.position + 1, len(self.tokens) - 1)]
@@ -70,7 +75,7 @@ class Cursor:
     def take(self) -> str:
         found = self.token
         if not found:
-            self.fail("the text ends too early")
+            self.fail("expected more, found the end")
         self.position += 1
         return found
 
@@ -83,39 +88,39 @@ class Cursor:
 
     def expect(self, token: str) -> None:
         if not self.accept(token):
-            self.fail(f"expected {token!r}, found {self.token!r}")
+            self.fail(f"expected {token!r}, found {self.found}")
 
     def name(self) -> str:
         if not self.is_name:
-            self.fail(f"expected a name, found {self.token!r}")
+            self.fail(f"expected a name, found {self.found}")
         return self.take()
 
     def one_of(self, words: tuple[str, ...]) -> str:
         if self.token not in words:
-            self.fail(f"expected one of {', '.join(words)}, found {self.token!r}")
+            self.fail(f"expected one of {', '.join(words)}, found {self.found}")
         return self.take()
 
     def tensor(self) -> str:
         """The name after a ``%``."""
         if self.token[:1] != "%" or len(self.token) == 1:
-            self.fail(f"expected a tensor, found {self.token!r}")
+            self.fail(f"expected a tensor, found {self.found}")
         return self.take()[1:]
 
     def integer(self) -> int:
         sign = -1 if self.accept("-") else 1
         if not self.token.isdecimal():
-            self.fail(f"expected a whole number, found {self.token!r}")
+            self.fail(f"expected a whole number, found {self.found}")
         return sign * int(self.take())
 
     def string(self) -> str:
         if self.token[:1] != '"':
-            self.fail(f"expected a string, found {self.token!r}")
+            self.fail(f"expected a string, found {self.found}")
         return str(json.loads(self.take()))
 
     def dtype(self) -> DType:
         found = from_short(self.token)
         if found is None:
-            self.fail(f"expected a dtype, found {self.token!r}")
+            self.fail(f"expected a dtype, found {self.found}")
         self.position += 1
         return found
 
@@ -130,7 +135,7 @@ class Cursor:
 
     def finish(self) -> None:
         if self.token:
-            self.fail(f"expected the end, found {self.token!r}")
+            self.fail(f"expected the end, found {self.found}")
 
     # Failing.
 

@@ -149,8 +149,6 @@ class KernelVerifier:
         var = stmt.var
         if var in self.bound or var in self.known:
             self.fail(f"loop variable {var.name} is bound twice", stmt)
-        if var.extent is not stmt.extent and var.extent != stmt.extent:
-            self.fail(f"loop variable {var.name} has another extent than its loop", stmt)
         if var.dtype is not INDEX:
             self.fail(f"loop variable {var.name} has dtype {var.dtype}, not index", stmt)
         check_size(stmt.extent, self.known, f"the extent of {var.name}")

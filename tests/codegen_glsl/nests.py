@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tilewright.codegen_glsl.backend import GlslOptions, build
+from tilewright.codegen_glsl.backend import build
 from tilewright.codegen_glsl.device import GlDevice
+from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.codegen_glsl.run import LoadedGlProgram
 from tilewright.ir import dtypes
 from tilewright.ir.dtypes import DType

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from tests.codegen_glsl.nests import at, buffer_like, compute, mapped, program_of, run
 
-from tilewright.codegen_glsl.backend import GlslOptions, build
+from tilewright.codegen_glsl.backend import build
 from tilewright.codegen_glsl.device import GlDevice
 from tilewright.codegen_glsl.emit.operations import is_legal
 from tilewright.codegen_glsl.legalize import RULES
+from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.ir import build as b
 from tilewright.ir import dtypes, ops
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64, DType

@@ -1,0 +1,19 @@
+"""What GLSL code is compiled for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.codegen_glsl.machine_types import Float64Mode
+from tilewright.codegen_glsl.texture import DEFAULT_WIDTH
+
+
+@dataclass(frozen=True, slots=True)
+class GlslOptions:
+    """`f64` says what becomes of float64: an error, or float32. Textures have at most
+    `max_texture_size` texels in one direction, and at most `texture_width` where that suffices.
+    """
+
+    f64: Float64Mode = "error"
+    max_texture_size: int = DEFAULT_WIDTH * 8
+    texture_width: int = DEFAULT_WIDTH

@@ -1,0 +1,44 @@
+"""``tilewright cache``: what is kept on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from tilewright.compiler.cli.options import examples
+
+
+@click.group(epilog=examples("tilewright cache info", "tilewright cache clear"))
+def cache() -> None:
+    """Look at the compiled kernels that are kept on disk, or remove them."""
+
+
+@cache.command(epilog=examples("tilewright cache info", "tilewright cache info --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(as_json: bool) -> None:
+    """Show where the cache is and how much it holds."""
+    from tilewright.compiler.runtime import runtime
+
+    found = runtime().cache.info()
+    if as_json:
+        facts = {k: v for k, v in asdict(found).items() if k not in ("hits", "misses")}
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(f"location  {found.location or 'none'}")
+    click.echo(f"entries   {found.entries}")
+    click.echo(f"size      {found.bytes / 1e6:.1f} of at most {found.most_bytes / 1e6:.0f} MB")
+    if found.problem:
+        click.echo(f"problem   {found.problem}")
+
+
+@cache.command(epilog=examples("tilewright cache clear"))
+def clear() -> None:
+    """Remove every compiled kernel; they are compiled again when they are called."""
+    from tilewright.compiler.runtime import runtime
+
+    held = runtime().cache
+    before = held.info()
+    count = held.clear()
+    click.echo(f"removed {count} entries, {before.bytes / 1e6:.1f} MB, from {before.location}")

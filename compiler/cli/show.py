@@ -1,0 +1,84 @@
+"""``tilewright show``: a kernel at one stage of its compilation."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from tilewright.compiler.cli.argument_values import Argument, kernel_specs
+from tilewright.compiler.cli.kernel_file import KernelPath, load_kernel
+from tilewright.compiler.cli.options import argument_option, examples, kernel_path, target_option
+
+if TYPE_CHECKING:
+    from tilewright.compiler.compiled import Compiled
+
+STAGES = (
+    "graph", "optimized", "program", "schedule", "kernel", "llvm", "asm", "wat", "wgsl", "glsl"
+)  # fmt: skip
+# Stages that only one target has choose it.
+_TARGET_OF = {"wat": "wasm", "wgsl": "wgsl", "glsl": "glsl"}
+
+
+@click.command(
+    epilog=examples(
+        "tilewright show kernels.py:softmax --arg x=f32[64,1000]",
+        "tilewright show kernels.py:softmax --arg x=f32[N,1000] --stage program",
+        "tilewright show kernels.py:softmax --arg x=f32[64,1000] --stage wgsl",
+        "tilewright show kernels.py:softmax --arg x=f32[64,1000] --after lower_reshapes",
+        after="""An open dimension is a name in place of a size: x=f32[N,1000]. FILE.py may be `-`
+        for standard input. No device is needed.""",
+    )
+)
+@kernel_path()
+@argument_option
+@target_option
+@click.option(
+    "--stage",
+    type=click.Choice(STAGES),
+    metavar="|".join(STAGES),
+    help="What to show.  [default: graph]",
+)
+@click.option("--after", metavar="PASS", help="The graph as this pass left it.")
+@click.option("--locations", is_flag=True, help="Say which of your lines each operation is from.")
+def show(
+    path: KernelPath,
+    arguments: Sequence[Argument],
+    target: str | None,
+    stage: str | None,
+    after: str | None,
+    locations: bool,
+) -> None:
+    """Print the IR or the generated code of a kernel."""
+    from tilewright.compiler.stage_text import stage_text
+
+    if stage and after:
+        raise click.UsageError("--after shows a graph: leave --stage out")
+    if after:
+        _check_pass(after)
+    kernel = load_kernel(path)
+    stage = stage or "graph"
+    chosen = target or _TARGET_OF.get(stage) or kernel.target
+    compiled = kernel.compile(**kernel_specs(kernel, arguments), target=chosen)
+    shown = _graph_after(compiled, after) if after else compiled.stage(stage)
+    click.echo(stage_text(shown, locations).rstrip("\n"))
+
+
+def _check_pass(name: str) -> None:
+    from tilewright.ir.passes import GRAPH_PASSES
+
+    names = [p.__name__ for p in GRAPH_PASSES]
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the passes are {', '.join(names)}"
+        raise click.BadParameter(f"there is no pass {name!r}; {hint}", param_hint="'--after'")
+
+
+def _graph_after(compiled: Compiled, name: str) -> object:
+    from tilewright.ir.passes import run_passes
+
+    graphs: dict[str, object] = {}
+    run_passes(compiled.specialization.traced.graph, observe=graphs.__setitem__)
+    return graphs[name]

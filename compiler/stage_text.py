@@ -1,0 +1,46 @@
+"""What a compiler stage made -> text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tilewright.ir.artifact import GpuProgram, Repeat, ShaderLaunch, Step
+from tilewright.ir.graph import Graph
+from tilewright.ir.printer import print_graph, print_program, print_schedule
+from tilewright.ir.program import Program
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.text.style import FULL, READABLE
+
+
+def stage_text(stage: object, locations: bool = False) -> str:
+    """The value of a `Specialization.stage`; `locations` adds the user's lines to IR."""
+    style = FULL if locations else READABLE
+    match stage:
+        case Graph():
+            return print_graph(stage, style)
+        case Program():
+            return print_program(stage, style)
+        case GpuProgram():
+            return "\n".join(_shader_text(launch) for launch in launches(stage.steps))
+        case tuple():
+            return _schedule_text(stage)
+    return str(stage)
+
+
+def launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
+    """Every shader launch in `steps`, those of repeats once."""
+    for step in steps:
+        if isinstance(step, Repeat):
+            yield from launches(step.steps)
+        elif isinstance(step, ShaderLaunch):
+            yield step
+
+
+def _shader_text(launch: ShaderLaunch) -> str:
+    grid = "×".join(map(str, launch.grid))
+    # A comment in front of GLSL's #version line would make it invalid, so it follows.
+    return f"{launch.source.rstrip()}\n// launch {launch.name}, grid {grid}\n"
+
+
+def _schedule_text(schedules: tuple[tuple[str, Schedule], ...]) -> str:
+    return "".join(f"{name}: {print_schedule(schedule)}\n" for name, schedule in schedules)
