@@ -18,6 +18,7 @@ from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.nest import lower_nest
 from tilewright.ir.lower.ordered import lower_ordered
+from tilewright.ir.lower.pack_operands import pack_operands
 from tilewright.ir.lower.sort import lower_sort
 from tilewright.ir.passes.plan_memory import plan_memory
 from tilewright.ir.program import Launch, Nest, Ordered, Program, SortRows, Step, map_steps
@@ -89,10 +90,12 @@ class _Lowering:
         return Lowered(lowered, tuple(self.used), plan.offsets, plan.size)
 
     def _step(self, step: Step) -> list[Step]:
+        if isinstance(step, Nest):
+            nest, copies, packed = pack_operands(step)
+            self.temporaries += packed
+            return [self._nest(n) for n in (*copies, nest)]
         name = f"k{len(self.used)}"
         match step:
-            case Nest():
-                return [self._nest(step, name)]
             case Ordered():
                 kernel = lower_ordered(step, name)
             case SortRows():
@@ -104,7 +107,8 @@ class _Lowering:
         self.used.append((step.name, Schedule()))
         return [self._launch(kernel)]
 
-    def _nest(self, nest: Nest, name: str) -> Step:
+    def _nest(self, nest: Nest) -> Step:
+        name = f"k{len(self.used)}"
         nest = collapse_axes(nest)
         schedule = self.given.get(nest.name)
         if schedule is None:

@@ -72,9 +72,7 @@ class _Assembly:
             size, storage, width=options.texture_width, max_size=options.max_texture_size
         )
         self.numbers[buffer] = len(self.specs)
-        self.specs.append(
-            BufferSpec(role, buffer.dtype.name, storage, shape, size, texture=layout)
-        )
+        self.specs.append(BufferSpec(role, buffer.dtype.name, storage, shape, size, texture=layout))
         return self.numbers[buffer]
 
     def _static(self, size: Size | None, name: str) -> int:

@@ -267,5 +267,3 @@ def round_to_half(value: Expr) -> Expr:
     small = Apply(ops.LT, (magnitude, build.const(0x38800000, U32)))
     special = Apply(ops.GE, (magnitude, build.const(0x7F800000, U32)))
     return build.select(special, value, build.select(small, subnormal, normal))
-
-

@@ -6,7 +6,7 @@ plain data, and the constants to load it with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,10 +68,33 @@ def build(
     observe: Observer | None = None,
 ) -> WgslArtifact:
     """Compile a program; needs no device. `schedules` overrides the default by nest name;
-    `observe(stage, value)` sees each legal ``kernel`` and the text of each shader, ``wgsl``."""
+    `observe(stage, value)` sees the legal kernels (``kernel``), the schedules (``schedule``) and
+    the text of the shaders (``wgsl``)."""
     chosen = options or WgslOptions()
     notes = check_dtypes(program, chosen)
-    return _Builder(program, chosen, schedules or {}, observe).run(notes)
+    builder = _Builder(program, chosen, schedules or {})
+    result = builder.run(notes)
+    if observe:
+        observe("kernel", tuple(builder.kernels))
+        observe("schedule", result.schedules)
+        observe("wgsl", source(result.program))
+    return result
+
+
+def source(program: GpuProgram) -> str:
+    """Every distinct shader of a program, each below a line that names it."""
+    texts: dict[str, str] = {}
+    for launch in _launches(program.steps):
+        texts.setdefault(launch.source, launch.name)
+    return "\n".join(f"// {name}\n{text}" for text, name in texts.items())
+
+
+def _launches(steps: Sequence[artifact.Step]) -> Iterator[ShaderLaunch]:
+    for step in steps:
+        if isinstance(step, ShaderLaunch):
+            yield step
+        elif isinstance(step, artifact.Repeat):
+            yield from _launches(step.steps)
 
 
 @dataclass(slots=True)
@@ -81,10 +104,10 @@ class _Builder:
     program: Program
     options: WgslOptions
     given: Mapping[str, Schedule]
-    observe: Observer | None
     storage: Storage = field(default_factory=Storage)
     specs: list[BufferSpec] = field(default_factory=list)
     indexes: dict[Buffer, int] = field(default_factory=dict)
+    kernels: list[Kernel] = field(default_factory=list)
     used: list[tuple[str, Schedule]] = field(default_factory=list)
     counter: Var | None = None
 
@@ -191,11 +214,8 @@ class _Builder:
         for buffer in kernel.parameters:
             self._add(buffer, "temporary")
         legal = legalize(kernel, self.storage)
-        if self.observe:
-            self.observe("kernel", legal)
+        self.kernels.append(legal)
         shader = emit_kernel(legal)
-        if self.observe:
-            self.observe("wgsl", shader.source)
         if 0 in shader.grid or not shader.written:
             return []
         self._check(shader, name)

@@ -65,7 +65,15 @@ def _contraction(found: Contraction, options: WgslOptions) -> Schedule | None:
     if _blocks(sizes, (side, side)) < _FEW_BLOCKS:
         side = 8
     workgroup = (_along(sizes.rows, side), _along(sizes.columns, side))
-    return Schedule(tile=(LANES, LANES), workgroup=workgroup, stage_tile=min(_DEPTH, sizes.depth))
+    return Schedule(tile=(LANES, LANES), workgroup=workgroup, stage_tile=_slice(sizes.depth))
+
+
+def _slice(depth: int) -> int:
+    """Reduced points worked on at a time: a divisor near `_DEPTH`, so that no slice is cut."""
+    if depth <= _DEPTH:
+        return depth
+    divisors = [d for d in range(_DEPTH // 2, 2 * _DEPTH) if depth % d == 0]
+    return min(divisors, key=lambda d: (d % LANES != 0, abs(d - _DEPTH)), default=_DEPTH)
 
 
 def _blocks(sizes: _Sizes, workgroup: tuple[int, int]) -> int:

@@ -68,7 +68,7 @@ class Tracer:
         self.scopes: list[tuple[Var, ...]] = []
         self.scoped = False
         self.finished = False
-        self.symbols: dict[Var, None] = {}
+        self.counters: dict[Var, Expr] = {}
 
     # Where and how deep we are.
 
@@ -425,8 +425,10 @@ class Tracer:
         return frame.imported[tensor]
 
     def _import_loads(self, body: Expr) -> Expr:
+        """`body` as the present graph can hold it: step counters and outer tensors as inputs."""
         if not self._looped:
             return body
+        body = substitute(body, self.counters)
         mapping = {}
         for node in post_order((body,)):
             if isinstance(node, Load) and isinstance(node.source, Tensor):

@@ -41,7 +41,7 @@ class KernelEmitter(StatementEmitter):
     def emit(self) -> list[str]:
         """The texts of the kernel's functions."""
         self.scratch()
-        self.block(self.kernel.body)
+        self.region(self.kernel.body)
         self.function.current.terminator = "ret void"
         self.functions.append(self.function.text())
         return self.functions
@@ -106,7 +106,7 @@ class _Task(KernelEmitter):
         self._unpack()
         self.scratch()
         self.environment.bindings[stmt.var] = Value("%iteration", 1, 0)
-        self.block(stmt.body)
+        self.region(stmt.body)
         self.function.current.terminator = "ret void"
         return [*self.functions, self.function.text()]
 

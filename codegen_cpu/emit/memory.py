@@ -20,13 +20,30 @@ _WIDEST_SHUFFLED_STRIDE = 4
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where lanes lie: at ``pointer + stride * lane``, or at ``pointer + offsets[lane]``."""
+    """Where lanes lie: at ``pointer + stride * lane``, or at ``pointer + offsets[lane]``.
+
+    `pointer` is `constant` elements beyond `base`.
+    """
 
     pointer: str
     depth: int
     lanes: int
     stride: int
     offsets: str | None
+    base: str
+    constant: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Stores that fill every ``stride``-th element of one stretch, waiting for the others."""
+
+    buffer: Buffer
+    base: str
+    depth: int
+    stride: int
+    lanes: int
+    stretch: int
 
 
 class MemoryEmitter(ValueEmitter):
@@ -42,6 +59,7 @@ class MemoryEmitter(ValueEmitter):
         super().__init__(function, types, spelling)
         self.pointers = pointers
         self.registers = Registers(function, types)
+        self._gaps: dict[Gap, dict[int, str]] = {}
 
     # Addresses.
 
@@ -66,14 +84,16 @@ class MemoryEmitter(ValueEmitter):
                 uniform.append((value, factor))
             else:
                 varying.append((value, factor))
-        pointer, depth = self._pointer(buffer.root, element, uniform)
+        base, depth = self._pointer(buffer.root, element, uniform)
+        offsets = None
         if varying:
             lanes = varying[0][0].lanes
             offsets = self._offset_vector(varying, stride, lanes)
-            pointer = self._shifted(pointer, depth, element, constant)
-            return Access(pointer, depth, lanes, 0, offsets)
-        pointer = self._shifted(pointer, depth, element, constant)
-        return Access(pointer, depth, lanes if stride else 1, stride, None)
+            stride = 0
+        elif not stride:
+            lanes = 1
+        pointer = self._shifted(base, depth, element, constant)
+        return Access(pointer, depth, lanes, stride, offsets, base, constant)
 
     def _pointer(
         self, root: Buffer, element: str, terms: list[tuple[Value, int]]
@@ -128,6 +148,7 @@ class MemoryEmitter(ValueEmitter):
         assert isinstance(buffer, Buffer)
         if buffer.space == "register":
             return self._read_register(buffer, node.indices)
+        self.fill_gaps(buffer.root)
         place = self.access(buffer, node.indices)
         depth = max(place.depth, self.function.load_floor(id(buffer.root)))
         if place.offsets is not None:
@@ -220,10 +241,68 @@ class MemoryEmitter(ValueEmitter):
     def _store(self, buffer: Buffer, place: Access, text: str) -> None:
         element = self.types.memory(buffer.dtype)
         align = f"align {buffer.dtype.itemsize}"
+        if place.offsets is None and 1 < place.stride <= _WIDEST_SHUFFLED_STRIDE:
+            self._store_with_gaps(buffer, place, text)
+            return
+        self.fill_gaps(buffer.root)
         if place.offsets is None and (place.lanes == 1 or place.stride == 1):
             kind = vector(element, place.lanes)
             self.function.line(f"store {kind} {text}, ptr {place.pointer}, {align}")
             return
+        self._store_one_by_one(buffer, place, text)
+
+    def _store_with_gaps(self, buffer: Buffer, place: Access, text: str) -> None:
+        """Remember the store; with the last of its stretch one shuffled vector is stored."""
+        stretch, position = divmod(place.constant, place.stride)
+        gap = Gap(buffer, place.base, place.depth, place.stride, place.lanes, stretch)
+        found = self._gaps.setdefault(gap, {})
+        found[position] = text
+        if len(found) == place.stride:
+            del self._gaps[gap]
+            self._store_interleaved(gap, [found[k] for k in range(place.stride)])
+
+    def _store_interleaved(self, gap: Gap, texts: list[str]) -> None:
+        element, lanes = self.types.memory(gap.buffer.dtype), gap.lanes
+        joined, have = texts[0], lanes
+        for text in texts[1:]:
+            joined = self._joined(element, joined, have, text, lanes)
+            have += lanes
+        order = [k * lanes + lane for lane in range(lanes) for k in range(gap.stride)]
+        kind = vector(element, have)
+        mask = ", ".join(f"i32 {k}" for k in order)
+        mixed = self.function.assign(
+            f"shufflevector {kind} {joined}, {kind} poison, <{have} x i32> <{mask}>"
+        )
+        pointer = self._shifted(gap.base, gap.depth, element, gap.stretch * gap.stride)
+        align = gap.buffer.dtype.itemsize
+        self.function.line(f"store {kind} {mixed}, ptr {pointer}, align {align}")
+
+    def _joined(self, element: str, a: str, m: int, b: str, n: int) -> str:
+        """Vectors of m and of n <= m elements end to end."""
+        small, kind = vector(element, n), vector(element, m)
+        if n < m:
+            mask = ", ".join(f"i32 {k}" if k < n else "i32 poison" for k in range(m))
+            b = self.function.assign(
+                f"shufflevector {small} {b}, {small} poison, <{m} x i32> <{mask}>"
+            )
+        mask = ", ".join(f"i32 {k}" for k in range(m + n))
+        return self.function.assign(
+            f"shufflevector {kind} {a}, {kind} {b}, <{m + n} x i32> <{mask}>"
+        )
+
+    def fill_gaps(self, root: Buffer | None = None) -> None:
+        """Do the stores that still wait (those to `root`): their stretch stays incomplete."""
+        for gap in [g for g in self._gaps if root is None or g.buffer.root is root]:
+            element = self.types.memory(gap.buffer.dtype)
+            for position, text in self._gaps.pop(gap).items():
+                constant = gap.stretch * gap.stride + position
+                pointer = self._shifted(gap.base, gap.depth, element, constant)
+                place = Access(pointer, gap.depth, gap.lanes, gap.stride, None, gap.base, constant)
+                self._store_one_by_one(gap.buffer, place, text)
+
+    def _store_one_by_one(self, buffer: Buffer, place: Access, text: str) -> None:
+        element = self.types.memory(buffer.dtype)
+        align = f"align {buffer.dtype.itemsize}"
         kind = vector(element, place.lanes)
         index = vector(self.types.index, place.lanes)
         for lane in range(place.lanes):

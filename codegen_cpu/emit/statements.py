@@ -32,6 +32,12 @@ class StatementEmitter(MemoryEmitter):
         for stmt in body:
             self.statement(stmt)
 
+    def region(self, body: Sequence[Stmt]) -> None:
+        """The body of a loop or a branch: what waits to be stored is stored where it begins and
+        ends."""
+        self.block(body)
+        self.fill_gaps()
+
     def statement(self, stmt: Stmt) -> None:
         self.begin_statement()
         match stmt:
@@ -40,8 +46,10 @@ class StatementEmitter(MemoryEmitter):
             case For():
                 self._for(stmt)
             case If():
+                self.fill_gaps()
                 self._if(stmt)
             case WhileLoop():
+                self.fill_gaps()
                 self._while(stmt)
             case _:
                 raise IRError(f"{type(stmt).__name__} has no meaning on a CPU")
@@ -59,8 +67,10 @@ class StatementEmitter(MemoryEmitter):
             case "vector":
                 self._vector(stmt)
             case "serial":
+                self.fill_gaps()
                 self._serial(stmt)
             case "parallel":
+                self.fill_gaps()
                 self.parallel(stmt)
             case _:
                 raise IRError(f"a {stmt.kind} loop has no meaning on a CPU")
@@ -125,7 +135,7 @@ class StatementEmitter(MemoryEmitter):
         body.lines.append("")
         carried = self._phis(stmt.body, body)
         self.environment.bindings[stmt.var] = Value(counter, 1, function.depth)
-        self.block(stmt.body)
+        self.region(stmt.body)
         following = function.assign(f"add nuw nsw {index} {counter}, 1")
         again = function.assign(f"icmp slt {index} {following}, {extent}")
         latch = function.current
@@ -185,7 +195,7 @@ class StatementEmitter(MemoryEmitter):
         function.current = before
         function.enter(True, _stored(body))
         function.open(first)
-        self.block(body)
+        self.region(body)
         last = function.current
         last.terminator = f"br label %{after.name}"
         function.leave()
@@ -234,7 +244,7 @@ class StatementEmitter(MemoryEmitter):
         tested.terminator = f"br i1 {condition.text}, label %{body.name}, label %{after.name}"
         at_test = self.registers.snapshot()
         function.open(body)
-        self.block(stmt.body)
+        self.region(stmt.body)
         latch = function.current
         self._close_phis(carried, test, before, latch)
         latch.terminator = f"br label %{test.name}"

@@ -205,10 +205,8 @@ class Fetch:
         for value, factor in terms:
             texts.append(value.text if factor == 1 else f"{value.text} * {factor}")
             lanes = max(lanes, value.lanes)
-        if len(texts) == 1 and (total is not None or terms[0][1] == 1):
-            value = terms[0][0] if terms else total
-            assert value is not None
-            return value
+        if total is None and len(terms) == 1 and terms[0][1] == 1:
+            return terms[0][0]
         return self._name(" + ".join(texts), lanes, depth)
 
 

@@ -132,7 +132,12 @@ def is_legal(op: Op, operand: DType, result: DType) -> bool:
 
 
 def spell(
-    op: Op, result: DType, dtypes: Sequence[DType], lanes: int, texts: Sequence[str], wide: Sequence[int]
+    op: Op,
+    result: DType,
+    dtypes: Sequence[DType],
+    lanes: int,
+    texts: Sequence[str],
+    wide: Sequence[int],
 ) -> str:
     """The expression for ``op(texts)``; operand k has ``wide[k]`` lanes (1 or `lanes`)."""
     if op in (ops.CAST, ops.BITCAST):
@@ -162,9 +167,7 @@ def _splat(
     ]
 
 
-def _lane_by_lane(
-    template: str, result: DType, texts: Sequence[str], wide: Sequence[int]
-) -> str:
+def _lane_by_lane(template: str, result: DType, texts: Sequence[str], wide: Sequence[int]) -> str:
     lanes = [
         template.format(*(t if w == 1 else f"{t}.{c}" for t, w in zip(texts, wide, strict=True)))
         for c in COMPONENTS

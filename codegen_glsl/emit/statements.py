@@ -101,7 +101,9 @@ class StatementEmitter(LoadEmitter):
         if name is None and not laned and len(key) > 1:
             name = self._component(key)
         if name is None:
-            raise IRError(f"register {node.source.name}{list(key[1:])} is read before it is written")
+            raise IRError(
+                f"register {node.source.name}{list(key[1:])} is read before it is written"
+            )
         return Value(name, LANES if laned else 1, self.function.depth)
 
     def _component(self, key: tuple[object, ...]) -> str | None:

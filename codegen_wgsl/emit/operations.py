@@ -61,8 +61,7 @@ def operation(op: Op, result: DType, dtype: DType, lanes: int, operands: Sequenc
     if op in _CALL:
         return f"{_CALL[op]}({', '.join(operands)})"
     if op in _SHIFT:
-        amount = operands[1] if dtype is U32 else f"{value(U32, lanes)}({operands[1]})"
-        return f"{operands[0]} {_SHIFT[op]} {amount}"
+        return f"{operands[0]} {_SHIFT[op]} {_shift_amount(dtype, lanes, operands[1])}"
     match op:
         case ops.NEG:
             return f"{value(U32, lanes)}(0u) - {operands[0]}" if dtype is U32 else f"-{operands[0]}"
@@ -77,6 +76,15 @@ def operation(op: Op, result: DType, dtype: DType, lanes: int, operands: Sequenc
                 return operands[0]
             return f"bitcast<{value(result, lanes)}>({operands[0]})"
     raise IRError(f"{op.name} on {dtype} is not legal in WGSL")
+
+
+def _shift_amount(dtype: DType, lanes: int, amount: str) -> str:
+    """Amounts are unsigned in WGSL, whatever is shifted."""
+    if dtype is U32:
+        return amount
+    if amount.isdigit():
+        return f"{amount}u"
+    return f"{value(U32, lanes)}({amount})"
 
 
 def is_call(op: Op, dtype: DType) -> bool:

@@ -10,7 +10,9 @@ import click
 from tilewright.compiler.cli.options import examples
 
 
-@click.group(epilog=examples("tilewright cache info", "tilewright cache clear"))
+@click.group(
+    short_help="Compiled kernels that are kept on disk.",
+    epilog=examples("tilewright cache info", "tilewright cache clear"))
 def cache() -> None:
     """Look at the compiled kernels that are kept on disk, or remove them."""
 

@@ -35,6 +35,7 @@ class TargetPair(click.ParamType):
 
 
 @click.command(
+    short_help="The first operation at which two targets part.",
     epilog=examples(
         "tilewright diff kernels.py:softmax --targets cpu,glsl --arg x=f32[64,1000]",
         "tilewright diff kernels.py:softmax --targets cpu,wasm --arg x=@failing.npy",

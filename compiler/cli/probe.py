@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 
 from tilewright.compiler.runtime import Runtime, runtime
 from tilewright.ir.errors import DeviceError, TilewrightError
@@ -59,7 +60,7 @@ def _wasm(runtime: Runtime) -> tuple[str, ...]:
             help="pip install wasmtime",
         ) from error
     wasmtime.Engine()
-    return (f"wasmtime {wasmtime.__version__}", "wasm32, 128-bit vectors, one thread")
+    return (f"wasmtime {version('wasmtime')}", "wasm32, 128-bit vectors, one thread")
 
 
 def _wgsl(runtime: Runtime) -> tuple[str, ...]:

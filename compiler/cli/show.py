@@ -23,6 +23,7 @@ _TARGET_OF = {"wat": "wasm", "wgsl": "wgsl", "glsl": "glsl"}
 
 
 @click.command(
+    short_help="The IR or the generated code of a kernel.",
     epilog=examples(
         "tilewright show kernels.py:softmax --arg x=f32[64,1000]",
         "tilewright show kernels.py:softmax --arg x=f32[N,1000] --stage program",

@@ -210,23 +210,7 @@ class Handle:
     def known(self) -> np.ndarray | None:
         """The elements, where they are known while tracing."""
         array = self.cell.array
-        if array is None or self.view is None:
-            return array
-        if not all(isinstance(size, int) for size in self.sizes):
-            return None
-        sizes = tuple(int(s) for s in self.sizes if isinstance(s, int))
-        indices = []
-        for axis in self.view:
-            if not isinstance(axis.start, int):
-                return None
-            where: np.ndarray | int = axis.start
-            for view_axis, step in axis.terms:
-                if not isinstance(step, int):
-                    return None
-                shape = [-1 if a == view_axis else 1 for a in range(len(sizes))]
-                where = where + np.arange(sizes[view_axis]).reshape(shape) * step
-            indices.append(where)
-        return np.array(np.broadcast_to(array[tuple(indices)], sizes))
+        return None if array is None else seen_through(array, self.view, self.sizes)
 
     def overwrite(self, value: Value) -> None:
         """Replace every element of this view."""
@@ -234,6 +218,29 @@ class Handle:
 
     def __repr__(self) -> str:
         return f"<traced {describe(self)}>"
+
+
+def seen_through(
+    array: np.ndarray, view: View | None, sizes: Sequence[Size]
+) -> np.ndarray | None:
+    """The elements of `array` in a view of it; None where the view depends on run-time values."""
+    if view is None:
+        return array
+    shape = _ints(sizes)
+    if len(shape) != len(sizes):
+        return None
+    indices = []
+    for axis in view:
+        if not isinstance(axis.start, int):
+            return None
+        where: np.ndarray | int = axis.start
+        for view_axis, step in axis.terms:
+            if not isinstance(step, int):
+                return None
+            line = [-1 if a == view_axis else 1 for a in range(len(shape))]
+            where = where + np.arange(shape[view_axis]).reshape(line) * step
+        indices.append(where)
+    return np.array(np.broadcast_to(array[tuple(indices)], shape))
 
 
 def describe(handle: Handle) -> str:

@@ -149,12 +149,7 @@ def _position(item: Any) -> Handle:
 
 def _proven(position: Expr, extent: Size, axis: int) -> Expr:
     """Unlike in ``a[i]``, -1 is outside."""
-    if at_most(0, position) and below(position, extent):
-        return position
-    positions.inside(position, extent, axis, ())  # an index that is certainly outside raises here
-    if not at_most(0, position):
-        positions.add_check(position, extent, axis, wraps=False)
-    return positions.clamp(position, extent)
+    return positions.inside(position, extent, axis, (), wraps=False)
 
 
 def _unless_inside(rule: Callable[[Expr, Size], Expr]) -> Callable[[Expr, Size, int], Expr]:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.trace import positions, views
+from tilewright.compiler.trace.dispatch import bare, fold, has_traced
 from tilewright.compiler.trace.failures import failure
-from tilewright.compiler.trace.handles import Handle, describe, show_sizes
+from tilewright.compiler.trace.handles import Handle, describe, seen_through, show_sizes
 from tilewright.compiler.trace.operands import (
     active,
     as_array,
@@ -64,7 +65,7 @@ def store(array: Handle, index: Any, value: Any) -> None:
         return
     view, sizes = _basic(array, items)
     target = array.viewed(view, sizes)
-    if _store_known(target, index, value):
+    if _store_known(target, value):
         return
     axes = active().axes(sizes)
     body = _fitted(value, target.element_type, sizes, axes)
@@ -72,29 +73,24 @@ def store(array: Handle, index: Any, value: Any) -> None:
     target.overwrite(tracer.finish(axes, body, "assignment"))
 
 
-def _store_known(target: Handle, index: Any, value: Any) -> bool:
+def _store_known(target: Handle, value: Any) -> bool:
     """Assign within a known array while tracing, so that its elements stay known."""
-    from tilewright.compiler.trace.dispatch import bare, has_traced
-
-    cell = target.cell
-    if cell.array is None or has_traced((value,)) or target.view is not None and not all(
-        isinstance(a.start, int) for a in target.view
-    ):
+    array = target.cell.array
+    if array is None or has_traced((value,)):
+        return False
+    numbers = np.arange(array.size).reshape(array.shape)
+    places = seen_through(numbers, target.view, target.sizes)
+    if places is None:
         return False
     active().refuse_unwritable(target)
-    where = np.arange(cell.array.size).reshape(cell.array.shape)
-    shown = Handle(type(cell)(cell.tracer, cell.sizes, cell.dtype, array=where), target.sizes)
-    shown.view = target.view
-    flat = shown.known()
-    assert flat is not None
-    changed = cell.array.copy()
+    given = np.asarray(bare(value))
+    changed = array.copy()
     with np.errstate(all="ignore"):
         try:
-            filled = np.broadcast_to(np.asarray(bare(value)), flat.shape)
+            changed.reshape(-1)[places] = np.broadcast_to(given, places.shape)
         except ValueError as error:
-            raise _cannot_assign(np.shape(bare(value)), target.sizes) from error
-        changed.reshape(-1)[flat] = filled
-    cell.write_known(changed)
+            raise _cannot_assign(given.shape, target.sizes) from error
+    target.cell.write_known(changed)
     return True
 
 
@@ -379,8 +375,6 @@ class Advanced:
         return tracer.value(axes, body, "gather", self.sizes)
 
     def _gather_known(self, known: np.ndarray) -> Any:
-        from tilewright.compiler.trace.dispatch import bare, fold
-
         index = tuple(bare(i) for i in self.items)
         return fold(np.ndarray.__getitem__, (known, index), {})
 

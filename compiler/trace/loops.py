@@ -7,12 +7,13 @@ goes on, the others keeping their state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.trace import ufuncs
+from tilewright.compiler.trace import positions, ufuncs
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Cell, Formula, Handle, describe, show_sizes
 from tilewright.compiler.trace.operands import (
@@ -132,10 +133,12 @@ def loop(tracer: Tracer, count: Any, fn: Step, state: Sequence[Any]) -> tuple[An
     with tracer.body() as frame:
         number = tracer.input("step", (), I64)
         inputs = [_state_input(tracer, n, c) for n, c in enumerate(carried)]
-        variable = _counter(number, steps)
         handles = [c.handle(tracer, i) for c, i in zip(carried, inputs, strict=True)]
-        returned = _as_state(fn(tracer.weak(variable), *handles), len(state))
-        outputs = [c.next(tracer, v, n) for n, (c, v) in enumerate(zip(carried, returned, strict=True))]
+        with _counter(tracer, number, steps) as variable:
+            returned = _as_state(fn(tracer.weak(variable), *handles), len(state))
+            outputs = [
+                c.next(tracer, v, n) for n, (c, v) in enumerate(zip(carried, returned, strict=True))
+            ]
         checks, extra_inputs, extra_outputs = _carry_checks(tracer, frame)
     body = _graph("loop", (number, *inputs, *extra_inputs), outputs + extra_outputs, frame)
     initial = [c.initial for c in carried] + _neutral_extremes(tracer, len(checks))
@@ -145,11 +148,16 @@ def loop(tracer: Tracer, count: Any, fn: Step, state: Sequence[Any]) -> tuple[An
     return _results(tracer, node, carried, checks)
 
 
-def _counter(number: Input, steps: Size) -> Expr:
-    """The step number as an index that is known to be in range."""
-    last = build.index(build.size_sub(steps, 1))
-    inside = build.minimum(build.cast(build.load(number), INDEX), last)
-    return build.maximum(inside, build.index(0))
+@contextmanager
+def _counter(tracer: Tracer, number: Input, steps: Size) -> Iterator[Var]:
+    """The step number: a variable of known extent, which stands for an input of the body graph."""
+    variable = Var("step", steps)
+    value = build.cast(build.load(number), INDEX)
+    tracer.counters[variable] = positions.clamp(value, steps)
+    try:
+        yield variable
+    finally:
+        del tracer.counters[variable]
 
 
 def while_loop(
@@ -166,7 +174,9 @@ def while_loop(
         inputs = [_state_input(tracer, n, c) for n, c in enumerate(carried)]
         handles = [c.handle(tracer, i) for c, i in zip(carried, inputs, strict=True)]
         returned = _as_state(fn(*handles), len(state))
-        outputs = [c.next(tracer, v, n) for n, (c, v) in enumerate(zip(carried, returned, strict=True))]
+        outputs = [
+            c.next(tracer, v, n) for n, (c, v) in enumerate(zip(carried, returned, strict=True))
+        ]
         if points:
             going = _condition(tracer, condition, carried, inputs)
             outputs = [

@@ -42,8 +42,10 @@ def many(item: Handle, axes: tuple[Var, ...], extent: Size, axis: int) -> Expr:
     return inside(expr, extent, axis, axes)
 
 
-def inside(expr: Expr, extent: Size, axis: int, axes: tuple[Var, ...]) -> Expr:
-    """`expr` counted from the front and certainly in range.
+def inside(
+    expr: Expr, extent: Size, axis: int, axes: tuple[Var, ...], *, wraps: bool = True
+) -> Expr:
+    """`expr` certainly in range; where `wraps`, negative positions count from the end.
 
     What cannot be proven is clamped, and a check of the extremes is added to the graph.
     """
@@ -54,7 +56,9 @@ def inside(expr: Expr, extent: Size, axis: int, axes: tuple[Var, ...]) -> Expr:
     from_front = at_most(0, expr)
     if from_front and below(expr, extent):
         return expr
-    if reaches(expr, extent) or reaches(build.sub(build.index(-1), expr), extent):
+    least = build.size_sub(0, extent) if wraps else 0
+    too_small = build.size_sub(build.size_sub(least, 1), expr)  # 0 or more where expr < least
+    if reaches(expr, extent) or reaches(build.index(too_small), 0):
         raise failure(
             BoundsError,
             f"index {show_size(expr)} goes out of bounds for axis {axis} with size "
@@ -62,11 +66,11 @@ def inside(expr: Expr, extent: Size, axis: int, axes: tuple[Var, ...]) -> Expr:
             help='give tw.at a boundary ("clamp", "constant", "reflect", "wrap"), or '
             "compute fewer elements",
         )
-    wrapped = expr if from_front else from_end(expr, extent)
-    if not (below(expr, extent) and at_most(build.index(0), build.size_add(expr, extent))):
-        add_check(expr, extent, axis, wraps=True)
-        wrapped = clamp(wrapped, extent)
-    return wrapped
+    position = expr if from_front or not wraps else from_end(expr, extent)
+    if below(expr, extent) and at_most(least, expr):
+        return position
+    add_check(expr, extent, axis, wraps=wraps)
+    return clamp(position, extent)
 
 
 def _certainly_empty(axes: tuple[Var, ...]) -> bool:
@@ -88,7 +92,11 @@ def clamp(expr: Expr, extent: Size) -> Expr:
 def add_check(expr: Expr, extent: Size, axis: int, *, wraps: bool) -> None:
     """Have the host test the extremes of `expr` over all axes that it varies along."""
     tracer = active()
-    free = [n for n in post_order((expr,)) if isinstance(n, Var) and n.extent is not None]
+    free = [
+        n
+        for n in post_order((expr,))
+        if isinstance(n, Var) and n.extent is not None and n not in tracer.counters
+    ]
     fresh = tuple(Var(v.name, v.extent) for v in free)
     body = build.cast(substitute(expr, dict(zip(free, fresh, strict=True))), I64)
     extremes: list[Tensor] = []

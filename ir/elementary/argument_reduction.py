@@ -65,7 +65,7 @@ HALF_PI = {
         cut=CUT,
         cut_bound=2.0**17,
         head=1.5703125,
-        after=0.00048382679489661923,
+        after=0.00048382679489661926,
     ),
     F64: HalfPi(
         rounded=(1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
@@ -82,7 +82,7 @@ HALF_PI = {
 class Angle:
     """``remainder + rest + multiple * pi / 2``, of the multiple the two lowest bits.
 
-    `rest` is what the remainder lost by rounding; using it costs the operations that find it.
+    `rest` is what the remainder lost by rounding, zero if that was not asked for.
     """
 
     remainder: Term
@@ -90,14 +90,17 @@ class Angle:
     multiple: Term
 
 
-def reduce_angle(x: Term, machine: Machine) -> Angle:
+def reduce_angle(x: Term, machine: Machine, *, with_rest: bool = False) -> Angle:
     """``x >= 0`` to a remainder within pi / 4 and a little more."""
     exact = _reduce_exactly(x, machine)
     if not machine.ieee:
         return exact
     facts = HALF_PI[x.dtype]
     small = x < (facts.rounded_bound if machine.has_fma else facts.cut_bound)
-    fast = _reduce_fused(x, machine) if machine.has_fma else _reduce_unfused(x, machine)
+    if not machine.has_fma:
+        fast = _reduce_unfused(x, machine)
+    else:
+        fast = _reduce_fused_in_two(x, machine) if with_rest else _reduce_fused(x, machine)
     return Angle(
         select(small, fast.remainder, exact.remainder + (x - x)),  # x - x: NaN for infinity
         select(small, fast.rest, exact.rest),
@@ -107,15 +110,22 @@ def reduce_angle(x: Term, machine: Machine) -> Angle:
 
 def _reduce_fused(x: Term, machine: Machine) -> Angle:
     """The first product minus x is exact in a fused multiply-add, for no bit can be lost."""
+    n = nearest_whole(x, 2.0 / math.pi, machine)
+    remainder = x
+    for part in HALF_PI[x.dtype].rounded:
+        remainder = fma(n.value, -part, remainder)
+    return Angle(remainder, x.like(0.0), cast(n.bits, I32))
+
+
+def _reduce_fused_in_two(x: Term, machine: Machine) -> Angle:
+    """The second product is rounded before it is subtracted, so that both errors can be had."""
     first, second, third = HALF_PI[x.dtype].rounded
     n = nearest_whole(x, 2.0 / math.pi, machine)
     exact = fma(n.value, -first, x)
-    partial = fma(n.value, -second, exact)
-    remainder = fma(n.value, -third, partial)
     product = n.value * second
-    lost = ((exact - partial) - product) - fma(n.value, second, -product)
-    rest = (partial - remainder) + mad(n.value, -third, lost)
-    return Angle(remainder, rest, cast(n.bits, I32))
+    remainder = exact - product
+    lost = ((exact - remainder) - product) - fma(n.value, second, -product)
+    return Angle(remainder, mad(n.value, -third, lost), cast(n.bits, I32))
 
 
 def _reduce_unfused(x: Term, machine: Machine) -> Angle:

@@ -53,9 +53,8 @@ def erf(x: Term, machine: Machine) -> Term:
     facts = FACTS[x.dtype]
     size = absolute(x)
     near = mad(size, horner(x * x, coefficients.ERF_SMALL[x.dtype]), size)
-    far = 1.0 - exp2_bounded(
-        horner(at_most(size, facts.one), coefficients.ERF_LARGE[x.dtype]), machine
-    )
+    exponent = horner(at_most(size, facts.one), coefficients.ERF_LARGE[x.dtype])
+    far = 1.0 - exp2_bounded(exponent, machine)
     result = copysign(select(size >= ERF_SMALL, far, near), x)
     return result if machine.ieee else keep_nan(x, result, machine)
 

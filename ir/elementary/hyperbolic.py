@@ -120,8 +120,9 @@ def _log_unless_huge(x: Term, raised: Term, machine: Machine) -> Term:
 
 
 def atanh(x: Term, machine: Machine) -> Term:
-    """``log((1 + x) / (1 - x)) / 2``; infinite at 1 and NaN beyond through the logarithm."""
+    """``log((1 + x) / (1 - x)) / 2``; infinite at 1 through the logarithm, NaN beyond."""
     size = absolute(x)
     double = size + size
     raised = mad(double, size / (1.0 - size), double)
-    return copysign(log1p_doubled(raised, None, machine) * 0.5, x)
+    result = copysign(log1p_doubled(raised, None, machine) * 0.5, x)
+    return select(size > 1.0, not_a_number(x), result)

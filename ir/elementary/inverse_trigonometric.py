@@ -94,7 +94,7 @@ def acos(x: Term, machine: Machine) -> Term:
 
 
 def _asin_of_half(size: Term) -> tuple[Term, Term, Term]:
-    """Whether size > 1/2; and ``asin(sqrt((1 - size) / 2))`` then, else ``asin(size)``, as a sum."""
+    """Whether size > 1/2; ``asin(sqrt((1 - size) / 2))`` then, else ``asin(size)``, as a sum."""
     above = size > 0.5
     square = select(above, mad(size, -0.5, 0.5), size * size)
     root = select(above, square_root(square), size)

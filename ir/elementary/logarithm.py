@@ -1,7 +1,7 @@
 """log, log2, log10 and log1p.
 
-``x = 2**k * (1 + f)`` with ``1 + f`` in [sqrt(1/2), sqrt(2)), and ``log(1 + f) = f + f**2 q(f)``: no
-division, unlike the classical ``f / (2 + f)``. As f is exact and the rest small against it, the
+``x = 2**k * (1 + f)`` with ``1 + f`` in [sqrt(1/2), sqrt(2)), and ``log(1 + f) = f + f**2 q(f)``:
+no division, unlike the classical ``f / (2 + f)``. As f is exact and the rest small against it, the
 error stays below one unit (Muller, "Elementary Functions", 3rd ed., section 11.3).
 """
 

@@ -40,6 +40,10 @@ from tilewright.ir.elementary.term import (
 
 LOG2_E_HEAD, LOG2_E_REST = 1.4423828125, 0.00031222838896340733  # twelve digits, and what is left
 
+# The logarithms of 5/4 and 13/16: eleven digits, and how much that is too high
+LOG2_5_4 = (0.32177734375, -0.00015075113736234786)
+LOG2_13_16 = (-0.2998046875, -0.00024440564109216037)
+
 
 def power(x: Term, y: Term, machine: Machine) -> Term:
     size = absolute(x)
@@ -87,21 +91,32 @@ def _power_in_halves(size: Term, y: Term, trivial: Term, machine: Machine) -> Te
 def _log2_in_halves(x: Term, machine: Machine) -> tuple[Term, Term]:
     """log2(x) as a sum of a float cut to half of its digits and a small rest.
 
+    ``x = 2**k m``, and a factor c of few digits brings m within 1/6 of 1. With ``f = c m - 1``,
     ``log2(1 + f) = L f - L / 2 f**2 + f**3 q(f)``; of the first two terms the leading parts are
     products of halves.
     """
-    m, k = split_exponent(x, LOWEST, machine)
-    f = m - 1.0
-    f_head = drop_low_half(f)
-    f_rest = f - f_head
+    m, k = split_exponent(x, 2.0 / 3.0, machine)
+    low, high = m < 0.894, m > 1.09
+    factor = select(low, m.like(1.25), select(high, m.like(0.8125), 1.0))
+    f, f_head, f_rest = _times_less_one(m, factor)
     square_head = drop_low_half(f_head * f_head)
     square_rest = (f_head * f_head - square_head) + f_rest * (f + f_head)
     first, second = f_head * LOG2_E_HEAD, square_head * (-0.5 * LOG2_E_HEAD)
     small = mad(f * f * f, horner(f, coefficients.POW_CUBIC[F32]), f * LOG2_E_REST)
     small = mad(f * f, -0.5 * LOG2_E_REST, small)
     small = mad(square_rest, -0.5 * LOG2_E_HEAD, mad(f_rest, LOG2_E_HEAD, small))
-    head = drop_low_half(k + (first + second))
-    return head, (((k - head) + first) + second) + small
+    small = small + select(low, m.like(LOG2_5_4[1]), select(high, m.like(LOG2_13_16[1]), 0.0))
+    whole = k - select(low, m.like(LOG2_5_4[0]), select(high, m.like(LOG2_13_16[0]), 0.0))
+    head = drop_low_half(whole + (first + second))
+    return head, (((whole - head) + first) + second) + small
+
+
+def _times_less_one(m: Term, factor: Term) -> tuple[Term, Term, Term]:
+    """``f = factor * m - 1`` rounded, f cut to half of its digits, and the exact rest."""
+    m_head = drop_low_half(m)
+    f = mad(m, factor, -1.0)
+    f_head = drop_low_half(f)
+    return f, f_head, mad(m - m_head, factor, mad(m_head, factor, -1.0) - f_head)
 
 
 def _patch_extremes(size: Term, y: Term, result: Term) -> Term:

@@ -34,7 +34,7 @@ def tan(x: Term, machine: Machine) -> Term:
     What the remainder and t lost by rounding is carried along: the slope of the tangent, and of
     the reciprocal, would double it.
     """
-    angle = reduce_angle(absolute(x), machine)
+    angle = reduce_angle(absolute(x), machine, with_rest=True)
     r = angle.remainder
     square = r * r
     rest = mad(angle.rest, square, angle.rest)  # tan'(r) = 1 + r**2 + …

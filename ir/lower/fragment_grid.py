@@ -7,8 +7,6 @@ which the four lanes are a vector loop. Elements past the end of the output repe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tilewright.ir import build
 from tilewright.ir.affine import row_major_strides
 from tilewright.ir.errors import IRError, UnsupportedError
@@ -16,7 +14,7 @@ from tilewright.ir.expr import Expr, Load, Source, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
 from tilewright.ir.lower.accesses import flat
 from tilewright.ir.lower.collapse import collapse_axes
-from tilewright.ir.lower.fragment_reduction import FragmentReduction
+from tilewright.ir.lower.fragment_reduction import FragmentReduction, with_static_axes
 from tilewright.ir.lower.nest import finish_kernel
 from tilewright.ir.lower.unravel import LANES, Unravel, static_extent
 from tilewright.ir.program import Nest, Stage
@@ -55,6 +53,7 @@ class FragmentLowering:
     def _stage(self, stage: Stage) -> list[Stmt]:
         if stage.axes:
             raise IRError(f"a stage of {self.nest.name} has axes of its own: {stage.axes}")
+        stage = with_static_axes(stage)
         value = self.on_digits(stage.value)
         if stage.combiner is None:
             return self._finish(stage, value)
@@ -157,5 +156,3 @@ def _nothing(nest: Nest, name: str) -> Kernel:
     store = Store(target, (Unravel((), texel, lane).position,), build.zero(target.dtype))
     body = For(texel, "fragment", [For(lane, "vector", [store], LANES)])
     return finish_kernel(name, [body], ())
-
-

@@ -9,18 +9,20 @@ Sums are trees: short runs, expanded blocks and lanes are combined by halving (`
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16, F32
-from tilewright.ir.errors import IRError
+from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.graph import COMBINERS, identity
-from tilewright.ir.kernel import Buffer, For, Stmt, Store
+from tilewright.ir.kernel import Buffer, For, LoopKind, Stmt, Store
 from tilewright.ir.lower.nest import combine, is_product
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN
-from tilewright.ir.lower.unravel import LANES
+from tilewright.ir.lower.unravel import LANES, static_extent
 from tilewright.ir.program import Stage
+from tilewright.ir.ranges import largest
 from tilewright.ir.traverse import substitute
 
 if TYPE_CHECKING:
@@ -29,7 +31,36 @@ if TYPE_CHECKING:
 SUM_RUN = 8
 
 Bindings = dict[Var, Expr]
-Body = Callable[[Bindings, Buffer], list[Stmt]]
+Body = Callable[[Expr, Buffer], list[Stmt]]
+
+
+def with_static_axes(stage: Stage) -> Stage:
+    """The stage with reduced axes of static extents: what lies past a shorter one is left out.
+
+    The lanes of a fragment run in step, so that they cannot loop differently often.
+    """
+    if all(isinstance(axis.extent, int) for axis in stage.reduce_axes):
+        return stage
+    axes: list[Var] = []
+    bindings: dict[Var, Expr] = {}
+    inside: Expr = build.TRUE
+    for axis in stage.reduce_axes:
+        assert axis.extent is not None
+        most = largest(axis.extent)
+        if most is None:
+            raise UnsupportedError(
+                f"{stage.target.name} reduces the open dimension {axis.name}, and a fragment needs "
+                "known sizes",
+                loc=stage.loc,
+            )
+        axes.append(Var(axis.name, most))
+        bindings[axis] = axes[-1]
+        if isinstance(axis.extent, Expr):
+            extent = substitute(axis.extent, dict(bindings))
+            inside = build.logical_and(inside, build.lt(axes[-1], extent))
+    value = substitute(stage.value, bindings)
+    value = build.select(inside, value, identity(stage.combiner or "", value.dtype))
+    return replace(stage, reduce_axes=tuple(axes), value=value)
 
 
 class FragmentReduction:
@@ -48,30 +79,45 @@ class FragmentReduction:
         self.identity = identity(combiner.name, self.value.dtype)
         self.laned = lowering.depends_on_lane(value)
         self.axes = stage.reduce_axes
-        self.points = _points(self.axes)
-        self.expanded = self.points is not None and self.points <= self._most_expanded
-        self.across = self._lies_across()
+        self.expanded = _points(self.axes) <= lowering.schedule.unroll_reduce
+        last = static_extent(self.axes[-1])
+        whole = last % LANES == 0
+        self.across = not self.laned and last >= LANES and (whole or len(self.axes) == 1)
+        self.lanes = LANES if self.across else 1
+        self.block = max(1, last // self.lanes) if self.expanded else self._block_size(last)
+        self.runs = self._plan_runs()
         self.total = self._register(self.laned or self.across)
-        self.rest = self._register(False) if self._has_rest() else None
-
-    @property
-    def _most_expanded(self) -> int:
-        return self.lowering.schedule.unroll_reduce
+        self.rest = self._register(False) if self.across and not whole else None
 
     @property
     def _is_sum(self) -> bool:
         """Whether rounding errors grow with the length of a run, and nothing bounds it yet."""
         return self.value.dtype.is_float and self.op in (ops.ADD, ops.MUL)
 
-    def _lies_across(self) -> bool:
-        last = self.axes[-1].extent
-        if self.laned or not isinstance(last, int) or last < LANES:
-            return False
-        return len(self.axes) == 1 or last % LANES == 0
+    def _block_size(self, last: int) -> int:
+        """How many points (or vectors of points) one iteration handles: a power of two, the largest
+        that leaves no rest if that is at least four."""
+        available = max(1, last // self.lanes)
+        block = 1
+        while 2 * block <= min(available, self.lowering.schedule.unroll):
+            block *= 2
+        whole = block
+        while whole >= LANES and available % whole:
+            whole //= 2
+        return whole if whole >= LANES else block
 
-    def _has_rest(self) -> bool:
-        last = self.axes[-1].extent
-        return self.across and isinstance(last, int) and last % LANES != 0
+    def _plan_runs(self) -> dict[Var, int]:
+        """For every axis, how many iterations may add to one register before it is put away."""
+        budget = max(1, PRODUCT_RUN // self.block) if is_product(self.stage) else SUM_RUN
+        runs: dict[Var, int] = {}
+        count = static_extent(self.axes[-1]) // (self.lanes * self.block)
+        for axis, outside in zip(
+            reversed(self.axes), (*reversed(self.axes[:-1]), None), strict=True
+        ):
+            runs[axis] = budget
+            budget = max(1, budget // max(1, count)) if count <= budget else 1
+            count = static_extent(outside) if outside is not None else 1
+        return runs
 
     def statements(self) -> list[Stmt]:
         body = self._clear(self.total)
@@ -95,45 +141,27 @@ class FragmentReduction:
     def _axis(self, number: int, bound: Bindings, total: Buffer) -> list[Stmt]:
         """Accumulate everything from axis `number` inwards into `total`."""
         axis = self.axes[number]
-        extent = self._extent(axis, bound)
+        extent = static_extent(axis)
         if number == len(self.axes) - 1:
             return self._last_axis(axis, extent, bound, total)
 
         def inside(index: Expr, into: Buffer) -> list[Stmt]:
             return self._axis(number + 1, {**bound, axis: index}, into)
 
-        return self._runs(axis.name, extent, total, inside, SUM_RUN)
+        return self._loop(axis.name, extent, total, inside, self.runs[axis])
 
-    def _last_axis(
-        self, axis: Var, extent: Size, bound: Bindings, total: Buffer
-    ) -> list[Stmt]:
+    def _last_axis(self, axis: Var, extent: int, bound: Bindings, total: Buffer) -> list[Stmt]:
         """The innermost axis: expanded blocks, then what is left of them."""
-        lanes = LANES if self.across else 1
-        block = self._block(extent, lanes)
-        if not isinstance(extent, int):
-            return self._runs(
-                axis.name, extent, total, lambda k, into: self._add({**bound, axis: k}, into), 1
-            )
-        step = lanes * block
+        step = self.lanes * self.block
 
         def blocks(index: Expr, into: Buffer) -> list[Stmt]:
             start = build.mul(index, build.index(step))
-            return self._block_body(axis, start, block, bound, into)
+            return self._block_body(axis, start, self.block, bound, into)
 
         body: list[Stmt] = []
         if extent >= step:
-            run = max(1, PRODUCT_RUN // block) if is_product(self.stage) else SUM_RUN
-            body += self._runs(axis.name, extent // step, total, blocks, run)
+            body += self._loop(axis.name, extent // step, total, blocks, self.runs[axis])
         return body + self._tail(axis, extent - extent % step, extent, bound, total)
-
-    def _block(self, extent: Size, lanes: int) -> int:
-        """How many points (or vectors of points) one iteration handles."""
-        if not isinstance(extent, int):
-            return 1
-        available = max(1, extent // lanes)
-        if self.expanded:
-            return available
-        return _block_size(available, self.lowering.schedule.unroll)
 
     def _block_body(
         self, axis: Var, start: Expr, block: int, bound: Bindings, total: Buffer
@@ -177,50 +205,39 @@ class FragmentReduction:
         self, axis: Var, start: int, extent: int, bound: Bindings, total: Buffer
     ) -> list[Stmt]:
         """The points after the last whole block: vectors of them, then single ones."""
+        count = (extent - start) // self.lanes
         body: list[Stmt] = []
-        if self.across:
-            vectors = (extent - start) // LANES
-            if vectors:
-                body += self._block_body(axis, build.index(start), vectors, bound, total)
-            start += vectors * LANES
-        if start == extent:
+        if count:
+            body += self._block_body(axis, build.index(start), count, bound, total)
+        start += count * self.lanes
+        if self.rest is None or start == extent:
             return body
-        into = self.rest if self.rest is not None else total
         point = Var(f"{axis.name}_r", extent - start)
-        add = self._add({**bound, axis: build.add(build.index(start), point)}, into)
+        add = self._add({**bound, axis: build.add(build.index(start), point)}, self.rest)
         return [*body, For(point, "unroll", add)]
 
-    def _runs(
-        self,
-        name: str,
-        count: Size,
-        total: Buffer,
-        make: Callable[[Expr, Buffer], list[Stmt]],
-        run: int,
-    ) -> list[Stmt]:
+    def _loop(self, name: str, count: int, total: Buffer, make: Body, run: int) -> list[Stmt]:
         """`count` iterations; of a long sum at most `run` between partial results."""
-        if self.expanded or not self._is_sum or (isinstance(count, int) and count <= run):
+        if self.expanded or not self._is_sum or count <= run:
             counter = Var(name, count)
-            kind = "unroll" if self.expanded else "serial"
+            kind: LoopKind = "unroll" if self.expanded else "serial"
             return [For(counter, kind, make(counter, total))]
-        size = _whole_runs(count, run)
+        size = _run_length(count, run)
         partial = self._register(bool(total.shape))
 
         def one_run(number: Expr, into: Buffer) -> list[Stmt]:
             first = build.mul(number, build.index(size))
             length: Size = size
-            if not isinstance(count, int) or count % size:
+            if count % size:
                 length = build.minimum(build.index(size), build.sub(build.index(count), first))
             counter = Var(name, length)
-            inside = make(build.add(first, counter), partial)
             return [
                 *self._clear(partial),
-                For(counter, "serial", inside),
+                For(counter, "serial", make(build.add(first, counter), partial)),
                 *self._accumulate(into, self._read(partial)),
             ]
 
-        runs = build.size_floordiv(build.size_add(count, size - 1), size)
-        return self._runs(f"{name}_run", runs, total, one_run, SUM_RUN)
+        return self._loop(f"{name}_run", -(-count // size), total, one_run, SUM_RUN)
 
     # Registers.
 
@@ -249,38 +266,18 @@ class FragmentReduction:
         combined = combine(self.op, self._read(total), value)
         return self._each(total, Store(total, self._place(total), combined))
 
-    def _extent(self, axis: Var, bound: Bindings) -> Size:
-        assert axis.extent is not None
-        if isinstance(axis.extent, int):
-            return axis.extent
-        return substitute(axis.extent, {**self.lowering.unravel.bindings(), **bound})
 
-
-def _points(axes: tuple[Var, ...]) -> int | None:
-    """How many points the axes have together, if that is known."""
+def _points(axes: tuple[Var, ...]) -> int:
+    """How many points the axes have together."""
     total = 1
     for axis in axes:
-        if not isinstance(axis.extent, int):
-            return None
-        total *= axis.extent
+        total *= static_extent(axis)
     return total
 
 
-def _block_size(available: int, most: int) -> int:
-    """A power of two up to `most`: the largest that leaves no rest, if that is at least four."""
-    block = 1
-    while 2 * block <= min(available, most):
-        block *= 2
-    whole = block
-    while whole >= LANES and available % whole:
-        whole //= 2
-    return whole if whole >= LANES else block
-
-
-def _whole_runs(count: Size, run: int) -> int:
-    """The length of a run: the largest up to `run` that divides `count`, if one is long enough."""
-    if isinstance(count, int):
-        for size in range(run, max(1, run // 2), -1):
-            if count % size == 0:
-                return size
+def _run_length(count: int, run: int) -> int:
+    """The largest number up to `run` that divides `count`, if one is long enough."""
+    for size in range(run, max(1, run // 2), -1):
+        if count % size == 0:
+            return size
     return run

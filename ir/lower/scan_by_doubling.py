@@ -1,6 +1,6 @@
-"""A running combination -> log2(n) nests, each combining elements twice as far apart (Hillis-Steele).
+"""A running combination -> log2(n) nests, each combining elements twice as far apart.
 
-After the step of distance d an element combines the 2 d elements up to itself. The tree has height
+This is Hillis and Steele's scan: after the step of distance d an element combines the 2 d elements up to itself. The tree has height
 log2(n), so sums are more accurate than a loop's.
 """
 
@@ -58,5 +58,3 @@ def _combine(
     chosen: Expr = build.select(build.ge(along, build.index(distance)), combined, value)
     made = Stage((), (), None, chosen, target, here, stage.label, stage.loc)
     return Nest(name, tuple(axes.values()), (made,), ())
-
-

@@ -134,9 +134,7 @@ def _renamed_stages(
         if old.target in needed:
             kept.append(old)
             needed |= _locals_read(old.value)
-    local = {
-        old.target: Buffer(old.target.name, (), old.target.dtype, "scratch") for old in kept
-    }
+    local = {old.target: Buffer(old.target.name, (), old.target.dtype, "scratch") for old in kept}
     copies: list[Stage] = []
     for old in reversed(kept):
         axes = {a: Var(a.name, a.extent) for a in old.reduce_axes}

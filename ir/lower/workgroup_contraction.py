@@ -20,7 +20,7 @@ from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.contraction import Contraction, match_contraction, unit_stride
 from tilewright.ir.lower.nest import NestLowering, Point, combine, finish_kernel
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN
-from tilewright.ir.lower.workgroup_grid import guard_stores, on_grid, split_index, static_extent
+from tilewright.ir.lower.workgroup_grid import guarded, on_grid, split_index, static_extent
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.traverse import substitute
@@ -136,22 +136,25 @@ class ContractionLowering(NestLowering):
         row, column = Var("row", self.rows.tile), Var("column", self.columns.tile)
         # Vectors of columns are stored whole, so all or none must be inside.
         whole = self.columns.extent % self.columns.tile == 0
-        bindings, inside = dict(self.points), build.TRUE
+        bindings, clamped = dict(self.points), dict(self.points)
+        inside: Expr = build.TRUE
         for side, counter in ((self.rows, row), (self.columns, column)):
             first = build.add(side.origin, side.first)
             place: Expr = build.add(first, counter)
+            kept = place
             if side.is_partial:
                 together = side is self.columns and whole
-                tested = first if together else place
                 limit = build.index(side.extent)
-                inside = build.logical_and(inside, build.lt(tested, limit))
+                inside = build.logical_and(inside, build.lt(first if together else place, limit))
                 if together:
                     last = build.index(side.extent - side.tile)
-                    place = build.add(build.minimum(first, last), counter)
+                    kept = build.add(build.minimum(first, last), counter)
                 else:
-                    place = build.minimum(place, build.index(side.extent - 1))
+                    kept = build.minimum(place, build.index(side.extent - 1))
             bindings.update(zip(side.axes, split_index(place, side.sizes), strict=True))
-        body = guard_stores(make(Point(self, (row, column), bindings)), inside)
+            clamped.update(zip(side.axes, split_index(kept, side.sizes), strict=True))
+        tile = (row, column)
+        body = guarded(make, Point(self, tile, bindings), Point(self, tile, clamped), inside)
         return self._loops(row, column, body, vector=whole)
 
     def _loops(self, row: Var, column: Var, body: list[Stmt], vector: bool) -> list[Stmt]:

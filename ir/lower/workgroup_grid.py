@@ -43,16 +43,17 @@ class GridLowering(NestLowering):
     def over_tile(self, make: Callable[[Point], list[Stmt]]) -> list[Stmt]:
         """As for a CPU, but surplus points of an axis are clamped to its end and guarded."""
         counters = [Var(f"{a.name}_i", self.tiles[a].size) for a in self.tiled]
-        bindings = dict(self.points)
+        bindings, clamped = dict(self.points), dict(self.points)
         inside: Expr = build.TRUE
         for axis, counter in zip(self.tiled, counters, strict=True):
             place = build.add(self.tiles[axis].origin, counter)
             extent = static_extent(axis)
+            bindings[axis] = clamped[axis] = place
             if extent % self.tiles[axis].size:
                 inside = build.logical_and(inside, build.lt(place, build.index(extent)))
-                place = build.minimum(place, build.index(extent - 1))
-            bindings[axis] = place
-        body = guard_stores(make(Point(self, tuple(counters), bindings)), inside)
+                clamped[axis] = build.minimum(place, build.index(extent - 1))
+        tile = tuple(counters)
+        body = guarded(make, Point(self, tile, bindings), Point(self, tile, clamped), inside)
         for axis, counter in zip(reversed(self.tiled), reversed(counters), strict=True):
             kind = "vector" if axis is self.vector_axis else "unroll"
             width = self.schedule.width if kind == "vector" else None
@@ -86,21 +87,35 @@ def split_index(position: Expr, sizes: Sequence[Size]) -> list[Expr]:
     return [rest, *reversed(coordinates)] if sizes else []
 
 
-def guard_stores(body: Sequence[Stmt], condition: Expr) -> list[Stmt]:
+def guarded(
+    make: Callable[[Point], list[Stmt]], exact: Point, clamped: Point, inside: Expr
+) -> list[Stmt]:
+    """``make(point)`` for a point of which only those `inside` exist.
+
+    What is only stored to memory is computed behind the test; where registers are written as well
+    (later stages read those of every point) the surplus points compute what `clamped` says.
+    """
+    body = make(exact)
+    if inside is build.TRUE:
+        return body
+    if all(isinstance(s, Store) and s.buffer.space == "global" for s in body):
+        return [If(inside, body)]
+    return _guard_stores(make(clamped), inside)
+
+
+def _guard_stores(body: Sequence[Stmt], condition: Expr) -> list[Stmt]:
     """The statements with stores to global buffers made only where `condition` holds."""
-    if condition is build.TRUE:
-        return list(body)
-    guarded: list[Stmt] = []
+    result: list[Stmt] = []
     for stmt in body:
         match stmt:
             case Store() if stmt.buffer.space == "global":
-                guarded.append(If(condition, [stmt]))
+                result.append(If(condition, [stmt]))
             case For():
-                inner = guard_stores(stmt.body, condition)
-                guarded.append(For(stmt.var, stmt.kind, inner, stmt.width))
+                inner = _guard_stores(stmt.body, condition)
+                result.append(For(stmt.var, stmt.kind, inner, stmt.width))
             case _:
-                guarded.append(stmt)
-    return guarded
+                result.append(stmt)
+    return result
 
 
 def on_grid(group: Var, local: Var, body: Sequence[Stmt]) -> list[Stmt]:

@@ -47,6 +47,7 @@ class RowLowering(NestLowering):
             raise IRError(f"a tree over {self.threads} invocations: they must be a power of two")
         self.lane = Var("lane", self.threads)
         self.partials: dict[DType, Buffer] = {}
+        self.shares: dict[Size, Expr] = {}
 
     def kernel(self, name: str) -> Kernel:
         sizes = [static_extent(a) for a in self.order]
@@ -109,8 +110,11 @@ class RowLowering(NestLowering):
         """How many of `total` points fall to this invocation."""
         if isinstance(total, int) and total % self.threads == 0:
             return total // self.threads
-        rounded = build.index(build.size_add(total, self.threads - 1))
-        return build.floordiv(build.sub(rounded, self.lane), build.index(self.threads))
+        if total not in self.shares:
+            rounded = build.index(build.size_add(total, self.threads - 1))
+            mine = build.floordiv(build.sub(rounded, self.lane), build.index(self.threads))
+            self.shares[total] = mine
+        return self.shares[total]
 
     # Reductions.
 

@@ -151,7 +151,10 @@ class KernelVerifier:
             self.fail(f"loop variable {var.name} is bound twice", stmt)
         if var.dtype is not INDEX:
             self.fail(f"loop variable {var.name} has dtype {var.dtype}, not index", stmt)
-        check_size(stmt.extent, self.known, f"the extent of {var.name}")
+        if isinstance(stmt.extent, int):
+            check_size(stmt.extent, self.known, f"the extent of {var.name}")
+        elif stmt.extent.dtype is not INDEX:
+            self.fail(f"the extent of {var.name} has dtype {stmt.extent.dtype}, not index", stmt)
         self._nesting(stmt)
         self.bound.add(var)
         self.known.add(var)

@@ -66,9 +66,7 @@ def program_of(
     steps: Sequence[Step],
     constants: Sequence[tuple[Buffer, Array]] = (),
 ) -> Program:
-    return Program(
-        "test", (), tuple(inputs), tuple(outputs), tuple(constants), (), tuple(steps)
-    )
+    return Program("test", (), tuple(inputs), tuple(outputs), tuple(constants), (), tuple(steps))
 
 
 def run(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.codegen_glsl.nests import at, buffer_like, compute, mapped, program_of, run
 
+from tests.codegen_glsl.nests import at, buffer_like, compute, mapped, program_of, run
 from tilewright.codegen_glsl.backend import build
 from tilewright.codegen_glsl.device import GlDevice
 from tilewright.codegen_glsl.emit.operations import is_legal

@@ -122,7 +122,7 @@ def test_faults_are_one_warning_and_leave_nothing_behind(seed: int) -> None:
 @pytest.mark.filterwarnings("ignore::tilewright.ir.errors.CacheWarning")
 def test_leftovers_of_crashes_are_removed_after_an_hour() -> None:
     left = 0
-    for seed in range(100):
+    for seed in range(300):
         files = SimulatedFiles(seed, crash=0.2)
         store = Store(DIRECTORY, files=files)
         with suppress(CrashError):

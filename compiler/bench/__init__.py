@@ -1,0 +1,1 @@
+"""Kernels against other implementations of the same function: time, rate and error."""

@@ -1,0 +1,108 @@
+"""How long calls take, compared fairly.
+
+In: functions without arguments that do the same work. Out: seconds per call of each, round by
+round. A round runs every function once, one after the other, so that whatever slows the machine
+slows all of them; what is compared are the ratios of one round, and their median is reported.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+Call = Callable[[], object]
+Clock = Callable[[], float]
+
+# A timed stretch is at least this long: the clock, and what it costs to read it, do not show.
+_STRETCH_SECONDS = 500e-6
+_MOST_ROUNDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """At least `rounds` rounds and `seconds` in all; but slow functions get no more than
+    `most_seconds` once there are `few_rounds`."""
+
+    rounds: int = 11
+    seconds: float = 0.5
+    few_rounds: int = 3
+    most_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds per call of each function, in the same rounds."""
+
+    rounds: Mapping[str, tuple[float, ...]]
+
+    def seconds(self, name: str) -> float:
+        """The median time of one call."""
+        return statistics.median(self.rounds[name])
+
+    def ratio(self, name: str, other: str) -> float:
+        """How many times as fast `name` is as `other`: the median over the rounds."""
+        pairs = zip(self.rounds[name], self.rounds[other], strict=True)
+        return statistics.median(b / a for a, b in pairs)
+
+
+def measure(
+    calls: Mapping[str, Call], effort: Effort | None = None, clock: Clock = time.perf_counter
+) -> Timings:
+    """Time `calls` against each other. Each has been called before: nothing is compiled here."""
+    effort = effort or Effort()
+    with _no_garbage_collection():
+        repeats = {name: _repeats(call, clock) for name, call in calls.items()}
+        rounds: dict[str, list[float]] = {name: [] for name in calls}
+        start = clock()
+        for number in range(_MOST_ROUNDS):
+            if _is_enough(number, clock() - start, effort):
+                break
+            for name in _rotated(list(calls), number):
+                rounds[name].append(_time(calls[name], repeats[name], clock))
+    return Timings({name: tuple(times) for name, times in rounds.items()})
+
+
+def _is_enough(rounds: int, seconds: float, effort: Effort) -> bool:
+    if rounds >= effort.rounds:
+        return seconds >= effort.seconds
+    return rounds >= effort.few_rounds and seconds >= effort.most_seconds
+
+
+def _rotated(names: Sequence[str], number: int) -> Iterator[str]:
+    """No function always runs behind the same one, whose data it would find in the caches."""
+    first = number % len(names)
+    yield from (*names[first:], *names[:first])
+
+
+def _repeats(call: Call, clock: Clock) -> int:
+    """How many calls fill a stretch."""
+    repeats = 1
+    while True:
+        seconds = _time(call, repeats, clock)
+        if seconds * repeats >= _STRETCH_SECONDS:
+            return repeats
+        repeats = max(2 * repeats, int(_STRETCH_SECONDS / max(seconds, 1e-9)))
+
+
+def _time(call: Call, repeats: int, clock: Clock) -> float:
+    """Seconds per call."""
+    start = clock()
+    for _ in range(repeats):
+        call()
+    return (clock() - start) / repeats
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

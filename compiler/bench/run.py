@@ -1,0 +1,126 @@
+"""Measures one subject: checks its result, then times it against everybody else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tilewright.compiler.bench.measure import Call, Effort, Timings, measure
+from tilewright.compiler.bench.subject import Function, Subject, largest_error
+from tilewright.compiler.bench.threads import thread_count
+from tilewright.compiler.bench.work import Work, work_of
+
+if TYPE_CHECKING:
+    from tilewright.compiler.api import Kernel
+
+OURS = "tilewright"
+NUMPY = "numpy"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was measured of one kernel.
+
+    `seconds` per call and `ratios` (how many times as fast as it we are) are by library.
+    `error` is against float64, relative to the result's largest element; `excess` is the error in
+    units of what is allowed. `problem` says why there are no numbers.
+    """
+
+    name: str
+    family: str
+    target: str
+    threads: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    work: Work | None = None
+    error: float | None = None
+    excess: float | None = None
+    first_call_seconds: float = 0.0
+    problem: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether there is a result, and its error is allowed (as far as that is decided)."""
+        return not self.problem and (self.excess is None or self.excess <= 1)
+
+
+def run_subject(
+    subject: Subject,
+    target: str,
+    threads: int,
+    effort: Effort | None = None,
+    against: Collection[str] = (),
+) -> Result:
+    """Check and time `subject` on `target`; `against` names the rivals that take part."""
+    kernel = subject.kernel.on(target)
+    arguments = subject.arguments()
+    with thread_count(threads):
+        start = time.perf_counter()
+        result = kernel(*arguments)
+        first_call = time.perf_counter() - start
+        error, excess = _errors(subject, arguments, result)
+        subject.baseline(*arguments)
+        calls: dict[str, Call] = {
+            OURS: lambda: kernel(*arguments),
+            NUMPY: lambda: subject.baseline(*arguments),
+        }
+        for name in against:
+            rival = _rival(subject, name, arguments, excess)
+            if rival is not None:
+                calls[name] = lambda rival=rival: rival(*arguments)  # type: ignore[misc]
+    with thread_count(threads):  # again: rivals that have just been imported take part
+        timings = measure(calls, effort)
+    return Result(
+        name=subject.name,
+        family=subject.family,
+        target=target,
+        threads=threads,
+        seconds={name: timings.seconds(name) for name in calls},
+        ratios=_ratios(timings),
+        work=_work(kernel, arguments),
+        error=error,
+        excess=excess,
+        first_call_seconds=first_call,
+    )
+
+
+def _errors(
+    subject: Subject, arguments: tuple[Any, ...], result: Any
+) -> tuple[float | None, float | None]:
+    if subject.reference is None:
+        return None, None
+    exact = subject.reference(*arguments)
+    excess = None if subject.excess is None else subject.excess(arguments, result)
+    return largest_error(result, exact), excess
+
+
+def _rival(
+    subject: Subject, name: str, arguments: tuple[Any, ...], excess: float | None
+) -> Function | None:
+    """The rival if it is there and computes the same; a wrong one's speed says nothing."""
+    make = subject.rivals.get(name)
+    rival = make() if make else None
+    if rival is None:
+        return None
+    found = rival(*arguments)
+    if subject.excess is not None and subject.excess(arguments, found) > max(1.0, excess or 0.0):
+        return None
+    return rival
+
+
+def _ratios(timings: Timings) -> dict[str, float]:
+    return {name: timings.ratio(OURS, name) for name in timings.rounds if name != OURS}
+
+
+def _work(kernel: Kernel, arguments: tuple[Any, ...]) -> Work:
+    """Of the function traced for the very shapes of `arguments`, so that no dimension is open."""
+    by_name = signature(kernel.python).bind(*arguments, **kernel.bound).arguments
+    specs: dict[str, ArgumentSpec] = {}
+    ints: dict[str, int] = {}
+    for name, value in by_name.items():
+        specs[name] = StaticSpec(value) if name in kernel.bound else describe(value, name)[0]
+        if isinstance(specs[name], ScalarSpec) and isinstance(value, int):
+            ints[name] = value
+    return work_of(trace(kernel.python, specs, values=ints).graph, {})
