@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from tilewright.codegen_glsl.assemble import assemble
 from tilewright.codegen_glsl.legalize import legalize
+from tilewright.codegen_glsl.machine_types import refuse_float64
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.codegen_glsl.schedule import default_schedule
 from tilewright.ir.artifact import GpuProgram, ShaderLaunch
@@ -66,10 +67,12 @@ def lower(
     def launch(step: Step) -> list[Step]:
         if not isinstance(step, Nest):
             return [step]
+        if options.f64 == "error":
+            refuse_float64(step)
         schedule = (schedules or {}).get(step.name) or default_schedule(step)
         kernel = lower_to_fragments(step, schedule, f"k{len(used)}_{step.name}")
         used.append((step.name, schedule))
-        return [Launch(legalize(kernel, options.f64))]
+        return [Launch(legalize(kernel))]
 
     steps = map_steps(gather_only((*program.init, *program.steps)), launch)
     return Lowered(replace(program, steps=steps, init=()), tuple(used))

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from tilewright.codegen_glsl.emit.operations import is_legal
-from tilewright.codegen_glsl.machine_types import Float64Mode, use_machine_types
+from tilewright.codegen_glsl.machine_types import use_machine_types
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32, U32
 from tilewright.ir.elementary import Machine, expand
@@ -25,9 +25,9 @@ MACHINE = Machine(has_fma=False, ieee=False, has_f64=False, scale=False)
 _INFINITY_BITS = 0x7F800000
 
 
-def legalize(kernel: Kernel, f64: Float64Mode = "error") -> Kernel:
-    """`kernel` with only operations that the emitter spells."""
-    typed = use_machine_types(kernel, f64)
+def legalize(kernel: Kernel) -> Kernel:
+    """`kernel` with only operations that the emitter spells; float64 becomes float32."""
+    typed = use_machine_types(kernel)
     memo: dict[Expr, Expr] = {}
     body = map_expressions(typed.body, lambda e: rewrite_to_fixpoint(e, RULES, memo))
     check_legal(body)
@@ -166,6 +166,14 @@ def count_bits(node: Expr) -> Expr | None:
     return shifted(Apply(ops.MUL, (eights, build.const(0x01010101, U32))), 24)
 
 
+def select_without_branch(node: Expr) -> Expr | None:
+    """`likely` asks for a branch around its last operand, which neighbouring fragments rarely
+    agree on."""
+    if isinstance(node, Apply) and node.op is ops.LIKELY:
+        return build.select(*node.operands)
+    return None
+
+
 def fma_as_multiply_add(node: Expr) -> Expr | None:
     """GLSL ES 3.00 has no fused operation."""
     if isinstance(node, Apply) and node.op is ops.FMA:
@@ -203,6 +211,7 @@ RULES: tuple[Rule, ...] = (
     compare_bools_as_ints,
     reduce_lanes_in_pairs,
     count_bits,
+    select_without_branch,
     fma_as_multiply_add,
     scale_by_powers_of_two,
     integers.expand_integer_division,

@@ -2,13 +2,12 @@
 
 In: a kernel over any dtypes. Out: one over bool, int32, uint32, float32 and index, in which narrow
 integers wrap and float16 is rounded after each operation. 64-bit integers are carried in 32 bits
-(inputs are checked when they are uploaded); float64 is refused, or carried as float32 on request.
+(inputs are checked when they are uploaded), float64 in float32 where that was asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import (
@@ -30,8 +29,7 @@ from tilewright.ir.dtypes import (
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
-
-Float64Mode = Literal["error", "f32"]
+from tilewright.ir.program import Nest
 
 MACHINE = {
     **dict.fromkeys((I8, I16, I32, I64), I32),
@@ -77,9 +75,21 @@ def stored_dtype(dtype: DType) -> DType:
     return I32 if dtype is BOOL else MACHINE[dtype]
 
 
-def use_machine_types(kernel: Kernel, f64: Float64Mode) -> Kernel:
+def refuse_float64(nest: Nest) -> None:
+    """Raise `UnsupportedError` at the line that computes with float64."""
+    for stage in nest.stages:
+        if any(node.dtype is F64 for node in post_order((stage.value, *stage.indices))):
+            raise UnsupportedError(
+                f"{stage.label or nest.name} computes with float64, which target 'glsl' does not "
+                "have",
+                loc=stage.loc,
+                help='use float32 throughout, or pass f64="f32" to compute in float32',
+            )
+
+
+def use_machine_types(kernel: Kernel) -> Kernel:
     """The kernel over GLSL's types; `UnsupportedError` for what they cannot express."""
-    types = _MachineTypes(kernel.name, f64)
+    types = _MachineTypes(kernel.name)
     return Kernel(
         kernel.name,
         kernel.parameters,
@@ -90,9 +100,10 @@ def use_machine_types(kernel: Kernel, f64: Float64Mode) -> Kernel:
 
 
 class _MachineTypes:
-    def __init__(self, name: str, f64: Float64Mode) -> None:
+    """The rewriting of one kernel, with what has been rewritten."""
+
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.f64 = f64
         self._buffers: dict[Buffer, Buffer] = {}
         self._done: dict[Expr, Expr] = {}
 
@@ -119,7 +130,6 @@ class _MachineTypes:
         if found is None:
             register = buffer.space == "register"
             dtype = MACHINE[buffer.dtype] if register else stored_dtype(buffer.dtype)
-            self._refuse_double(buffer.dtype)
             found = buffer
             if dtype is not buffer.dtype:
                 base = None if register else buffer
@@ -131,16 +141,8 @@ class _MachineTypes:
         for node in post_order((root,)):
             if node not in self._done:
                 operands = tuple(self._done[o] for o in node.operands)
-                self._refuse_double(node.dtype)
                 self._done[node] = self._node(node, operands)
         return self._done[root]
-
-    def _refuse_double(self, dtype: DType) -> None:
-        if dtype is F64 and self.f64 == "error":
-            raise UnsupportedError(
-                f"{self.name} computes with float64, which target 'glsl' does not have",
-                help='use float32 throughout, or pass f64="f32" to compute in float32',
-            )
 
     def _node(self, node: Expr, operands: tuple[Expr, ...]) -> Expr:
         match node:

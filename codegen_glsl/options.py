@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from tilewright.codegen_glsl.machine_types import Float64Mode
 from tilewright.codegen_glsl.texture import DEFAULT_WIDTH
+
+
+Float64Mode = Literal["error", "f32"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def pack(spec: BufferSpec, array: NDArray[np.generic]) -> NDArray[np.generic]:
     if spec.packed > 1:
         return _pack_bits(spec, array)
     storage = np.dtype(spec.storage)
-    if not np.can_cast(array.dtype, storage, casting="safe"):
+    if not np.can_cast(array.dtype, storage, casting="same_kind" if storage.kind == "f" else "safe"):
         _check_narrowing(array, storage)
     return np.ascontiguousarray(array, dtype=storage).reshape(-1)
 

@@ -64,7 +64,7 @@ class Tracer:
         self._locator = Locator()
         self._count = 0
         self.frame = self._root = Frame(None)
-        self._looped = False
+        self.looped = False
         self.scopes: list[tuple[Var, ...]] = []
         self.scoped = False
         self.finished = False
@@ -373,7 +373,7 @@ class Tracer:
     @contextmanager
     def body(self) -> Iterator[Frame]:
         """A loop body: nodes go to a new graph until the end of the block."""
-        self._looped = True
+        self.looped = True
         self.frame = frame = Frame(self.frame)
         try:
             yield frame
@@ -404,7 +404,7 @@ class Tracer:
 
     def imported(self, tensor: Tensor) -> Tensor:
         """`tensor` as the present graph sees it: an input if it belongs to an enclosing one."""
-        if not self._looped:
+        if not self.looped:
             return tensor
         return self._import(self.frame, tensor)
 
@@ -426,7 +426,7 @@ class Tracer:
 
     def _import_loads(self, body: Expr) -> Expr:
         """`body` as the present graph can hold it: step counters and outer tensors as inputs."""
-        if not self._looped:
+        if not self.looped:
             return body
         body = substitute(body, self.counters)
         mapping = {}

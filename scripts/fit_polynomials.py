@@ -289,7 +289,7 @@ FITS: tuple[Fit, ...] = (
     ),
     # for float32 powers: log2(1 + f) = f q(f) in float64, to about 2^-35
     Fit("POW_RATIO", "F64", _log2_ratio, LOG_LOW, LOG_HIGH, 13, _inverse(_log2_ratio)),
-    # for powers without float64: log2(1 + f) = (f - f^2 / 2) / log(2) + f^3 q(f), f near [-1/6, 1/8]
+    # for powers without float64: log2(1 + f) = (f - f^2 / 2) / log(2) + f^3 q(f)
     Fit("POW_CUBIC", "F32", _log2_cubic, -0.168, 0.118, 6, _relative(mp.log1p, 3)),
     # for float64 powers: atanh(s) = s + s^3 / 3 + s^5 q(s^2)
     Fit("POW_ATANH", "F64", _atanh_fifth, 0, mpf("0.0103"), 6, _absolute(2)),

@@ -81,7 +81,7 @@ class StatementEmitter(MemoryEmitter):
         roots = self._changed(stmt.body)
         may_not_run = not isinstance(stmt.extent, int)
         self.scopes.enter(may_not_run, roots)
-        counter = f"i{self.scopes.name()[1:]}"
+        counter = f"j{self.scopes.name()[1:]}"  # not i: i32 is a type
         self.environment.bindings[stmt.var] = Value(counter, 1, self.scopes.depth)
         self.block(stmt.body)
         self.scopes.leave(f"for (var {counter} = 0; {counter} < {extent}; {counter}++) {{")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 Function = Callable[..., Any]
+
+RIVALS: Final = {"numba": "numba", "numexpr": "numexpr"}
+"""Who may be compared with, and the module that it takes."""
 
 
 def is_installed(library: str) -> bool:

@@ -115,12 +115,5 @@ def _ratios(timings: Timings) -> dict[str, float]:
 
 
 def _work(kernel: Kernel, arguments: tuple[Any, ...]) -> Work:
-    """Of the function traced for the very shapes of `arguments`, so that no dimension is open."""
-    by_name = signature(kernel.python).bind(*arguments, **kernel.bound).arguments
-    specs: dict[str, ArgumentSpec] = {}
-    ints: dict[str, int] = {}
-    for name, value in by_name.items():
-        specs[name] = StaticSpec(value) if name in kernel.bound else describe(value, name)[0]
-        if isinstance(specs[name], ScalarSpec) and isinstance(value, int):
-            ints[name] = value
-    return work_of(trace(kernel.python, specs, values=ints).graph, {})
+    """Of the kernel compiled for the very shapes of `arguments`, so that no dimension is open."""
+    return work_of(kernel.compile(*arguments, target="cpu").specialization.traced.graph, {})

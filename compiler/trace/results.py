@@ -99,7 +99,7 @@ def collect(tracer: Tracer, returned: Any, loc: Location) -> Outputs:
     outputs = Outputs()
     copies: dict[Tensor, Tensor] = {}
     outputs.structure = _structure(tracer, returned, outputs, copies, loc)
-    if tracer.scoped:
+    if tracer.scoped or tracer.looped:
         _refuse_escaped_variables(outputs.tensors)
     return outputs
 

@@ -80,7 +80,8 @@ HALF_PI = {
 
 @dataclass(frozen=True)
 class Angle:
-    """``remainder + rest + multiple * pi / 2``, of the multiple the two lowest bits.
+    """``remainder + rest + multiple * pi / 2``, of the multiple the two lowest bits, as
+    an integer of the float's width.
 
     `rest` is what the remainder lost by rounding, zero if that was not asked for.
     """
@@ -114,7 +115,7 @@ def _reduce_fused(x: Term, machine: Machine) -> Angle:
     remainder = x
     for part in HALF_PI[x.dtype].rounded:
         remainder = fma(n.value, -part, remainder)
-    return Angle(remainder, x.like(0.0), cast(n.bits, I32))
+    return Angle(remainder, x.like(0.0), n.bits)
 
 
 def _reduce_fused_in_two(x: Term, machine: Machine) -> Angle:
@@ -125,7 +126,7 @@ def _reduce_fused_in_two(x: Term, machine: Machine) -> Angle:
     product = n.value * second
     remainder = exact - product
     lost = ((exact - remainder) - product) - fma(n.value, second, -product)
-    return Angle(remainder, mad(n.value, -third, lost), cast(n.bits, I32))
+    return Angle(remainder, mad(n.value, -third, lost), n.bits)
 
 
 def _reduce_unfused(x: Term, machine: Machine) -> Angle:
@@ -136,10 +137,10 @@ def _reduce_unfused(x: Term, machine: Machine) -> Angle:
     exact = wide - n.value * first
     partial = exact - n.value * second
     remainder = partial - n.value * third
-    multiple = cast(n.bits, I32)
+    multiple = n.bits
     if x.dtype is F32:
         narrow = cast(remainder, F32)
-        return Angle(narrow, cast(remainder - cast(narrow, F64), F32), multiple)
+        return Angle(narrow, cast(remainder - cast(narrow, F64), F32), cast(multiple, I32))
     lost = (exact - partial) - n.value * second
     return Angle(remainder, (partial - remainder) + (lost - n.value * third), multiple)
 
@@ -191,7 +192,7 @@ def _from_words(high: Term, low: Term, dtype: DType) -> Angle:
     return Angle(
         select(negative, -remainder, remainder),
         select(negative, -rest, rest),
-        cast(multiple, I32),
+        bitcast(multiple, signed_of(dtype)),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.logarithm import LOWEST
+from tilewright.ir.elementary.pairs import log2_in_two, two_product
 from tilewright.ir.elementary.scaling import (
     FORMATS,
     drop_low_half,
@@ -48,7 +49,9 @@ LOG2_13_16 = (-0.2998046875, -0.00024440564109216037)
 def power(x: Term, y: Term, machine: Machine) -> Term:
     size = absolute(x)
     trivial = size.equals(1.0) | y.equals(0.0)
-    if machine.has_f64:
+    if x.dtype is F64:
+        result = _power_of_pairs(size, y, trivial, machine)
+    elif machine.has_f64:
         result = _power_in_float64(size, y, trivial, machine)
     else:
         result = _power_in_halves(size, y, trivial, machine)
@@ -69,6 +72,25 @@ def _power_in_float64(size: Term, y: Term, trivial: Term, machine: Machine) -> T
     return times_power_of_two(p, whole_number(cast(n.value, F32)), machine)
 
 
+def _power_of_pairs(size: Term, y: Term, trivial: Term, machine: Machine) -> Term:
+    """For float64: the logarithm and the product as unevaluated sums of two.
+
+    The bound on y loses nothing: the smallest logarithm that is not zero is above 2**-54.
+    """
+    bounded = at_least(at_most(y, 2.0**66), -(2.0**66))
+    high, low = log2_in_two(size, machine)
+    product, rest = two_product(bounded, high, machine)
+    rest = mad(bounded, low, rest)
+    exponent = at_least(at_most(product + rest, 1100.0), -1100.0)
+    n = nearest_whole(exponent, 1.0, machine)
+    p = horner((product - n.value) + rest, (1.0, *coefficients.EXP2[F64]))
+    result = times_power_of_two(p, n, machine)
+    finite = (exponent > -1100.0) & (exponent < 1100.0)
+    saturated = select(exponent > 0.0, infinity(y), 0.0)
+    result = select(is_nan(y, machine), y, select(finite, result, saturated))
+    return select(trivial, 1.0, _patch_extremes(size, y, result, machine))
+
+
 def _power_in_halves(size: Term, y: Term, trivial: Term, machine: Machine) -> Term:
     """For float32 without anything wider: factors cut to half of their digits multiply exactly.
 
@@ -85,7 +107,7 @@ def _power_in_halves(size: Term, y: Term, trivial: Term, machine: Machine) -> Te
     p = horner((product - n.value) + correction, (1.0, *coefficients.EXP2[F32]))
     large, small = exponent >= 128.0, exponent < -126.0
     result = select(large, infinity(y), select(small, 0.0, shift_exponent(p, n, machine)))
-    return select(trivial, 1.0, _patch_extremes(size, y, result))
+    return select(trivial, 1.0, _patch_extremes(size, y, result, machine))
 
 
 def _log2_in_halves(x: Term, machine: Machine) -> tuple[Term, Term]:
@@ -119,12 +141,12 @@ def _times_less_one(m: Term, factor: Term) -> tuple[Term, Term, Term]:
     return f, f_head, mad(m - m_head, factor, mad(m_head, factor, -1.0) - f_head)
 
 
-def _patch_extremes(size: Term, y: Term, result: Term) -> Term:
+def _patch_extremes(size: Term, y: Term, result: Term, machine: Machine) -> Term:
     """Zero or infinity where x is zero or infinite, or y infinite."""
     form = FORMATS[size.dtype]
-    flushed = bits(size) < (1 << form.mantissa_bits)
+    zero = bits(size) < (1 if machine.ieee else 1 << form.mantissa_bits)
     infinite = bits(size) >= form.infinity_bits
-    extreme = flushed | infinite | (magnitude_bits(y) >= form.infinity_bits)
+    extreme = zero | infinite | (magnitude_bits(y) >= form.infinity_bits)
     shrinks = (size > 1.0) ^ (y > 0.0)
     return select(extreme, select(shrinks, y.like(0.0), infinity(y)), result)
 

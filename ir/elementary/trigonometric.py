@@ -55,7 +55,7 @@ def _sin(angle: Angle, quadrants: int) -> Term:
     sine = mad(r * square, horner(square, coefficients.SIN[r.dtype]), r)
     cosine = horner(square, (1.0, -0.5, *coefficients.COS[r.dtype]))
     size = select((multiple & 1).equals(0), sine, cosine)
-    return flip_sign(size, (multiple & 2) << 30)
+    return flip_sign(size, (multiple & 2) << (r.dtype.bits - 2))
 
 
 def _nan_unless_finite(x: Term, result: Term, machine: Machine) -> Term:

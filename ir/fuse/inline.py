@@ -6,7 +6,7 @@ computing it again for every read would cost more than storing and reading it.
 
 from __future__ import annotations
 
-from tilewright.ir import build
+from tilewright.ir import build, ops
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import Compute, Constant, Graph, Reduction, Tensor
 from tilewright.ir.ranges import largest
@@ -28,6 +28,7 @@ class Inliner:
         self.stored: set[Tensor] = set()
         self._bodies: dict[Tensor, Expr] = {}
         self._inlined: dict[tuple[Tensor, tuple[Expr, ...]], Expr] = {}
+        self._shares: dict[Tensor, dict[Expr, float]] = {}
         self._decide()
 
     def value(self, tensor: Tensor, indices: tuple[Expr, ...]) -> Expr:
@@ -110,12 +111,14 @@ class Inliner:
                 total += costs.get(part.source, 0)
         return total
 
-    def _sites(self, reader: Tensor, node: Tensor) -> int:
+    def _sites(self, reader: Tensor, node: Tensor) -> float:
+        """How often one evaluation of the reader's body reads the node, on average."""
         if not isinstance(reader, (Compute, Reduction)):
-            return 1
-        return sum(
-            1 for p in post_order((reader.body,)) if isinstance(p, Load) and p.source is node
-        )
+            return 1.0
+        if reader not in self._shares:
+            self._shares[reader] = _shares(reader.body)
+        shares = self._shares[reader]
+        return sum(w for p, w in shares.items() if isinstance(p, Load) and p.source is node)
 
     def _points(self, node: Tensor) -> float:
         points = self._size(node)
@@ -129,6 +132,36 @@ class Inliner:
         for extent in node.shape:
             size *= _estimate(extent)
         return max(size, 1.0)
+
+
+def _shares(body: Expr) -> dict[Expr, float]:
+    """For each part of a body, the share of points at which its value is needed.
+
+    A choice by position (``np.stack`` and ``np.concatenate`` make them) needs one side of each
+    point only; code is made for each side apart, so that the other costs nothing.
+    """
+    shares: dict[Expr, float] = {body: 1.0}
+    for node in reversed(list(post_order((body,)))):
+        share = shares[node]
+        parts = [share] * len(node.operands)
+        if isinstance(node, Apply) and node.op is ops.SELECT:
+            chosen = _share_below(node.operands[0])
+            if chosen is not None:
+                parts = [0.0, share * chosen, share * (1 - chosen)]
+        for operand, part in zip(node.operands, parts, strict=True):
+            shares[operand] = min(1.0, shares.get(operand, 0.0) + part)
+    return shares
+
+
+def _share_below(condition: Expr) -> float | None:
+    """The share of an axis' points for which ``axis < bound`` holds."""
+    if not isinstance(condition, Apply) or condition.op is not ops.LT:
+        return None
+    axis, bound = condition.operands
+    limit = build.known(bound)
+    if not isinstance(axis, Var) or not isinstance(axis.extent, int) or limit is None:
+        return None
+    return min(1.0, max(0.0, limit / max(1, axis.extent)))
 
 
 def _estimate(size: Size) -> int:

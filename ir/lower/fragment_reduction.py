@@ -127,11 +127,9 @@ class FragmentReduction:
 
     def result(self) -> Expr:
         """The reduced value, once the statements have run."""
-        value: Expr
+        value: Expr = self._read(self.total)
         if self.across:
             value = LaneReduce(self.op, self.total)
-        else:
-            value = self._read(self.total)
         if self.rest is not None:
             value = combine(self.op, value, self._read(self.rest))
         return build.cast(value, F16) if self.wide else value

@@ -24,6 +24,7 @@ from tilewright.ir.schedule import Schedule
 from tilewright.ir.traverse import substitute
 
 INNER = "inner"
+_EXPANDED_AXIS = 4
 
 
 def lower_nest(nest: Nest, schedule: Schedule, name: str) -> Kernel:
@@ -59,6 +60,9 @@ class NestLowering:
         self.storage: dict[Buffer, Buffer] = {}
         self.locals: list[Buffer] = []
         self.at_border = False
+        self.deciding = {
+            a for a in nest.outer if a is not self.vector_axis and _decides(nest, a)
+        }
 
     def kernel(self, name: str) -> Kernel:
         body = simplify_indices(self.outer_loops(0))
@@ -170,16 +174,32 @@ class NestLowering:
 
     def over_tile(self, make: Callable[[Point], list[Stmt]]) -> list[Stmt]:
         """``make(point)`` inside loops over all points of the tile."""
-        counters = [Var(f"{a.name}_i", self.tiles[a].size) for a in self.tiled]
-        bindings = dict(self.points)
-        for axis, counter in zip(self.tiled, counters, strict=True):
-            bindings[axis] = build.add(self.tiles[axis].origin, counter)
-        body = make(Point(self, tuple(counters), bindings))
-        for axis, counter in zip(reversed(self.tiled), reversed(counters), strict=True):
-            kind = "vector" if axis is self.vector_axis else "unroll"
-            width = self.schedule.width if kind == "vector" else None
-            body = [For(counter, kind, body, width)]
-        return body
+        return self._over_axes(self.tiled, (), dict(self.points), make)
+
+    def _over_axes(
+        self,
+        axes: list[Var],
+        tile: tuple[Expr, ...],
+        bindings: dict[Var, Expr],
+        make: Callable[[Point], list[Stmt]],
+    ) -> list[Stmt]:
+        if not axes:
+            return make(Point(self, tile, bindings))
+        axis, *rest = axes
+        origin, size = self.tiles[axis].origin, self.tiles[axis].size
+        if axis in self.deciding:
+            body: list[Stmt] = []
+            for k in range(size):
+                place = build.add(origin, build.index(k))
+                index = (*tile, build.index(k))
+                body += self._over_axes(rest, index, {**bindings, axis: place}, make)
+            return body
+        counter = Var(f"{axis.name}_i", size)
+        inner = {**bindings, axis: build.add(origin, counter)}
+        body = self._over_axes(rest, (*tile, counter), inner, make)
+        if axis is self.vector_axis:
+            return [For(counter, "vector", body, self.schedule.width)]
+        return [For(counter, "unroll", body)]
 
     def stage(self, stage: Stage) -> list[Stmt]:
         if stage.combiner is None:
@@ -214,8 +234,16 @@ class NestLowering:
     ) -> list[Stmt]:
         if not axes:
             return make(bound)
-        counter = Var(axes[0].name, self._extent(axes[0], bound))
-        inner = self._serial_axes(axes[1:], {**bound, axes[0]: counter}, make)
+        axis, *rest = axes
+        extent = self._extent(axis, bound)
+        if isinstance(extent, int) and extent <= _EXPANDED_AXIS:
+            # Stores to neighbouring elements meet, and choices by position are decided.
+            body: list[Stmt] = []
+            for k in range(extent):
+                body += self._serial_axes(rest, {**bound, axis: build.index(k)}, make)
+            return body
+        counter = Var(axis.name, extent)
+        inner = self._serial_axes(rest, {**bound, axis: counter}, make)
         return [For(counter, "serial", inner)]
 
     def _map_point(self, stage: Stage, bound: dict[Var, Expr]) -> list[Stmt]:
@@ -541,6 +569,18 @@ def is_product(stage: Stage) -> bool:
         and value.op is ops.MUL
         and value.dtype.is_float
     )
+
+
+def _decides(nest: Nest, axis: Var) -> bool:
+    """Whether a choice by position depends on a short axis alone: each of its points then gets
+    code of its own."""
+    if not isinstance(axis.extent, int) or axis.extent > _EXPANDED_AXIS:
+        return False
+    for stage in nest.stages:
+        for node in post_order((stage.value,)):
+            if isinstance(node, Apply) and node.op in ops.COMPARISONS and axis in node.operands:
+                return True
+    return False
 
 
 def finish_kernel(name: str, body: Sequence[Stmt], local: Sequence[Buffer]) -> Kernel:

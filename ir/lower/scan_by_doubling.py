@@ -1,7 +1,7 @@
 """A running combination -> log2(n) nests, each combining elements twice as far apart.
 
-This is Hillis and Steele's scan: after the step of distance d an element combines the 2 d elements up to itself. The tree has height
-log2(n), so sums are more accurate than a loop's.
+This is Hillis and Steele's scan: after the step of distance d an element combines the 2 d elements
+up to itself. The tree has height log2(n), so sums are more accurate than a loop's.
 """
 
 from __future__ import annotations

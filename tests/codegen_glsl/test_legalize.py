@@ -49,7 +49,7 @@ def samples(dtype: DType, count: int = 400, seed: int = 0) -> Array:
 def operands_for(op: Op, dtype: DType) -> list[Array]:
     """All pairs of corner values, and random ones."""
     pools = [samples(dtype, seed=k) for k in range(op.arity)]
-    if op is ops.SELECT:
+    if op.result == "select":
         pools[0] = samples(BOOL, len(pools[1]))
         return [p[: min(map(len, pools))] for p in pools]
     if op.arity == 2:
@@ -76,7 +76,7 @@ def expected(op: Op, arrays: list[Array]) -> Array:
 
 def check(actual: Array, wanted: Array, op: Op, arrays: list[Array]) -> None:
     """Bounds of numerics.md; a product that is added errs by its own size, not the sum's."""
-    if not wanted.dtype.kind == "f":
+    if wanted.dtype.kind != "f":
         np.testing.assert_array_equal(actual, wanted)
         return
     epsilon = float(np.finfo(wanted.dtype).eps)
@@ -121,7 +121,7 @@ def test_every_operation_becomes_legal(op: Op) -> None:
         if dtype.kind not in op.domain or op.result == "given":
             continue
         operands = [Var(f"x{k}", dtype=dtype) for k in range(op.arity)]
-        if op is ops.SELECT:
+        if op.result == "select":
             operands[0] = Var("c", dtype=BOOL)
         legal = rewrite_to_fixpoint(Apply(op, tuple(operands)), RULES, {})
         assert isinstance(legal, (Apply, Var))

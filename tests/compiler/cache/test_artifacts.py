@@ -313,7 +313,7 @@ print(json.dumps([found is not None, [name for name in heavy if name in sys.modu
 
 
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "runpy", "importlib", "yaml"}
-FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "load", "loads"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
 
 def test_nothing_on_disk_can_be_executed_by_reading_it() -> None:
@@ -328,7 +328,8 @@ def test_nothing_on_disk_can_be_executed_by_reading_it() -> None:
                 found += [node.module] if node.module.partition(".")[0] in FORBIDDEN else []
             elif isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                found += [name] if name.rpartition(".")[2] in FORBIDDEN_CALLS else []
+                loads = name.endswith((".load", ".loads"))
+                found += [name] if loads or name in FORBIDDEN_CALLS else []
     assert found == ["json.loads"]
 
 

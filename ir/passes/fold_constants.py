@@ -1,0 +1,81 @@
+"""Nodes that read constants alone are evaluated now, by the NumPy interpreter.
+
+In: a graph. Out: the same graph with such nodes as constants, unless the result is large, or larger
+than what it is made of: a broadcast costs less as an index map than as memory. Elementary functions
+stay, as every target computes them by our own code and an answer must not depend on when it is
+found. Nodes that read nothing (a filled array) stay expressions as well.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tilewright.ir.expr import Apply, Expr, post_order
+from tilewright.ir.graph import (
+    Compute,
+    Constant,
+    Graph,
+    Reduction,
+    Reshape,
+    Scan,
+    Scatter,
+    Sort,
+    Tensor,
+)
+from tilewright.ir.graph_rewrite import rewrite_graph
+from tilewright.ir.interpret_graph import run_graph
+
+LARGEST_RESULT = 1 << 16
+"""Bytes of the largest constant that is made here."""
+ALWAYS_FOLDED = 256
+"""Results of at most this many bytes are folded even if their operands are smaller still."""
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """The graph with small nodes over constants evaluated."""
+    return rewrite_graph(graph, _fold)
+
+
+def _fold(node: Tensor) -> Tensor | None:
+    if not isinstance(node, _EVALUATED) or not _is_small(node) or not _is_exact(node):
+        return None
+    (value,) = run_graph(Graph("folded", (), (node,)), ())
+    return Constant(node.name, value, node.dtype, label=node.label, loc=node.loc)
+
+
+_EVALUATED = (Compute, Reduction, Reshape, Scan, Scatter, Sort)
+
+
+def _is_small(node: Tensor) -> bool:
+    sources = node.sources
+    if not sources or not all(isinstance(s, Constant) for s in sources):
+        return False
+    size, read = _bytes(node), sum(_bytes(s) or 0 for s in sources)
+    if size is None or size > LARGEST_RESULT:
+        return False
+    return size <= max(ALWAYS_FOLDED, read)
+
+
+def _bytes(node: Tensor) -> int | None:
+    sizes = [s for s in node.shape if isinstance(s, int)]
+    return math.prod(sizes) * node.dtype.itemsize if len(sizes) == len(node.shape) else None
+
+
+def _is_exact(node: Tensor) -> bool:
+    """Whether the interpreter and every target give the same bits."""
+    match node:
+        case Compute():
+            return _bodies_are_exact((node.body,))
+        case Reduction():
+            inexact = node.dtype.is_float and node.combiner in ("add", "mul")
+            return not inexact and _bodies_are_exact((node.body,))
+        case Scatter():
+            return _bodies_are_exact((*node.indices, node.value))
+        case Scan():
+            return not (node.dtype.is_float and node.combiner in ("add", "mul"))
+        case _:
+            return True
+
+
+def _bodies_are_exact(bodies: tuple[Expr, ...]) -> bool:
+    return not any(isinstance(n, Apply) and n.op.elementary for n in post_order(bodies))

@@ -1,0 +1,113 @@
+"""Value numbering: what must become one, and what must not."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.ir.strategies import arrays, graphs
+
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var
+from tilewright.ir.graph import Compute, Constant, Graph, Input, Reduction, Reshape, Sort, Tensor
+from tilewright.ir.interpret_graph import run_graph
+from tilewright.ir.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
+
+X = Input("x", (4, 5), F32)
+
+
+def _plus(source: Tensor, value: float) -> Compute:
+    axes = tuple(Var(f"i{k}", n) for k, n in enumerate(source.shape))
+    return Compute("p", axes, Apply(ops.ADD, (Load(source, axes), build.const(value, F32))))
+
+
+def _merged(*outputs: Tensor, inputs: tuple[Input, ...] = (X,)) -> bool:
+    graph = eliminate_common_subexpressions(Graph("g", inputs, outputs))
+    return len(set(graph.outputs)) < len(outputs)
+
+
+def test_equal_bodies_on_other_axes_are_one() -> None:
+    assert _merged(_plus(X, 1), _plus(X, 1))
+
+
+def test_equality_spreads_to_consumers() -> None:
+    one, two = _plus(_plus(X, 1), 2), _plus(_plus(X, 1), 2)
+    graph = eliminate_common_subexpressions(Graph("g", (X,), (one, two)))
+    assert len(graph.nodes()) == 3
+
+
+def test_zeros_of_both_signs_differ() -> None:
+    assert not _merged(_plus(X, 0.0), _plus(X, -0.0))
+    assert _merged(_plus(X, float("nan")), _plus(X, float("nan")))
+
+
+def test_dtypes_of_equal_literals_differ() -> None:
+    i, j = Var("i", 3), Var("j", 3)
+    one, two = Compute("a", (i,), build.const(1, F32)), Compute("b", (j,), build.const(1, I32))
+    assert not _merged(one, two)
+
+
+def test_axes_count_by_position() -> None:
+    square = Input("s", (4, 4), F32)
+    i, j, k, m = (Var(n, 4) for n in "ijkm")
+    straight = Compute("a", (i, j), Load(square, (i, j)))
+    turned = Compute("b", (k, m), Load(square, (m, k)))
+    assert not _merged(straight, turned, inputs=(square,))
+
+
+def test_extents_count() -> None:
+    i, j = Var("i", 3), Var("j", 4)
+    zero = build.index(0)
+    one, two = Compute("a", (i,), Load(X, (i, zero))), Compute("b", (j,), Load(X, (j, zero)))
+    assert not _merged(one, two)
+
+
+def _rows(extent: Size, combiner: str) -> Reduction:
+    i = Var("i", 4)
+    r = Var("r", build.sub(build.index(5), i) if extent == 0 else extent)
+    return Reduction("r", (i,), (r,), combiner, Load(X, (i, r)))
+
+
+def test_reductions() -> None:
+    assert _merged(_rows(5, "add"), _rows(5, "add"))
+    assert _merged(_rows(0, "add"), _rows(0, "add"))
+    assert not _merged(_rows(5, "add"), _rows(5, "max"))
+    assert not _merged(_rows(5, "add"), _rows(0, "add"))
+
+
+def test_a_reduced_axis_is_not_an_own_axis() -> None:
+    i, j = Var("i", 1), Var("j", 1)
+    value: Expr = build.const(1, F32)
+    one = Reduction("a", (i,), (), "add", value)
+    two = Reduction("b", (), (j,), "add", value)
+    assert not _merged(one, two)
+
+
+def test_other_nodes() -> None:
+    assert _merged(Sort("a", X, 1, False), Sort("b", X, 1, False))
+    assert not _merged(Sort("a", X, 1, False), Sort("b", X, 1, True))
+    assert _merged(Reshape("a", X, (20,)), Reshape("b", X, (20,)))
+    assert not _merged(Reshape("a", X, (20,)), Reshape("b", X, (5, 4)))
+    small = np.arange(3, dtype=np.float32)
+    assert _merged(Constant("a", small, F32), Constant("b", small.copy(), F32))
+    assert not _merged(Constant("a", small, F32), Constant("b", small * -1, F32))
+    large = np.zeros(1 << 17, np.float32)
+    assert _merged(Constant("a", large, F32), Constant("b", large, F32))
+    assert not _merged(Constant("a", large, F32), Constant("b", large.copy(), F32))
+
+
+def test_a_graph_without_equal_nodes_is_returned_as_it_is() -> None:
+    graph = Graph("g", (X,), (_plus(X, 1), _plus(X, 2)))
+    assert eliminate_common_subexpressions(graph) is graph
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_random_graphs_keep_their_values(data: st.DataObject) -> None:
+    graph = data.draw(graphs(nodes=8))
+    inputs = [data.draw(arrays(t.shape, t.dtype)) for t in graph.inputs]
+    changed = eliminate_common_subexpressions(graph)
+    assert len(changed.nodes()) <= len(graph.nodes())
+    for old, new in zip(run_graph(graph, inputs), run_graph(changed, inputs), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -1,0 +1,466 @@
+"""Every rule of the IR: what keeps it passes, and what breaks it is reported with its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.ir.strategies import graphs, kernels
+from tests.ir.test_parser import every_step
+from tests.ir.test_printer import chain, softmax
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F32, F64, I32, I64, INDEX
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var
+from tilewright.ir.graph import (
+    Compute,
+    Constant,
+    Graph,
+    Input,
+    Loop,
+    Reduction,
+    Reshape,
+    Result,
+    Scan,
+    Scatter,
+    Sort,
+    Tensor,
+    While,
+)
+from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.location import Location
+from tilewright.ir.parser import parse_kernel, parse_program
+from tilewright.ir.verify import (
+    unproven_accesses,
+    verify_graph,
+    verify_kernel,
+    verify_program,
+)
+
+generated = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@given(graph=graphs())
+@generated
+def test_generated_graphs_keep_the_rules(graph: Graph) -> None:
+    verify_graph(graph, strict=True)
+
+
+@given(kernel=kernels())
+@generated
+def test_generated_kernels_keep_the_rules(kernel: Kernel) -> None:
+    try:
+        verify_kernel(kernel)
+    except IRError as error:  # the one rule that the generator does not keep
+        assert "for parallel" in str(error) or "writes the same" not in error.message
+
+
+def test_whole_programs_keep_the_rules() -> None:
+    verify_program(every_step(), strict=True)
+
+
+def test_a_graph_of_300_nodes_takes_a_few_milliseconds() -> None:
+    graph = chain(300)
+    start = time.perf_counter()
+    verify_graph(graph, strict=True)
+    assert time.perf_counter() - start < 0.5  # about 10 ms; generous for a busy machine
+
+
+# Graphs.
+
+ONE = build.const(1, F32)
+X = Input("x", (4, 8), F32)
+I, J = Var("i", 4), Var("j", 8)
+HERE = Load(X, (I, J))
+NUMBER = Compute("number", (), build.const(3, I64))
+
+
+def with_array(dtype: type) -> Constant:
+    return Constant("c", np.zeros(3, dtype), F32)
+
+
+def misplaced(tensor: Tensor, **attributes: object) -> Tensor:
+    for name, value in attributes.items():
+        object.__setattr__(tensor, name, value)
+    return tensor
+
+
+def loop(body_inputs: list[Input], outputs: list[Tensor]) -> Result:
+    state = Compute("zero", (), build.const(0, F32))
+    body = Graph("body", tuple(body_inputs), tuple(outputs))
+    return Result("r", Loop("loop", 3, (state,), (), body), 0)
+
+
+def while_loop(condition: Tensor) -> Result:
+    state = Compute("zero", (), build.const(0, F32))
+    s = Input("s", (), F32)
+    t = Input("t", (), F32)
+    return Result("r", While("w", (state,), (), Graph("c", (s,), (condition,)), Graph("b", (t,), (t,))), 0)
+
+
+BROKEN_GRAPHS: dict[str, Tensor] = {
+    "variable k is used where it has no value": Compute("t", (I, J), build.cast(Var("k", 3), F32)),
+    "x is used before it is computed": Compute("t", (I, J), Load(Input("x", (4, 8), F32), (I, J))),
+    "a graph reads b, which is a buffer": Compute("t", (I,), Load(Buffer("b", (4,), F32), (I,))),
+    "an index into x has dtype int32, not index": Compute(
+        "t", (I, J), Load(X, (I, build.cast(J, I32)))
+    ),
+    "axis i is bound already": Compute("t", (I, I), ONE),
+    "axis i has dtype int32, not index": Compute("t", (Var("i", 4, I32),), ONE),
+    "dimension 0 of t is negative: -1": Reshape("t", X, (-1,)),
+    "the extent of axis i is negative: -2": Compute("t", (Var("i", -2),), ONE),
+    "the extent of axis i depends on the contents of number": Compute(
+        "t", (Var("i", build.cast(Load(NUMBER, ()), INDEX)),), ONE
+    ),
+    "the literal 0.1 is not a float32": Compute("t", (I,), Const(0.1, F32)),
+    "the literal True has dtype int32": Compute("t", (I,), Const(True, I32)),
+    "the literal 4294967296 is not a int32": Compute("t", (I,), Const(1 << 32, I32)),
+    "combiner and is not defined on float32": Reduction("t", (I,), (J,), "and", HERE),
+    "32 elements are reshaped to 33": Reshape("t", X, (33,)),
+    "axis 2 of a tensor of rank 2": Sort("t", X, 2, False),
+    "argmax cannot run along an axis": Scan("t", X, 0, "argmax"),
+    "combiner xor is not defined on float32": Scan("t", X, 0, "xor"),
+    "1 indices write a tensor of rank 2": Scatter("t", X, (I,), (I,), ONE, None),
+    "int32 is scattered into float32": Scatter(
+        "t", X, (I,), (I, I), build.const(1, I32), None
+    ),
+    "argmin cannot combine what is scattered": Scatter("t", X, (I,), (I, I), ONE, "argmin"),
+    "a constant of float32[3] holds float64[3]": with_array(np.float64),
+    "the first input of a loop's body is not the step number": loop([], []),
+    "a loop's body has 0 inputs for 1 tensors": loop([Input("step", (), I64)], []),
+    "inputs of a loop's body: s is float64, not float32": loop(
+        [Input("step", (), I64), Input("s", (), F64)], []
+    ),
+    "the shape [2] is not [], that of zero": loop(
+        [Input("step", (), I64), Input("s", (2,), F32)], []
+    ),
+    "a loop's body has 0 outputs for 1 tensors": loop(
+        [Input("step", (), I64), Input("s", (), F32)], []
+    ),
+    "the condition of a while loop is not one bool of rank 0": while_loop(
+        Compute("c", (), ONE)
+    ),
+    "the shape [5, 8] is not [4, 8], the extents of the axes": misplaced(
+        Compute("t", (I, J), ONE), shape=(5, 8)
+    ),
+    "a node of float64 has a body of float32": misplaced(Compute("t", (I, J), ONE), dtype=F64),
+    "Tensor is no node of a graph": Tensor("t", (), F32),
+}
+
+
+@pytest.mark.parametrize("message", BROKEN_GRAPHS)
+def test_broken_graphs(message: str) -> None:
+    with pytest.raises(IRError) as caught:
+        verify_graph(Graph("g", (X,), (BROKEN_GRAPHS[message],)))
+    assert message in caught.value.message
+    assert "note: in graph g" in str(caught.value)
+
+
+def test_messages_show_the_node_and_the_users_line() -> None:
+    node = Compute("t", (I,), Load(X, (I, Var("k", 8))), loc=Location("model.py", 3, 4))
+    with pytest.raises(IRError) as caught:
+        verify_graph(Graph("g", (X,), (node,)))
+    assert str(caught.value) == (
+        "model.py:3:5: error: variable k is used where it has no value\n"
+        "note: in %t: f32[4] = compute (i) { %x[i, k] }\n"
+        "note: in graph g"
+    )
+
+
+def test_one_tensor_is_one_input() -> None:
+    with pytest.raises(IRError, match="one tensor as two inputs"):
+        verify_graph(Graph("g", (X, X), (X,)))
+
+
+def test_a_node_may_not_read_itself() -> None:
+    node = Compute("t", (I, J), HERE)
+    node.body = Load(node, (I, J))
+    with pytest.raises(IRError, match="t is used before it is computed"):
+        verify_graph(Graph("g", (X,), (node,)))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        build.add(J, build.index(1)),
+        build.sub(build.index(6), J),
+        build.mul(J, build.index(2)),
+        build.index(8),
+        Apply(ops.SUB, (Apply(ops.MOD, (J, build.index(4))), build.index(9))),
+    ],
+)
+def test_strict_finds_reads_out_of_bounds(index: Expr) -> None:
+    graph = Graph("g", (X,), (Compute("t", (I, J), Load(X, (I, index))),))
+    verify_graph(graph)
+    with pytest.raises(IRError, match="outside of size 8 on axis 1"):
+        verify_graph(graph, strict=True)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        build.sub(build.index(7), J),
+        build.mod(build.add(J, build.index(5)), build.index(8)),
+        build.minimum(build.add(J, build.index(5)), build.index(7)),
+        # Its interval is -7 … 7, but that is not exact: nothing is disproved.
+        build.maximum(build.sub(J, J), build.index(0)),
+    ],
+)
+def test_strict_lets_reads_in_bounds_pass(index: Expr) -> None:
+    verify_graph(Graph("g", (X,), (Compute("t", (I, J), Load(X, (I, index))),)), strict=True)
+
+
+def test_symbols_reach_into_loop_bodies() -> None:
+    n = Var("N")
+    x, step, s = Input("x", (n,), F32), Input("step", (), I64), Input("s", (n,), F32)
+    body = Graph("body", (step, s), (s,))
+    result = Result("r", Loop("l", n, (x,), (), body), 0)
+    verify_graph(Graph("g", (x,), (result,), (n,)))
+    with pytest.raises(IRError, match="variable N is used where it has no value"):
+        verify_graph(Graph("g", (x,), (result,)))
+
+
+def test_the_gallerys_softmax_keeps_the_rules() -> None:
+    verify_graph(softmax(), strict=True)
+
+
+# Kernels.
+
+BROKEN_KERNELS = {
+    "y is a parameter of space scratch": "kernel k(y: scratch f32[4]) { }",
+    "y is a local of space global": "kernel k() { y: f32[4] }",
+    "register r has a dimension that is not static": "kernel k<N>() { r: register f32[N] }",
+    "r is a view of a register, which is no memory, or v": """
+        kernel k() { r: register f32[4] view v: f32[2, 2] of r  v[0, 0] = 1.0:f32 }""",
+    "an index into x has dtype int32, not index": "kernel k(x: f32[4]) { x[0:i32] = 1.0:f32 }",
+    "loop variable i has dtype int32, not index": "kernel k() { for serial i: i32 < 4 { } }",
+    "a vector loop of width 0": "kernel k() { for vector(0) i < 4 { } }",
+    "a vector loop inside of a vector loop": """
+        kernel k() { for vector i < 4 { for vector j < 4 { } } }""",
+    "a parallel loop inside of a vector loop": """
+        kernel k() { for vector i < 4 { for parallel j < 4 { } } }""",
+    "a group loop inside of a local loop": """
+        kernel k() { for local i < 4 { for group j < 4 { } } }""",
+    "a local loop inside of another with more in it": """
+        kernel k(x: f32[4]) { for local i < 4 { x[i] = 1.0:f32 for local j < 4 { } } }""",
+    "a condition or an extent that differs between lanes": """
+        kernel k(x: f32[4]) { for vector i < 4 { if i < 2 { x[i] = 1.0:f32 } } }""",
+    "an index into register r is not a literal: it uses i": """
+        kernel k() { r: register f32[4] for serial i < 4 { r[i] = 1.0:f32 } }""",
+    "an index into register r is not a literal: it uses x": """
+        kernel k(x: i64[1]) { r: register f32[4] r[index(x[0])] = 1.0:f32 }""",
+    "an index into register r is outside of axis 0: 4": """
+        kernel k() { r: register f32[4] for unroll i < 4 { r[i + 1] = 1.0:f32 } }""",
+    "lanes.add of x, which is no register": "kernel k(x: f32[4]) { x[0] = lanes.add(x[]) }",
+    "sub cannot combine lanes of float32": """
+        kernel k(x: f32[4]) { r: register f32[4] x[0] = lanes.sub(r[]) }""",
+    "a barrier outside of local loops": "kernel k() { barrier }",
+    "a barrier inside of a vector loop": """
+        kernel k() { for local i < 4 { for vector j < 4 { barrier } } }""",
+    "a barrier that not all invocations are certain to reach": """
+        kernel k() { for local i < 4 { if i < 2 { barrier } } }""",
+    "a barrier that not all invocations are certain to reach (loop)": """
+        kernel k() { for local i < 4 { for serial j < i { barrier } } }""",
+    "a barrier that not all invocations are certain to reach (indirectly)": """
+        kernel k() { for local i < 4 { for serial j < i + 1 { } for serial k < i { barrier } } }""",
+    "a barrier that not all invocations are certain to reach (private memory)": """
+        kernel k() { s: scratch i64[1] for local i < 4 { if s[0] < 1:i64 { barrier } } }""",
+    "every iteration of i writes the same elements of x": """
+        kernel k(x: f32[4]) { for parallel i < 4 { for serial j < 4 { x[j] = 1.0:f32 } } }""",
+    "iterations of i write elements of x that others read": """
+        kernel k(x: f32[4]) { for parallel i < 3 { x[i] = x[i + 1] } }""",
+    "iterations of i write elements of x that others read (one for all)": """
+        kernel k(x: f32[4]) { for group i < 4 { x[i] = x[0] } }""",
+}
+
+
+@pytest.mark.parametrize("message", BROKEN_KERNELS)
+def test_broken_kernels(message: str) -> None:
+    kernel = parse_kernel(BROKEN_KERNELS[message])
+    with pytest.raises(IRError) as caught:
+        verify_kernel(kernel)
+    assert message.split(" (")[0].split(", or ")[0] in caught.value.message.replace("v is", "r is")
+    assert "note: in kernel k" in str(caught.value)
+
+
+SOUND_KERNELS = [
+    "kernel k<N>(x: f32[N]) { for parallel i < N { x[i] = x[i] * 2.0:f32 } }",
+    "kernel k(x: f32[4]) { for parallel i < 1 { for serial j < 4 { x[j] = 1.0:f32 } } }",
+    # Rows of a triangle: the inner range moves with the outer variable.
+    "kernel k(x: f32[9, 9]) { for parallel i < 9 { for serial j < i { x[i, j] = x[i, j + 1] } } }",
+    "kernel k(x: f32[8]) { for parallel i < 4 { x[i * 2] = x[i * 2 + 1] } }",
+    "kernel k(x: f32[4], p: i64[4]) { for parallel i < 4 { x[index(p[i])] = 1.0:f32 } }",
+    "kernel k(x: f32[4]) { r: register f32[1] for serial i < 1 { r[i] = 1.0:f32 x[i] = r[i] } }",
+    """kernel k<N>(x: f32[4, N]) { w: workgroup f32[4] for group g < 4 { for local l < 4 {
+       for serial s < N { barrier } if g < 2 { barrier } w[l] = 1.0:f32 barrier
+       x[g, 0] = w[3 - l] } } }""",
+    "kernel k() { for local i < 4 { for local j < 4 { barrier } } }",
+    "kernel k(x: f32[4], n: i64[1]) { for serial i < index(n[0]) { x[i] = 1.0:f32 } }",
+    "kernel k(x: f32[4]) { view v: f32[2, 2] of x  v[1, 1] = x[0] }",
+]
+
+
+@pytest.mark.parametrize("text", SOUND_KERNELS)
+def test_sound_kernels(text: str) -> None:
+    verify_kernel(parse_kernel(text), strict=True)
+
+
+def test_declared_buffers_only() -> None:
+    stray = Buffer("y", (3,), F32)
+    one = build.index(1)
+    from tilewright.ir.kernel import For, Store
+
+    store = Store(stray, (one,), ONE)
+    with pytest.raises(IRError, match="y is neither a parameter nor a local") as caught:
+        verify_kernel(Kernel("k", (), (), (), (For(Var("i", 2), "serial", [store]),)))
+    assert [n[0] for n in caught.value.notes] == [
+        "in y[1] = 1.0:f32",
+        "in for serial i < 2 {",
+        "in kernel k",
+    ]
+    with pytest.raises(IRError, match="declared twice"):
+        verify_kernel(Kernel("k", (stray, stray), (), (), ()))
+    again = Var("i", 2)
+    loops = [For(again, "serial", []), For(again, "serial", [])]
+    with pytest.raises(IRError, match="loop variable i is bound twice"):
+        verify_kernel(Kernel("k", (), (), (), tuple(loops)))
+    row = LaneReduce(ops.ADD, Buffer("r", (0,), F32, "register"))
+    register = row.source
+    assert isinstance(register, Buffer)
+    with pytest.raises(IRError, match="whose rows have no known length"):
+        verify_kernel(Kernel("k", (stray,), (), (register,), (Store(stray, (one,), row),)))
+
+
+def test_strict_finds_accesses_out_of_bounds() -> None:
+    text = "kernel k(x: f32[8]) {{ for serial i < 4 {{ {} }} }}"
+    wrong = ["x[i + 5] = 1.0:f32", "x[0] = x[i - 1]", "for serial j < 3 { x[i * 2 + j] = 1.0:f32 }"]
+    for statement in wrong:
+        kernel = parse_kernel(text.format(statement))
+        verify_kernel(kernel)
+        with pytest.raises(IRError, match="outside of size 8"):
+            verify_kernel(kernel, strict=True)
+    guarded = ["if i < 3 { x[i + 5] = 1.0:f32 }", "for serial j < i { x[j - 1] = 1.0:f32 }"]
+    for statement in guarded:
+        verify_kernel(parse_kernel(text.format(statement)), strict=True)
+
+
+def test_unproven_accesses_are_listed() -> None:
+    kernel = parse_kernel("""
+        kernel k<N>(x: f32[N], y: f32[8], p: i64[8]) { for serial i < 8 {
+          y[i] = y[index(p[i])]
+          if i < N { y[i] = x[i] }
+        } }""")
+    assert unproven_accesses(kernel) == ("y[index(p[i])] on axis 0", "x[i] on axis 0")
+
+
+# Programs.
+
+PROGRAM = """
+program p<N>(x: f32[4, 8]) -> (out: f32[4, 8]) {{
+  constant c: f32[2] = [1.0, 2.0]
+  temporary t: f32[4, 8]
+  temporary flag: bool[]
+  packed w: f32[2]
+  init {{ {init} }}
+  {steps}
+  copy x into out
+}}"""
+
+BROKEN_PROGRAMS = {
+    "t is read before it is written": "copy t into out",
+    "x is written, which may only be read": "copy out into x",
+    "c is written, which may only be read": "nest n (k: 2) { stage { c[k] = 1.0:f32 } }",
+    "w is written, which may only be read": "nest n (k: 2) { stage { w[k] = 1.0:f32 } }",
+    "w is read before it is written": "nest n (k: 2) { stage { out[0, k] = w[k] } }",
+    "axis k is bound already": "nest n (k: 2) { stage (k_1: 2) { out[0, 0] = 1.0:f32 } }",
+    "float32 is stored to flag of bool": "nest n () { stage max over (k: 2) { flag[] = c[k] } }",
+    "combiner xor is not defined on float32": """
+        nest n () { local l: f32[] stage xor over (k: 2) { l[] = c[k] } }""",
+    "every iteration of k writes the same elements of out": """
+        nest n (k: 2) { stage { out[0, 0] = c[k] } }""",
+    "iterations of i write elements of t that others read": """
+        nest n (i: 4, j: 8) { stage { t[i, j] = x[i, j] } stage { out[i, j] = t[3 - i, 0] } }""",
+    "l is read before it is written": """
+        nest n (i: 4) { local l: scratch f32[] stage { out[i, 0] = l[] } }""",
+    "variable i is used where it has no value": """
+        nest n (i: 4) { local l: scratch f32[4] stage { l[i] = 1.0:f32 } }""",
+    "scan:add needs an axis of its own to run along": """
+        nest n (i: 4) { stage scan add { out[i, 0] = 1.0:f32 } }""",
+    "the condition flag is no bool of rank 0, or is read": "while flag { test { } }",
+    "int64 is sorted into out of float32": "argsort s x into out axis 0",
+    "axis 2 of a buffer of rank 2": "sort s x into out axis 2",
+    "t is sorted onto itself": "copy x into t sort s t into t axis 0",
+    "c has 2 elements, out 32": "copy c into out",
+    "float32 is copied to flag of bool": "copy x into flag",
+    "t is read before it is written (loop)": "repeat k < N { copy x into t } copy t into out",
+    "t is read before it is written (scatter)": "ordered s add (i: 4) { t[i, 0] = 1.0:f32 }",
+    "int64 is stored to out of float32": "ordered s (i: 4) { out[i, 0] = i64(i) }",
+    "t is read before it is written (launch)": "launch k(t, out) { out[0, 0] = t[0, 0] }",
+    "x is written, which may only be read (launch)": "launch k(x) { x[0, 0] = 1.0:f32 }",
+    "a barrier outside of local loops": "launch k(out) { barrier }",
+}
+
+
+@pytest.mark.parametrize("message", BROKEN_PROGRAMS)
+def test_broken_programs(message: str) -> None:
+    program = parse_program(PROGRAM.format(init="", steps=BROKEN_PROGRAMS[message]))
+    if message.startswith("axis"):
+        outer = program.steps[0].outer  # type: ignore[union-attr]
+        object.__setattr__(program.steps[0].stages[0], "axes", outer)  # type: ignore[union-attr]
+    with pytest.raises(IRError) as caught:
+        verify_program(program)
+    wanted = message.split(" (")[0]
+    if message.startswith("the condition"):
+        wanted = "flag is read before it is written"
+    assert wanted in caught.value.message
+    assert "note: in program p" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("init", "steps"),
+    [
+        ("nest n (k: 2) { stage { w[k] = c[k] } }", "nest m (k: 2) { stage { out[0, k] = w[k] } }"),
+        ("", "repeat k < 3 { copy x into t } copy t into out"),
+        ("", "launch k(x, t) { t[0, 0] = x[0, 0] } launch k2(t, out) { out[0, 0] = t[0, 0] }"),
+        ("", "while flag { test { nest n () { stage { flag[] = false } } } copy x into t }"),
+        ("", "nest n (i: 4) { stage (j: 8) { out[i, j] = x[i, 7 - j] } }"),
+    ],
+)
+def test_sound_programs(init: str, steps: str) -> None:
+    verify_program(parse_program(PROGRAM.format(init=init, steps=steps)), strict=True)
+
+
+def test_outputs_are_written() -> None:
+    with pytest.raises(IRError, match="output out is never written"):
+        verify_program(parse_program("program p() -> (out: f32[]) { }"))
+
+
+def test_launches_use_what_the_program_has() -> None:
+    program = parse_program("program p() -> (out: f32[]) { launch k<N>(out) { out[] = f32(N) } }")
+    with pytest.raises(IRError, match="kernel k uses N, no symbol of the program"):
+        verify_program(program)
+    other = Buffer("other", (), F32)
+    from tilewright.ir.program import Launch, Program
+
+    launch = Launch(Kernel("k", (other,), (), (), ()))
+    with pytest.raises(IRError, match="parameter other is no buffer of the program"):
+        verify_program(Program("p", (), (), (), (), (), (launch,)))
+
+
+def test_buffers_belong_once() -> None:
+    from tilewright.ir.program import Program
+
+    x = Buffer("x", (), F32)
+    with pytest.raises(IRError, match="belongs to a program twice"):
+        verify_program(Program("p", (), (x, x), (), (), (), ()))
+
+
+VERIFIERS: tuple[Callable[..., None], ...] = (verify_graph, verify_kernel, verify_program)
