@@ -16,7 +16,7 @@ from tilewright.ir.location import Location
 from tilewright.ir.program import Nest, Ordered, Program, Repeat, RepeatWhile, Step
 
 _HELP = (
-    "convert to float32 (x.astype(np.float32), np.float32(0.5)), or compile with f64=\"f32\", "
+    'convert to float32 (x.astype(np.float32), np.float32(0.5)), or compile with f64="f32", '
     "which computes it in float32"
 )
 

@@ -47,9 +47,7 @@ def _search(
         _search(children(stmt), inside, environment, found)
 
 
-def _fits(
-    buffer: Buffer, indices: tuple[Expr, ...], lane: Var, environment: Environment
-) -> bool:
+def _fits(buffer: Buffer, indices: tuple[Expr, ...], lane: Var, environment: Environment) -> bool:
     """Whether the lanes of one vector always are one aligned ``vec4``."""
     form = environment.offset(buffer, indices)
     if form.coefficient(lane) != 1 or form.constant % WIDTH:

@@ -232,9 +232,7 @@ class MemoryEmitter(ValueEmitter):
             raise IRError(f"the lanes of register {buffer.name} are not consecutive")
         return tuple(p.constant for p in places[:-1]), last.constant, last.lanes
 
-    def _register_text(
-        self, buffer: Buffer, row: tuple[int, ...], start: int, lanes: int
-    ) -> str:
+    def _register_text(self, buffer: Buffer, row: tuple[int, ...], start: int, lanes: int) -> str:
         width = self.widths.get(buffer, 1)
         chunk, first = start - start % width, start % width
         key = (buffer, row, chunk)
@@ -247,7 +245,6 @@ class MemoryEmitter(ValueEmitter):
         if lanes == width:
             return name
         return f"{name}.{_COMPONENTS[first : first + lanes]}"
-
 
 
 def _quarter(place: Place) -> Place:

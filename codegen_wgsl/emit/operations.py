@@ -44,9 +44,7 @@ _CALL = {
     ops.MAD: "fma",
 }
 _SHIFT = {ops.SHL_RAW: "<<", ops.SHR_RAW: ">>"}
-LEGAL = frozenset(
-    {*_INFIX, *_CALL, *_SHIFT, ops.NEG, ops.NOT, ops.SELECT, ops.CAST, ops.BITCAST}
-)
+LEGAL = frozenset({*_INFIX, *_CALL, *_SHIFT, ops.NEG, ops.NOT, ops.SELECT, ops.CAST, ops.BITCAST})
 VALUES = frozenset({BOOL, I32, U32, F32, INDEX})
 
 Spell = Callable[[str], str]

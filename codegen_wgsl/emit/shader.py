@@ -130,7 +130,9 @@ class _ShaderEmitter(StatementEmitter):
             for b in self.kept
             if b.space == "workgroup"
         ]
-        lines += [f"var<private> {name}: u32 = {bits:#010x}u;" for bits, name in self.opaque.items()]
+        lines += [
+            f"var<private> {name}: u32 = {bits:#010x}u;" for bits, name in self.opaque.items()
+        ]
         return lines
 
     def _scratch(self) -> list[str]:

@@ -35,18 +35,28 @@ def branch_failure(condition: Handle) -> TraceError:
 
 
 def _statement_at(loc: Location) -> ast.AST | None:
-    """The innermost `if`, `while`, conditional expression and so on whose test is at `loc`."""
-    source = "".join(linecache.getlines(loc.file))
+    """The `if`, `while`, conditional expression and so on that asks for the truth at `loc`.
+
+    The innermost that branches; where none does, the outermost ``and``, ``or``, ``not``.
+    """
     try:
-        tree = ast.parse(source)
+        tree = ast.parse("".join(linecache.getlines(loc.file)))
     except (SyntaxError, ValueError):
         return None
-    best: ast.AST | None = None
-    for node in ast.walk(tree):
-        for tested in _tested(node):
-            if _holds(tested, loc) and (best is None or _inside(node, best)):
-                best = node
-    return best
+    asking = [n for n in ast.walk(tree) if any(_holds(t, loc) for t in _tested(n))]
+    branching = [n for n in asking if isinstance(n, _BRANCHES)]
+    if branching:
+        return min(branching, key=_extent)
+    return max(asking, key=_extent, default=None)
+
+
+_BRANCHES = (ast.If, ast.While, ast.IfExp, ast.Assert)
+
+
+def _extent(node: ast.AST) -> tuple[int, int]:
+    """How much source a node spans: lines, then columns."""
+    lines = getattr(node, "end_lineno", 0) - getattr(node, "lineno", 0)
+    return lines, getattr(node, "end_col_offset", 0) - getattr(node, "col_offset", 0)
 
 
 def _tested(node: ast.AST) -> Iterator[ast.expr]:
@@ -54,37 +64,19 @@ def _tested(node: ast.AST) -> Iterator[ast.expr]:
     match node:
         case ast.If() | ast.While() | ast.IfExp() | ast.Assert():
             yield node.test
-        case ast.BoolOp():
-            yield from node.values
-        case ast.UnaryOp(op=ast.Not()):
-            yield node.operand
+        case ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
+            yield node
         case ast.Compare() if len(node.ops) > 1:
             yield node
-        case ast.Call(func=ast.Name(id="min" | "max" | "sorted" | "any" | "all")):
+        case ast.Call(func=ast.Name(id="min" | "max")):
             yield node
 
 
 def _holds(node: ast.expr, loc: Location) -> bool:
-    start = (node.lineno, node.col_offset)
     end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
-    where = (loc.line, max(loc.column, 0))
     if loc.column < 0:
         return node.lineno <= loc.line <= end[0]
-    return start <= where < end
-
-
-def _inside(node: ast.AST, other: ast.AST) -> bool:
-    def span(n: ast.AST) -> tuple[int, int, int, int]:
-        return (
-            -getattr(n, "lineno", 0),
-            -getattr(n, "col_offset", 0),
-            getattr(n, "end_lineno", 0),
-            getattr(n, "end_col_offset", 0),
-        )
-
-    return all(a <= b for a, b in zip(span(node), span(other), strict=True)) or (
-        span(node)[:2] < span(other)[:2]
-    )
+    return (node.lineno, node.col_offset) <= (loc.line, loc.column) < end
 
 
 def _suggestion(node: ast.AST) -> str:
@@ -97,21 +89,29 @@ def _suggestion(node: ast.AST) -> str:
             return "write it as tw.while_loop(condition, body, *state)"
         case ast.Assert():
             return "an assert on data cannot be compiled; test it before the call"
-        case ast.BoolOp():
-            name = "np.logical_and" if isinstance(node.op, ast.And) else "np.logical_or"
-            return f"write {_chain(name, [ast.unparse(v) for v in node.values])}"
-        case ast.UnaryOp():
-            return f"write np.logical_not({ast.unparse(node.operand)})"
-        case ast.Compare():
-            return f"write {_chain('np.logical_and', _links(node))}"
+        case ast.BoolOp() | ast.UnaryOp() | ast.Compare():
+            return f"write {_vectorized(node)}"
         case ast.Call(func=ast.Name(id="min" | "max" as name)):
             better = "np.minimum" if name == "min" else "np.maximum"
             return f"write {_chain(better, [ast.unparse(a) for a in node.args])}"
     return _GENERIC
 
 
+def _vectorized(node: ast.expr) -> str:
+    """A condition in NumPy's words: ``and``, ``or``, ``not`` and chains become functions."""
+    match node:
+        case ast.BoolOp():
+            name = "np.logical_and" if isinstance(node.op, ast.And) else "np.logical_or"
+            return _chain(name, [_vectorized(v) for v in node.values])
+        case ast.UnaryOp(op=ast.Not()):
+            return f"np.logical_not({_vectorized(node.operand)})"
+        case ast.Compare() if len(node.ops) > 1:
+            return _chain("np.logical_and", _links(node))
+    return ast.unparse(node)
+
+
 def _where(test: ast.expr, yes: ast.expr, no: ast.expr) -> str:
-    return f"np.where({ast.unparse(test)}, {ast.unparse(yes)}, {ast.unparse(no)})"
+    return f"np.where({_vectorized(test)}, {ast.unparse(yes)}, {ast.unparse(no)})"
 
 
 def _chain(name: str, parts: list[str]) -> str:

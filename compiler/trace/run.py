@@ -189,6 +189,11 @@ class _Run:
             if isinstance(error, KernelError):
                 raise
             raise TraceError(str(error), loc=_raised_at(error) or self._loc) from error
+        except Exception as error:
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, KernelError) and not isinstance(error, KernelError):
+                raise cause from error  # NumPy has wrapped our error in one that says less
+            raise
 
 
 def _raised_at(error: BaseException) -> Location | None:

@@ -68,9 +68,10 @@ class Grouper:
         """Join an existing group or open one."""
         group = self._latest_producer(unit)
         if group is None or not self._join(group, unit):
-            group = Group(unit.own)
+            group = self._sibling(unit, group)
+        if group is None:
+            group = Group(unit.own, [unit])
             unit.own = ()
-            group.units.append(unit)
             self.groups.append(group)
         self._group_of[unit.tensor] = group
         return group
@@ -78,6 +79,31 @@ class Grouper:
     def separate(self) -> None:
         """Something that is not a nest stands here: later units must not join earlier groups."""
         self._group_of.clear()
+
+    def _sibling(self, unit: Unit, after: Group | None) -> Group | None:
+        """A group of reductions over the same points of the same data, which the unit joins."""
+        if not self.options.rows or not unit.reduce_axes or is_contraction(unit, unit.own):
+            return None
+        first = self.groups.index(after) + 1 if after in self.groups else 0
+        read = {n.source for n in unit.loads()}
+        for group in reversed(self.groups[first:]):
+            if group not in self._group_of.values():
+                break
+            leader = group.units[0]
+            if leader.own or _sizes(leader.reduce_axes) != _sizes(unit.reduce_axes):
+                continue
+            if _sizes(group.outer) != _sizes(unit.own) or not leader.reduce_axes:
+                continue
+            if not read & {n.source for n in leader.loads()}:
+                continue
+            if is_contraction(leader, group.outer) or not self._fits_inputs(group, unit):
+                continue
+            self._adopt(group, unit, dict(zip(group.outer, unit.own, strict=True)))
+            position = next((k for k, u in enumerate(group.units) if not u.reduce_axes), None)
+            if position is not None:  # beside its sibling, before what only follows it
+                group.units.insert(position, group.units.pop())
+            return group
+        return None
 
     def _latest_producer(self, unit: Unit) -> Group | None:
         found = [self._group_of[s] for n in unit.loads() if (s := n.source) in self._group_of]
@@ -186,6 +212,10 @@ class Grouper:
                     kept[axis] = plain
         result = {a: v for a, v in kept.items() if v is not None}
         return result if len(set(result.values())) == len(result) else None
+
+
+def _sizes(axes: tuple[Var, ...]) -> list[object]:
+    return [a.extent for a in axes]
 
 
 def is_contraction(unit: Unit, axes: tuple[Var, ...]) -> bool:

@@ -15,7 +15,7 @@ from tilewright.ir.dtypes import F16, F32, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var, post_order
 from tilewright.ir.graph import COMBINERS, identity
-from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
+from tilewright.ir.kernel import Buffer, For, Kernel, LoopKind, Stmt, Store
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, plan_levels
 from tilewright.ir.lower.segments import Interior, interior
 from tilewright.ir.lower.simplify_indices import simplify_indices
@@ -160,8 +160,8 @@ class NestLowering:
         self.points = {axis: tile.origin for axis, tile in self.tiles.items()}
         self.storage = {}
         body: list[Stmt] = []
-        for stage in self.nest.stages:
-            body += self.stage(stage)
+        for stages in _together(self.nest.stages):
+            body += self.stage(stages)
         return body
 
     @property
@@ -201,13 +201,16 @@ class NestLowering:
             return [For(counter, "vector", body, self.schedule.width)]
         return [For(counter, "unroll", body)]
 
-    def stage(self, stage: Stage) -> list[Stmt]:
+    def stage(self, stages: Sequence[Stage]) -> list[Stmt]:
+        """One stage, or several reductions over the same axes."""
+        stage = stages[0]
         if stage.combiner is None:
             return self._over_own_axes(stage, stage.axes, {}, self._map_point)
         if stage.combiner.startswith("scan:"):
             return self._scan(stage)
-        *own, last = (*stage.axes, None)
-        return self._serial_axes(list(stage.axes), {}, lambda b: self._reduce(stage, b))
+        return self._serial_axes(
+            list(stage.axes), {}, lambda b: Reducer(self, stages, b).statements()
+        )
 
     # Maps.
 
@@ -235,7 +238,7 @@ class NestLowering:
         if not axes:
             return make(bound)
         axis, *rest = axes
-        extent = self._extent(axis, bound)
+        extent = self.extent(axis, bound)
         if isinstance(extent, int) and extent <= _EXPANDED_AXIS:
             # Stores to neighbouring elements meet, and choices by position are decided.
             body: list[Stmt] = []
@@ -257,7 +260,7 @@ class NestLowering:
             inner = {**bound, axis: build.add(origin, lane)}
             return [For(lane, "vector", self._map_point(stage, inner), self.schedule.width)]
 
-        return self.strips(axis, self._extent(axis, bound), block)
+        return self.strips(axis, self.extent(axis, bound), block)
 
     def strips(
         self, axis: Var, extent: Size, block: Callable[[Expr, int], list[Stmt]]
@@ -283,10 +286,7 @@ class NestLowering:
         body.append(For(rest, "serial", block(build.add(done, rest), 1)))
         return body
 
-    # Reductions.
-
-    def _reduce(self, stage: Stage, bound: dict[Var, Expr]) -> list[Stmt]:
-        return Reducer(self, stage, bound).statements()
+    # Scans.
 
     def _scan(self, stage: Stage) -> list[Stmt]:
         """Running combination along the last own axis, one element after the other."""
@@ -297,7 +297,7 @@ class NestLowering:
         def run(bound: dict[Var, Expr]) -> list[Stmt]:
             total = self.register(f"{stage.target.name}_run", dtype, ())
             axis = stage.axes[-1]
-            counter = Var(axis.name, self._extent(axis, bound))
+            counter = Var(axis.name, self.extent(axis, bound))
             inner = {**bound, axis: counter}
 
             def start(point: Point) -> list[Stmt]:
@@ -316,7 +316,7 @@ class NestLowering:
 
         return self._serial_axes(list(stage.axes[:-1]), {}, run)
 
-    def _extent(self, axis: Var, bound: dict[Var, Expr]) -> Size:
+    def extent(self, axis: Var, bound: dict[Var, Expr]) -> Size:
         assert axis.extent is not None
         if isinstance(axis.extent, int):
             return axis.extent
@@ -354,7 +354,9 @@ class Point:
     tile: tuple[Expr, ...]
     bindings: dict[Var, Expr]
 
-    def value(self, node: Expr, bound: dict[Var, Expr]) -> Expr:
+    def value(
+        self, node: Expr, bound: dict[Var, Expr], memo: dict[Expr, Expr] | None = None
+    ) -> Expr:
         """`node` with axes bound and locals read from their storage."""
 
         def load(old: Load) -> Expr | None:
@@ -363,7 +365,7 @@ class Point:
                 return Load(self.lowering.placed(source), self.place(source, old.indices))
             return None
 
-        return substitute(node, {**self.bindings, **bound}, load)
+        return substitute(node, {**self.bindings, **bound}, load, memo)
 
     def place(self, local: Buffer, indices: tuple[Expr, ...]) -> tuple[Expr, ...]:
         """Indices into the storage of a local."""
@@ -382,44 +384,76 @@ class Point:
         return Store(stage.target, indices, value)
 
 
-class Reducer:
-    """Lowers one reducing stage over the current tile and fixed own axes."""
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """One of the reductions that share a loop: its stage, how values combine, and from what."""
 
-    def __init__(self, lowering: NestLowering, stage: Stage, bound: dict[Var, Expr]) -> None:
+    stage: Stage
+    op: ops.Op
+    identity: Expr
+    value: Expr
+
+    @property
+    def dtype(self) -> DType:
+        return self.value.dtype
+
+
+class Reducer:
+    """Lowers reducing stages over the same reduced axes, for the current tile and fixed own axes.
+
+    All of them run in one loop: what they read in common is read once.
+    """
+
+    def __init__(
+        self, lowering: NestLowering, stages: Sequence[Stage], bound: dict[Var, Expr]
+    ) -> None:
         self.lowering = lowering
-        self.stage = stage
+        self.axes = stages[0].reduce_axes
         self.bound = bound
-        combiner = COMBINERS[stage.combiner or ""]
-        assert combiner.op is not None
-        self.op = combiner.op
-        self.identity = identity(combiner.name, stage.value.dtype)
+        self.sums = [self._sum(stage) for stage in stages]
         schedule = lowering.schedule
         self.lanes = schedule.width * schedule.unroll if schedule.vector == INNER else 0
-        last = stage.reduce_axes[-1].extent
+        last = self.axes[-1].extent
         if self.lanes and isinstance(last, int):
             self.lanes = min(self.lanes, max(1, last))
         self.levels = self._plan()
 
+    def _sum(self, stage: Stage) -> Sum:
+        combiner = COMBINERS[stage.combiner or ""]
+        assert combiner.op is not None
+        renamed: dict[Var, Expr] = dict(zip(stage.reduce_axes, self.axes, strict=True))
+        value = stage.value if stage.reduce_axes == self.axes else substitute(stage.value, renamed)
+        return Sum(stage, combiner.op, identity(combiner.name, value.dtype), value)
+
     def _plan(self) -> list[tuple[int, ...]]:
-        axes = self.stage.reduce_axes
-        if not (self.stage.value.dtype.is_float and self.op in (ops.ADD, ops.MUL)):
-            return [()] * len(axes)
-        extents: list[int | None] = [a.extent if isinstance(a.extent, int) else None for a in axes]
+        rounded = [
+            s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)
+        ]
+        if not rounded:
+            return [()] * len(self.axes)
+        extents = [a.extent if isinstance(a.extent, int) else None for a in self.axes]
         if self.lanes and extents[-1] is not None:
             extents[-1] = -(-extents[-1] // self.lanes)
-        run = self.lowering.schedule.reduce_block
-        return plan_levels(extents, run or (PRODUCT_RUN if is_product(self.stage) else SUM_RUN))
+        plain = any(not is_product(s.stage) for s in rounded)
+        run = self.lowering.schedule.reduce_block or (SUM_RUN if plain else PRODUCT_RUN)
+        return plan_levels(extents, run)
 
     def statements(self) -> list[Stmt]:
-        total = self._accumulator(0)
-        body = self._initial(total)
-        body += self._axis(0, dict(self.bound), total)
-        return body + self.lowering.over_tile(lambda point: [self._finish(point, total)])
+        totals = self._accumulators(0)
+        body = self._initial(totals)
+        body += self._axis(0, dict(self.bound), totals)
+        return body + self.lowering.over_tile(
+            lambda point: [
+                self._finish(point, s, t) for s, t in zip(self.sums, totals, strict=True)
+            ]
+        )
 
-    def _accumulator(self, level: int) -> Buffer:
+    def _accumulators(self, level: int) -> list[Buffer]:
         own = (self.lanes,) if self.lanes else ()
-        name = f"{self.stage.target.name}_acc{level}"
-        return self.lowering.register(name, self.stage.value.dtype, own)
+        return [
+            self.lowering.register(f"{s.stage.target.name}_acc{level}", s.dtype, own)
+            for s in self.sums
+        ]
 
     def _over_lanes(self, make: Callable[[tuple[Expr, ...]], list[Stmt]], lanes: int) -> list[Stmt]:
         if not lanes:
@@ -427,38 +461,42 @@ class Reducer:
         lane = Var("lane", lanes)
         return [For(lane, "vector", make((lane,)), self.lowering.schedule.width)]
 
-    def _initial(self, total: Buffer) -> list[Stmt]:
+    def _over_accumulators(
+        self, make: Callable[[tuple[Expr, ...], int], Stmt]
+    ) -> list[Stmt]:
+        """``make(place, number)`` for every element of every accumulator."""
         return self.lowering.over_tile(
             lambda point: self._over_lanes(
-                lambda lane: [Store(total, (*point.tile, *lane), self.identity)], self.lanes
+                lambda lane: [make((*point.tile, *lane), k) for k in range(len(self.sums))],
+                self.lanes,
             )
         )
 
-    def _combine_levels(self, total: Buffer, partial: Buffer) -> list[Stmt]:
-        def at(point: Point, lane: tuple[Expr, ...]) -> list[Stmt]:
-            place = (*point.tile, *lane)
-            value = combine(self.op, Load(total, place), Load(partial, place))
-            return [Store(total, place, value)]
-
-        return self.lowering.over_tile(
-            lambda point: self._over_lanes(lambda lane: at(point, lane), self.lanes)
+    def _initial(self, totals: list[Buffer]) -> list[Stmt]:
+        return self._over_accumulators(
+            lambda place, k: Store(totals[k], place, self.sums[k].identity)
         )
 
-    def _axis(self, position: int, bound: dict[Var, Expr], total: Buffer) -> list[Stmt]:
-        """Accumulate everything from axis `position` inwards into `total`."""
-        axes = self.stage.reduce_axes
-        if position == len(axes):
-            return self._point(bound, total)
-        axis = axes[position]
-        extent = self.lowering._extent(axis, bound)
-        if self.lanes and position == len(axes) - 1:
-            return self._lane_axis(axis, extent, bound, total)
-        levels = self.levels[position]
+    def _combine_levels(self, totals: list[Buffer], partials: list[Buffer]) -> list[Stmt]:
+        def one(place: tuple[Expr, ...], k: int) -> Stmt:
+            value = combine(self.sums[k].op, Load(totals[k], place), Load(partials[k], place))
+            return Store(totals[k], place, value)
+
+        return self._over_accumulators(one)
+
+    def _axis(self, position: int, bound: dict[Var, Expr], totals: list[Buffer]) -> list[Stmt]:
+        """Accumulate everything from axis `position` inwards into `totals`."""
+        if position == len(self.axes):
+            return self._accumulate(bound, totals, ())
+        axis = self.axes[position]
+        extent = self.lowering.extent(axis, bound)
+        if self.lanes and position == len(self.axes) - 1:
+            return self._lane_axis(axis, extent, bound, totals)
         return self._blocks(
             extent,
-            levels,
+            self.levels[position],
             axis,
-            total,
+            totals,
             lambda index, acc: self._axis(position + 1, {**bound, axis: index}, acc),
         )
 
@@ -467,16 +505,16 @@ class Reducer:
         extent: Size,
         levels: tuple[int, ...],
         axis: Var,
-        total: Buffer,
-        make: Callable[[Expr, Buffer], list[Stmt]],
+        totals: list[Buffer],
+        make: Callable[[Expr, list[Buffer]], list[Stmt]],
         origin: Expr | None = None,
     ) -> list[Stmt]:
-        """Loops over one axis cut into blocks; `make(index, accumulator)` is the body."""
+        """Loops over one axis cut into blocks; `make(index, accumulators)` is the body."""
         start = origin if origin is not None else build.index(0)
         if not levels:
             counter = Var(axis.name, extent)
-            kind = "unroll" if self._expand(extent) else "serial"
-            return [For(counter, kind, make(build.add(start, counter), total))]
+            kind: LoopKind = "unroll" if self._expand(extent) else "serial"
+            return [For(counter, kind, make(build.add(start, counter), totals))]
         size = 1
         for block in levels:
             size *= block
@@ -486,11 +524,9 @@ class Reducer:
         inside: Size = size
         if not (isinstance(extent, int) and extent % size == 0):
             inside = build.minimum(build.index(size), build.sub(build.index(extent), first))
-        partial = self._accumulator(len(levels))
-        inner = self._blocks(
-            inside, levels[:-1], axis, partial, make, build.add(start, first)
-        )
-        body = [*self._initial(partial), *inner, *self._combine_levels(total, partial)]
+        partials = self._accumulators(len(levels))
+        inner = self._blocks(inside, levels[:-1], axis, partials, make, build.add(start, first))
+        body = [*self._initial(partials), *inner, *self._combine_levels(totals, partials)]
         return [For(counter, "serial", body)]
 
     def _expand(self, extent: Size) -> bool:
@@ -499,11 +535,11 @@ class Reducer:
         return isinstance(extent, int) and extent <= most
 
     def _lane_axis(
-        self, axis: Var, extent: Size, bound: dict[Var, Expr], total: Buffer
+        self, axis: Var, extent: Size, bound: dict[Var, Expr], totals: list[Buffer]
     ) -> list[Stmt]:
         """The last reduced axis across lanes, each lane with an accumulator of its own."""
 
-        def block(origin: Expr, lanes: int, acc: Buffer) -> list[Stmt]:
+        def block(origin: Expr, lanes: int, acc: list[Buffer]) -> list[Stmt]:
             lane = Var(f"{axis.name}_v", lanes)
             inner = {**bound, axis: build.add(origin, lane)}
             body = self._accumulate(inner, acc, (lane,))
@@ -517,37 +553,38 @@ class Reducer:
                 whole,
                 levels,
                 Var(f"{axis.name}_b", whole),
-                total,
+                totals,
                 lambda index, acc: block(build.mul(index, build.index(lanes)), lanes, acc),
             )
         if isinstance(extent, int):
             if extent % lanes:
-                body += block(build.index(extent - extent % lanes), extent % lanes, total)
+                body += block(build.index(extent - extent % lanes), extent % lanes, totals)
             return body
         done = build.mul(build.index(whole), build.index(lanes))
-        rest = Var(f"{axis.name}_r", build.sub(build.index(extent), done))
-        return [*body, For(rest, "serial", block(build.add(done, rest), 1, total))]
-
-    def _point(self, bound: dict[Var, Expr], total: Buffer) -> list[Stmt]:
-        return self._accumulate(bound, total, ())
+        rest = Var(f"{axis.name}_r", build.sub(extent, done))
+        return [*body, For(rest, "serial", block(build.add(done, rest), 1, totals))]
 
     def _accumulate(
-        self, bound: dict[Var, Expr], total: Buffer, lane: tuple[Expr, ...]
+        self, bound: dict[Var, Expr], totals: list[Buffer], lane: tuple[Expr, ...]
     ) -> list[Stmt]:
         def at(point: Point) -> list[Stmt]:
             place = (*point.tile, *lane)
-            value = point.value(self.stage.value, bound)
-            return [Store(total, place, combine(self.op, Load(total, place), value))]
+            memo: dict[Expr, Expr] = {}
+            body: list[Stmt] = []
+            for one, total in zip(self.sums, totals, strict=True):
+                value = point.value(one.value, bound, memo)
+                body.append(Store(total, place, combine(one.op, Load(total, place), value)))
+            return body
 
         return self.lowering.over_tile(at)
 
-    def _finish(self, point: Point, total: Buffer) -> Store:
+    def _finish(self, point: Point, one: Sum, total: Buffer) -> Store:
         value: Expr
         if self.lanes:
-            value = LaneReduce(self.op, total, point.tile)
+            value = LaneReduce(one.op, total, point.tile)
         else:
             value = Load(total, point.tile)
-        return point.store_value(self.stage, self.bound, value)
+        return point.store_value(one.stage, self.bound, value)
 
 
 def combine(op: ops.Op, old: Expr, value: Expr) -> Expr:
@@ -569,6 +606,28 @@ def is_product(stage: Stage) -> bool:
         and value.op is ops.MUL
         and value.dtype.is_float
     )
+
+
+def _together(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """Stages in order; neighbours that reduce over equal axes, and do not need each other, share
+    a group."""
+    groups: list[list[Stage]] = []
+    for stage in stages:
+        if groups and _shares_loop(groups[-1], stage):
+            groups[-1].append(stage)
+        else:
+            groups.append([stage])
+    return groups
+
+
+def _shares_loop(group: list[Stage], stage: Stage) -> bool:
+    first = group[0]
+    if not first.reduce_axes or not stage.reduce_axes or first.axes or stage.axes:
+        return False
+    if [a.extent for a in first.reduce_axes] != [a.extent for a in stage.reduce_axes]:
+        return False
+    made = {s.target for s in group}
+    return not any(isinstance(n, Load) and n.source in made for n in post_order((stage.value,)))
 
 
 def _decides(nest: Nest, axis: Var) -> bool:

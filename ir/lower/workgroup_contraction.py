@@ -86,10 +86,22 @@ class ContractionLowering(NestLowering):
         self.points = dict(zip(found.batch, places, strict=False))
         across = build.index(schedule.workgroup[1])
         self.rows = self._side(
-            "left", found.rows, found.left, 0, schedule, places[-2], build.floordiv(self.lane, across)
+            "left",
+            found.rows,
+            found.left,
+            0,
+            schedule,
+            places[-2],
+            build.floordiv(self.lane, across),
         )
         self.columns = self._side(
-            "right", found.columns, found.right, 1, schedule, places[-1], build.mod(self.lane, across)
+            "right",
+            found.columns,
+            found.right,
+            1,
+            schedule,
+            places[-1],
+            build.mod(self.lane, across),
         )
 
     def _blocks(self, schedule: Schedule) -> tuple[Var, list[Expr]]:
@@ -245,9 +257,7 @@ class ContractionLowering(NestLowering):
         total = _product(self.reduced_sizes)
         bindings = dict(self.points)
         clamped = build.minimum(k, build.index(total - 1)) if total % self.depth else k
-        bindings.update(
-            zip(self.reduced, split_index(clamped, self.reduced_sizes), strict=True)
-        )
+        bindings.update(zip(self.reduced, split_index(clamped, self.reduced_sizes), strict=True))
         bindings.update(zip(side.axes, self._coordinates(side, quad, lane), strict=True))
         value = substitute(side.operand, bindings)
         if total % self.depth:

@@ -32,7 +32,9 @@ class GridLowering(NestLowering):
             total *= count
         group, local = Var("group", -(-total // threads)), Var("local", threads)
         position = build.add(build.mul(group, build.index(threads)), local)
-        for axis, tile in zip(self.order, split_index(position, list(counts.values())), strict=True):
+        for axis, tile in zip(
+            self.order, split_index(position, list(counts.values())), strict=True
+        ):
             size = self.sizes[axis]
             self.tiles[axis] = Tile(build.mul(tile, build.index(size)), size)
         body = self.tile_body()

@@ -291,6 +291,13 @@ def negated(x):  # type: ignore[no-untyped-def]
     return not x[0, 0]
 
 
+def branch_on_both(x):  # type: ignore[no-untyped-def]
+    y = x
+    if x[0, 0] > 0 and not 0 < x[0, 1] < 1:
+        y = x * 2
+    return y
+
+
 def loop_on_data(x):  # type: ignore[no-untyped-def]
     while x[0, 0] > 1:
         x = x / 2
@@ -449,6 +456,7 @@ ERRORS: list[tuple[Callable[..., Any], type[Exception], str, str]] = [
     (chained, TraceError, "the truth of an array is one per element, so Python cannot branch on it", "write np.logical_and(0 < x, x < 1)"),
     (both, TraceError, "the truth of an array is one per element, so Python cannot branch on it", "write np.logical_and(x > 0, x < 1)"),
     (negated, TraceError, "the truth of a value is known at run time only, so Python cannot branch on it", "write np.logical_not(x[0, 0])"),
+    (branch_on_both, TraceError, "the truth of a value is known at run time only, so Python cannot branch on it", "write y = np.where(np.logical_and(x[0, 0] > 0, np.logical_not(np.logical_and(0 < x[0, 1], x[0, 1] < 1))), x * 2, y)"),
     (loop_on_data, TraceError, "the truth of a value is known at run time only, so Python cannot branch on it", "write it as tw.while_loop(condition, body, *state)"),
     (built_in_max, TraceError, "max() of arrays would need the truth of an array", "use np.maximum (element by element) or x.max()"),
     (shapes, ShapeError, "cannot add shapes (4, 6) and (3, 6)", "axis -2 must be equal or 1"),

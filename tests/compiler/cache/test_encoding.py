@@ -81,7 +81,7 @@ def test_random_sizes_have_equal_values() -> None:
             op = generator.choice((build.size_add, build.size_mul, build.size_floordiv))
             divisor = generator.randrange(1, 9)
             other = divisor if op is build.size_floordiv else generator.choice(nodes[:3])
-            nodes.append(op(generator.choice(nodes), other))
+            nodes.append(op(generator.choice(nodes), other))  # type: ignore[arg-type]
         artifact = artifact_of(nodes[-1], symbols)
         found = there_and_back(artifact, symbols)
         values = dict(zip(symbols, (7, 12), strict=True))
