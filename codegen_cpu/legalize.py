@@ -75,6 +75,6 @@ def check_legal(body: Sequence[Stmt]) -> None:
     roots = [e for s in statements(body) for e in expressions(s)]
     for node in post_order(roots):
         if isinstance(node, Apply) and node.op not in LEGAL:
-            raise IRError(f"{node.op.name} on {node.operands[0].dtype} was not legalised for the CPU")
-
-
+            raise IRError(
+                f"{node.op.name} on {node.operands[0].dtype} was not legalised for the CPU"
+            )

@@ -155,9 +155,7 @@ class Heuristic:
         reducing = [s for s in self.nest.stages if s.reduce_axes]
         return max(reducing, key=lambda s: points(s.reduce_axes), default=None)
 
-    def _outer_tile(
-        self, axis: Var, width: int, main: Stage | None
-    ) -> tuple[int, Var | None]:
+    def _outer_tile(self, axis: Var, width: int, main: Stage | None) -> tuple[int, Var | None]:
         """Vectors along the vector axis, and the axis of which several rows are kept."""
         available = max(1, -(-points((axis,)) // width))
         if main is None:
@@ -172,14 +170,14 @@ class Heuristic:
     def _reuse_axis(self, axis: Var, main: Stage) -> Var | None:
         """The outer axis, besides the vector axis, along which a load of the reduction stays."""
         loads = [a for a in accesses(self.nest) if a.stage is main and not a.is_store]
-        best: Var | None = None
-        for candidate in self.nest.outer:
-            if candidate is axis or points((candidate,)) < 2:
-                continue
-            if any(a.stride(candidate) == 0 and a.stride(axis) for a in loads):
-                if best is None or points((candidate,)) >= points((best,)):
-                    best = candidate
-        return best
+        reused = [
+            a
+            for a in self.nest.outer
+            if a is not axis
+            and points((a,)) > 1
+            and any(x.stride(a) == 0 and x.stride(axis) for x in loads)
+        ]
+        return max(reversed(reused), key=lambda a: points((a,)), default=None)
 
     def _rows(self, rows: Var, vectors: int) -> int:
         most = max(1, (self.target.vector_registers - 1 - vectors) // vectors)
@@ -261,5 +259,3 @@ def _best_divisor(axis: Var, most: int) -> int:
 def _depends(axis: Var, on: Var) -> bool:
 
     return isinstance(axis.extent, Expr) and on in post_order((axis.extent,))
-
-

@@ -126,9 +126,11 @@ def pack(spec: BufferSpec, array: NDArray[np.generic]) -> NDArray[np.generic]:
     if spec.packed > 1:
         return _pack_bits(spec, array)
     storage = np.dtype(spec.storage)
-    if not np.can_cast(array.dtype, storage, casting="same_kind" if storage.kind == "f" else "safe"):
+    demoted = array.dtype.kind == storage.kind == "f"  # float64 as float32 is the user's choice
+    if not demoted and not np.can_cast(array.dtype, storage, casting="safe"):
         _check_narrowing(array, storage)
-    return np.ascontiguousarray(array, dtype=storage).reshape(-1)
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite
+        return np.ascontiguousarray(array, dtype=storage).reshape(-1)
 
 
 def unpack(spec: BufferSpec, words: NDArray[np.generic]) -> NDArray[np.generic]:

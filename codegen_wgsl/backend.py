@@ -1,7 +1,7 @@
 """Programs -> WGSL programs: lower, legalise, emit.
 
-In: a `Program` whose shapes are static. Out: a `WgslArtifact`: shaders and what is bound to them, as
-plain data, and the constants to load it with.
+In: a `Program` whose shapes are static. Out: a `WgslArtifact`: shaders and what is bound to them,
+as plain data, and the constants to load it with.
 """
 
 from __future__ import annotations

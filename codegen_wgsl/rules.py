@@ -75,7 +75,7 @@ class Rules:
         size = Apply(ops.ABS, (y,))
         step = Apply(ops.COPYSIGN, (size, x))
         quotient = Apply(ops.TRUNC, (Apply(ops.DIV, (x, y)),))
-        rest = Apply(ops.MAD, (Apply(ops.NEG, (quotient,)), y, x))
+        rest: Expr = Apply(ops.MAD, (Apply(ops.NEG, (quotient,)), y, x))
         # The division may round the quotient to the next whole number, up or down.
         crossed = build.lt(Apply(ops.MUL, (rest, step)), zero)
         rest = build.select(crossed, Apply(ops.ADD, (rest, step)), rest)

@@ -1,8 +1,8 @@
 """A good schedule for a nest on a WebGPU device, without tuning.
 
-Contractions go through workgroup memory. Nests that visit the data of an outer point more than once,
-or that have few outer points and much to reduce, get a workgroup for each outer point. Everything
-else has one invocation for each point, or for four neighbouring ones.
+Contractions go through workgroup memory. Nests that visit the data of an outer point more than
+once, or that have few outer points and much to reduce, get a workgroup for each outer point.
+Everything else has one invocation for each point, or for four neighbouring ones.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Kernel(FastCallable):
         self.target = check_target(target)
         self.options = options or BuildOptions()
         self.bound = dict(bound or {})
-        self.__name__ = function.__name__
+        self.__name__: str = function.__name__
         self.__qualname__ = function.__qualname__
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
@@ -193,8 +193,10 @@ class Kernel(FastCallable):
 
 
 def _key(specs: Mapping[str, ArgumentSpec]) -> Key:
-    return tuple((n, type(s.value), _value_key(s.value)) if isinstance(s, StaticSpec) else (n, s)
-                 for n, s in specs.items())
+    return tuple(
+        (n, type(s.value), _value_key(s.value)) if isinstance(s, StaticSpec) else (n, s)
+        for n, s in specs.items()
+    )
 
 
 def _value_key(value: Any) -> object:

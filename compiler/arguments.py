@@ -104,7 +104,8 @@ class DeclaredArguments:
         for name, spec in declared.items():
             if name not in names:
                 raise TraceError(
-                    f"the kernel has no argument {name!r}", help=f"its arguments are {', '.join(names)}"
+                    f"the kernel has no argument {name!r}",
+                    help=f"its arguments are {', '.join(names)}",
                 )
             if isinstance(spec, ElementType):
                 spec = ArraySpec(spec.dtype)

@@ -101,5 +101,3 @@ def compile_traced(
         stages["program"] = program
         artifact = target.build(program, options, stages.__setitem__)
         return Specialization(traced, target, artifact, stages)
-
-

@@ -7,7 +7,7 @@ dicts) stays with `Kernel.__call__`.
 from __future__ import annotations
 
 from types import CellType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tilewright.codegen_cpu.execute import CpuFunction
 from tilewright.codegen_cpu.fast_record import Record
@@ -66,8 +66,13 @@ def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
     if not isinstance(artifact.workspace, int):
         return None
     given = tuple(a for a in arguments if a is not None)
-    bound = {s.symbol for a in given if isinstance(a, ArrayArgument) for s in a.shape
-             if isinstance(s, Open)}
+    bound = {
+        s.symbol
+        for a in given
+        if isinstance(a, ArrayArgument)
+        for s in a.shape
+        if isinstance(s, Open)
+    }
     if bound != set(symbols.values()):
         return None
     return FastSpec(
@@ -133,15 +138,14 @@ def _guards(compiled: Specialization) -> tuple[GlobalGuard | CellGuard, ...] | N
     return tuple(guards)
 
 
-def _result(compiled: Specialization) -> str | None:
+def _result(compiled: Specialization) -> Literal["single", "tuple"] | None:
     structure = compiled.traced.structure
     count = len(compiled.traced.outputs)
     if isinstance(structure, Leaf):
         return "single" if count == 1 else None
-    if isinstance(structure, Sequence) and structure.kind is tuple:
-        if structure.items == tuple(Leaf(k) for k in range(count)):
-            return "tuple"
-    return None
+    in_order = tuple(Leaf(k) for k in range(count))
+    is_tuple = isinstance(structure, Sequence) and structure.kind is tuple
+    return "tuple" if is_tuple and structure.items == in_order else None
 
 
 def _is_long(arguments: tuple[Argument, ...], outputs: list[Output | None]) -> bool:

@@ -32,8 +32,9 @@ def place_outputs(compiled: Specialization, inputs: Sequence[np.ndarray], out: A
     for array, info in zip(given, expected, strict=True):
         if array is not None and array.dtype != info.dtype:
             raise DTypeError(f"out has dtype {array.dtype}, the result has {info.dtype}")
-    usable = [a if a is not None and _fits(compiled, k, a, inputs) else None
-              for k, a in enumerate(direct)]
+    usable = [
+        a if a is not None and _fits(compiled, k, a, inputs) else None for k, a in enumerate(direct)
+    ]
     results = compiled.run(inputs, usable)
     for array, result in zip(given, results, strict=True):
         if array is not None and array.shape != result.shape:

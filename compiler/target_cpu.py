@@ -13,7 +13,7 @@ from tilewright.ir.fuse.options import CPU
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tilewright.codegen_cpu.backend import CpuArtifact
+    from tilewright.codegen_cpu.artifact import CpuArtifact
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
     from tilewright.ir.fuse.options import FusionOptions

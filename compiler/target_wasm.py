@@ -19,7 +19,7 @@ from tilewright.ir.sizes import bind_symbols, evaluate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tilewright.codegen_cpu.backend import CpuArtifact
+    from tilewright.codegen_cpu.artifact import CpuArtifact
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
     from tilewright.ir.fuse.options import FusionOptions
@@ -47,9 +47,7 @@ class WasmFunction:
         """Run on contiguous arrays, which are copied into and out of the linear memory."""
         program = self.artifact.program
         names = [f"argument {k}" for k in range(len(inputs))]
-        symbols = bind_symbols(
-            [s.shape for s in program.inputs], [i.shape for i in inputs], names
-        )
+        symbols = bind_symbols([s.shape for s in program.inputs], [i.shape for i in inputs], names)
         results = [
             np.empty([evaluate(s, symbols) for s in spec.shape], spec.dtype.numpy)
             if given is None

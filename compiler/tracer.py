@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,7 @@ from tilewright.ir.traverse import replace_sources, substitute
 if TYPE_CHECKING:
     from tilewright.ir.location import Location
 
+N = TypeVar("N", bound=Tensor)
 NODE_LIMIT = 50_000
 _AXIS_NAMES = tuple(f"i{n}" for n in range(64))
 
@@ -316,9 +317,7 @@ class Tracer:
 
     # Functions that the public modules ask for by name.
 
-    def call(
-        self, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
-    ) -> Any:
+    def call(self, name: str, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         """The public function `name` (``"sigmoid"``) on traced arguments."""
         from tilewright.compiler.trace.special import FUNCTIONS
 
@@ -381,7 +380,7 @@ class Tracer:
             assert frame.parent is not None
             self.frame = frame.parent
 
-    def _node(self, kind: Callable[..., Any], *parts: Any, label: str) -> Any:
+    def _node(self, kind: Callable[..., N], *parts: Any, label: str) -> N:
         if self.finished:
             raise TraceError(
                 "a traced array was used after its kernel had been traced",
@@ -398,7 +397,7 @@ class Tracer:
         self.frame.owned.add(node)
         return node
 
-    def loop_node(self, kind: Callable[..., Any], *parts: Any, label: str) -> Any:
+    def loop_node(self, kind: Callable[..., N], *parts: Any, label: str) -> N:
         """A `Loop`, `While` or `Result`."""
         return self._node(kind, *parts, label=label)
 

@@ -1,7 +1,7 @@
 """What a GPU back end returns: plain data that a device runner can execute, save and print.
 
-A program is a list of buffers and a list of steps over them. The same classes serve WGSL (buffers are
-storage buffers) and GLSL (buffers are textures); `texture` says how a buffer lies in texels.
+A program is a list of buffers and a list of steps over them. The same classes serve WGSL (buffers
+are storage buffers) and GLSL (buffers are textures); `texture` says how a buffer lies in texels.
 """
 
 from __future__ import annotations

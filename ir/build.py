@@ -7,6 +7,7 @@ Only identities that hold for every input are applied (``x + 0`` for integers, n
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from tilewright.ir import ops
 from tilewright.ir.dtypes import BOOL, INDEX, DType
 from tilewright.ir.expr import Apply, Const, Expr, Load, Size, Source, Value
 from tilewright.ir.ops import Op
+
+Fold = Callable[[Expr, Expr], Expr | None]
 
 TRUE = Const(True, BOOL)
 FALSE = Const(False, BOOL)
@@ -253,7 +256,7 @@ def _fold_max(a: Expr, b: Expr) -> Expr | None:
     return const(max(pair), a.dtype) if pair else (a if a is b else None)
 
 
-def _fold_compare(op: Op):  # type: ignore[no-untyped-def]
+def _fold_compare(op: Op) -> Fold:
     def fold(a: Expr, b: Expr) -> Expr | None:
         pair = _literals(a, b)
         return const(bool(op.reference(*pair)), BOOL) if pair else None
@@ -261,7 +264,7 @@ def _fold_compare(op: Op):  # type: ignore[no-untyped-def]
     return fold
 
 
-FOLDED = {
+FOLDED: dict[Op, Fold] = {
     ops.ADD: _fold_add,
     ops.SUB: _fold_sub,
     ops.MUL: _fold_mul,

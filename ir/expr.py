@@ -15,7 +15,6 @@ from tilewright.ir.dtypes import BOOL, INDEX, DType
 from tilewright.ir.errors import IRError
 
 if TYPE_CHECKING:
-    from tilewright.ir.location import Location
     from tilewright.ir.ops import Op
 
 Value = bool | int | float

@@ -119,8 +119,8 @@ class _Evaluation:
         if len(inputs) != len(graph.inputs):
             raise IRError(f"{graph.name} takes {len(graph.inputs)} inputs, not {len(inputs)}")
         arrays: Arrays = {}
-        for node, array in zip(graph.inputs, inputs, strict=True):
-            arrays[node] = self._checked(node, np.asarray(array))
+        for given, array in zip(graph.inputs, inputs, strict=True):
+            arrays[given] = self._checked(given, np.asarray(array))
         results: dict[Tensor, list[np.ndarray]] = {}
         for node in graph.nodes():
             if isinstance(node, Input):
@@ -298,6 +298,3 @@ def _pieces(shape: Sequence[int], weight: int, room: int = PIECE) -> Iterator[li
         here = range(start, min(start + step, shape[0]))
         for rest in _pieces(shape[1:], weight * len(here), room):
             yield [here, *rest]
-
-
-__all__ = ["evaluate", "run_graph"]

@@ -224,7 +224,6 @@ CAST = _op("cast", 1, "biufx", _not_alone, result="given")
 BITCAST = _op("bitcast", 1, "biuf", _not_alone, result="given")
 
 
-
 def _truncating_quotient(a: Any, b: Any) -> Any:
     return ((a - np.fmod(a, b)) // b).astype(np.asarray(a).dtype)
 

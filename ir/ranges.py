@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tilewright.ir import ops
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Apply, Const, Expr, Size, Var
@@ -48,7 +50,7 @@ def _interval(node: Expr, known: dict[Expr, Interval]) -> Interval:
             return (0, None if most is None else max(0, most - 1))
         return (node.least, None)
     if isinstance(node, Apply) and node.op in _RULES and node.dtype is INDEX:
-        return _RULES[node.op](*(known[o] for o in node.operands))
+        return _RULES[node.op](known[node.operands[0]], known[node.operands[1]])
     return UNKNOWN
 
 
@@ -59,12 +61,8 @@ def _add(a: Interval, b: Interval) -> Interval:
     )
 
 
-def _neg(a: Interval) -> Interval:
-    return (None if a[1] is None else -a[1], None if a[0] is None else -a[0])
-
-
 def _sub(a: Interval, b: Interval) -> Interval:
-    return _add(a, _neg(b))
+    return _add(a, (None if b[1] is None else -b[1], None if b[0] is None else -b[0]))
 
 
 def _mul(a: Interval, b: Interval) -> Interval:
@@ -104,11 +102,10 @@ def _mod(a: Interval, b: Interval) -> Interval:
     return (0, None if b[1] is None else b[1] - 1)
 
 
-_RULES = {
+_RULES: dict[ops.Op, Callable[[Interval, Interval], Interval]] = {
     ops.ADD: _add,
     ops.SUB: _sub,
     ops.MUL: _mul,
-    ops.NEG: _neg,
     ops.MIN: _min,
     ops.MAX: _max,
     ops.FLOORDIV: _floordiv,

@@ -237,14 +237,10 @@ def _log2_erfc_weight(t: mpf) -> mpf:
     return LN2 * mp.erfc(t) / mp.erf(t)
 
 
-def _scaled_erfc(center: float) -> Real:
-    """(x + c) e**(x**2) erfc(x) in t = (x - c) / (x + c)"""
-
-    def function(t: mpf) -> mpf:
-        x = center * (1 + t) / (1 - t)
-        return (x + center) * mp.exp(x * x) * mp.erfc(x)
-
-    return function
+def _scaled_erfc(t: mpf) -> mpf:
+    """(x + 1) e**(x**2) erfc(x) in t = (x - 1) / (x + 1)"""
+    x = (1 + t) / (1 - t)
+    return (x + 1) * mp.exp(x * x) * mp.erfc(x)
 
 
 def _atanh_fifth(t: mpf) -> mpf:
@@ -309,13 +305,9 @@ FITS: tuple[Fit, ...] = (
     # erf(x) = 1 - 2^q(x) above
     Fit("ERF_LARGE", "F32", _log2_erfc, 0.9, 4, 8, _log2_erfc_weight),
     Fit("ERF_LARGE", "F64", _log2_erfc, 0.9, 6, 24, _log2_erfc_weight),
-    # (x + c) e^(x^2) erfc(x) = q((x - c) / (x + c)) up to where erfc(x) rounds to zero
-    Fit(
-        "ERFC", "F32", _scaled_erfc(1), -1, mpf("9.1") / mpf("11.1"), 15, _inverse(_scaled_erfc(1))
-    ),
-    Fit(
-        "ERFC", "F64", _scaled_erfc(2), -1, mpf("25.3") / mpf("29.3"), 28, _inverse(_scaled_erfc(2))
-    ),
+    # (x + 1) e^(x^2) erfc(x) = q((x - 1) / (x + 1)) up to where erfc(x) rounds to zero
+    Fit("ERFC", "F32", _scaled_erfc, -1, mpf("9.1") / mpf("11.1"), 15, _inverse(_scaled_erfc)),
+    Fit("ERFC", "F64", _scaled_erfc, -1, mpf("26.3") / mpf("28.3"), 34, _inverse(_scaled_erfc)),
 )
 
 

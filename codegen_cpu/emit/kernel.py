@@ -6,7 +6,6 @@ buffer of the program, so that kernels of the same text are one function.
 
 from __future__ import annotations
 
-
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.operations import Spelling
 from tilewright.codegen_cpu.emit.statements import StatementEmitter
@@ -77,7 +76,9 @@ class KernelEmitter(StatementEmitter):
     def _dispatch(self, stmt: For, outer: list[tuple[Var, Value]], task: str) -> None:
         """Fill the context and hand the task to the pool; without a runtime, run it in order."""
         function, index = self.function, self.types.index
-        extent = str(stmt.extent) if isinstance(stmt.extent, int) else self.evaluate(stmt.extent).text
+        extent = (
+            str(stmt.extent) if isinstance(stmt.extent, int) else self.evaluate(stmt.extent).text
+        )
         count = len(self.kernel.parameters) + len(outer) + 1
         context = function.assign(f"alloca [{count} x i64], align 16", 0)
         values = [f"ptr {self.pointers[p]}" for p in self.kernel.parameters]
@@ -127,5 +128,3 @@ class _Task(KernelEmitter):
 def emit_kernel(kernel: Kernel, types: Types, spelling: Spelling, threads: bool) -> list[str]:
     """The texts of the functions of `kernel`, which call themselves `NAME`."""
     return KernelEmitter(kernel, types, spelling, threads).emit()
-
-

@@ -157,7 +157,9 @@ class MemoryEmitter(ValueEmitter):
             text = self._load(buffer.dtype, place.pointer, 1, depth)
             return Value(text, 1, depth)
         if place.stride == 1:
-            return Value(self._load(buffer.dtype, place.pointer, place.lanes, depth), place.lanes, depth)
+            return Value(
+                self._load(buffer.dtype, place.pointer, place.lanes, depth), place.lanes, depth
+            )
         return Value(self._strided(buffer.dtype, place, depth), place.lanes, depth)
 
     def _load(self, dtype: DType, pointer: str, lanes: int, depth: int) -> str:
@@ -197,7 +199,9 @@ class MemoryEmitter(ValueEmitter):
         text = "poison"
         for lane in range(place.lanes):
             pointer = self._shifted(place.pointer, place.depth, element, lane * place.stride)
-            one = self.function.assign(f"load {element}, ptr {pointer}, align {dtype.itemsize}", depth)
+            one = self.function.assign(
+                f"load {element}, ptr {pointer}, align {dtype.itemsize}", depth
+            )
             text = self.function.assign(
                 f"insertelement {kind} {text}, {element} {one}, i64 {lane}", depth
             )
@@ -396,5 +400,3 @@ _ORDERED = {
     ops.FMAX: (ops.GT, 1),
 }
 _LAST = Buffer("row", (1,), INDEX, "register")
-
-

@@ -1,8 +1,8 @@
 """A lowered program -> one LLVM module with the entry point ``tw_main``.
 
-``i32 tw_main(ptr runtime, ptr args, ptr symbols, ptr workspace)``: `args` holds the addresses of the
-inputs, outputs, constants and packed buffers, in this order; `symbols` the open dimensions (int64);
-temporaries lie in the workspace where the memory plan puts them.
+``i32 tw_main(ptr runtime, ptr args, ptr symbols, ptr workspace)``: `args` holds the addresses of
+the inputs, outputs, constants and packed buffers, in this order; `symbols` the open dimensions
+(int64); temporaries lie in the workspace where the memory plan puts them.
 """
 
 from __future__ import annotations
@@ -127,11 +127,10 @@ class ModuleEmitter(StatementEmitter):
         size = build.size_mul(build.product(step.source.shape), step.source.dtype.itemsize)
         count = self.evaluate(build.index(size)).text
         index = self.types.index
-        self.spelling.declarations.add(f"declare void @llvm.memmove.p0.p0.{index}(ptr, ptr, {index}, i1)")
         target, source = self.pointers[step.target.root], self.pointers[step.source.root]
-        self.function.line(
-            f"call void @llvm.memmove.p0.p0.{index}(ptr {target}, ptr {source}, {index} {count}, i1 false)"
-        )
+        pointers = [("ptr", target), ("ptr", source), (index, count)]
+        move = self.spelling.call(f"llvm.memmove.p0.p0.{index}", "void", pointers, "i1 false")
+        self.function.line(move)
         self.environment.stored(step.target.root)
 
     def _repeat(self, step: Repeat) -> None:
@@ -195,5 +194,3 @@ class ModuleEmitter(StatementEmitter):
 def emit_program(program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> str:
     """LLVM IR text of a lowered program whose temporaries lie at `offsets` in the workspace."""
     return ModuleEmitter(program, offsets, target).emit()
-
-

@@ -127,7 +127,11 @@ class StatementEmitter(MemoryEmitter):
         function, index = self.function, self.types.index
         for root in _roots(stmt.body):
             self.environment.stored(root)
-        before, body, after = function.current, function.new_block("loop"), function.new_block("end")
+        before, body, after = (
+            function.current,
+            function.new_block("loop"),
+            function.new_block("end"),
+        )
         function.enter(False, _stored(stmt.body))
         before.terminator = f"br label %{body.name}"
         function.open(body)
@@ -163,7 +167,9 @@ class StatementEmitter(MemoryEmitter):
             item.chunk = Chunk(item.chunk.start, item.chunk.count, item.phi)
         return carried
 
-    def _close_phis(self, carried: list[Carried], block: Block, before: Block, latch: Block) -> None:
+    def _close_phis(
+        self, carried: list[Carried], block: Block, before: Block, latch: Block
+    ) -> None:
         for item in carried:
             final = self.registers.read(item.row, item.chunk.start, item.chunk.count)
             block.lines[item.position] = (
@@ -273,5 +279,3 @@ def _registers(body: Sequence[Stmt]) -> set[Buffer]:
     return {
         s.buffer for s in statements(body) if isinstance(s, Store) and s.buffer.space == "register"
     }
-
-

@@ -91,9 +91,7 @@ class Environment:
                 volatile = True
             elif root not in roots:
                 roots = (*roots, root)
-        pinned = any(p.pinned for p in parts) or (
-            isinstance(node, Apply) and node.op is ops.LIKELY
-        )
+        pinned = any(p.pinned for p in parts) or (isinstance(node, Apply) and node.op is ops.LIKELY)
         return Facts(variables, roots, volatile, pinned)
 
     def offset(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Linear:
@@ -195,9 +193,7 @@ class ValueEmitter:
 
     def _key(self, node: Expr, facts: Facts) -> Hashable:
         bindings = self.environment.bindings
-        expanded = tuple(
-            b for v in facts.variables if not isinstance(b := bindings.get(v), Value)
-        )
+        expanded = tuple(b for v in facts.variables if not isinstance(b := bindings.get(v), Value))
         versions = tuple(self.environment.versions.get(r, 0) for r in facts.roots)
         return (node, expanded, versions) if expanded or versions else node
 
@@ -268,9 +264,7 @@ class ValueEmitter:
         lanes = max(v.lanes for v in values)
         facts = self.environment.facts(node)
         depth = self.depth(facts)
-        texts = [
-            self.splat(v, o.dtype, lanes) for v, o in zip(values, node.operands, strict=True)
-        ]
+        texts = [self.splat(v, o.dtype, lanes) for v, o in zip(values, node.operands, strict=True)]
         if node.op is ops.SELECT:
             right = self._select(node.dtype, lanes, texts)
         elif node.op is ops.SCALE:
@@ -370,4 +364,3 @@ def _fold_index(node: Apply, values: list[Value]) -> int | None:
 
 
 _FOLDED = (ops.ADD, ops.SUB, ops.MUL, ops.MIN, ops.MAX, ops.NEG)
-

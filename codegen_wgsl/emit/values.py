@@ -175,9 +175,8 @@ class ValueEmitter:
                 value = self._settle(operand, value)
             nesting = max(nesting, value.nesting + 1 if value.pending else 0)
             texts.append(self._operand_text(node, operand, value, lanes))
-        if node.op is ops.CAST and types.scalar(dtype) == types.scalar(node.dtype) and not by_lane:
-            if F16 not in (dtype, node.dtype):
-                return Value(texts[0], lanes, depth)
+        if node.op is ops.CAST and _is_same(dtype, node.dtype):
+            return Value(texts[0], lanes, depth)
         right = operation(node.op, node.dtype, dtype, lanes, texts)
         return self.place(node, right, lanes, depth, nesting)
 
@@ -213,6 +212,11 @@ class ValueEmitter:
         if value.lanes != 1:
             raise IRError(f"{value.lanes} lanes are stored to {lanes}")
         return f"{types.value(dtype, lanes)}({value.text})"
+
+
+def _is_same(a: DType, b: DType) -> bool:
+    """Whether both are one type in WGSL."""
+    return F16 not in (a, b) and types.scalar(a) == types.scalar(b)
 
 
 def _fold(node: Apply, values: list[Value]) -> int | None:

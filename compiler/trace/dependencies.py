@@ -83,7 +83,7 @@ def _array_fingerprint(array: np.ndarray) -> object:
         sample = np.asarray(flat[:: max(1, array.size // _SAMPLES)])
     if sample.dtype.hasobject:
         return id(array)
-    return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(sample).view(np.uint8))
+    return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(sample).tobytes())
 
 
 class Dependencies:

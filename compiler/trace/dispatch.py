@@ -228,9 +228,13 @@ def unsupported(function: Any) -> KernelError:
     if alternative is None:
         known = {callable_name(f).rpartition(".")[2] for f in IMPLEMENTATIONS}
         close = difflib.get_close_matches(short, known, 1)
-        alternative = f"did you mean np.{close[0]}?" if close else (
-            "compute it outside of the kernel and pass the result, or write it with "
-            "other NumPy functions"
+        alternative = (
+            f"did you mean np.{close[0]}?"
+            if close
+            else (
+                "compute it outside of the kernel and pass the result, or write it with "
+                "other NumPy functions"
+            )
         )
     return failure(UnsupportedError, f"{name} is not supported on traced arrays", help=alternative)
 

@@ -124,7 +124,7 @@ class ReshapedCell(Cell):
         return self.parent.cell.stamp()
 
     @property
-    def array(self) -> np.ndarray | None:  # type: ignore[override]
+    def array(self) -> np.ndarray | None:
         """The elements, known where the parent's are."""
         known = self.parent.known()
         return None if known is None else known.reshape(_ints(self.sizes))
@@ -220,9 +220,7 @@ class Handle:
         return f"<traced {describe(self)}>"
 
 
-def seen_through(
-    array: np.ndarray, view: View | None, sizes: Sequence[Size]
-) -> np.ndarray | None:
+def seen_through(array: np.ndarray, view: View | None, sizes: Sequence[Size]) -> np.ndarray | None:
     """The elements of `array` in a view of it; None where the view depends on run-time values."""
     if view is None:
         return array

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tilewright.compiler.trace import positions
 from tilewright.compiler.trace.failures import failure
-from tilewright.compiler.trace.handles import Formula, Handle, describe, show_sizes
+from tilewright.compiler.trace.handles import Handle, describe, show_sizes
 from tilewright.compiler.trace.numpy_manipulation import clamped, reflected, wrapped
 from tilewright.compiler.trace.operands import (
     as_array,
@@ -24,7 +22,7 @@ from tilewright.compiler.trace.operands import (
     strong,
 )
 from tilewright.compiler.trace.ranges import at_most, below
-from tilewright.ir import build, ops
+from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, F16, F32, I64, INDEX, U8, U64, DType
 from tilewright.ir.errors import BoundsError, DTypeError, KernelError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Load, Size, Var
@@ -134,9 +132,7 @@ def at(tracer: Tracer, a: Any, indices: Any, boundary: str, fill: Any) -> Any:
         )
     else:
         known = ", ".join((*_RULES, "constant"))
-        raise failure(
-            KernelError, f"unknown boundary {boundary!r}", help=f"use one of {known}"
-        )
+        raise failure(KernelError, f"unknown boundary {boundary!r}", help=f"use one of {known}")
     return tracer.value(axes, body, "tw.at", sizes)
 
 
@@ -193,6 +189,3 @@ def _read_or_fill(array: Handle, points: list[Expr], fill: Any) -> Expr:
             read = build.minimum(read, build.index(build.size_sub(size, 1)))
         clamped_points.append(read if low else build.maximum(read, build.index(0)))
     return build.select(inside, array.element(clamped_points), filler)
-
-
-__all__ = ["Formula", "at", "compute", "np", "ops", "reduce"]

@@ -22,7 +22,6 @@ from tilewright.compiler.trace.operands import (
     as_array,
     as_size,
     broadcast_sizes,
-    cast_to,
     convert,
     is_number,
     is_symbolic,
@@ -427,16 +426,3 @@ def require_integer(array: Handle, what: str) -> None:
     """Raise unless `array` can index."""
     if array.element_type.kind not in "iux":
         raise failure(DTypeError, f"{what} must be integers, not {describe(array)}")
-
-
-__all__ = [
-    "Advanced",
-    "broadcast_view",
-    "cast_to",
-    "fetch",
-    "require_integer",
-    "scatter",
-    "slice_parts",
-    "store",
-    "transposed",
-]

@@ -7,6 +7,7 @@ frame tells the user's frames from ours and from NumPy's.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import CodeType, FrameType
 
 from tilewright.ir.location import Location
@@ -16,6 +17,7 @@ class ShadowGlobals(dict[str, object]):
     """The globals of a function under tracing; `compiler/trace/rebind.py` fills it on demand."""
 
     __slots__ = ("resolve",)
+    resolve: Callable[[str], object]
 
     def __missing__(self, name: str) -> object:
         value = self.resolve(name)

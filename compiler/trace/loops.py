@@ -15,22 +15,21 @@ import numpy as np
 
 from tilewright.compiler.trace import positions, ufuncs
 from tilewright.compiler.trace.failures import failure
-from tilewright.compiler.trace.handles import Cell, Formula, Handle, describe, show_sizes
+from tilewright.compiler.trace.handles import Formula, show_sizes
 from tilewright.compiler.trace.operands import (
     as_array,
     as_size,
     cast_to,
-    convert,
     number_kind,
     truth,
 )
 from tilewright.compiler.trace.ranges import same_size
 from tilewright.compiler.trace.weak import element
 from tilewright.ir import build
-from tilewright.ir.dtypes import BOOL, F64, I64, INDEX, DType
+from tilewright.ir.dtypes import F64, I64, INDEX, DType
 from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Size, Var
-from tilewright.ir.graph import Check, Graph, Input, Loop, Reduction, Result, Tensor, While
+from tilewright.ir.graph import Check, Graph, Input, Loop, Result, Tensor, While
 from tilewright.ir.traverse import substitute
 
 if TYPE_CHECKING:
@@ -92,7 +91,9 @@ class Carried:
             )
         if array.element_type is not self.dtype:
             if not ufuncs.is_weak(value):
-                self._refuse(value, position, f"{array.element_type} where the state is {self.dtype}")
+                self._refuse(
+                    value, position, f"{array.element_type} where the state is {self.dtype}"
+                )
             array = cast_to(array, self.dtype)
         if not self.points:
             return tracer.tensor(array)
@@ -108,9 +109,7 @@ class Carried:
         )
 
 
-def _spread(
-    tracer: Tracer, axes: tuple[Var, ...], body: Expr, points: tuple[Var, ...]
-) -> Tensor:
+def _spread(tracer: Tracer, axes: tuple[Var, ...], body: Expr, points: tuple[Var, ...]) -> Tensor:
     """`body` over the index variables `points` and `axes`, as a tensor."""
     fresh = tuple(Var(p.name, p.extent) for p in points)
     free = substitute(body, dict(zip(points, fresh, strict=True))) if points else body
@@ -143,7 +142,12 @@ def loop(tracer: Tracer, count: Any, fn: Step, state: Sequence[Any]) -> tuple[An
     body = _graph("loop", (number, *inputs, *extra_inputs), outputs + extra_outputs, frame)
     initial = [c.initial for c in carried] + _neutral_extremes(tracer, len(checks))
     node = tracer.loop_node(
-        Loop, steps, initial, tuple(tracer.imported(t) for t in frame.imported), body, label="tw.loop"
+        Loop,
+        steps,
+        initial,
+        tuple(tracer.imported(t) for t in frame.imported),
+        body,
+        label="tw.loop",
     )
     return _results(tracer, node, carried, checks)
 
@@ -160,9 +164,7 @@ def _counter(tracer: Tracer, number: Input, steps: Size) -> Iterator[Var]:
         del tracer.counters[variable]
 
 
-def while_loop(
-    tracer: Tracer, condition: Step, fn: Step, state: Sequence[Any]
-) -> tuple[Any, ...]:
+def while_loop(tracer: Tracer, condition: Step, fn: Step, state: Sequence[Any]) -> tuple[Any, ...]:
     """``tw.while_loop``: ``state = fn(*state)`` while ``condition(*state)`` holds."""
     points = _points(tracer)
     carried = [Carried(tracer, value, points) for value in state]
@@ -232,9 +234,7 @@ def _any_point(tracer: Tracer, holds: Expr, points: tuple[Var, ...]) -> Tensor:
     return tracer.tensor(made)
 
 
-def _kept(
-    tracer: Tracer, going: Expr, new: Tensor, old: Tensor, points: tuple[Var, ...]
-) -> Tensor:
+def _kept(tracer: Tracer, going: Expr, new: Tensor, old: Tensor, points: tuple[Var, ...]) -> Tensor:
     """`new` where the loop goes on, `old` where it has ended."""
     axes = tracer.axes(new.shape)
     here = substitute(going, dict(zip(points, axes[: len(points)], strict=True)))
@@ -272,9 +272,7 @@ def _union(*frames: Frame) -> list[Tensor]:
     return list(dict.fromkeys(t for frame in frames for t in frame.imported))
 
 
-def _carry_checks(
-    tracer: Tracer, frame: Frame
-) -> tuple[list[Check], list[Input], list[Tensor]]:
+def _carry_checks(tracer: Tracer, frame: Frame) -> tuple[list[Check], list[Input], list[Tensor]]:
     """Checks inside of a body become state: the extremes over all steps."""
     inputs: list[Input] = []
     outputs: list[Tensor] = []
@@ -318,6 +316,3 @@ def _results(
             Check(result(place), result(place + 1), check.size, check.axis, check.wraps, check.loc)
         )
     return tuple(values)
-
-
-__all__ = ["BOOL", "Cell", "Handle", "Reduction", "convert", "describe", "loop", "while_loop"]

@@ -25,11 +25,40 @@ def _function(function: Callable[..., Any]) -> Callable[..., Any]:
 
 METHODS: dict[str, Callable[..., Any]] = {
     name: _function(getattr(np, name))
-    for name in (
-        "all any argmax argmin argsort argpartition clip cumprod cumsum diagonal dot max mean min "
-        "nonzero partition prod ptp put ravel repeat round searchsorted squeeze std sum swapaxes "
-        "take trace var choose compress"
-    ).split()
+    for name in [
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "argsort",
+        "argpartition",
+        "clip",
+        "cumprod",
+        "cumsum",
+        "diagonal",
+        "dot",
+        "max",
+        "mean",
+        "min",
+        "nonzero",
+        "partition",
+        "prod",
+        "ptp",
+        "put",
+        "ravel",
+        "repeat",
+        "round",
+        "searchsorted",
+        "squeeze",
+        "std",
+        "sum",
+        "swapaxes",
+        "take",
+        "trace",
+        "var",
+        "choose",
+        "compress",
+    ]
     if hasattr(np, name)
 }
 
@@ -92,7 +121,9 @@ def reshape(self: Handle, *shape: Any, order: str = "C", copy: bool | None = Non
 
 @_method
 def transpose(self: Handle, *axes: Any) -> Any:
-    order = axes[0] if len(axes) == 1 and (axes[0] is None or not isinstance(axes[0], int)) else axes
+    order = (
+        axes[0] if len(axes) == 1 and (axes[0] is None or not isinstance(axes[0], int)) else axes
+    )
     return dispatch(np.transpose, (self, order or None), {})
 
 
@@ -119,7 +150,9 @@ def sort(self: Handle, axis: int = -1, kind: str | None = None, order: Any = Non
 @_method
 def item(self: Handle, *index: Any) -> Any:
     """One element as a Python number."""
-    single = self if not index else METHODS["__getitem__"](self, index if len(index) > 1 else index[0])
+    single = (
+        self if not index else METHODS["__getitem__"](self, index if len(index) > 1 else index[0])
+    )
     known = single.known() if isinstance(single, Handle) else np.asarray(single)
     if known is not None:
         return known.item()
@@ -145,7 +178,7 @@ def tolist(self: Handle) -> Any:
         return known.tolist()
     if not all(isinstance(s, int) for s in self.sizes):
         raise failure(TraceError, "tolist() needs a size that is known when compiling")
-    if build.known(build.product(self.sizes)) and int(np.prod(self.sizes)) > LIST_LIMIT:
+    if (build.known(build.product(self.sizes)) or 0) > LIST_LIMIT:
         raise failure(LimitError, f"tolist() of more than {LIST_LIMIT} elements")
     if not self.sizes:
         return item(self)

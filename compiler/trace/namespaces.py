@@ -66,7 +66,7 @@ class NumpyUfunc(NumpyFunction):
     """A ufunc under tracing, its methods with it."""
 
     def __getattr__(self, name: str) -> Any:
-        ufunc = self.__tilewright_stands_for__
+        ufunc: Any = self.__tilewright_stands_for__
         if name in ("reduce", "accumulate", "outer", "at", "reduceat"):
             return lambda *args, **kwargs: call_method(ufunc, name, args, kwargs)
         return getattr(ufunc, name)
@@ -88,7 +88,7 @@ class TypeStandIn:
         traced = [a for a in args if isinstance(a, Handle) and a.cell.array is None]
         if not traced:
             if kind in (int, float, bool) and len(args) == 1 and isinstance(args[0], Handle):
-                return kind(args[0])
+                return kind(args[0])  # type: ignore[call-overload, arg-type]
             return fold(kind, args, kwargs)
         if issubclass(kind, np.generic):
             return cast_to(as_array(args[0]), as_dtype(kind))

@@ -161,7 +161,9 @@ def arange(
     by = 1 if step is None else step
     parts = tuple(_unless_sized(p) for p in (first, stop, by))
     if not has_traced(parts):
-        result = np.arange(*map(bare, parts), dtype=None if dtype is None else as_dtype(dtype).numpy)
+        result = np.arange(
+            *map(bare, parts), dtype=None if dtype is None else as_dtype(dtype).numpy
+        )
         if result.size <= KNOWN_LIMIT or result.dtype.kind not in "iu":
             return active().known(result)
         return _progression(int(bare(first)), int(bare(by)), result.size, as_dtype(result.dtype))
@@ -404,7 +406,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 @implements(np.vander)
 def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
-    points = as_array(x)
+    points: Any = as_array(x)
     count = points.shape[0] if N is None else as_int(N, "the number of columns")
     points = cast_to(points, result_dtype((points, np.int64(0))))
     powers = [points**n if n else dispatch(np.ones_like, (points,), {}) for n in range(count)]

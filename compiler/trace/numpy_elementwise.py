@@ -225,9 +225,7 @@ def i0(x: Any) -> Any:
 
 
 @implements(np.isclose)
-def isclose(
-    a: Any, b: Any, rtol: Any = 1.0e-5, atol: Any = 1.0e-8, equal_nan: bool = False
-) -> Any:
+def isclose(a: Any, b: Any, rtol: Any = 1.0e-5, atol: Any = 1.0e-8, equal_nan: bool = False) -> Any:
     left, right = as_array(a), as_array(b)
     if not right.element_type.is_float:
         right = cast_to(right, F64)
@@ -258,7 +256,9 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
 
 
 @implements(np.interp)
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+def interp(
+    x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
+) -> Any:
     """Piecewise linear through (xp, fp), found by binary search; in float64 as in NumPy."""
     if period is not None:
         raise failure(UnsupportedError, "np.interp with a period is not supported")

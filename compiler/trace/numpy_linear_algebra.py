@@ -123,7 +123,9 @@ def matmul(x1: Any, x2: Any, out: Any = None, dtype: Any = None) -> Any:
     if not same_size(inner_left, inner_right):
         raise _mismatch("np.matmul", (left, right), inner_left, inner_right)
     wanted = None if dtype is None else as_dtype(dtype)
-    result = contract((left, right), (term_left, term_right), names + rows + columns, "np.matmul", wanted)
+    result = contract(
+        (left, right), (term_left, term_right), names + rows + columns, "np.matmul", wanted
+    )
     return result if out is None else write_out(result, out)
 
 
@@ -258,7 +260,9 @@ def kron(a: Any, b: Any) -> Any:
 
 
 @implements(np.cross, np.linalg.cross)
-def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None
+) -> Any:
     if axis is not None:
         axisa = axisb = axisc = axis
     left = dispatch(np.moveaxis, (as_array(a), axisa, -1), {})

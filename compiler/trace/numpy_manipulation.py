@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ FULL = slice(None)
 
 
 @implements(np.reshape, always=True)
-def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
+def reshape(
+    a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None
+) -> Any:
     array = as_array(a)
     sizes = _target_sizes(array, shape if shape is not None else newshape)
     if order == "F":
@@ -263,7 +266,9 @@ def _to_2d(a: Any) -> Any:
 
 
 def _to_3d(a: Any) -> Any:
-    return a[:, :, None] if a.rank == 2 else a[None, :, None] if a.rank == 1 else a[None, None, None]
+    return (
+        a[:, :, None] if a.rank == 2 else a[None, :, None] if a.rank == 1 else a[None, None, None]
+    )
 
 
 implements(np.atleast_1d, always=True)(_at_least(1, lambda a: a[None]))
@@ -391,7 +396,8 @@ def array_split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
 
 def _cuts(array: Any, parts: Any, axis: int) -> list[slice]:
     if isinstance(parts, (list, tuple, np.ndarray)) or (isinstance(parts, Handle) and parts.rank):
-        marks = [as_int(p, "a place to split at") for p in list(parts)]
+        places: Any = parts
+        marks = [as_int(p, "a place to split at") for p in places]
         return [slice(a, b) for a, b in zip([0, *marks], [*marks, None], strict=True)]
     count = as_int(parts, "the number of parts")
     if count <= 0:
@@ -401,7 +407,7 @@ def _cuts(array: Any, parts: Any, axis: int) -> list[slice]:
     marks = [0]
     for n in range(count):
         marks.append(marks[-1] + base + (n < extra))
-    return [slice(a, b) for a, b in zip(marks, marks[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(marks)]
 
 
 def _slice_along(array: Any, axis: int, cut: slice) -> Any:
@@ -417,7 +423,7 @@ def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
         if size % indices_or_sections:
             raise failure(
                 ShapeError,
-                f"an axis of {size} elements cannot be split into {indices_or_sections} equal parts",
+                f"an axis of {size} elements has no {indices_or_sections} equal parts",
                 help="use np.array_split",
             )
     return array_split(array, indices_or_sections, axis)
@@ -518,9 +524,9 @@ def _shift_amount(amount: Any) -> Expr:
 @implements(np.tile)
 def tile(A: Any, reps: Any) -> Any:
     array = as_array(A)
-    counts = [as_size(r) for r in _listed(reps)]
-    rank = max(len(counts), array.rank)
-    counts = [1] * (rank - len(counts)) + counts
+    given = [as_size(r) for r in _listed(reps)]
+    rank = max(len(given), array.rank)
+    counts: list[Size] = [*[1] * (rank - len(given)), *given]
     while array.rank < rank:
         array = array[None]
     sizes = tuple(build.size_mul(s, c) for s, c in zip(array.sizes, counts, strict=True))
@@ -802,9 +808,9 @@ def diff(a: Any, n: int = 1, axis: Any = -1, prepend: Any = None, append: Any = 
     array = as_array(a)
     where = as_axis(axis, array.rank)
     parts = [array]
-    if prepend is not None and prepend is not np._NoValue:  # type: ignore[attr-defined]
+    if prepend is not None and prepend is not np._NoValue:
         parts.insert(0, _edge(prepend, array, where))
-    if append is not None and append is not np._NoValue:  # type: ignore[attr-defined]
+    if append is not None and append is not np._NoValue:
         parts.append(_edge(append, array, where))
     if len(parts) > 1:
         array = concatenate(parts, where)
@@ -845,7 +851,9 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     spacings = list(varargs) or [1.0]
     if len(spacings) == 1:
         spacings = spacings * len(axes_)
-    if len(spacings) != len(axes_) or any(np.ndim(s) for s in spacings if not isinstance(s, Handle)):
+    if len(spacings) != len(axes_) or any(
+        np.ndim(s) for s in spacings if not isinstance(s, Handle)
+    ):
         raise failure(UnsupportedError, "np.gradient takes one spacing per axis, each a number")
     results = [_gradient_along(array, a, s) for a, s in zip(axes_, spacings, strict=True)]
     return results[0] if len(results) == 1 else tuple(results)
@@ -877,11 +885,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
         wanted = dispatch(np.clip, (wanted, 0, size - 1), {})
     elif mode == "wrap":
         wanted = dispatch(np.remainder, (wanted, size), {})
-    index = wanted if wanted.rank else wanted.element_type
-    if not wanted.rank:
-        index = wanted.known() if wanted.known() is not None else wanted
-        index = int(index) if isinstance(index, np.ndarray) else index
-    made = fetch(array, (*(FULL,) * where, index))
+    made = fetch(array, (*(FULL,) * where, wanted))
     return made if out is None else write_out(made, out)
 
 
@@ -943,7 +947,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
         array, axis = reshape(array, -1), 0
     where = as_axis(axis, array.rank)
     size = as_int(array.shape[where], "the size of the axis")
-    target = obj.known() if isinstance(obj, Handle) else obj
+    target: Any = obj.known() if isinstance(obj, Handle) else obj
     return take(array, np.delete(np.arange(size), target), where)
 
 
@@ -998,7 +1002,7 @@ def _size_depends_on_data(*_: Any, **__: Any) -> Any:
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
     flat = as_array(indices)
     sizes = as_shape(shape)
-    parts = []
+    parts: list[Any] = []
     for size in reversed(sizes):
         parts.insert(0, dispatch(np.remainder, (flat, as_number(size)), {}))
         flat = dispatch(np.floor_divide, (flat, as_number(size)), {})

@@ -22,23 +22,21 @@ from tilewright.compiler.trace.operands import (
     as_axes,
     as_axis,
     as_dtype,
-    broadcast_sizes,
     cast_to,
     convert,
     is_number,
     literal,
     truth,
 )
-from tilewright.compiler.trace.ufunc_rules import RULES
 from tilewright.compiler.trace.views import along
-from tilewright.ir import build, ops
+from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I64, U8, U64, DType
 from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.graph import identity
 
-_NO_VALUE = np._NoValue  # type: ignore[attr-defined]
-_NAMES = {
+_NO_VALUE = np._NoValue
+_NAMES: dict[np.ufunc, str] = {
     np.add: "add",
     np.multiply: "mul",
     np.maximum: "max",
@@ -199,7 +197,9 @@ def _extreme(ufunc: np.ufunc) -> Callable[..., Any]:
 
 
 def _truth_reduction(ufunc: np.ufunc) -> Callable[..., Any]:
-    def run(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True) -> Any:
+    def run(
+        a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True
+    ) -> Any:
         where = True if where is _NO_VALUE else where
         return combine(ufunc, a, axis, None, out, keepdims, _NO_VALUE, where)
 
@@ -255,7 +255,9 @@ def _divisor(plan: Plan, dtype: DType, less: Any) -> Any:
         value = active().value((), build.cast(count, dtype), "count")
         return value if is_number(less) and less == 0 else _at_least_zero(value - less)
     divisor: Any = max(count - less, 0) if is_number(less) else count - less
-    return active().value((), build.const(divisor, dtype), "count") if is_number(divisor) else divisor
+    return (
+        active().value((), build.const(divisor, dtype), "count") if is_number(divisor) else divisor
+    )
 
 
 def _at_least_zero(value: Any) -> Any:
@@ -447,7 +449,9 @@ def nanstd(
 
 def _nan_position(function: Callable[..., Any], worst: float) -> Callable[..., Any]:
     def run(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
-        return dispatch(function, (_without_nan(as_array(a), worst),), {"axis": axis, "keepdims": keepdims})
+        return dispatch(
+            function, (_without_nan(as_array(a), worst),), {"axis": axis, "keepdims": keepdims}
+        )
 
     return run
 
@@ -459,7 +463,9 @@ implements(np.nanargmin)(_nan_position(np.argmin, math.inf))
 # Running combinations.
 
 
-def accumulate(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+def accumulate(
+    ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None
+) -> Any:
     """``ufunc.accumulate``."""
     from tilewright.compiler.trace.dispatch import write_out
 
@@ -548,7 +554,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
 
 @implements(np.cov)
 def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
-    array = cast_to(as_array(m), F64 if as_array(m).element_type is not F64 else F64)
+    array = cast_to(as_array(m), F64)
     if y is not None:
         raise failure(DTypeError, "np.cov of two arrays is not supported", help="stack them first")
     if array.rank == 1:
@@ -560,6 +566,3 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: An
     count = array.shape[1]
     product = dispatch(np.matmul, (centered, centered.T), {})
     return dispatch(np.squeeze, (product / (count - less),), {})
-
-
-__all__ = ["Plan", "accumulate", "broadcast_sizes", "combine", "ops", "RULES"]

@@ -141,10 +141,8 @@ def _level(ordered: Any, place: float, count: int) -> Any:
     value = first
     if weight:
         gap = ufuncs.call(np.subtract, (second, first))
-        if weight < 0.5:
-            value = first + gap * weight
-        else:
-            value = second - gap * (1 - weight)
+        # From the nearer neighbour, as NumPy does.
+        value = first + gap * weight if weight < 0.5 else second - gap * (1 - weight)
     missing = ufuncs.call(np.isnan, (last,))
     return dispatch(np.where, (missing, last, value), {})
 

@@ -56,7 +56,7 @@ def is_number(value: object) -> bool:
 def as_array(value: Any) -> TracedArray:
     """`value` as an array: handles as they are, numbers with NumPy's default dtype."""
     if isinstance(value, Handle):
-        return strong(value) if value.weak else value  # type: ignore[return-value]
+        return strong(value)
     tracer = active()
     value = getattr(value, "__tilewright_stands_for__", value)
     if isinstance(value, (list, tuple)):
@@ -105,10 +105,10 @@ def as_array_or_number(value: Any) -> Any:
     return as_array(value)
 
 
-def strong(handle: Handle) -> Handle:
+def strong(handle: Handle) -> TracedArray:
     """A Python number as NumPy's scalar of it: int64 or float64."""
     if not handle.weak:
-        return handle
+        return handle  # type: ignore[return-value]
     expr = handle.element(())
     target = dtypes.F64 if expr.dtype.is_float else dtypes.I64
     return active().value((), build.cast(expr, target), "scalar")
@@ -303,14 +303,14 @@ def check_limits(sizes: Sequence[Size]) -> None:
     from tilewright.ir.errors import LimitError
 
     if len(sizes) > MAX_RANK:
-        raise failure(
-            LimitError, f"{len(sizes)} dimensions are more than the limit of {MAX_RANK}"
-        )
+        raise failure(LimitError, f"{len(sizes)} dimensions are more than the limit of {MAX_RANK}")
     total = 1
     for size in sizes:
         total *= size if isinstance(size, int) else 1
     if total > MAX_ELEMENTS:
-        raise failure(LimitError, f"shape {show_sizes(sizes)} has more elements than fit in 64 bits")
+        raise failure(
+            LimitError, f"shape {show_sizes(sizes)} has more elements than fit in 64 bits"
+        )
 
 
 def as_number(size: Size) -> Any:
@@ -380,9 +380,7 @@ def _merged(a: Size, b: Size) -> Size | None:
 def _cannot_broadcast(operands: Sequence[Handle], axis: int, action: str) -> ShapeError:
     shapes = list(dict.fromkeys(show_sizes(o.sizes) for o in operands if o.sizes))
     listed = " and ".join(shapes) if len(shapes) < 3 else ", ".join(shapes)
-    open_sizes = any(
-        not isinstance(o.sizes[axis], int) for o in operands if len(o.sizes) >= -axis
-    )
+    open_sizes = any(not isinstance(o.sizes[axis], int) for o in operands if len(o.sizes) >= -axis)
     help = f"axis {axis} must be equal or 1"
     if open_sizes:
         help += "; an open dimension equals only itself"

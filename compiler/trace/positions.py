@@ -51,7 +51,9 @@ def inside(
     """
     if isinstance(extent, int) and extent == 0 and not _certainly_empty(axes):
         raise failure(
-            BoundsError, f"index into axis {axis}, which has no elements", help="test the size first"
+            BoundsError,
+            f"index into axis {axis}, which has no elements",
+            help="test the size first",
         )
     from_front = at_most(0, expr)
     if from_front and below(expr, extent):
@@ -125,9 +127,7 @@ def _out_of_bounds(index: int, extent: int, axis: int) -> BoundsError:
     )
 
 
-def clamped_bound(
-    bound: Size | None, extent: Size, default: Size, least: Size, most: Size
-) -> Size:
+def clamped_bound(bound: Size | None, extent: Size, default: Size, least: Size, most: Size) -> Size:
     """A slice bound, counted from the front and brought into ``least … most``."""
     if bound is None:
         return default

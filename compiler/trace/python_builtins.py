@@ -13,7 +13,7 @@ from tilewright.compiler.trace.dispatch import dispatch, has_traced
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.namespaces import TypeStandIn
-from tilewright.compiler.trace.operands import as_int, as_number, is_number
+from tilewright.compiler.trace.operands import as_int, as_number
 from tilewright.ir.errors import LimitError, TraceError
 
 UNROLL_LIMIT = 65_536
@@ -162,4 +162,3 @@ BUILTINS: dict[str, Any] = {
     "pow": _pow,
     **{kind.__name__: stand_in for kind, stand_in in TYPES.items()},
 }
-__all__ = ["BUILTINS", "REFUSED", "TYPES", "UNROLL_LIMIT", "is_number"]

@@ -7,10 +7,13 @@ or an operation that is not + - *, told apart by structure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Apply, Const, Expr, Load, Size, Var
 from tilewright.ir.graph import Compute, Constant, Reduction, Result, Sort
+from tilewright.ir.ops import Op
 
 AtomKey = tuple[object, ...]
 Monomial = tuple[AtomKey, ...]
@@ -319,7 +322,7 @@ def _maximum(a: Interval, b: Interval) -> Interval:
     return least, _most(a[1], b[1])
 
 
-_RULES = {
+_RULES: dict[Op, Callable[..., Interval]] = {
     ops.ADD: _add,
     ops.SUB: lambda a, b: _add(a, _negate(b)),
     ops.MUL: _multiply,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.trace.handles import Formula, Handle
+from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import as_array, is_number
 from tilewright.ir.errors import TraceError
 from tilewright.ir.expr import Var, post_order
@@ -169,6 +169,3 @@ def _bodies(node: Tensor) -> tuple[tuple[Any, ...], set[Var]]:
         case Scatter():
             return (*node.indices, node.value), set(node.axes)
     return (), set()
-
-
-__all__ = ["Formula", "Leaf", "Mapping", "OutputInfo", "Outputs", "Sequence", "collect", "rebuild"]

@@ -11,7 +11,7 @@ import numpy as np
 import tilewright.compiler.trace.registry  # noqa: F401  (fills the table of NumPy functions)
 from tilewright.compiler.trace.dependencies import Dependencies
 from tilewright.compiler.trace.failures import SpecializeInt
-from tilewright.compiler.trace.handles import Cell, Formula
+from tilewright.compiler.trace.handles import Cell
 from tilewright.compiler.trace.inspect_code import check_kernel
 from tilewright.compiler.trace.operands import check_limits
 from tilewright.compiler.trace.rebind import Rebinder
@@ -106,7 +106,11 @@ class _Run:
     """One run of the function with traced arguments."""
 
     def __init__(
-        self, function: Any, specs: Mapping[str, ArgumentSpec], name: str, specialized: frozenset[str]
+        self,
+        function: Any,
+        specs: Mapping[str, ArgumentSpec],
+        name: str,
+        specialized: frozenset[str],
     ) -> None:
         self._function = function
         self._specs = dict(specs)
@@ -172,9 +176,7 @@ class _Run:
 
     def _call(self, arguments: Mapping[str, Any]) -> Any:
         code = self._function.__code__
-        positional_only = [
-            n for n in code.co_varnames[: code.co_posonlyargcount] if n in arguments
-        ]
+        positional_only = [n for n in code.co_varnames[: code.co_posonlyargcount] if n in arguments]
         by_position = [arguments[n] for n in positional_only]
         by_name = {k: v for k, v in arguments.items() if k not in positional_only}
         try:
@@ -207,6 +209,3 @@ def _raised_at(error: BaseException) -> Location | None:
             found = code_location(trail.tb_frame.f_code, trail.tb_lasti, trail.tb_lineno)
         trail = trail.tb_next
     return found
-
-
-__all__ = ["Formula", "Traced", "trace"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS, unsupported, write_out
 from tilewright.compiler.trace.failures import failure
-from tilewright.compiler.trace.handles import Handle, load
+from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import (
     active,
     as_array,
@@ -19,7 +19,6 @@ from tilewright.compiler.trace.operands import (
     elementwise,
     is_number,
     literal,
-    number_kind,
     promotion_key,
     resolve_ufunc,
 )
@@ -136,7 +135,9 @@ def _loop_dtypes(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any) -> list[D
 def _mixes_ints(operands: Sequence[Any]) -> bool:
     """Whether a Python int is compared with integers: then NumPy compares the true values."""
     kinds = [promotion_key(o) for o in operands]
-    return any(k is int for k in kinds) and all(k is int or getattr(k, "kind", "") in "iub" for k in kinds)
+    return any(k is int for k in kinds) and all(
+        k is int or getattr(k, "kind", "") in "iub" for k in kinds
+    )
 
 
 def _comparison_dtypes(operands: Sequence[Any]) -> list[DType]:
@@ -165,13 +166,17 @@ def _outside(ufunc: np.ufunc, operands: Sequence[Any]) -> Any:
         if dtype.is_float or dtype.min <= number <= dtype.max:
             return None
         above = (number > dtype.max) == (place == 1)  # the left operand is below the right one
-        truth = _IF_BELOW[ufunc] if above else _IF_ABOVE[ufunc]
-        return elementwise(f"np.{ufunc.__name__}", lambda _: build.const(truth, BOOL), (array,))
+        answer = build.const(ufunc in (_IF_BELOW if above else _IF_ABOVE), BOOL)
+        return _constant_for(as_array(array), answer, ufunc)
     return None
 
 
-_IF_BELOW = dict(zip(_COMPARISONS, (False, True, True, True, False, False), strict=True))
-_IF_ABOVE = dict(zip(_COMPARISONS, (False, True, False, False, True, True), strict=True))
+def _constant_for(array: Handle, answer: Expr, ufunc: np.ufunc) -> Any:
+    return elementwise(f"np.{ufunc.__name__}", lambda _: answer, (array,))
+
+
+_IF_BELOW: tuple[np.ufunc, ...] = (np.not_equal, np.less, np.less_equal)
+_IF_ABOVE: tuple[np.ufunc, ...] = (np.not_equal, np.greater, np.greater_equal)
 
 
 def _element(operand: Any, dtype: DType, axes: tuple[Var, ...]) -> Expr:
@@ -231,7 +236,7 @@ def at(ufunc: np.ufunc, array: Any, indices: Any, values: Any = None) -> None:
     """``ufunc.at``: unbuffered, so that an index given twice counts twice."""
     from tilewright.compiler.trace.indexing import scatter
 
-    combiners = {
+    combiners: dict[np.ufunc, str] = {
         np.add: "add",
         np.multiply: "mul",
         np.minimum: "min",
@@ -280,4 +285,3 @@ def _implementation(ufunc: np.ufunc) -> Any:
 
 
 register()
-__all__ = ["at", "call", "is_weak", "load", "number_kind", "operate", "outer", "same_shape"]

@@ -116,15 +116,15 @@ def invert(
     return Inverse(inside, tuple(found[a] for a in range(len(sizes))))
 
 
-def _invert_axis(
-    start: Size, step: int, size: Size, extent: Size, here: Expr
-) -> tuple[Expr, Expr]:
+def _invert_axis(start: Size, step: int, size: Size, extent: Size, here: Expr) -> tuple[Expr, Expr]:
     """The position along one view axis, clamped into range, and whether it is really there."""
     distance = build.size_sub(here, start) if step > 0 else build.size_sub(start, here)
     offset = build.index(distance)
     stride = build.index(abs(step))
     position = build.floordiv(offset, stride)
-    condition = build.TRUE if abs(step) == 1 else build.eq(build.mod(offset, stride), build.index(0))
+    condition = (
+        build.TRUE if abs(step) == 1 else build.eq(build.mod(offset, stride), build.index(0))
+    )
     last = build.size_sub(size, 1)
     first_storage = build.size_sub(extent, 1) if step < 0 else 0
     last_storage = 0 if step < 0 else build.size_sub(extent, 1)

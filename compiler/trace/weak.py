@@ -15,7 +15,7 @@ import numpy as np
 from tilewright.compiler.trace import ufunc_rules
 from tilewright.compiler.trace.failures import SpecializeInt, failure
 from tilewright.compiler.trace.handles import Formula, Handle
-from tilewright.compiler.trace.operands import active, as_number, int_arguments, is_symbolic, truth
+from tilewright.compiler.trace.operands import active, int_arguments, is_symbolic, truth
 from tilewright.compiler.trace.ranges import at_most, below, bounds, polynomial, same_size
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F64, I64, INDEX
@@ -152,6 +152,3 @@ def _single(value: Any, name: str) -> Expr:
     if expr.dtype is BOOL and name != "bool":
         return build.cast(expr, I64)
     return expr
-
-
-__all__ = ["as_number", "element", "to_bool", "to_float", "to_int", "weak_operation"]

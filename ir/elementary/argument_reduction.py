@@ -172,20 +172,23 @@ def _from_turns(turns: Term) -> Angle:
 def _from_words(high: Term, low: Term, dtype: DType) -> Angle:
     """From two unsigned words, each as wide as the float: as a sign and a magnitude.
 
-    The leading half of the magnitude's digits times the head of pi / 2 is exact, and so the
-    remainder rounds only once, at the end.
+    The magnitude's first two groups of digits, half of a float's each, have exact products with the
+    head of pi / 2, and so the remainder rounds only once, at the end.
     """
     facts, width = HALF_PI[dtype], dtype.bits
+    half = (FORMATS[dtype].mantissa_bits + 1) // 2
     multiple = (high + (1 << (width - 3))) >> (width - 2)
     part = bitcast(high - (multiple << (width - 2)), signed_of(dtype))
     sign = part >> (width - 1)
     size_high, size_low = part ^ sign, low ^ bitcast(sign, unsigned_of(dtype))
-    mask = (1 << (width - 3 - (FORMATS[dtype].mantissa_bits + 1) // 2)) - 1
-    leading = cast(size_high & ~mask, dtype)
-    trailing = mad(cast(size_low, dtype), 2.0**-width, cast(size_high & mask, dtype))
+    first_end, second_end = 1 << (width - 3 - half), 1 << (width - 3 - 2 * half)
+    first = cast(size_high & -first_end, dtype)
+    second = cast(size_high & (first_end - second_end), dtype)
+    third = mad(cast(size_low, dtype), 2.0**-width, cast(size_high & (second_end - 1), dtype))
     unit = 2.0 ** (2 - width)
-    product = leading * (facts.head * unit)
-    others = mad(leading, facts.after * unit, trailing * (math.pi / 2.0 * unit))
+    product = first * (facts.head * unit)
+    others = mad(second, facts.after * unit, third * (math.pi / 2.0 * unit))
+    others = mad(second, facts.head * unit, mad(first, facts.after * unit, others))
     remainder = product + others
     rest = (product - remainder) + others
     negative = sign < 0

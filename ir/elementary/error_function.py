@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.exponential import exp2_bounded, expm1_kernel, reduce_argument
+from tilewright.ir.elementary.pairs import two_product
 from tilewright.ir.elementary.scaling import (
     drop_low_half,
     keep_nan,
@@ -27,20 +28,16 @@ from tilewright.ir.elementary.term import (
 
 @dataclass(frozen=True)
 class ErrorFunctionFacts:
-    """`one`: above, erf rounds to 1. `normal`, `zero`: above, erfc is subnormal, rounds to 0.
-
-    `center`: the c of `erfc`.
-    """
+    """`one`: above, erf rounds to 1. `normal`, `zero`: above, erfc is subnormal, rounds to 0."""
 
     one: float
     normal: float
     zero: float
-    center: float
 
 
 FACTS = {
-    F32: ErrorFunctionFacts(one=4.0, normal=9.1945, zero=10.1, center=1.0),
-    F64: ErrorFunctionFacts(one=6.0, normal=26.5432, zero=27.3, center=2.0),
+    F32: ErrorFunctionFacts(one=4.0, normal=9.1945, zero=10.1),
+    F64: ErrorFunctionFacts(one=6.0, normal=26.5432, zero=27.3),
 }
 ERF_SMALL = 0.9  # below, erf is a polynomial
 
@@ -60,27 +57,45 @@ def erf(x: Term, machine: Machine) -> Term:
 
 
 def erfc(x: Term, machine: Machine) -> Term:
-    """``e**-x**2 / (x + c)`` times a polynomial in ``(x - c) / (x + c)``; ``2 -`` that for x < 0.
+    """``e**-x**2 / (x + 1)`` times a polynomial in ``(x - 1) / (x + 1)``; ``2 -`` that for x < 0.
 
     That variable, of M. M. Shepherd and J. G. Laframboise (Mathematics of Computation 36, 1981),
-    makes ``e**x**2 erfc(x)`` easy to approximate on the half line; the factor ``x + c`` keeps the
+    makes ``e**x**2 erfc(x)`` easy to approximate on the half line; the factor ``x + 1`` keeps the
     polynomial nearly flat, so that neither its terms nor an error of its argument count for much.
     The square is taken of x cut to half of its digits, exactly; the rest of the square goes into
-    the reduced argument of the power, and what ``x + c`` lost by rounding into the power itself.
+    the reduced argument of the power.
     """
     facts = FACTS[x.dtype]
     size = at_most(absolute(x), facts.zero)
-    raised = size + facts.center
-    lost = size - (raised - facts.center)
-    inverse = 1.0 / raised
-    t = mad(inverse, -2.0 * facts.center, 1.0)
-    factor = horner(t, coefficients.ERFC[x.dtype]) / raised  # rounds once, unlike * inverse
+    factor, lost = _scaled_erfc(size, machine)
     head = drop_low_half(size)
     n, r = reduce_argument(-(head * head), machine)
-    power = expm1_kernel(mad(head - size, head + size, r)) - lost * inverse
-    product = mad(factor, power, factor)
+    power = expm1_kernel(mad(head - size, head + size, r))
+    product = factor + mad(factor, power, lost)
     if machine.ieee:
         tail = times_power_of_two(product, n, machine)
     else:
         tail = select(size > facts.normal, 0.0, shift_exponent(product, n, machine))
     return keep_nan(x, select(x < 0.0, 2.0 - tail, tail), machine)
+
+
+def _scaled_erfc(x: Term, machine: Machine) -> tuple[Term, Term]:
+    """``e**x**2 erfc(x)`` for x >= 0, and what that lost by rounding, as far as can be known.
+
+    Three roundings come before the quotient's: of the polynomial's last step, of ``x + 1``, and of
+    the quotient itself; together they would cost a unit and a half.
+    """
+    first, *others = coefficients.ERFC[x.dtype]
+    divisor = x + 1.0
+    inverse = 1.0 / divisor
+    t = mad(inverse, -2.0, 1.0)
+    slope = horner(t, tuple(others))
+    value = mad(slope, t, first)
+    quotient = value / divisor
+    if not machine.ieee:
+        return quotient, x.like(0.0)
+    product, error = two_product(quotient, divisor, machine)
+    value_lost = mad(slope, t, first - value)
+    divisor_lost = x - (divisor - 1.0)
+    missing = ((value - product) - error) + mad(-quotient, divisor_lost, value_lost)
+    return quotient, missing * inverse

@@ -18,6 +18,7 @@ from tilewright.ir.elementary.scaling import (
     infinity,
     keep_nan,
     nearest_whole,
+    round_to_whole,
     scaled_powers,
     shift_exponent,
     times_power_of_two,
@@ -105,7 +106,7 @@ def exp2(x: Term, machine: Machine) -> Term:
     form = FORMATS[x.dtype]
     lowest = float(-form.bias - form.mantissa_bits - 1)
     clamped = at_least(at_most(x, form.bias + 2.0), lowest)
-    n = nearest_whole(clamped, 1.0, machine)
+    n = round_to_whole(clamped, machine)
     p = horner(clamped - n.value, (1.0, *coefficients.EXP2[x.dtype]))
     if machine.ieee:
         return times_power_of_two(p, n, machine)
@@ -121,7 +122,7 @@ def _saturate(x: Term, result: Term, low: float, high: float, machine: Machine) 
 
 def exp2_bounded(x: Term, machine: Machine) -> Term:
     """2**x where x is known to lie between the exponents of normal numbers; not for NaN."""
-    n = nearest_whole(x, 1.0, machine)
+    n = round_to_whole(x, machine)
     return shift_exponent(horner(x - n.value, (1.0, *coefficients.EXP2[x.dtype])), n, machine)
 
 

@@ -17,7 +17,7 @@ from tilewright.ir.elementary.scaling import (
     infinity,
     is_nan,
     magnitude_bits,
-    nearest_whole,
+    round_to_whole,
     not_a_number,
     shift_exponent,
     sign_bits,
@@ -67,7 +67,7 @@ def _power_in_float64(size: Term, y: Term, trivial: Term, machine: Machine) -> T
     patched = select(size.equals(0.0), patched.like(float("-inf")), patched)
     exponent = select(trivial, 0.0, patched * cast(y, F64))
     exponent = at_least(at_most(exponent, 200.0), -200.0)
-    n = nearest_whole(exponent, 1.0, machine)
+    n = round_to_whole(exponent, machine)
     p = horner(cast(exponent - n.value, F32), (1.0, *coefficients.EXP2[F32]))
     return times_power_of_two(p, whole_number(cast(n.value, F32)), machine)
 
@@ -82,12 +82,12 @@ def _power_of_pairs(size: Term, y: Term, trivial: Term, machine: Machine) -> Ter
     product, rest = two_product(bounded, high, machine)
     rest = mad(bounded, low, rest)
     exponent = at_least(at_most(product + rest, 1100.0), -1100.0)
-    n = nearest_whole(exponent, 1.0, machine)
+    n = round_to_whole(exponent, machine)
     p = horner((product - n.value) + rest, (1.0, *coefficients.EXP2[F64]))
     result = times_power_of_two(p, n, machine)
     finite = (exponent > -1100.0) & (exponent < 1100.0)
     saturated = select(exponent > 0.0, infinity(y), 0.0)
-    result = select(is_nan(y, machine), y, select(finite, result, saturated))
+    result = select(finite, result, saturated)
     return select(trivial, 1.0, _patch_extremes(size, y, result, machine))
 
 
@@ -103,7 +103,7 @@ def _power_in_halves(size: Term, y: Term, trivial: Term, machine: Machine) -> Te
     product = y_head * head
     correction = mad(bounded, rest, (bounded - y_head) * head)
     exponent = product + correction
-    n = nearest_whole(at_least(at_most(exponent, 200.0), -200.0), 1.0, machine)
+    n = round_to_whole(at_least(at_most(exponent, 200.0), -200.0), machine)
     p = horner((product - n.value) + correction, (1.0, *coefficients.EXP2[F32]))
     large, small = exponent >= 128.0, exponent < -126.0
     result = select(large, infinity(y), select(small, 0.0, shift_exponent(p, n, machine)))
@@ -161,7 +161,7 @@ def _patch_sign(x: Term, y: Term, result: Term, machine: Machine) -> Term:
     fraction = truncate(y).differs(y)
     finite_negative = (sign < 0) & (magnitude_bits(x) < FORMATS[x.dtype].infinity_bits)
     invalid = fraction & finite_negative & (magnitude_bits(x) > 0)
-    if not machine.ieee:
+    if not machine.ieee or x.dtype is F64:  # elsewhere NaN comes through the arithmetic
         x_nan, y_nan = is_nan(x, machine), is_nan(y, machine)
         invalid = invalid | (x_nan & y.differs(0.0)) | (y_nan & x.differs(1.0))
     return select(invalid, not_a_number(x), signed)

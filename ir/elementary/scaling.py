@@ -71,10 +71,19 @@ def nearest_whole(x: Term, factor: Operand, machine: Machine) -> Whole:
     undo it, so there the rounding is an operation of its own.
     """
     rounder = FORMATS[x.dtype].rounder
-    if machine.ieee and not machine.scale:
-        shifted = mad(x, factor, rounder)
-        return Whole(shifted - rounder, bits(shifted))
-    return whole_number(round_to_even(x * factor))
+    if not machine.ieee:
+        return whole_number(round_to_even(x * factor))
+    shifted = mad(x, factor, rounder)
+    return Whole(shifted - rounder, bits(shifted))
+
+
+def round_to_whole(x: Term, machine: Machine) -> Whole:
+    """The same for x itself."""
+    rounder = FORMATS[x.dtype].rounder
+    if machine.scale or not machine.ieee:
+        return whole_number(round_to_even(x))
+    shifted = x + rounder
+    return Whole(shifted - rounder, bits(shifted))
 
 
 def whole_number(value: Term) -> Whole:

@@ -75,16 +75,19 @@ class Inliner:
             if node in required or not isinstance(node, Compute):
                 self.stored.add(node)
                 continue
-            reads[node] = sum(
-                self._sites(reader, node) * self._points(reader) / self._size(node)
-                * (1.0 if reader in self.stored else reads.get(reader, 1.0))
-                for reader in readers.get(node, ())
-            )
+            reads[node] = sum(self._reads(r, node, reads) for r in readers.get(node, ()))
             again = costs[node] * (reads[node] - 1)
-            if reads[node] > 1.5 and again >= _FREE_AGAIN and costs[node] >= 4:
+            if (
+                (reads[node] > 1.5 and again >= _FREE_AGAIN and costs[node] >= 4)
+                or again >= _WORTH_STORING
+                or costs[node] > _LARGEST_BODY
+            ):
                 self.stored.add(node)
-            elif again >= _WORTH_STORING or costs[node] > _LARGEST_BODY:
-                self.stored.add(node)
+
+    def _reads(self, reader: Tensor, node: Tensor, reads: dict[Tensor, float]) -> float:
+        """How often the reader reads each element, its own being computed several times counted."""
+        once = self._sites(reader, node) * self._points(reader) / self._size(node)
+        return once * (1.0 if reader in self.stored else reads.get(reader, 1.0))
 
     def _required(self) -> set[Tensor]:
         """Tensors that something other than a body reads."""
@@ -167,5 +170,3 @@ def _share_below(condition: Expr) -> float | None:
 def _estimate(size: Size) -> int:
     found = largest(size)
     return _UNKNOWN_SIZE if found is None else found
-
-

@@ -325,9 +325,7 @@ class GraphLowering:
         for tensor, buffer in zip(inputs, buffers, strict=True):
             self.buffers[tensor] = buffer
 
-    def _round(
-        self, body: Graph, scalars: dict[Tensor, Expr], states: list[Buffer]
-    ) -> list[Step]:
+    def _round(self, body: Graph, scalars: dict[Tensor, Expr], states: list[Buffer]) -> list[Step]:
         """One step: the next state in buffers of its own, then copied over the old."""
         following = [self.builder.temporary(s.shape, s.dtype) for s in states]
         steps = self.builder.steps(body, scalars, following)
@@ -364,20 +362,22 @@ class NestBuilder:
         if not self._keep_local(unit, inside):
             target = self.lowering.place(tensor)
             return [self._stage(unit, value, target, indices)]
-        local = Buffer(f"l{len(self.local)}", [_extent(a) for a in unit.own], tensor.dtype, "scratch")
+        local = Buffer(
+            f"l{len(self.local)}", [_extent(a) for a in unit.own], tensor.dtype, "scratch"
+        )
         self.local[tensor] = local
         stages = [self._stage(unit, value, local, unit.own)]
         if outside:
             target = self.lowering.place(tensor)
             copied = Load(local, unit.own)
-            stages.append(Stage(unit.own, (), None, copied, target, indices, tensor.label, tensor.loc))
+            stages.append(
+                Stage(unit.own, (), None, copied, target, indices, tensor.label, tensor.loc)
+            )
         return stages
 
     def _stage(self, unit: Unit, value: Expr, target: Buffer, indices: tuple[Expr, ...]) -> Stage:
         label, loc = unit.tensor.label, unit.tensor.loc
-        return Stage(
-            unit.own, unit.reduce_axes, unit.combiner, value, target, indices, label, loc
-        )
+        return Stage(unit.own, unit.reduce_axes, unit.combiner, value, target, indices, label, loc)
 
     def _keep_local(self, unit: Unit, inside: bool) -> bool:
         """Registers or scratch memory, unless nobody here reads it or it is too large."""

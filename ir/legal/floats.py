@@ -64,15 +64,13 @@ def expand_floor_division(node: Expr) -> Expr | None:
     if node.op is ops.MOD:
         moved = build.select(wrong, Apply(ops.ADD, (rest, b)), rest)
         return build.select(uneven, moved, build.select(isnan(rest), rest, _signed_zero(b)))
-    quotient = Apply(ops.DIV, (Apply(ops.SUB, (a, rest)), b))
+    quotient: Expr = Apply(ops.DIV, (Apply(ops.SUB, (a, rest)), b))
     quotient = build.select(wrong, Apply(ops.SUB, (quotient, one)), quotient)
-    whole = Apply(ops.FLOOR, (quotient,))
+    whole: Expr = Apply(ops.FLOOR, (quotient,))
     above = Apply(ops.GT, (Apply(ops.SUB, (quotient, whole)), build.const(0.5, a.dtype)))
     whole = build.select(above, Apply(ops.ADD, (whole, one)), whole)
     ratio = Apply(ops.DIV, (a, b))
-    whole = build.select(
-        Apply(ops.NE, (quotient, zero)), whole, Apply(ops.COPYSIGN, (zero, ratio))
-    )
+    whole = build.select(Apply(ops.NE, (quotient, zero)), whole, Apply(ops.COPYSIGN, (zero, ratio)))
     return build.select(build.eq(b, zero), ratio, whole)
 
 
@@ -89,9 +87,7 @@ def expand_nextafter(node: Expr) -> Expr | None:
     bits = build.bitcast(x, signed_of(x.dtype))
     one = build.const(1, bits.dtype)
     away = Apply(ops.EQ, (Apply(ops.LT, (x, y)), Apply(ops.GT, (x, zero))))
-    moved = build.bitcast(
-        build.select(away, build.add(bits, one), build.sub(bits, one)), x.dtype
-    )
+    moved = build.bitcast(build.select(away, build.add(bits, one), build.sub(bits, one)), x.dtype)
     smallest = Apply(ops.COPYSIGN, (build.from_bits(1, x.dtype), y))
     moved = build.select(build.eq(x, zero), smallest, moved)
     moved = build.select(build.eq(x, y), y, moved)

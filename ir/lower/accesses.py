@@ -65,9 +65,7 @@ def points(axes: tuple[Var, ...]) -> int:
 def operations(value: Expr) -> int:
     """A rough count of machine operations for one evaluation, index arithmetic left out."""
     return sum(
-        n.op.cost
-        for n in post_order((value,))
-        if isinstance(n, Apply) and n.dtype.kind != "x"
+        n.op.cost for n in post_order((value,)) if isinstance(n, Apply) and n.dtype.kind != "x"
     )
 
 

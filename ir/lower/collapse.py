@@ -7,6 +7,7 @@ tails, for elementwise work as for reductions over several axes.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from tilewright.ir import build
 from tilewright.ir.expr import Expr, Load, Var
@@ -42,7 +43,7 @@ def _first_mergeable(nest: Nest) -> tuple[Var, Var] | None:
     found = accesses(nest)
     local = _local_axes(nest)
     for group in groups:
-        for a, b in zip(group, group[1:], strict=False):
+        for a, b in pairwise(group):
             if a in used or b in used or a in local or b in local:
                 continue
             if not isinstance(b.extent, int) or not _independent(nest, a, b):
@@ -56,10 +57,7 @@ def _first_mergeable(nest: Nest) -> tuple[Var, Var] | None:
 def _local_axes(nest: Nest) -> set[Var]:
     """Axes that index a local with several dimensions: those keep their shape."""
     return {
-        axis
-        for stage in nest.stages
-        if any(b.shape for b in nest.locals)
-        for axis in stage.axes
+        axis for stage in nest.stages if any(b.shape for b in nest.locals) for axis in stage.axes
     }
 
 
@@ -73,7 +71,8 @@ def _independent(nest: Nest, a: Var, b: Var) -> bool:
 
 
 def _merge(nest: Nest, a: Var, b: Var) -> Nest:
-    assert a.extent is not None and isinstance(b.extent, int)
+    assert a.extent is not None
+    assert isinstance(b.extent, int)
     merged = Var(a.name, build.size_mul(a.extent, b.extent))
     bindings: dict[Var, Expr] = {a: build.index(0), b: merged}
     views: dict[Buffer, Buffer] = {}
@@ -105,8 +104,6 @@ def _merge(nest: Nest, a: Var, b: Var) -> Nest:
         changed = replace(old, axes=axes(old.axes), reduce_axes=axes(old.reduce_axes), value=value)
         if old.target in nest.locals:
             return changed
-        return replace(
-            changed, target=view(old.target), indices=(place(old.target, old.indices),)
-        )
+        return replace(changed, target=view(old.target), indices=(place(old.target, old.indices),))
 
     return Nest(nest.name, axes(nest.outer), tuple(stage(s) for s in nest.stages), nest.locals)

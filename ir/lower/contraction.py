@@ -66,7 +66,8 @@ def _sources(value: Expr) -> list[object]:
 def unit_stride(operand: Expr, axis: Var) -> bool:
     """Whether the operand's loads move by one element along `axis`."""
     for node in post_order((operand,)):
-        if isinstance(node, Load) and isinstance(node.source, Buffer):
-            if flat(node.source, node.indices).coefficient(axis) == 1:
-                return True
+        if not isinstance(node, Load) or not isinstance(node.source, Buffer):
+            continue
+        if flat(node.source, node.indices).coefficient(axis) == 1:
+            return True
     return False

@@ -52,17 +52,13 @@ class NestLowering:
         self.sizes = dict(zip(nest.outer, tile, strict=True))
         order = schedule.order or tuple(range(len(nest.outer)))
         self.order = [nest.outer[k] for k in order]
-        self.vector_axis = (
-            nest.outer[schedule.vector] if isinstance(schedule.vector, int) else None
-        )
+        self.vector_axis = nest.outer[schedule.vector] if isinstance(schedule.vector, int) else None
         self.tiles: dict[Var, Tile] = {}
         self.points: dict[Var, Expr] = {}
         self.storage: dict[Buffer, Buffer] = {}
         self.locals: list[Buffer] = []
         self.at_border = False
-        self.deciding = {
-            a for a in nest.outer if a is not self.vector_axis and _decides(nest, a)
-        }
+        self.deciding = {a for a in nest.outer if a is not self.vector_axis and _decides(nest, a)}
 
     def kernel(self, name: str) -> Kernel:
         body = simplify_indices(self.outer_loops(0))
@@ -129,8 +125,9 @@ class NestLowering:
     ) -> list[Stmt]:
         """Tasks of equal numbers of tiles; the last may have fewer."""
         if isinstance(full, int):
-            each: Size = -(-full // min(chunks, full))
-            count: Size = -(-full // each)
+            whole = -(-full // min(chunks, full))
+            each: Size = whole
+            count: Size = -(-full // whole)
         else:
             each = build.size_floordiv(build.size_add(full, chunks - 1), chunks)
             count = chunks
@@ -278,9 +275,7 @@ class NestLowering:
             return body
         whole = build.floordiv(extent, build.index(lanes))
         counter = Var(f"{axis.name}_b", whole)
-        body.append(
-            For(counter, "serial", block(build.mul(counter, build.index(lanes)), lanes))
-        )
+        body.append(For(counter, "serial", block(build.mul(counter, build.index(lanes)), lanes)))
         done = build.mul(whole, build.index(lanes))
         rest = Var(f"{axis.name}_r", build.sub(extent, done))
         body.append(For(rest, "serial", block(build.add(done, rest), 1)))
@@ -339,7 +334,11 @@ class NestLowering:
                 found = self.register(local.name, local.dtype, ())
             else:
                 tile = tuple(self.tiles[a].size for a in self.tiled)
-                shape = (*tile, *local.shape) if self.schedule.vector == INNER else (*local.shape, *tile)
+                shape = (
+                    (*tile, *local.shape)
+                    if self.schedule.vector == INNER
+                    else (*local.shape, *tile)
+                )
                 found = Buffer(local.name, shape, local.dtype, "scratch")
                 self.locals.append(found)
             self.storage[local] = found
@@ -426,9 +425,7 @@ class Reducer:
         return Sum(stage, combiner.op, identity(combiner.name, value.dtype), value)
 
     def _plan(self) -> list[tuple[int, ...]]:
-        rounded = [
-            s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)
-        ]
+        rounded = [s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)]
         if not rounded:
             return [()] * len(self.axes)
         extents = [a.extent if isinstance(a.extent, int) else None for a in self.axes]
@@ -461,9 +458,7 @@ class Reducer:
         lane = Var("lane", lanes)
         return [For(lane, "vector", make((lane,)), self.lowering.schedule.width)]
 
-    def _over_accumulators(
-        self, make: Callable[[tuple[Expr, ...], int], Stmt]
-    ) -> list[Stmt]:
+    def _over_accumulators(self, make: Callable[[tuple[Expr, ...], int], Stmt]) -> list[Stmt]:
         """``make(place, number)`` for every element of every accumulator."""
         return self.lowering.over_tile(
             lambda point: self._over_lanes(
@@ -579,19 +574,16 @@ class Reducer:
         return self.lowering.over_tile(at)
 
     def _finish(self, point: Point, one: Sum, total: Buffer) -> Store:
-        value: Expr
-        if self.lanes:
-            value = LaneReduce(one.op, total, point.tile)
-        else:
-            value = Load(total, point.tile)
+        load = LaneReduce(one.op, total, point.tile) if self.lanes else Load(total, point.tile)
+        value: Expr = load
         return point.store_value(one.stage, self.bound, value)
 
 
 def combine(op: ops.Op, old: Expr, value: Expr) -> Expr:
     """``op(old, value)``; a product that is added is one multiply-add."""
-    if op is ops.ADD and isinstance(value, Apply) and value.op is ops.MUL and value.dtype.is_float:
-        if value.dtype is not F16:
-            return Apply(ops.MAD, (*value.operands, old))
+    is_product = isinstance(value, Apply) and value.op is ops.MUL
+    if op is ops.ADD and is_product and value.dtype.is_float and value.dtype is not F16:
+        return Apply(ops.MAD, (*value.operands, old))
     return Apply(op, (old, value))
 
 

@@ -112,12 +112,12 @@ def _pack(
 
 def _load_of(stage: Stage, access: Access) -> Load | None:
     for node in post_order((stage.value,)):
-        if isinstance(node, Load) and node.source is access.buffer:
-            if flat(access.buffer, node.indices).terms == access.form.terms:
-                return node
+        if not isinstance(node, Load) or node.source is not access.buffer:
+            continue
+        if flat(access.buffer, node.indices).terms == access.form.terms:
+            return node
     return None
 
 
 def _same(a: Load, b: Load) -> bool:
     return a.source is b.source and a.indices == b.indices
-

@@ -170,8 +170,8 @@ class ContractionLowering(NestLowering):
         return self._loops(row, column, body, vector=whole)
 
     def _loops(self, row: Var, column: Var, body: list[Stmt], vector: bool) -> list[Stmt]:
-        kind, width = ("vector", LANES) if vector else ("unroll", None)
-        return [For(row, "unroll", [For(column, kind, body, width)])]  # type: ignore[arg-type]
+        inner = For(column, "vector", body, LANES) if vector else For(column, "unroll", body)
+        return [For(row, "unroll", [inner])]
 
     # The sum.
 

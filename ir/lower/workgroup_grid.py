@@ -57,9 +57,10 @@ class GridLowering(NestLowering):
         tile = tuple(counters)
         body = guarded(make, Point(self, tile, bindings), Point(self, tile, clamped), inside)
         for axis, counter in zip(reversed(self.tiled), reversed(counters), strict=True):
-            kind = "vector" if axis is self.vector_axis else "unroll"
-            width = self.schedule.width if kind == "vector" else None
-            body = [For(counter, kind, body, width)]
+            if axis is self.vector_axis:
+                body = [For(counter, "vector", body, self.schedule.width)]
+            else:
+                body = [For(counter, "unroll", body)]
         return body
 
 

@@ -46,7 +46,7 @@ class RowLowering(NestLowering):
         if self.threads & (self.threads - 1):
             raise IRError(f"a tree over {self.threads} invocations: they must be a power of two")
         self.lane = Var("lane", self.threads)
-        self.partials: dict[DType, Buffer] = {}
+        self.partials: dict[tuple[DType, int], Buffer] = {}
         self.shares: dict[Size, Expr] = {}
 
     def kernel(self, name: str) -> Kernel:
@@ -70,13 +70,14 @@ class RowLowering(NestLowering):
             self.locals.append(found)
         return found
 
-    def stage(self, stage: Stage) -> list[Stmt]:
+    def stage(self, stages: Sequence[Stage]) -> list[Stmt]:
+        stage = stages[0]
         if stage.combiner is None:
             body = self._map(stage)
         elif stage.combiner.startswith("scan:"):
             body = self._scan_rows(stage)
         else:
-            body = self._reduction(stage)
+            body = self._reduction(stages)
         shared = stage.target in self.nest.locals and stage.target.shape
         return [*body, Barrier()] if shared else body
 
@@ -88,9 +89,9 @@ class RowLowering(NestLowering):
     def _map(self, stage: Stage) -> list[Stmt]:
         if stage.axes:
             return self._strided(stage.axes, lambda bound: self._map_point(stage, bound))
-        return self._store_once(stage, {}, self._map_point(stage, {}))
+        return self._store_once(stage, self._map_point(stage, {}))
 
-    def _store_once(self, stage: Stage, bound: Bound, body: list[Stmt]) -> list[Stmt]:
+    def _store_once(self, stage: Stage, body: list[Stmt]) -> list[Stmt]:
         """Every invocation keeps a local without axes; one writes what lies in memory."""
         if stage.target in self.nest.locals and not stage.target.shape:
             return body
@@ -98,7 +99,7 @@ class RowLowering(NestLowering):
 
     def _strided(self, axes: Sequence[Var], make: Callable[[Bound], list[Stmt]]) -> list[Stmt]:
         """``make`` at every point of `axes`, shared among the invocations."""
-        sizes = [self._extent(a, {}) for a in axes]
+        sizes = [self.extent(a, {}) for a in axes]
         counter = Var(f"{axes[-1].name}_s", self._share(build.product(tuple(sizes))))
         places = split_index(self._position(counter), sizes)
         return [For(counter, "serial", make(dict(zip(axes, places, strict=True))))]
@@ -118,57 +119,66 @@ class RowLowering(NestLowering):
 
     # Reductions.
 
-    def _reduction(self, stage: Stage) -> list[Stmt]:
-        if self._fills(stage.axes):
-            return self._strided(stage.axes, lambda b: Reducer(self, stage, b).statements())
-        return self._serial_axes(list(stage.axes), {}, lambda bound: self._tree(stage, bound))
+    def _reduction(self, stages: Sequence[Stage]) -> list[Stmt]:
+        axes = stages[0].axes
+        if self._fills(axes):
+            return self._strided(axes, lambda b: Reducer(self, stages, b).statements())
+        return self._serial_axes(list(axes), {}, lambda bound: self._tree(stages, bound))
 
     def _fills(self, axes: Sequence[Var]) -> bool:
         """Whether there are enough points to give every other invocation at least one."""
-        most = largest(build.product(tuple(self._extent(a, {}) for a in axes)))
+        most = largest(build.product(tuple(self.extent(a, {}) for a in axes)))
         return bool(axes) and (most is None or most * 2 >= self.threads)
 
-    def _tree(self, stage: Stage, bound: Bound) -> list[Stmt]:
+    def _tree(self, stages: Sequence[Stage], bound: Bound) -> list[Stmt]:
         """Each invocation reduces its share; the workgroup combines the results by halving."""
-        name = stage.combiner or ""
-        op = COMBINERS[name].op
-        assert op is not None
-        mine = Buffer(f"{stage.target.name}_lane", (), stage.value.dtype, "register")
-        self.nest = replace(self.nest, locals=(*self.nest.locals, mine))
-        body = LaneReducer(self, self._share_of(stage, mine, bound), bound).statements()
-        partial = self._partial(stage.value.dtype)
-        body += [Store(partial, (self.lane,), Load(self.placed(mine), ())), Barrier()]
-        body += self._halve(partial, op)
+        shares = self._shares_of(stages, bound)
+        self.nest = replace(self.nest, locals=(*self.nest.locals, *(s.target for s in shares)))
+        body = LaneReducer(self, shares, bound).statements()
+        partials = [self._partial(s.value.dtype, k) for k, s in enumerate(stages)]
+        for share, partial in zip(shares, partials, strict=True):
+            body.append(Store(partial, (self.lane,), Load(self.placed(share.target), ())))
+        body += [Barrier(), *self._halve(partials, [_operation(s) for s in stages])]
         point = self._point_here()
-        first = Load(partial, (build.index(0),))
-        body += self._store_once(stage, bound, [point.store_value(stage, bound, first)])
+        for stage, partial in zip(stages, partials, strict=True):
+            first = Load(partial, (build.index(0),))
+            body += self._store_once(stage, [point.store_value(stage, bound, first)])
         return [*body, Barrier()]  # the partial results' memory is used again
 
-    def _share_of(self, stage: Stage, mine: Buffer, bound: Bound) -> Stage:
-        """The stage over this invocation's share of the reduced points."""
-        sizes = [self._extent(a, bound) for a in stage.reduce_axes]
-        counter = Var(f"{stage.reduce_axes[-1].name}_s", self._share(build.product(tuple(sizes))))
+    def _shares_of(self, stages: Sequence[Stage], bound: Bound) -> list[Stage]:
+        """The stages over this invocation's share of the reduced points, into registers."""
+        axes = stages[0].reduce_axes
+        sizes = [self.extent(a, bound) for a in axes]
+        counter = Var(f"{axes[-1].name}_s", self._share(build.product(tuple(sizes))))
         places = split_index(self._position(counter), sizes)
-        value = substitute(stage.value, dict(zip(stage.reduce_axes, places, strict=True)))
-        return replace(stage, reduce_axes=(counter,), value=value, target=mine, indices=())
+        shares = []
+        for stage in stages:
+            value = substitute(stage.value, dict(zip(stage.reduce_axes, places, strict=True)))
+            mine = Buffer(f"{stage.target.name}_lane", (), stage.value.dtype, "register")
+            shares.append(
+                replace(stage, reduce_axes=(counter,), value=value, target=mine, indices=())
+            )
+        return shares
 
-    def _halve(self, partial: Buffer, op: Op) -> list[Stmt]:
+    def _halve(self, partials: Sequence[Buffer], operations: Sequence[Op]) -> list[Stmt]:
         body: list[Stmt] = []
         half = self.threads // 2
         while half:
-            other = Load(partial, (build.add(self.lane, build.index(half)),))
-            value = combine(op, Load(partial, (self.lane,)), other)
-            step = Store(partial, (self.lane,), value)
-            body += [If(build.lt(self.lane, build.index(half)), [step]), Barrier()]
+            steps: list[Stmt] = []
+            for partial, op in zip(partials, operations, strict=True):
+                other = Load(partial, (build.add(self.lane, build.index(half)),))
+                value = combine(op, Load(partial, (self.lane,)), other)
+                steps.append(Store(partial, (self.lane,), value))
+            body += [If(build.lt(self.lane, build.index(half)), steps), Barrier()]
             half //= 2
         return body
 
-    def _partial(self, dtype: DType) -> Buffer:
+    def _partial(self, dtype: DType, number: int = 0) -> Buffer:
         """Workgroup memory with one element for each invocation."""
-        found = self.partials.get(dtype)
+        found = self.partials.get((dtype, number))
         if found is None:
             found = Buffer("partial", (self.threads,), dtype, "workgroup")
-            self.partials[dtype] = found
+            self.partials[dtype, number] = found
             self.locals.append(found)
         return found
 
@@ -182,9 +192,7 @@ class RowLowering(NestLowering):
 
     def _scan_shared(self, stage: Stage, bound: Bound) -> list[Stmt]:
         """Each invocation scans a run of its own, after the runs' totals have been scanned."""
-        name = (stage.combiner or "")[5:]
-        op = COMBINERS[name].op
-        assert op is not None
+        name, op = (stage.combiner or "")[5:], _operation(stage)
         dtype = stage.value.dtype
         before = self.register(f"{stage.target.name}_before", dtype, ())
         partial = self._partial(dtype)
@@ -215,11 +223,9 @@ class RowLowering(NestLowering):
         """A running combination: of the whole axis, or (with `totals` or `shared`) of this
         invocation's run of it. `totals` only leaves the end result in `total`; `shared` starts
         from what `total` holds."""
-        name = (stage.combiner or "")[5:]
-        op = COMBINERS[name].op
-        assert op is not None
+        name, op = (stage.combiner or "")[5:], _operation(stage)
         axis = stage.axes[-1]
-        extent = self._extent(axis, bound)
+        extent = self.extent(axis, bound)
         first: Expr = build.index(0)
         if totals or shared:
             run = build.size_floordiv(build.size_add(extent, self.threads - 1), self.threads)
@@ -242,9 +248,19 @@ class LaneReducer(Reducer):
     """A reducer over one invocation's share, whose size is known up to one."""
 
     def _plan(self) -> list[tuple[int, ...]]:
-        if not (self.stage.value.dtype.is_float and self.op in (ops.ADD, ops.MUL)):
+        rounded = [s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)]
+        if not rounded:
             return [()]
-        (axis,) = self.stage.reduce_axes
+        (axis,) = self.axes
         assert axis.extent is not None
-        run = PRODUCT_RUN if is_product(self.stage) else SUM_RUN
-        return plan_levels([largest(axis.extent)], self.lowering.schedule.reduce_block or run)
+        plain = any(not is_product(s.stage) for s in rounded)
+        run = self.lowering.schedule.reduce_block or (SUM_RUN if plain else PRODUCT_RUN)
+        return plan_levels([largest(axis.extent)], run)
+
+
+def _operation(stage: Stage) -> Op:
+    """How partial results of a reduction or a scan are combined."""
+    op = COMBINERS[(stage.combiner or "").removeprefix("scan:")].op
+    if op is None:
+        raise IRError(f"{stage.target.name} is combined by {stage.combiner}, which is no operation")
+    return op

@@ -31,7 +31,11 @@ def _lower(node: Tensor) -> Tensor | None:
     indices = split_indices(operand.shape, axes)
     about = {"label": node.label, "loc": node.loc}
     if indices is None:
-        return Reshape(node.name, operand, node.shape, **about) if operand is not node.operand else None
+        return (
+            Reshape(node.name, operand, node.shape, **about)
+            if operand is not node.operand
+            else None
+        )
     return Compute(node.name, axes, Load(operand, indices), **about)
 
 

@@ -39,16 +39,12 @@ def _split(node: Tensor) -> Tensor | None:
     if size % each:
         extent = build.minimum(build.index(each), build.sub(build.index(size), first))
     axes = tuple(Var(a.name, a.extent) for a in node.axes)
-    reduced = tuple(
-        Var(a.name, extent if a is split else a.extent) for a in node.reduce_axes
-    )
+    reduced = tuple(Var(a.name, extent if a is split else a.extent) for a in node.reduce_axes)
     bindings = dict(zip((*node.axes, *node.reduce_axes), (*axes, *reduced), strict=True))
     inner = reduced[node.reduce_axes.index(split)]
     body = substitute(node.body, {**bindings, split: build.add(first, inner)})
     about = {"label": node.label, "loc": node.loc}
-    partial = Reduction(
-        f"{node.name}_parts", (part, *axes), reduced, node.combiner, body, **about
-    )
+    partial = Reduction(f"{node.name}_parts", (part, *axes), reduced, node.combiner, body, **about)
     outer = tuple(Var(a.name, a.extent) for a in node.axes)
     again = Var("part", parts)
     value = Load(partial, (again, *outer))

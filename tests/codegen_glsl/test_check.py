@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tests.codegen_glsl.programs import buffer, launch, program
 
+from tests.codegen_glsl.programs import buffer, launch, program
 from tilewright.codegen_glsl.check import check_program
 from tilewright.codegen_glsl.probe import GlFacts
 from tilewright.ir.artifact import CopyBuffer, GpuProgram, Repeat, TextureLayout

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.codegen_glsl.programs import HEADER
 
+from tests.codegen_glsl.programs import HEADER
 from tilewright.codegen_glsl.context import GlContext
 from tilewright.codegen_glsl.device import GlDevice
 from tilewright.codegen_glsl.keywords import KEYWORDS, RESERVED_WORDS, is_reserved

@@ -9,8 +9,8 @@ import threading
 
 import numpy as np
 import pytest
-from tests.codegen_glsl.programs import buffer, elementwise, launch, program
 
+from tests.codegen_glsl.programs import buffer, elementwise, launch, program
 from tilewright.codegen_glsl.context import GlContext
 from tilewright.codegen_glsl.device import GlDevice, GlOptions
 from tilewright.codegen_glsl.device_array import GlDeviceArray

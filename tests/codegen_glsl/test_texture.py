@@ -170,9 +170,17 @@ def test_dtypes_without_storage_are_refused() -> None:
     for dtype in ("float64", "complex64"):
         with pytest.raises(UnsupportedError, match=f"target 'glsl' cannot hold dtype {dtype}"):
             storage_for(dtype)
-    array = np.zeros(3)
-    with pytest.raises(UnsupportedError, match="cannot hold dtype float64 as float32"):
+    array = np.zeros(3, np.int64)
+    with pytest.raises(UnsupportedError, match="cannot hold dtype int64 as float32"):
         pack(spec_for(array, "float32"), array)
+
+
+def test_float64_is_demoted_where_the_program_says_so() -> None:
+    array = np.array([1 / 3, 1e300, -0.0])
+    spec = spec_for(array, "float32")
+    words = pack(spec, array)
+    np.testing.assert_array_equal(words, np.float32([1 / 3, np.inf, -0.0]))
+    np.testing.assert_array_equal(unpack(spec, words), words.astype(np.float64))
 
 
 def test_array_that_was_not_compiled_for_is_refused() -> None:

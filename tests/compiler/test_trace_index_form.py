@@ -25,7 +25,7 @@ B = RNG.standard_normal((6, 5)).astype(np.float32)
 IDX = np.array([3, 0, -1, 2])
 
 
-def conv(img, w):  # type: ignore[no-untyped-def]
+def conv(img, w):
     height, width = img.shape
     return tw.compute(
         (height - 2, width - 2),
@@ -33,41 +33,40 @@ def conv(img, w):  # type: ignore[no-untyped-def]
     )
 
 
-def matmul(a, b):  # type: ignore[no-untyped-def]
+def matmul(a, b):
     return tw.compute(
         (a.shape[0], b.shape[1]), lambda i, j: tw.sum(lambda k: a[i, k] * b[k, j], a.shape[1])
     )
 
 
-def softmax(a, b):  # type: ignore[no-untyped-def]
+def softmax(a, b):
     n = a.shape[1]
     return tw.compute(
         a.shape,
-        lambda i, j: np.exp(a[i, j] - tw.max(lambda k: a[i, k], n))
-        / tw.sum(lambda k: np.exp(a[i, k] - tw.max(lambda l: a[i, l], n)), n),
+        lambda i, j: (
+            np.exp(a[i, j] - tw.max(lambda k: a[i, k], n))
+            / tw.sum(lambda k: np.exp(a[i, k] - tw.max(lambda l: a[i, l], n)), n)
+        ),
     )
 
 
-def boundaries(a, b):  # type: ignore[no-untyped-def]
+def boundaries(a, b):
     return tuple(
-        tw.compute(
-            (7, 9), lambda y, x, m=mode: tw.at(a, (y - 2, x - 1), boundary=m, fill=-7)
-        )
+        tw.compute((7, 9), lambda y, x, m=mode: tw.at(a, (y - 2, x - 1), boundary=m, fill=-7))
         for mode in ("clamp", "constant", "reflect", "wrap")
     )
 
 
-def box_blur(a, b):  # type: ignore[no-untyped-def]
+def box_blur(a, b):
     return tw.compute(
         a.shape,
-        lambda y, x: tw.sum(
-            lambda i, j: tw.at(a, (y + i - 1, x + j - 1), boundary="reflect"), (3, 3)
-        )
-        / 9,
+        lambda y, x: (
+            tw.sum(lambda i, j: tw.at(a, (y + i - 1, x + j - 1), boundary="reflect"), (3, 3)) / 9
+        ),
     )
 
 
-def weak_indices(a, b):  # type: ignore[no-untyped-def]
+def weak_indices(a, b):
     return (
         tw.compute((4, 6), lambda y, x: a[y, x] * y + x),
         tw.compute((4, 6), lambda y, x: y * 2.5 + x),
@@ -78,7 +77,7 @@ def weak_indices(a, b):  # type: ignore[no-untyped-def]
     )
 
 
-def positions(a, b):  # type: ignore[no-untyped-def]
+def positions(a, b):
     return (
         tw.compute(4, lambda i: tw.argmax(lambda k: a[i, k], 6)),
         tw.compute(6, lambda j: tw.argmin(lambda k: a[k, j], (4,))),
@@ -88,16 +87,16 @@ def positions(a, b):  # type: ignore[no-untyped-def]
     )
 
 
-def wrapped_reads(a, b):  # type: ignore[no-untyped-def]
+def wrapped_reads(a, b):
     return tw.compute((4, 6), lambda i, j: a[i - 1, -j - 1] + a[-1, j])
 
 
-def gather(a, i):  # type: ignore[no-untyped-def]
+def gather(a, i):
     return tw.compute((4, 6), lambda y, x: a[i[y], x] + a[i[i[y]], 0])
 
 
-def local_function(a, b):  # type: ignore[no-untyped-def]
-    def value(y, x):  # type: ignore[no-untyped-def]
+def local_function(a, b):
+    def value(y, x):
         center = a[y, x]
         out = center * 2
         if center.dtype == np.float32:
@@ -118,14 +117,20 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "wrapped": (wrapped_reads, (A, B)),
     "gather": (gather, (A, IDX)),
     "uint8": (lambda a: tw.compute((9,), lambda y: tw.sum(lambda x: a[y, x], 11)), (U,)),
-    "float16": (lambda a: tw.compute((4,), lambda y: tw.sum(lambda x: a[y, x], 6)), (A.astype("f2"),)),
+    "float16": (
+        lambda a: tw.compute((4,), lambda y: tw.sum(lambda x: a[y, x], 6)),
+        (A.astype("f2"),),
+    ),
     "empty": (lambda a: tw.compute((0, 3), lambda y, x: a[y, x]), (A,)),
     "sum of nothing": (lambda a: tw.compute(3, lambda y: tw.sum(lambda k: a[y, k], 0)), (A,)),
     "constant": (lambda a: tw.compute((3, 2), lambda y, x: 1.5), (A,)),
     "transposed": (lambda a: tw.compute((6, 4), lambda y, x: a.T[y, x] + a[1:][0, y]), (A,)),
     "bool": (lambda a: tw.compute((4, 6), lambda y, x: a[y, x] > 0), (A,)),
     "hoisted": (lambda a: tw.compute((4, 6), lambda y, x: np.exp(a)[y, x] + a.sum()), (A,)),
-    "functions": (lambda a: tw.compute((4, 6), lambda y, x: tw.sigmoid(a[y, x]) + tw.gelu(a[y, x])), (A,)),
+    "functions": (
+        lambda a: tw.compute((4, 6), lambda y, x: tw.sigmoid(a[y, x]) + tw.gelu(a[y, x])),
+        (A,),
+    ),
 }
 
 
@@ -152,10 +157,12 @@ def test_open_dimensions(size: int) -> None:
 
 
 def test_reading_certainly_outside_is_an_error_with_advice() -> None:
-    def function(a):  # type: ignore[no-untyped-def]
+    def function(a):
         return tw.compute((4, 6), lambda y, x: a[y + 1, x])
 
-    with pytest.raises(BoundsError, match="index i0 \\+ 1 goes out of bounds for axis 0 with size 4") as info:
+    with pytest.raises(
+        BoundsError, match="index i0 \\+ 1 goes out of bounds for axis 0 with size 4"
+    ) as info:
         traced(function, A)
     assert "give tw.at a boundary" in str(info.value)
     with pytest.raises(BoundsError):
@@ -172,11 +179,31 @@ def test_data_dependent_reads_are_checked() -> None:
 @pytest.mark.parametrize(
     ("function", "kind", "message"),
     [
-        (lambda a: tw.compute((4,), lambda y: a[y]), ShapeError, "an index function must return one number"),
-        (lambda a: tw.compute((4,), lambda y: tw.compute((2,), lambda x: a[y, x])), TraceError, "compute cannot be called inside"),
-        (lambda a: tw.compute((4,), lambda y: a[y, :y]), TraceError, "a slice's bound cannot depend on an index variable"),
-        (lambda a: tw.compute((4,), lambda y: a[y, 0] if y > 2 else 0), TraceError, r"write np.where\(y > 2, a\[y, 0\], 0\)"),
-        (lambda a: tw.compute((4,), lambda y: sum(a[y, x] for x in range(y))), TraceError, "the range of a Python loop must be known"),
+        (
+            lambda a: tw.compute((4,), lambda y: a[y]),
+            ShapeError,
+            "an index function must return one number",
+        ),
+        (
+            lambda a: tw.compute((4,), lambda y: tw.compute((2,), lambda x: a[y, x])),
+            TraceError,
+            "compute cannot be called inside",
+        ),
+        (
+            lambda a: tw.compute((4,), lambda y: a[y, :y]),
+            TraceError,
+            "a slice's bound cannot depend on an index variable",
+        ),
+        (
+            lambda a: tw.compute((4,), lambda y: a[y, 0] if y > 2 else 0),
+            TraceError,
+            r"write np.where\(y > 2, a\[y, 0\], 0\)",
+        ),
+        (
+            lambda a: tw.compute((4,), lambda y: sum(a[y, x] for x in range(y))),
+            TraceError,
+            "the range of a Python loop must be known",
+        ),
         (lambda a: tw.at(a, (0, 0), boundary="mirror"), Exception, "unknown boundary 'mirror'"),
         (lambda a: tw.at(a, (0.5, 0)), DTypeError, "an index must be an integer"),
         (lambda a: tw.max(lambda i: a[0, i], 0), ShapeError, "has no value"),
@@ -188,16 +215,16 @@ def test_misuse(function: Callable[..., Any], kind: type[Exception], message: st
         traced(function, A)
 
 
-def leak_index(a):  # type: ignore[no-untyped-def]
+def leak_index(a):
     kept = []
     tw.compute((4,), lambda y: kept.append(y) or a[y, 0])
     return a[0] * kept[0]
 
 
-def write_outer(a):  # type: ignore[no-untyped-def]
+def write_outer(a):
     total = np.zeros(4) + a[0, 0]
 
-    def body(y):  # type: ignore[no-untyped-def]
+    def body(y):
         total[0] += 1
         return a[y, 0]
 
@@ -219,17 +246,17 @@ def test_index_variables_do_not_escape(function: Callable[..., Any], message: st
 # Loops.
 
 
-def newton(a):  # type: ignore[no-untyped-def]
+def newton(a):
     (x,) = tw.loop(6, lambda i, x: 0.5 * (x + abs(a) / x), np.ones_like(a))
     return x
 
 
-def fibonacci(a):  # type: ignore[no-untyped-def]
+def fibonacci(a):
     return tw.loop(10, lambda i, p, q: (q, p + q), 0, 1)
 
 
-def step_numbers(a):  # type: ignore[no-untyped-def]
-    def body(i, x):  # type: ignore[no-untyped-def]
+def step_numbers(a):
+    def body(i, x):
         y = x.copy()
         y[i] = a[i] * i
         return y
@@ -238,8 +265,8 @@ def step_numbers(a):  # type: ignore[no-untyped-def]
     return x
 
 
-def nested_loops(a):  # type: ignore[no-untyped-def]
-    def outer(i, s):  # type: ignore[no-untyped-def]
+def nested_loops(a):
+    def outer(i, s):
         (t,) = tw.loop(3, lambda j, t: t + a[i] * j, s)
         return t
 
@@ -247,7 +274,7 @@ def nested_loops(a):  # type: ignore[no-untyped-def]
     return s
 
 
-def collatz(a):  # type: ignore[no-untyped-def]
+def collatz(a):
     n, steps = tw.while_loop(
         lambda n, steps: n > 1,
         lambda n, steps: (np.where(n % 2 == 0, n // 2, 3 * n + 1), steps + 1),
@@ -257,13 +284,13 @@ def collatz(a):  # type: ignore[no-untyped-def]
     return n, steps
 
 
-def while_array(a):  # type: ignore[no-untyped-def]
+def while_array(a):
     x, count = tw.while_loop(lambda x, n: (abs(x) > 0.01).any(), lambda x, n: (x / 2, n + 1), a, 0)
     return x, count
 
 
-def mandelbrot(a):  # type: ignore[no-untyped-def]
-    def pixel(y, x):  # type: ignore[no-untyped-def]
+def mandelbrot(a):
+    def pixel(y, x):
         cr, ci = x * 0.2 - 2.0, y * 0.2 - 1.0
         zr, zi, n = tw.while_loop(
             lambda zr, zi, n: (zr * zr + zi * zi < 4.0) & (n < 20),
@@ -277,19 +304,29 @@ def mandelbrot(a):  # type: ignore[no-untyped-def]
     return tw.compute((10, 15), pixel)
 
 
-def loop_in_compute(a):  # type: ignore[no-untyped-def]
-    def value(y, x):  # type: ignore[no-untyped-def]
+def loop_in_compute(a):
+    def value(y, x):
         (s,) = tw.loop(3, lambda i, s: s * np.float32(0.5) + a[y, i], a[y, x])
         return s
 
     return tw.compute((4, 6), value)
 
 
-def loop_none(a):  # type: ignore[no-untyped-def]
+def loop_none(a):
     return tw.loop(0, lambda i, s: s + 1, a)[0] * 1
 
 
-LOOPS = [newton, fibonacci, step_numbers, nested_loops, collatz, while_array, mandelbrot, loop_in_compute, loop_none]
+LOOPS = [
+    newton,
+    fibonacci,
+    step_numbers,
+    nested_loops,
+    collatz,
+    while_array,
+    mandelbrot,
+    loop_in_compute,
+    loop_none,
+]
 
 
 @pytest.mark.parametrize("function", LOOPS, ids=lambda f: f.__name__)
@@ -300,7 +337,7 @@ def test_loops(function: Callable[..., Any]) -> None:
 def test_loop_over_an_open_dimension() -> None:
     n = dim("N")
 
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         (s,) = tw.loop(x.shape[0], lambda i, s: s * np.float32(0.5) + x[i], np.zeros(6, np.float32))
         return s
 
@@ -310,7 +347,7 @@ def test_loop_over_an_open_dimension() -> None:
 
 
 def test_checks_in_loops_cover_all_steps() -> None:
-    def function(a, i):  # type: ignore[no-untyped-def]
+    def function(a, i):
         (s,) = tw.loop(4, lambda n, s: s + a[i[n]], np.zeros(6, np.float32))
         return s
 

@@ -21,17 +21,53 @@ V = np.arange(7.0)
 
 READS: dict[str, Callable[..., Any]] = {
     "ints": lambda x, p, q: (x[0], x[-1], x[1, 2], x[-1, -1, -1], x[..., 0], x[1, ..., 2]),
-    "slices": lambda x, p, q: (x[1:], x[:-1], x[::2], x[:, 1:3], x[..., ::-1], x[::-1, ::-2, 1:4:2]),
-    "slices out of range": lambda x, p, q: (x[5:], x[-100:100], x[2:1], x[:, 10:2:-1], x[:, -1:-9:-2]),
+    "slices": lambda x, p, q: (
+        x[1:],
+        x[:-1],
+        x[::2],
+        x[:, 1:3],
+        x[..., ::-1],
+        x[::-1, ::-2, 1:4:2],
+    ),
+    "slices out of range": lambda x, p, q: (
+        x[5:],
+        x[-100:100],
+        x[2:1],
+        x[:, 10:2:-1],
+        x[:, -1:-9:-2],
+    ),
     "new axes": lambda x, p, q: (x[None], x[:, None, 1], x[..., None], x[None, ..., None, 0]),
     "gather": lambda x, p, q: (x[p], x[q], x[:, p], x[..., p], x[p % 3]),
-    "two arrays": lambda x, p, q: (x[p, p], x[p, :, p], x[:, p, p], x[q[:, None], p], x[0, p], x[p, 0]),
-    "split arrays lead": lambda x, p, q: (x[0, :, p], x[p, :, 0], x[q, :, q], x[q, None, q], x[None, q, 1]),
+    "two arrays": lambda x, p, q: (
+        x[p, p],
+        x[p, :, p],
+        x[:, p, p],
+        x[q[:, None], p],
+        x[0, p],
+        x[p, 0],
+    ),
+    "split arrays lead": lambda x, p, q: (
+        x[0, :, p],
+        x[p, :, 0],
+        x[q, :, q],
+        x[q, None, q],
+        x[None, q, 1],
+    ),
     "arrays and slices": lambda x, p, q: (x[q, 1:3], x[1:, q], x[::-1, q, ::2], x[..., q, None]),
     "lists": lambda x, p, q: (x[[0, 2]], x[[0, 1], [1, -1]], x[:, [True, False, True, True]]),
-    "chained": lambda x, p, q: (x[1:][::-1][0], x.T[1:][:, 0], x[:, 1][q], x.reshape(12, 5)[q], x[p][0, 1]),
+    "chained": lambda x, p, q: (
+        x[1:][::-1][0],
+        x.T[1:][:, 0],
+        x[:, 1][q],
+        x.reshape(12, 5)[q],
+        x[p][0, 1],
+    ),
     "computed scalar": lambda x, p, q: (x[q[0]], x[p[1, 0], 2], x[:, q[1]], x[x.argmax() % 3]),
-    "constant indices": lambda x, p, q: (x[np.arange(3), np.arange(3)], x[np.array([-1, 0])], x[np.ix_([0, 2], [1, 3])]),
+    "constant indices": lambda x, p, q: (
+        x[np.arange(3), np.arange(3)],
+        x[np.array([-1, 0])],
+        x[np.ix_([0, 2], [1, 3])],
+    ),
     "empty": lambda x, p, q: (x[[]], x[0:0], x[:, np.zeros((0, 2), int)]),
 }
 
@@ -43,7 +79,7 @@ def test_reads(name: str) -> None:
 
 
 def _write(body: Callable[..., Any]) -> Callable[..., Any]:
-    def function(x, p, q):  # type: ignore[no-untyped-def]
+    def function(x, p, q):
         y = x.copy()
         body(y, p, q)
         return y
@@ -51,7 +87,7 @@ def _write(body: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def w_slices(y, p, q):  # type: ignore[no-untyped-def]
+def w_slices(y, p, q):
     y[1:3] = 7
     y[:, ::2] = y[:, 1::2] * 2
     y[-1, ::-1] = y[0]
@@ -59,7 +95,7 @@ def w_slices(y, p, q):  # type: ignore[no-untyped-def]
     y[..., -1] += 5
 
 
-def w_in_place(y, p, q):  # type: ignore[no-untyped-def]
+def w_in_place(y, p, q):
     y += 1
     y *= y
     y[1] -= y[2]
@@ -67,7 +103,7 @@ def w_in_place(y, p, q):  # type: ignore[no-untyped-def]
     y[::2, ::-3] **= 2
 
 
-def w_views(y, p, q):  # type: ignore[no-untyped-def]
+def w_views(y, p, q):
     row = y[1]
     row[2:4] = 9
     row += y[0]
@@ -81,7 +117,7 @@ def w_views(y, p, q):  # type: ignore[no-untyped-def]
     block[...] = block[:, ::-1]
 
 
-def w_scatter(y, p, q):  # type: ignore[no-untyped-def]
+def w_scatter(y, p, q):
     y[p] = 1.5
     y[q, 2] = y[0, :2]
     y[:, p] = y[:, p] * 2
@@ -89,25 +125,25 @@ def w_scatter(y, p, q):  # type: ignore[no-untyped-def]
     y[q, 1:3] = np.array([[1, 2], [3, 4]])
 
 
-def w_mask(y, p, q):  # type: ignore[no-untyped-def]
+def w_mask(y, p, q):
     y[y > 0] = 0
     y[y < -1] = y[0, 0]
     y[np.array([True, False, False, True])] = 5
     y[y[:, 0] < 0] = y[1]
 
 
-def w_duplicates(y, p, q):  # type: ignore[no-untyped-def]
+def w_duplicates(y, p, q):
     y[np.array([0, 0, 1]), np.array([1, 1, 2])] = np.array([10, 20, 30])
 
 
-def w_diagonal(y, p, q):  # type: ignore[no-untyped-def]
+def w_diagonal(y, p, q):
     np.fill_diagonal(y, 0)
     y.fill(y.sum())
     np.put_along_axis(y, np.array([[0], [1], [2], [3]]), 6.0, axis=1)
     np.copyto(y[0], y[1])
 
 
-def w_known(y, p, q):  # type: ignore[no-untyped-def]
+def w_known(y, p, q):
     table = np.zeros((3, 2))
     table[1] = 4
     table[0, 0] = 1
@@ -121,7 +157,10 @@ def w_known(y, p, q):  # type: ignore[no-untyped-def]
     y[2, 2:4] = table[2] + flat[4:]
 
 
-WRITES = {f.__name__: f for f in (w_slices, w_in_place, w_views, w_scatter, w_mask, w_duplicates, w_diagonal, w_known)}
+WRITES = {
+    f.__name__: f
+    for f in (w_slices, w_in_place, w_views, w_scatter, w_mask, w_duplicates, w_diagonal, w_known)
+}
 
 
 @pytest.mark.parametrize("name", WRITES)
@@ -130,7 +169,7 @@ def test_writes(name: str) -> None:
 
 
 def test_assignment_casts_as_numpy() -> None:
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         y = np.zeros(4, np.int32)
         y[...] = x[0, :4] * 3
         z = x.astype(np.float16)
@@ -141,7 +180,7 @@ def test_assignment_casts_as_numpy() -> None:
 
 
 def test_names_share_storage_and_results_do_not() -> None:
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         y = x * 1
         z = y
         z[0] = 0
@@ -154,7 +193,7 @@ def test_names_share_storage_and_results_do_not() -> None:
 
 
 def test_unpacking_and_iteration() -> None:
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         a, b, *rest = x
         total = sum(row[0] for row in x)
         return a + b, total, [r * 2 for r in rest], {"max": max(a[0], b[0]), "n": len(x)}
@@ -168,13 +207,49 @@ OPEN: dict[str, Callable[..., Any]] = {
     "slices": lambda x: (x[1:], x[:-1], x[::2], x[::-1], x[:3], x[-2:], x[1:-1, ::-1]),
     "elements": lambda x: (x[0], x[-1], x[:, 0], x[x.shape[0] - 1]),
     "reductions": lambda x: (x.sum(0), x.mean(), x.mean(axis=0), x.var(), x.argmax(0), x.max(1)),
-    "shapes": lambda x: (x.reshape(-1), x.reshape(-1, 2), x.T, x.reshape(x.shape[0], 3, 2), x.ravel()),
-    "joins": lambda x: (np.concatenate([x, x]), np.stack([x, x]), np.pad(x, 1), np.roll(x, 1, 0), np.tile(x, (2, 1))),
-    "creation": lambda x: (np.zeros(x.shape), np.arange(x.shape[0]), np.ones_like(x) * x.shape[0], np.eye(x.shape[0])),
-    "arithmetic": lambda x: (x * (x.shape[0] + 1), x / x.size, x[: x.shape[0] - 1], x + len(x) // 2),
-    "products": lambda x: (x @ x.T, x.T @ x, np.einsum("ij,ij->i", x, x), np.cumsum(x, 0), np.sort(x, 0)),
-    "pads": lambda x: (np.pad(x, ((1, 2), (0, 0)), "edge"), np.pad(x, ((1, 2), (0, 0)), "reflect"), np.pad(x, ((1, 2), (0, 0)), "wrap")),
-    "gather": lambda x: (x[np.arange(x.shape[0])], x[x.argmax(0)], np.take_along_axis(x, x.argsort(0), 0)),
+    "shapes": lambda x: (
+        x.reshape(-1),
+        x.reshape(-1, 2),
+        x.T,
+        x.reshape(x.shape[0], 3, 2),
+        x.ravel(),
+    ),
+    "joins": lambda x: (
+        np.concatenate([x, x]),
+        np.stack([x, x]),
+        np.pad(x, 1),
+        np.roll(x, 1, 0),
+        np.tile(x, (2, 1)),
+    ),
+    "creation": lambda x: (
+        np.zeros(x.shape),
+        np.arange(x.shape[0]),
+        np.ones_like(x) * x.shape[0],
+        np.eye(x.shape[0]),
+    ),
+    "arithmetic": lambda x: (
+        x * (x.shape[0] + 1),
+        x / x.size,
+        x[: x.shape[0] - 1],
+        x + len(x) // 2,
+    ),
+    "products": lambda x: (
+        x @ x.T,
+        x.T @ x,
+        np.einsum("ij,ij->i", x, x),
+        np.cumsum(x, 0),
+        np.sort(x, 0),
+    ),
+    "pads": lambda x: (
+        np.pad(x, ((1, 2), (0, 0)), "edge"),
+        np.pad(x, ((1, 2), (0, 0)), "reflect"),
+        np.pad(x, ((1, 2), (0, 0)), "wrap"),
+    ),
+    "gather": lambda x: (
+        x[np.arange(x.shape[0])],
+        x[x.argmax(0)],
+        np.take_along_axis(x, x.argsort(0), 0),
+    ),
 }
 
 
@@ -203,7 +278,7 @@ def test_an_open_dimension_is_not_equal_to_another() -> None:
 
 
 def test_data_dependent_indices_are_checked() -> None:
-    def function(x, i):  # type: ignore[no-untyped-def]
+    def function(x, i):
         return x[i]
 
     result = traced(function, V, np.array([0, 1]))
@@ -253,34 +328,34 @@ def test_wrong_reads(function: Callable[..., Any], kind: type[Exception], messag
         traced(function, M)
 
 
-def bad_argument(x):  # type: ignore[no-untyped-def]
+def bad_argument(x):
     x[0] = 1
     return x
 
 
-def bad_in_place(x):  # type: ignore[no-untyped-def]
+def bad_in_place(x):
     x += 1
     return x
 
 
-def bad_view_of_argument(x):  # type: ignore[no-untyped-def]
+def bad_view_of_argument(x):
     x.T.reshape(-1)[0] = 1
     return x
 
 
-def bad_shape(x):  # type: ignore[no-untyped-def]
+def bad_shape(x):
     y = x.copy()
     y[0] = np.zeros(3)
     return y
 
 
-def bad_cast(x):  # type: ignore[no-untyped-def]
+def bad_cast(x):
     y = x.astype(np.int32)
     y += 0.5
     return y
 
 
-def bad_broadcast(x):  # type: ignore[no-untyped-def]
+def bad_broadcast(x):
     y = np.broadcast_to(x.copy(), (2, 4, 6))
     y[0] = 1
     return y

@@ -38,28 +38,28 @@ OPTIONS = {"bias": 0.5, "weights": [TABLE, TABLE * 2]}
 Pair = namedtuple("Pair", "first second")
 
 
-def helper(x, factor=2.0):  # type: ignore[no-untyped-def]
+def helper(x, factor=2.0):
     return second_helper(x) * factor + np.zeros(6)
 
 
-def second_helper(x):  # type: ignore[no-untyped-def]
+def second_helper(x):
     out = np.empty_like(x)
     out[...] = natural_exp(x) + math.sqrt(SCALE)
     return out
 
 
-def uses_globals(x):  # type: ignore[no-untyped-def]
+def uses_globals(x):
     return maximum(x * SCALE + TABLE * pi, OPTIONS["bias"]) + OPTIONS["weights"][1]
 
 
-def make_closure(k, table):  # type: ignore[no-untyped-def]
-    def inner(x):  # type: ignore[no-untyped-def]
+def make_closure(k, table):
+    def inner(x):
         return x * k + table
 
     return inner
 
 
-def static_control(x, mode, sizes, flag):  # type: ignore[no-untyped-def]
+def static_control(x, mode, sizes, flag):
     for size in sizes:
         x = x * size
     if flag and mode == "double" and x.ndim == 2 and x.dtype == np.float32:
@@ -75,7 +75,7 @@ def static_control(x, mode, sizes, flag):  # type: ignore[no-untyped-def]
         return np.stack(parts)
 
 
-def local_imports(x):  # type: ignore[no-untyped-def]
+def local_imports(x):
     import math as m
 
     import numpy as xp
@@ -84,7 +84,7 @@ def local_imports(x):  # type: ignore[no-untyped-def]
     return tanh(x) + xp.sin(x) * m.pi
 
 
-def walrus_and_friends(x):  # type: ignore[no-untyped-def]
+def walrus_and_friends(x):
     total = 0
     while (count := total) < 3:
         total = count + 1
@@ -106,12 +106,18 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "math": (lambda x: math.sin(x[0, 0]) * x + math.floor(x[0, 1]), (X.astype(np.float64),)),
     "float of an element": (lambda x: x * float(x[0, 0]) + int(x[0, 1] * 10), (X,)),
     "item": (lambda x: x * x[0, 0].item(), (X,)),
-    "built-ins": (lambda x: (abs(x), sum(x), round(x[0, 0] * 1, 2), max(x[0, 0], x[0, 1], 0.0), min(x[0])), (X,)),
+    "built-ins": (
+        lambda x: (abs(x), sum(x), round(x[0, 0] * 1, 2), max(x[0, 0], x[0, 1], 0.0), min(x[0])),
+        (X,),
+    ),
     "any all": (lambda x: any(v > 0 for v in x[0]) & (x > 0), (X,)),
     "divmod pow": (lambda x: (*divmod(x, 2), pow(x, 2)), (X,)),
     "structures": (lambda x: {"a": (x * 1, [x * 2]), "b": Pair(x * 3, x.sum())}, (X,)),
-    "zip enumerate": (lambda x: sum(i * a * b for i, (a, b) in enumerate(zip(x[0], x[1], strict=True))), (X,)),
-    "scalars": (lambda x, a, n: (x * a + n, x / n, x ** 2 * a, a * 2 + n), (X, 2.5, 3)),
+    "zip enumerate": (
+        lambda x: sum(i * a * b for i, (a, b) in enumerate(zip(x[0], x[1], strict=True))),
+        (X,),
+    ),
+    "scalars": (lambda x, a, n: (x * a + n, x / n, x**2 * a, a * 2 + n), (X, 2.5, 3)),
     "scalar math": (lambda x, a: x * math.exp(a) + (a // 2) - (a % 1.5), (X, 2.5)),
     "scalar of numpy": (lambda x, a: x * np.float32(a) + np.sqrt(a), (X, 2.25)),
     "int as size": (lambda x, n: x[:n] * n + np.ones((n, 6), np.float32), (X, 2)),
@@ -119,15 +125,26 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "int in if": (lambda x, n: x * 2 if n > 2 else x + 1, (X, 3)),
     "int in power": (lambda x, n: x**n, (np.arange(1, 5), 3)),
     "default": (lambda x, k=4: x * k, (X,)),
-    "isinstance": (lambda x, a: (x * 2 if isinstance(x, np.ndarray) else x) * (a if isinstance(a, float) else 0), (X, 1.5)),
+    "isinstance": (
+        lambda x, a: (
+            (x * 2 if isinstance(x, np.ndarray) else x) * (a if isinstance(a, float) else 0)
+        ),
+        (X, 1.5),
+    ),
     "returned twice": (lambda x: (lambda y: (y, y))(x + 1), (X,)),
     "returned argument": (lambda x: (x, x.T, x[0]), (X,)),
     "returned constants": (lambda x: (np.arange(3), 1.5, 2, np.float32(3), x.shape[0], True), (X,)),
-    "0-d": (lambda x: (x + 1, x.sum(), np.exp(x), x.reshape(1), x[()] if False else x * 2), (np.array(2.5, np.float32),)),
+    "0-d": (
+        lambda x: (x + 1, x.sum(), np.exp(x), x.reshape(1), x[()] if False else x * 2),
+        (np.array(2.5, np.float32),),
+    ),
     "numpy scalar argument": (lambda x, s: x * s, (X, np.float64(2))),
     "keyword only": (lambda x, *, k=2: x * k, (X,)),
     "no arguments": (lambda: np.arange(4) * 2, ()),
-    "many reassignments": (lambda x: functools.reduce(lambda a, _: a * 1.5 + 1, range(50), x), (X,)),
+    "many reassignments": (
+        lambda x: functools.reduce(lambda a, _: a * 1.5 + 1, range(50), x),
+        (X,),
+    ),
     "list operand": (lambda x: x + [1, 2, 3, 4, 5, 6], (X,)),
     "array on the left": (lambda x: TABLE * x + np.float64(2) * x, (X,)),
     "ternary on shape": (lambda x: x.sum(0) if x.shape[0] > x.shape[1] else x.sum(1), (X,)),
@@ -167,7 +184,7 @@ def test_kernels_inline() -> None:
     check_function = make_closure(1.0, TABLE)
     assert kernel.python is second_helper
 
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         return inner(x) + 1
 
     result = trace(function, [ArraySpec(F32, (4, 6))])
@@ -238,7 +255,7 @@ def test_captured_arrays_are_copied_and_nothing_is_patched() -> None:
 
 
 def test_a_graph_of_many_operations_traces_quickly() -> None:
-    def block(x):  # type: ignore[no-untyped-def]
+    def block(x):
         for _ in range(10):
             h = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
             q, k, v = (h @ w for w in (WEIGHT, WEIGHT, WEIGHT))
@@ -260,7 +277,7 @@ WEIGHT = RNG.standard_normal((64, 64)).astype(np.float32)
 # Errors. Each: the function, its class, and the whole message below the first line's location.
 
 
-def branch(x):  # type: ignore[no-untyped-def]
+def branch(x):
     if x[0, 0] > 0:
         y = x * 2
     else:
@@ -268,99 +285,99 @@ def branch(x):  # type: ignore[no-untyped-def]
     return y
 
 
-def branch_return(x):  # type: ignore[no-untyped-def]
+def branch_return(x):
     if x.sum() > 0:
         return x
     else:
         return -x
 
 
-def truth_of_array(x):  # type: ignore[no-untyped-def]
+def truth_of_array(x):
     return x if x > 0 else -x
 
 
-def chained(x):  # type: ignore[no-untyped-def]
+def chained(x):
     return 0 < x < 1
 
 
-def both(x):  # type: ignore[no-untyped-def]
+def both(x):
     return x > 0 and x < 1
 
 
-def negated(x):  # type: ignore[no-untyped-def]
+def negated(x):
     return not x[0, 0]
 
 
-def branch_on_both(x):  # type: ignore[no-untyped-def]
+def branch_on_both(x):
     y = x
     if x[0, 0] > 0 and not 0 < x[0, 1] < 1:
         y = x * 2
     return y
 
 
-def loop_on_data(x):  # type: ignore[no-untyped-def]
+def loop_on_data(x):
     while x[0, 0] > 1:
         x = x / 2
     return x
 
 
-def built_in_max(x):  # type: ignore[no-untyped-def]
+def built_in_max(x):
     return max(x, 0)
 
 
-def shapes(x):  # type: ignore[no-untyped-def]
+def shapes(x):
     y = x[:3]
     return x + y
 
 
-def product(x):  # type: ignore[no-untyped-def]
+def product(x):
     return x @ x
 
 
-def misspelt(x):  # type: ignore[no-untyped-def]
+def misspelt(x):
     return np.maximun(x, 0)
 
 
-def misspelt_name(x):  # type: ignore[no-untyped-def]
-    return halper(x)  # type: ignore[name-defined]  # noqa: F821
+def misspelt_name(x):
+    return halper(x)  # noqa: F821
 
 
-def misspelt_method(x):  # type: ignore[no-untyped-def]
+def misspelt_method(x):
     return x.mear()
 
 
-def unsupported(x):  # type: ignore[no-untyped-def]
+def unsupported(x):
     return np.unique(x)
 
 
-def unsupported_inverse(x):  # type: ignore[no-untyped-def]
+def unsupported_inverse(x):
     return np.linalg.inv(x @ x.T)
 
 
-def random(x):  # type: ignore[no-untyped-def]
+def random(x):
     return x + np.random.random(6)
 
 
-def printing(x):  # type: ignore[no-untyped-def]
+def printing(x):
     print(x)
     return x
 
 
-def stores_global(x):  # type: ignore[no-untyped-def]
+def stores_global(x):
     global SCALE
     SCALE = 4
     return x
 
 
-def stores_attribute(x):  # type: ignore[no-untyped-def]
+def stores_attribute(x):
     SPACE.kept = x
     return x
 
 
-def stores_outer():  # type: ignore[no-untyped-def]
+def stores_outer():
     count = 0
 
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         nonlocal count
         count += 1
         return x
@@ -368,129 +385,276 @@ def stores_outer():  # type: ignore[no-untyped-def]
     return function
 
 
-def appends(x):  # type: ignore[no-untyped-def]
+def appends(x):
     OPTIONS["weights"].append(x)
     return x
 
 
-def recursive(x):  # type: ignore[no-untyped-def]
+def recursive(x):
     return recursive(x) + 1
 
 
-def returns_nothing(x):  # type: ignore[no-untyped-def]
+def returns_nothing(x):
     x + 1
 
 
-def returns_text(x):  # type: ignore[no-untyped-def]
+def returns_text(x):
     return "text"
 
 
-def unassigned(x):  # type: ignore[no-untyped-def]
+def unassigned(x):
     if x.ndim > 5:
         y = 1
     return x + y
 
 
-def long_loop(x):  # type: ignore[no-untyped-def]
+def long_loop(x):
     for _ in range(10**9):
         x = x + 1
     return x
 
 
-def many_nodes(x):  # type: ignore[no-untyped-def]
+def many_nodes(x):
     for _ in range(60_000):
         x = x + 1
     return x
 
 
-def writes_table(x):  # type: ignore[no-untyped-def]
+def writes_table(x):
     TABLE[0] = 1
     return x
 
 
-def writes_traced_into_table(x):  # type: ignore[no-untyped-def]
+def writes_traced_into_table(x):
     OPTIONS["weights"][0][0] = x[0, 0]
     return x
 
 
-def text_operand(x):  # type: ignore[no-untyped-def]
+def text_operand(x):
     return x + "a"
 
 
-def none_operand(x):  # type: ignore[no-untyped-def]
+def none_operand(x):
     return x * None
 
 
-def complex_operand(x):  # type: ignore[no-untyped-def]
+def complex_operand(x):
     return x * 1j
 
 
-def wrong_axis(x):  # type: ignore[no-untyped-def]
+def wrong_axis(x):
     return x.sum(axis=2)
 
 
-def wrong_reshape(x):  # type: ignore[no-untyped-def]
+def wrong_reshape(x):
     return x.reshape(5, 5)
 
 
-def wrong_keyword(x):  # type: ignore[no-untyped-def]
+def wrong_keyword(x):
     return np.mean(x, axes=1)
 
 
-def concatenates(x):  # type: ignore[no-untyped-def]
+def concatenates(x):
     return np.concatenate([x, x[:, :2]])
 
 
-def size_from_data(x):  # type: ignore[no-untyped-def]
+def size_from_data(x):
     return np.zeros(int(x[0, 0]))
 
 
-def empty_max(x):  # type: ignore[no-untyped-def]
+def empty_max(x):
     return x[:0].max(axis=0)
 
 
 ERRORS: list[tuple[Callable[..., Any], type[Exception], str, str]] = [
-    (branch, TraceError, "the truth of a value is known at run time only, so Python cannot branch on it", "write y = np.where(x[0, 0] > 0, x * 2, x + 1)"),
-    (branch_return, TraceError, "the truth of a value is known at run time only, so Python cannot branch on it", "write return np.where(x.sum() > 0, x, -x)"),
-    (truth_of_array, TraceError, "the truth of an array is one per element, so Python cannot branch on it", "write np.where(x > 0, x, -x)"),
-    (chained, TraceError, "the truth of an array is one per element, so Python cannot branch on it", "write np.logical_and(0 < x, x < 1)"),
-    (both, TraceError, "the truth of an array is one per element, so Python cannot branch on it", "write np.logical_and(x > 0, x < 1)"),
-    (negated, TraceError, "the truth of a value is known at run time only, so Python cannot branch on it", "write np.logical_not(x[0, 0])"),
-    (branch_on_both, TraceError, "the truth of a value is known at run time only, so Python cannot branch on it", "write y = np.where(np.logical_and(x[0, 0] > 0, np.logical_not(np.logical_and(0 < x[0, 1], x[0, 1] < 1))), x * 2, y)"),
-    (loop_on_data, TraceError, "the truth of a value is known at run time only, so Python cannot branch on it", "write it as tw.while_loop(condition, body, *state)"),
-    (built_in_max, TraceError, "max() of arrays would need the truth of an array", "use np.maximum (element by element) or x.max()"),
+    (
+        branch,
+        TraceError,
+        "the truth of a value is known at run time only, so Python cannot branch on it",
+        "write y = np.where(x[0, 0] > 0, x * 2, x + 1)",
+    ),
+    (
+        branch_return,
+        TraceError,
+        "the truth of a value is known at run time only, so Python cannot branch on it",
+        "write return np.where(x.sum() > 0, x, -x)",
+    ),
+    (
+        truth_of_array,
+        TraceError,
+        "the truth of an array is one per element, so Python cannot branch on it",
+        "write np.where(x > 0, x, -x)",
+    ),
+    (
+        chained,
+        TraceError,
+        "the truth of an array is one per element, so Python cannot branch on it",
+        "write np.logical_and(0 < x, x < 1)",
+    ),
+    (
+        both,
+        TraceError,
+        "the truth of an array is one per element, so Python cannot branch on it",
+        "write np.logical_and(x > 0, x < 1)",
+    ),
+    (
+        negated,
+        TraceError,
+        "the truth of a value is known at run time only, so Python cannot branch on it",
+        "write np.logical_not(x[0, 0])",
+    ),
+    (
+        branch_on_both,
+        TraceError,
+        "the truth of a value is known at run time only, so Python cannot branch on it",
+        "write y = np.where(np.logical_and(x[0, 0] > 0, np.logical_not(np.logical_and(0 < x[0, 1], x[0, 1] < 1))), x * 2, y)",
+    ),
+    (
+        loop_on_data,
+        TraceError,
+        "the truth of a value is known at run time only, so Python cannot branch on it",
+        "write it as tw.while_loop(condition, body, *state)",
+    ),
+    (
+        built_in_max,
+        TraceError,
+        "max() of arrays would need the truth of an array",
+        "use np.maximum (element by element) or x.max()",
+    ),
     (shapes, ShapeError, "cannot add shapes (4, 6) and (3, 6)", "axis -2 must be equal or 1"),
-    (product, ShapeError, "np.matmul cannot contract shapes (4, 6) and (4, 6)", "sizes (6, 4) must be equal"),
+    (
+        product,
+        ShapeError,
+        "np.matmul cannot contract shapes (4, 6) and (4, 6)",
+        "sizes (6, 4) must be equal",
+    ),
     (misspelt, TraceError, "module 'numpy' has no attribute 'maximun'", "did you mean 'maximum'?"),
     (misspelt_name, TraceError, "name 'halper' is not defined", "did you mean 'helper'?"),
-    (misspelt_method, TraceError, "arrays have no attribute 'mear' that can be traced", "did you mean 'mean'?"),
-    (unsupported, UnsupportedError, "np.unique is not supported on traced arrays", "its result's size depends on the data; sort, then mark where neighbours differ"),
+    (
+        misspelt_method,
+        TraceError,
+        "arrays have no attribute 'mear' that can be traced",
+        "did you mean 'mean'?",
+    ),
+    (
+        unsupported,
+        UnsupportedError,
+        "np.unique is not supported on traced arrays",
+        "its result's size depends on the data; sort, then mark where neighbours differ",
+    ),
     (unsupported_inverse, UnsupportedError, "np.linalg.inv is not supported on traced arrays", ""),
-    (random, TraceError, "np.random.random would give the same numbers at every call of a compiled kernel", "make the random numbers outside and pass them as an argument"),
-    (printing, TraceError, "print() cannot be compiled", "return the value, or print it while running kernel.python(…)"),
-    (stores_global, TraceError, "'stores_global' assigns to the global 'SCALE'", "return the value instead"),
-    (stores_attribute, TraceError, "'stores_attribute' assigns to the attribute 'kept'", "a compiled kernel runs without Python objects: return the value instead"),
-    (stores_outer(), TraceError, "'function' assigns to the outer variable 'count'", "return the value instead"),
-    (appends, TraceError, "the kernel changes \"OPTIONS['weights']\", which lives outside of it", "a compiled kernel runs without Python: return the value instead"),
-    (recursive, TraceError, "'recursive' calls itself without end, or its Python nests too deeply", "use tw.loop or tw.while_loop"),
-    (returns_nothing, TraceError, "the kernel returns None", "end it with return and the resulting array"),
-    (returns_text, TraceError, "a kernel returns arrays and numbers, not str", "return arrays, or tuples, lists and dicts of them"),
-    (long_loop, LimitError, "a Python loop of 1000000000 steps is unrolled; the limit is 65536", "use tw.loop(n, lambda i, *state: (…), *state)"),
-    (many_nodes, LimitError, "the kernel has more than 50000 operations", "a Python loop is unrolled while tracing; use tw.loop for long ones"),
-    (writes_table, TraceError, "a kernel cannot write into its captured array 'TABLE'", "work on a copy: TABLE = TABLE.copy(), and return it"),
+    (
+        random,
+        TraceError,
+        "np.random.random would give the same numbers at every call of a compiled kernel",
+        "make the random numbers outside and pass them as an argument",
+    ),
+    (
+        printing,
+        TraceError,
+        "print() cannot be compiled",
+        "return the value, or print it while running kernel.python(…)",
+    ),
+    (
+        stores_global,
+        TraceError,
+        "'stores_global' assigns to the global 'SCALE'",
+        "return the value instead",
+    ),
+    (
+        stores_attribute,
+        TraceError,
+        "'stores_attribute' assigns to the attribute 'kept'",
+        "a compiled kernel runs without Python objects: return the value instead",
+    ),
+    (
+        stores_outer(),
+        TraceError,
+        "'function' assigns to the outer variable 'count'",
+        "return the value instead",
+    ),
+    (
+        appends,
+        TraceError,
+        "the kernel changes \"OPTIONS['weights']\", which lives outside of it",
+        "a compiled kernel runs without Python: return the value instead",
+    ),
+    (
+        recursive,
+        TraceError,
+        "'recursive' calls itself without end, or its Python nests too deeply",
+        "use tw.loop or tw.while_loop",
+    ),
+    (
+        returns_nothing,
+        TraceError,
+        "the kernel returns None",
+        "end it with return and the resulting array",
+    ),
+    (
+        returns_text,
+        TraceError,
+        "a kernel returns arrays and numbers, not str",
+        "return arrays, or tuples, lists and dicts of them",
+    ),
+    (
+        long_loop,
+        LimitError,
+        "a Python loop of 1000000000 steps is unrolled; the limit is 65536",
+        "use tw.loop(n, lambda i, *state: (…), *state)",
+    ),
+    (
+        many_nodes,
+        LimitError,
+        "the kernel has more than 50000 operations",
+        "a Python loop is unrolled while tracing; use tw.loop for long ones",
+    ),
+    (
+        writes_table,
+        TraceError,
+        "a kernel cannot write into its captured array 'TABLE'",
+        "work on a copy: TABLE = TABLE.copy(), and return it",
+    ),
     (text_operand, DTypeError, "np.add takes arrays and numbers, not 'a'", ""),
     (none_operand, DTypeError, "np.multiply takes arrays and numbers, not None", ""),
     (complex_operand, UnsupportedError, "complex numbers are not supported", ""),
     (wrong_axis, Exception, "axis 2 is out of bounds for an array of 2 dimensions", ""),
-    (wrong_reshape, ShapeError, "cannot reshape (4, 6) into (5, 5)", "the numbers of elements must be equal"),
-    (wrong_keyword, UnsupportedError, "np.mean is not supported with these arguments: got an unexpected keyword argument 'axes'", ""),
-    (concatenates, ShapeError, "cannot concatenate shapes (4, 6) and (4, 2) along axis 0", "all other axes must be equal"),
-    (size_from_data, TraceError, "a dimension must be known when the kernel is compiled, but it depends on data (int64 ())", "take it from a shape, a static argument or a constant"),
-    (empty_max, ShapeError, "zero-size array to reduction operation maximum which has no identity: (0, 6)", "give initial="),
+    (
+        wrong_reshape,
+        ShapeError,
+        "cannot reshape (4, 6) into (5, 5)",
+        "the numbers of elements must be equal",
+    ),
+    (
+        wrong_keyword,
+        UnsupportedError,
+        "np.mean is not supported with these arguments: got an unexpected keyword argument 'axes'",
+        "",
+    ),
+    (
+        concatenates,
+        ShapeError,
+        "cannot concatenate shapes (4, 6) and (4, 2) along axis 0",
+        "all other axes must be equal",
+    ),
+    (
+        size_from_data,
+        TraceError,
+        "a dimension must be known when the kernel is compiled, but it depends on data (int64 ())",
+        "take it from a shape, a static argument or a constant",
+    ),
+    (
+        empty_max,
+        ShapeError,
+        "zero-size array to reduction operation maximum which has no identity: (0, 6)",
+        "give initial=",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("function", "kind", "message", "help"), ERRORS, ids=lambda v: getattr(v, "__name__", None))
+@pytest.mark.parametrize(
+    ("function", "kind", "message", "help"), ERRORS, ids=lambda v: getattr(v, "__name__", None)
+)
 def test_errors(function: Any, kind: type[Exception], message: str, help: str) -> None:
     with pytest.raises(kind) as info:
         traced(function, X)
@@ -522,16 +686,16 @@ def test_used_before_assignment() -> None:
     assert info.value.loc.line == unassigned.__code__.co_firstlineno + 3
 
 
-async def asynchronous(x):  # type: ignore[no-untyped-def]
+async def asynchronous(x):
     return x
 
 
-def generator(x):  # type: ignore[no-untyped-def]
+def generator(x):
     yield x
 
 
 @functools.wraps(helper)
-def wrapper(*args, **kwargs):  # type: ignore[no-untyped-def]
+def wrapper(*args, **kwargs):
     return helper(*args, **kwargs)
 
 

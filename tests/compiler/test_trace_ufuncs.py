@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.compiler.trace_oracle import check, same, traced
 
+from tests.compiler.trace_oracle import check, same, traced
 from tilewright.compiler.trace.ufunc_rules import RULES
 from tilewright.ir.errors import DTypeError
 
 DTYPES = ["bool", "i1", "u1", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
-BINARY_PAIRS = [*((d, d) for d in DTYPES), ("u1", "i1"), ("i4", "f4"), ("f2", "i8"), ("bool", "u1"), ("u8", "i8"), ("f4", "f8")]
+BINARY_PAIRS = [
+    *((d, d) for d in DTYPES),
+    ("u1", "i1"),
+    ("i4", "f4"),
+    ("f2", "i8"),
+    ("bool", "u1"),
+    ("u8", "i8"),
+    ("f4", "f8"),
+]
 RNG = np.random.default_rng(7)
 
 
@@ -35,7 +43,7 @@ BINARY = sorted((u for u in RULES if u.nin == 2), key=lambda u: u.__name__)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("ufunc", UNARY, ids=lambda u: u.__name__)
 def test_unary(ufunc: np.ufunc, dtype: str) -> None:
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         return ufunc(x)
 
     x = sample(dtype, 1)
@@ -54,7 +62,7 @@ def test_unary(ufunc: np.ufunc, dtype: str) -> None:
 @pytest.mark.parametrize("dtypes", BINARY_PAIRS, ids="-".join)
 @pytest.mark.parametrize("ufunc", BINARY, ids=lambda u: u.__name__)
 def test_binary(ufunc: np.ufunc, dtypes: tuple[str, str]) -> None:
-    def function(x, y):  # type: ignore[no-untyped-def]
+    def function(x, y):
         return ufunc(x, y)
 
     x, y = sample(dtypes[0], 1), sample(dtypes[1], 2)
@@ -74,7 +82,9 @@ def test_binary(ufunc: np.ufunc, dtypes: tuple[str, str]) -> None:
     check(function, x, y, tolerance=4e-3 if "f2" in dtypes else 4e-6)
 
 
-@pytest.mark.parametrize("operator", ["+", "-", "*", "/", "//", "%", "**", "<", "==", "&", "|", "^", "<<", ">>"])
+@pytest.mark.parametrize(
+    "operator", ["+", "-", "*", "/", "//", "%", "**", "<", "==", "&", "|", "^", "<<", ">>"]
+)
 @pytest.mark.parametrize("dtype", ["u1", "i4", "f4"])
 def test_python_numbers_are_weak(operator: str, dtype: str) -> None:
     if dtype == "f4" and operator in ("&", "|", "^", "<<", ">>"):
@@ -105,7 +115,7 @@ def test_comparisons_with_large_python_ints_are_by_value() -> None:
 
 
 def test_out_and_where() -> None:
-    def function(x, y):  # type: ignore[no-untyped-def]
+    def function(x, y):
         out = np.zeros_like(x)
         np.add(x, y, out=out)
         np.multiply(x, 2, out=out, where=x > 0)
@@ -114,13 +124,31 @@ def test_out_and_where() -> None:
     check(function, sample("f4", 1), sample("f4", 2))
 
 
-@pytest.mark.parametrize("name", ["add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "fmax", "bitwise_or", "bitwise_xor"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "add",
+        "multiply",
+        "maximum",
+        "minimum",
+        "logical_and",
+        "logical_or",
+        "fmax",
+        "bitwise_or",
+        "bitwise_xor",
+    ],
+)
 def test_ufunc_methods(name: str) -> None:
     ufunc = getattr(np, name)
     x = np.arange(1, 13, dtype="i4").reshape(3, 4)
 
-    def function(x):  # type: ignore[no-untyped-def]
-        return (ufunc.reduce(x), ufunc.reduce(x, axis=1), ufunc.reduce(x, axis=None, keepdims=True), ufunc.outer(x[0], x[1]))
+    def function(x):
+        return (
+            ufunc.reduce(x),
+            ufunc.reduce(x, axis=1),
+            ufunc.reduce(x, axis=None, keepdims=True),
+            ufunc.outer(x[0], x[1]),
+        )
 
     check(function, x)
     if not name.startswith("logical"):
@@ -128,7 +156,7 @@ def test_ufunc_methods(name: str) -> None:
 
 
 def test_ufunc_at_counts_repeated_indices() -> None:
-    def function(i, v):  # type: ignore[no-untyped-def]
+    def function(i, v):
         out = np.zeros(5, np.float32)
         np.add.at(out, i, v)
         np.maximum.at(out, i, v)

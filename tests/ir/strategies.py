@@ -144,7 +144,7 @@ def operations(draw: Draw, pool: Pool) -> Expr:
     domain = [d for d in (*DTYPES, INDEX) if d.kind in op.domain]
     dtype = draw(st.sampled_from(domain))
     operands = [pool.draw(draw, dtype) for _ in range(op.arity)]
-    if op is ops.SELECT:
+    if op.result == "select":
         operands[0] = pool.draw(draw, BOOL)
     return Apply(op, tuple(operands))
 

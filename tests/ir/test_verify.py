@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -31,9 +30,10 @@ from tilewright.ir.graph import (
     Tensor,
     While,
 )
-from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.kernel import Buffer, For, Kernel, Store
 from tilewright.ir.location import Location
 from tilewright.ir.parser import parse_kernel, parse_program
+from tilewright.ir.program import Launch, Program
 from tilewright.ir.verify import (
     unproven_accesses,
     verify_graph,
@@ -57,10 +57,7 @@ def test_generated_graphs_keep_the_rules(graph: Graph) -> None:
 @given(kernel=kernels())
 @generated
 def test_generated_kernels_keep_the_rules(kernel: Kernel) -> None:
-    try:
-        verify_kernel(kernel)
-    except IRError as error:  # the one rule that the generator does not keep
-        assert "for parallel" in str(error) or "writes the same" not in error.message
+    verify_kernel(kernel)
 
 
 def test_whole_programs_keep_the_rules() -> None:
@@ -108,7 +105,7 @@ def while_loop(condition: Tensor) -> Result:
 
 BROKEN_GRAPHS: dict[str, Tensor] = {
     "variable k is used where it has no value": Compute("t", (I, J), build.cast(Var("k", 3), F32)),
-    "x is used before it is computed": Compute("t", (I, J), Load(Input("x", (4, 8), F32), (I, J))),
+    "x is an input that the graph does not list": Compute("t", (I, J), Load(Input("x", (4, 8), F32), (I, J))),
     "a graph reads b, which is a buffer": Compute("t", (I,), Load(Buffer("b", (4,), F32), (I,))),
     "an index into x has dtype int32, not index": Compute(
         "t", (I, J), Load(X, (I, build.cast(J, I32)))
@@ -316,8 +313,6 @@ def test_sound_kernels(text: str) -> None:
 def test_declared_buffers_only() -> None:
     stray = Buffer("y", (3,), F32)
     one = build.index(1)
-    from tilewright.ir.kernel import For, Store
-
     store = Store(stray, (one,), ONE)
     with pytest.raises(IRError, match="y is neither a parameter nor a local") as caught:
         verify_kernel(Kernel("k", (), (), (), (For(Var("i", 2), "serial", [store]),)))
@@ -376,7 +371,7 @@ program p<N>(x: f32[4, 8]) -> (out: f32[4, 8]) {{
 
 BROKEN_PROGRAMS = {
     "t is read before it is written": "copy t into out",
-    "x is written, which may only be read": "copy out into x",
+    "x is written, which may only be read": "sort s x into x axis 0",
     "c is written, which may only be read": "nest n (k: 2) { stage { c[k] = 1.0:f32 } }",
     "w is written, which may only be read": "nest n (k: 2) { stage { w[k] = 1.0:f32 } }",
     "w is read before it is written": "nest n (k: 2) { stage { out[0, k] = w[k] } }",
@@ -387,7 +382,7 @@ BROKEN_PROGRAMS = {
     "every iteration of k writes the same elements of out": """
         nest n (k: 2) { stage { out[0, 0] = c[k] } }""",
     "iterations of i write elements of t that others read": """
-        nest n (i: 4, j: 8) { stage { t[i, j] = x[i, j] } stage { out[i, j] = t[3 - i, 0] } }""",
+        nest n (i: 4) { stage { t[i, 0] = x[i, 0] } stage { out[i, 0] = t[0, 0] } }""",
     "l is read before it is written": """
         nest n (i: 4) { local l: scratch f32[] stage { out[i, 0] = l[] } }""",
     "variable i is used where it has no value": """
@@ -412,7 +407,7 @@ BROKEN_PROGRAMS = {
 @pytest.mark.parametrize("message", BROKEN_PROGRAMS)
 def test_broken_programs(message: str) -> None:
     program = parse_program(PROGRAM.format(init="", steps=BROKEN_PROGRAMS[message]))
-    if message.startswith("axis"):
+    if message.startswith("axis k"):
         outer = program.steps[0].outer  # type: ignore[union-attr]
         object.__setattr__(program.steps[0].stages[0], "axes", outer)  # type: ignore[union-attr]
     with pytest.raises(IRError) as caught:
@@ -448,19 +443,12 @@ def test_launches_use_what_the_program_has() -> None:
     with pytest.raises(IRError, match="kernel k uses N, no symbol of the program"):
         verify_program(program)
     other = Buffer("other", (), F32)
-    from tilewright.ir.program import Launch, Program
-
     launch = Launch(Kernel("k", (other,), (), (), ()))
     with pytest.raises(IRError, match="parameter other is no buffer of the program"):
         verify_program(Program("p", (), (), (), (), (), (launch,)))
 
 
 def test_buffers_belong_once() -> None:
-    from tilewright.ir.program import Program
-
     x = Buffer("x", (), F32)
     with pytest.raises(IRError, match="belongs to a program twice"):
         verify_program(Program("p", (), (x, x), (), (), (), ()))
-
-
-VERIFIERS: tuple[Callable[..., None], ...] = (verify_graph, verify_kernel, verify_program)
