@@ -32,6 +32,7 @@ class GlDeviceArray:
     """
 
     __slots__ = ("_context", "_lease", "device", "spec")
+    target = "glsl"
 
     def __init__(
         self, device: GlDevice, context: GlContext, lease: Lease, spec: BufferSpec

@@ -23,6 +23,7 @@ class DeviceArray:
     """An immutable array on a WebGPU device."""
 
     __slots__ = ("__weakref__", "_buffer", "_device", "_generation", "_spec")
+    target = "wgsl"
 
     def __init__(self, device: Device, spec: BufferSpec, buffer: PooledBuffer) -> None:
         self._device = device

@@ -37,6 +37,8 @@ class Rules:
             integers.expand_shifts,
             integers.expand_integer_sign,
             integers.expand_bool_extremes,
+            expand_bool_order,
+            drop_likely,
             expand_popcount,
             self.expand_extremes,
             expand_classification,
@@ -75,7 +77,7 @@ class Rules:
         size = Apply(ops.ABS, (y,))
         step = Apply(ops.COPYSIGN, (size, x))
         quotient = Apply(ops.TRUNC, (Apply(ops.DIV, (x, y)),))
-        rest: Expr = Apply(ops.MAD, (Apply(ops.NEG, (quotient,)), y, x))
+        rest = _minus_product(x, quotient, y)
         # The division may round the quotient to the next whole number, up or down.
         crossed = build.lt(Apply(ops.MUL, (rest, step)), zero)
         rest = build.select(crossed, Apply(ops.ADD, (rest, step)), rest)
@@ -131,6 +133,24 @@ def _unless_nan(tested: Expr, then: Expr, otherwise: Expr) -> Expr:
     return otherwise if never_nan(tested) else build.select(is_nan(tested), then, otherwise)
 
 
+def _minus_product(x: Expr, a: Expr, b: Expr) -> Expr:
+    """``x - a * b`` where that is small beside `x`, rounded once (Dekker's product): `fma` need not
+    be fused in WGSL."""
+    product = Apply(ops.MUL, (a, b))
+    a_high, b_high = _upper_half(a), _upper_half(b)
+    a_low, b_low = Apply(ops.SUB, (a, a_high)), Apply(ops.SUB, (b, b_high))
+    error: Expr = Apply(ops.SUB, (Apply(ops.MUL, (a_high, b_high)), product))
+    for one, two in ((a_high, b_low), (a_low, b_high), (a_low, b_low)):
+        error = Apply(ops.ADD, (error, Apply(ops.MUL, (one, two))))
+    return Apply(ops.SUB, (Apply(ops.SUB, (x, product)), error))
+
+
+def _upper_half(x: Expr) -> Expr:
+    """The first 12 of 24 significant digits, so that products of halves are exact."""
+    bits = Apply(ops.AND, (build.bitcast(x, U32), build.const(0xFFFFF000, U32)))
+    return build.bitcast(bits, F32)
+
+
 def expand_classification(node: Expr) -> Expr | None:
     """``isnan``, ``isinf``, ``isfinite`` and ``signbit`` by bits; ``sign`` by comparisons."""
     if not isinstance(node, Apply) or not node.operands or node.operands[0].dtype is not F32:
@@ -151,6 +171,32 @@ def expand_classification(node: Expr) -> Expr | None:
             return floats.expand_classification(node)
         case _:
             return None
+
+
+def expand_bool_order(node: Expr) -> Expr | None:
+    """WGSL orders no bools: ``a < b`` is ``!a & b``."""
+    if not isinstance(node, Apply) or node.op not in _BOOL_ORDER or node.operands[0].dtype is not BOOL:
+        return None
+    swapped, negated = _BOOL_ORDER[node.op]
+    a, b = reversed(node.operands) if swapped else node.operands
+    less = Apply(ops.AND, (Apply(ops.NOT, (a,)), b))
+    return Apply(ops.NOT, (less,)) if negated else less
+
+
+# Of ``a < b``: with operands exchanged, negated.
+_BOOL_ORDER = {
+    ops.LT: (False, False),
+    ops.GT: (True, False),
+    ops.GE: (False, True),
+    ops.LE: (True, True),
+}
+
+
+def drop_likely(node: Expr) -> Expr | None:
+    """A hint that WGSL has no words for."""
+    if isinstance(node, Apply) and node.op is ops.LIKELY:
+        return build.select(*node.operands)
+    return None
 
 
 def expand_inequality(node: Expr) -> Expr | None:

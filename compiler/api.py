@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from tilewright.codegen_cpu.fast_callable import FastCallable
-from tilewright.compiler.arguments import Binder, DeclaredArguments, contiguous, describe
+from tilewright.compiler.arguments import (
+    Binder,
+    DeclaredArguments,
+    contiguous,
+    describe,
+    device_target,
+)
+from tilewright.compiler.device_arrays import device_array
 from tilewright.compiler.results import place_outputs
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import BuildOptions, check_target
-from tilewright.ir.errors import RespecializationWarning, TraceError
+from tilewright.ir.errors import DTypeError, RespecializationWarning, TraceError
 from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec, dim
 
 if TYPE_CHECKING:
@@ -73,9 +80,26 @@ class Kernel(FastCallable):
         compiled = self._specialization(values, specs)
         traced = compiled.traced
         inputs = [contiguous(values[n], traced.specs[n]) for n in traced.input_names]
+        if any(device_target(i) for i in inputs):
+            return self._on_device(compiled, inputs, out)
         if out is None:
             return compiled.result(compiled.run(inputs))
         return place_outputs(compiled, inputs, out)
+
+    def _on_device(self, compiled: Specialization, inputs: list[Any], out: Any) -> Any:
+        """Device arrays in, device arrays out: nothing is read back."""
+        homes = {t for i in inputs if (t := device_target(i))}
+        if homes != {self.target}:
+            raise DTypeError(
+                f"an argument lies on the device of {', '.join(sorted(homes))}, and"
+                f" {self.__name__!r} runs on {self.target}",
+                help=f"call kernel.on({homes.pop()!r}), or pass array.numpy()",
+            )
+        if out is not None:
+            raise DTypeError("out cannot be given together with device arrays")
+        from tilewright.compiler.trace.results import rebuild
+
+        return rebuild(compiled.traced.structure, compiled.run_on_device(inputs))
 
     def _describe(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -258,4 +282,4 @@ def kernel(
     return decorate if function is None else decorate(function)
 
 
-__all__ = ["Kernel", "dim", "kernel"]
+__all__ = ["Kernel", "device_array", "dim", "kernel"]

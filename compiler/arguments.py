@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.ir import dtypes
+from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
@@ -50,6 +51,8 @@ def describe(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
         return ScalarSpec("int"), value
     if isinstance(value, tuple) and all(isinstance(v, (bool, int, float, str)) for v in value):
         return StaticSpec(value), value
+    if device_target(value) is not None:
+        return _array(value, name)
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(
             f"argument {name!r} is a masked array",
@@ -77,7 +80,14 @@ def _converted(value: Any, name: str) -> np.ndarray:
         raise ShapeError(f"argument {name!r} cannot be made an array: {error}") from error
 
 
-def _array(value: np.ndarray, name: str) -> tuple[ArgumentSpec, np.ndarray]:
+def device_target(value: object) -> str | None:
+    """The target on whose device an array lies; None for anything that is not on a device."""
+    target = getattr(type(value), "target", None)
+    return target if isinstance(target, str) and hasattr(value, "numpy") else None
+
+
+def checked_dtype(value: Any, name: str) -> DType:
+    """The dtype of an array, if kernels can hold it."""
     dtype = dtypes.from_numpy(value.dtype)
     if dtype is None and value.dtype.kind in "biuf":
         dtype = dtypes.from_numpy(value.dtype.newbyteorder("="))
@@ -86,12 +96,18 @@ def _array(value: np.ndarray, name: str) -> tuple[ArgumentSpec, np.ndarray]:
             f"argument {name!r} has dtype {value.dtype}, which kernels cannot hold",
             help="convert it to a bool, integer or float dtype",
         )
-    return ArraySpec(dtype, value.shape), value
+    return dtype
+
+
+def _array(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
+    return ArraySpec(checked_dtype(value, name), value.shape), value
 
 
 def contiguous(value: Any, spec: ArgumentSpec) -> np.ndarray:
     """A run-time argument as a C-contiguous, aligned, native array of the spec's dtype."""
     assert isinstance(spec, (ArraySpec, ScalarSpec))
+    if device_target(value) is not None:
+        return value  # type: ignore[no-any-return]
     array = np.require(value, dtype=spec.dtype.numpy, requirements=("C", "A"))
     return array if type(array) is np.ndarray else np.asarray(array)
 

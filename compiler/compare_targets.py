@@ -82,7 +82,8 @@ def compare_targets(
             for target in targets
         )
         return tuple(
-            compare(*three, tolerance) for three in zip(whole.graph.outputs, one, other, strict=True)
+            compare(*three, tolerance)
+            for three in zip(whole.graph.outputs, one, other, strict=True)
         )
 
     return TargetDifference(compared(_with_every_node(traced)), compared(traced))

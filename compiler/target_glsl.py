@@ -1,18 +1,18 @@
-"""The GLSL target: fragment shaders over textures, run here through EGL."""
+"""The WebGL target: GLSL ES 3.00 fragment shaders, run through EGL."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tilewright.codegen_glsl import backend
 from tilewright.codegen_glsl.options import GlslOptions
+from tilewright.compiler.gpu_results import deliver
 from tilewright.ir.fuse.options import FRAGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
 
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
@@ -21,38 +21,34 @@ if TYPE_CHECKING:
     from tilewright.ir.program import Program
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class GlslArtifact:
-    """Shaders, and the values of the constant buffers."""
+    """Shaders, and the constants to load them with."""
 
-    program: GpuProgram
-    constants: tuple[np.ndarray[Any, Any], ...]
+    def __init__(self, program: GpuProgram, constants: tuple[np.ndarray, ...]) -> None:
+        self.program = program
+        self.constants = constants
 
 
 class GlslFunction:
-    """An artifact on the device of this process."""
+    """An artifact loaded on the OpenGL device."""
 
     def __init__(self, artifact: GlslArtifact, runtime: Runtime) -> None:
         from tilewright.codegen_glsl.run import LoadedGlProgram
 
-        self._loaded = LoadedGlProgram(runtime.webgl, artifact.program, artifact.constants)
+        self.loaded = LoadedGlProgram(runtime.webgl, artifact.program, artifact.constants)
 
     def __call__(
         self,
-        inputs: Sequence[np.ndarray[Any, Any]],
-        outputs: Sequence[np.ndarray[Any, Any] | None] | None = None,
-    ) -> list[np.ndarray[Any, Any]]:
-        """Upload, draw, read back; results go into the arrays given, if any are."""
-        results = list(self._loaded(inputs))
-        for k, given in enumerate(outputs or ()):
-            if given is not None:
-                given[...] = results[k]
-                results[k] = given
-        return results
+        inputs: Sequence[Any],
+        outputs: Sequence[np.ndarray | None] | None = None,
+        on_device: bool = False,
+    ) -> list[Any]:
+        """Run on arrays of the host or the device; results stay on the device if asked."""
+        return deliver(self.loaded(inputs, outputs_on_device=on_device), outputs)
 
 
 class GlslTargetDriver:
-    """GLSL ES 3.00."""
+    """WebGL 2 with float render targets."""
 
     name = "glsl"
     stages = ("kernel", "schedule", "glsl")
@@ -62,20 +58,19 @@ class GlslTargetDriver:
 
     @property
     def fusion(self) -> FusionOptions:
-        """Reductions followed by one element-wise result; few inputs."""
+        """Reductions with an element-wise end, one result each."""
         return FRAGMENT
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> GlslArtifact:
-        """Shaders for known shapes; needs no device."""
-        glsl = GlslOptions(f64="f32" if options.f64 == "f32" else "error")
-        made = backend.build(program, options.schedules, glsl, observe)
-        constants = tuple(np.ascontiguousarray(array) for _, array in program.constants)
-        return GlslArtifact(made, constants)
+        """Fragment shaders for any WebGL 2 device with float render targets."""
+        chosen = GlslOptions(f64="f32" if options.f64 == "f32" else "error")
+        made = backend.build(program, options.schedules, chosen, observe)
+        return GlslArtifact(made, tuple(a for _, a in program.constants))
 
     def load(self, artifact: GlslArtifact) -> GlslFunction:
-        """The shaders compiled by the driver."""
+        """The shaders as programs on this process's device."""
         return GlslFunction(artifact, self.runtime)
 
     def source(self, artifact: GlslArtifact, stages: Mapping[str, object]) -> str:
-        """All shaders."""
-        return backend.source(artifact.program)
+        """All shaders as one text."""
+        return str(stages["glsl"])

@@ -1,4 +1,4 @@
-"""The WGSL target: WebGPU compute shaders, run here through wgpu."""
+"""The WebGPU target: WGSL shaders, run through wgpu."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewright.codegen_wgsl import backend
 from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.compiler.gpu_results import deliver
 from tilewright.ir.fuse.options import WORKGROUP
 
 if TYPE_CHECKING:
@@ -21,29 +22,25 @@ if TYPE_CHECKING:
 
 
 class WgslFunction:
-    """An artifact on the device of this process."""
+    """An artifact loaded on the WebGPU device."""
 
     def __init__(self, artifact: WgslArtifact, runtime: Runtime) -> None:
         from tilewright.codegen_wgsl.run import LoadedProgram
 
-        self._loaded = LoadedProgram(runtime.webgpu, artifact.program, artifact.constants)
+        self.loaded = LoadedProgram(runtime.webgpu, artifact.program, artifact.constants)
 
     def __call__(
         self,
-        inputs: Sequence[np.ndarray[Any, Any]],
-        outputs: Sequence[np.ndarray[Any, Any] | None] | None = None,
-    ) -> list[np.ndarray[Any, Any]]:
-        """Upload, dispatch, read back; results go into the arrays given, if any are."""
-        results = list(self._loaded(inputs))
-        for k, given in enumerate(outputs or ()):
-            if given is not None:
-                given[...] = results[k]
-                results[k] = given
-        return results
+        inputs: Sequence[Any],
+        outputs: Sequence[np.ndarray | None] | None = None,
+        on_device: bool = False,
+    ) -> list[Any]:
+        """Run on arrays of the host or the device; results stay on the device if asked."""
+        return deliver(self.loaded(inputs, outputs_on_device=on_device), outputs)
 
 
 class WgslTargetDriver:
-    """WGSL for any WebGPU device: nothing beyond the limits that every device has."""
+    """WebGPU, within the limits that every device has."""
 
     name = "wgsl"
     stages = ("kernel", "schedule", "wgsl")
@@ -53,18 +50,18 @@ class WgslTargetDriver:
 
     @property
     def fusion(self) -> FusionOptions:
-        """Rows in workgroup memory, few buffers at once."""
+        """Rows in workgroup memory, eight buffers."""
         return WORKGROUP
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> WgslArtifact:
-        """Shaders for known shapes; needs no device."""
-        wgsl = WgslOptions(f64="f32" if options.f64 == "f32" else "error")
-        return backend.build(program, wgsl, options.schedules, observe)
+        """Shaders for any WebGPU device."""
+        chosen = WgslOptions(f64="f32" if options.f64 == "f32" else "error")
+        return backend.build(program, chosen, options.schedules, observe)
 
     def load(self, artifact: WgslArtifact) -> WgslFunction:
-        """The shaders compiled by the driver."""
+        """The shaders as pipelines on this process's device."""
         return WgslFunction(artifact, self.runtime)
 
     def source(self, artifact: WgslArtifact, stages: Mapping[str, object]) -> str:
-        """All shaders."""
-        return backend.source(artifact.program)
+        """All shaders as one text."""
+        return str(stages["wgsl"])

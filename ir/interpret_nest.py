@@ -107,7 +107,7 @@ class NestRun:
         array, places = self._place(stage.target, indices, domain)
         shape = value.shape
         reduced = len(domain.shape) - len(shape)
-        aligned = [_drop_reduced(p, reduced, len(domain.shape)) for p in places]
+        aligned = [_drop_reduced(p, reduced) for p in places]
         grids = [np.broadcast_to(p, shape) for p in aligned]
         if valid is not None:
             mask = np.broadcast_to(valid, shape)
@@ -120,12 +120,10 @@ class NestRun:
             array[()] = value.reshape(-1)[-1]
 
 
-def _drop_reduced(place: Any, reduced: int, rank: int) -> Any:
-    """An index without the (unit) dimensions of the reduced axes."""
+def _drop_reduced(place: Any, reduced: int) -> np.ndarray:
+    """An index without the last dimensions, those of the reduced axes: it does not vary there."""
     array = np.asarray(place)
-    if array.ndim < rank or not reduced:
-        return array
-    return array.reshape(array.shape[: rank - reduced])
+    return array.reshape(array.shape[: max(0, array.ndim - reduced)])
 
 
 class Domain:

@@ -44,23 +44,24 @@ def _cells(result: Result, rivals: Sequence[str]) -> Iterator[str]:
         yield "[red]–[/]"
         return
     seconds = result.seconds[OURS]
-    yield _time(seconds)
+    yield time_text(seconds)
     yield result.work.rate(seconds) if result.work else ""
     for rival in rivals:
         ratio = result.ratios.get(rival)
-        yield "" if ratio is None else _ratio(ratio)
+        yield "" if ratio is None else ratio_text(ratio)
     error = "" if result.error is None else f"{result.error:.0e}" if result.error else "exact"
     yield error if result.is_right else f"[red]{error} wrong[/]"
 
 
-def _time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
-        if seconds * scale >= 1:
-            break
-    return f"{seconds * scale:.3g} {unit}" if seconds * scale < 1000 else f"{seconds * scale:.0f} {unit}"
+def time_text(seconds: float) -> str:
+    """A duration in the unit that fits."""
+    unit, scale = ("s", 1.0) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("µs", 1e6)
+    value = seconds * scale
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
 
 
-def _ratio(ratio: float) -> str:
+def ratio_text(ratio: float) -> str:
+    """A ratio with rich's markup: green where we are not slower."""
     colour = "green" if ratio >= 1 else "red"
     return f"[{colour}]{ratio:.2f}×[/]" if ratio < 10 else f"[{colour}]{ratio:.1f}×[/]"
 

@@ -117,7 +117,7 @@ class Store:
 
     def evict(self) -> None:
         """Remove leftovers of crashes; if there is too much, also what was used least recently."""
-        found = sorted(self.scan(), key=lambda file: (file.is_entry, -file.modified))
+        found = sorted(self.scan(), key=lambda file: (file.is_entry, file.modified))
         used = sum(_on_disk(file.size) for file in found)
         goal = used if used <= self.most_bytes else self.most_bytes // 4 * 3
         now = self._files.now()

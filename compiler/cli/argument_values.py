@@ -39,27 +39,19 @@ class Argument:
     value: Any = None
 
 
-class ArgumentType(click.ParamType):
-    """Parses ``NAME=VALUE``."""
-
-    name = "argument"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Argument:
-        """The argument that `value` describes; a usage error if it describes none."""
-        if isinstance(value, Argument):
-            return value
-        name, equals, text = value.partition("=")
-        name, text = name.strip(), text.strip()
-        if not equals or not name.isidentifier():
-            self.fail(f"{value!r} is not NAME=VALUE, such as x=f32[64,1000]", param, ctx)
-        try:
-            return parse_value(name, text)
-        except ValueError as error:
-            return self.fail(f"{name}={text}: {error}", param, ctx)
+def parse_argument(text: str) -> Argument:
+    """``NAME=VALUE`` as an argument; a usage error if it describes none."""
+    name, equals, value = text.partition("=")
+    name, value = name.strip(), value.strip()
+    if not equals or not name.isidentifier():
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE, such as x=f32[64,1000]")
+    try:
+        return _parse_value(name, value)
+    except ValueError as error:
+        raise click.BadParameter(f"{name}={value}: {error}") from None
 
 
-def parse_value(name: str, text: str) -> Argument:
-    """The argument called `name`; raises ValueError."""
+def _parse_value(name: str, text: str) -> Argument:
     if text.startswith("@"):
         return Argument(name, value=_read_array(text[1:]))
     array = _ARRAY.fullmatch(text)
@@ -173,4 +165,4 @@ def _numbers(rng: np.random.Generator, dtype: dtypes.DType, shape: tuple[int, ..
     return rng.integers(0, top, shape).astype(dtype.numpy)
 
 
-__all__ = ["Argument", "ArgumentType", "kernel_arguments", "kernel_specs"]
+__all__ = ["Argument", "kernel_arguments", "kernel_specs", "parse_argument"]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,16 +32,15 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _FORMATS = ("png", "svg", "pdf")
 
 
-class ImagePath(click.ParamType):
-    """A file name with the ending of an image format."""
+def image_path(text: str) -> str:
+    """A file name with the ending of an image format; a usage error for any other."""
+    if _image_format(text) not in _FORMATS:
+        raise click.BadParameter(f"{text!r} does not end in .{', .'.join(_FORMATS)}")
+    return text
 
-    name = "image"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """The name; a usage error if nothing can be drawn in that format."""
-        if os.path.splitext(value)[1].lstrip(".").lower() not in _FORMATS:
-            self.fail(f"{value!r} does not end in .{', .'.join(_FORMATS)}", param, ctx)
-        return str(value)
+def _image_format(path: str) -> str:
+    return os.path.splitext(path)[1].lstrip(".").lower()
 
 
 @click.command(
@@ -74,7 +73,7 @@ class ImagePath(click.ParamType):
     help="Who takes part besides NumPy: numba,numexpr.  [default: those installed]",
 )
 @click.option("--json", "json_path", metavar="FILE", help="Write all numbers there.")
-@click.option("--plot", "plot_path", type=ImagePath(), metavar="FILE", help="Draw the ratios.")
+@click.option("--plot", "plot_path", type=image_path, metavar="FILE", help="Draw the ratios.")
 def bench(
     path: KernelPath | None,
     arguments: Sequence[Argument],
@@ -104,7 +103,7 @@ def bench(
         text = json.dumps(document(results, environment()), indent=2)
         write_atomically(json_path, f"{text}\n".encode())
     if plot_path:
-        write_atomically(plot_path, plot(results, os.path.splitext(plot_path)[1].lstrip(".")))
+        write_atomically(plot_path, plot(results, _image_format(plot_path)))
     return max(codes)
 
 
@@ -191,7 +190,9 @@ def _run(
         except Exception as error:
             if len(subjects) == 1:
                 raise
-            result = replace(Result(subject.name, subject.family, where, threads), problem=_told(error))
+            result = replace(
+                Result(subject.name, subject.family, where, threads), problem=_told(error)
+            )
             code = code_of(error) if isinstance(error, TilewrightError) else ExitCode.FAILED
         results.append(result)
         codes.append(code)
@@ -211,7 +212,9 @@ def _print(results: Sequence[Result]) -> None:
     out = console()
     first = results[0]
     plural = "" if first.threads == 1 else "s"
-    out.print(f"[bold]{first.target}[/], {first.threads} thread{plural}; × is how many times as fast")
+    out.print(
+        f"[bold]{first.target}[/], {first.threads} thread{plural}; × is how many times as fast"
+    )
     if not controls_numpy():
         out.print("[yellow]NumPy chose its own number of threads: pip install threadpoolctl[/]")
     out.print(table(results))

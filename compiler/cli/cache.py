@@ -12,7 +12,8 @@ from tilewright.compiler.cli.options import examples
 
 @click.group(
     short_help="Compiled kernels that are kept on disk.",
-    epilog=examples("tilewright cache info", "tilewright cache clear"))
+    epilog=examples("tilewright cache info", "tilewright cache clear"),
+)
 def cache() -> None:
     """Look at the compiled kernels that are kept on disk, or remove them."""
 

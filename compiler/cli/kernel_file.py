@@ -10,9 +10,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING
 
 from tilewright.compiler.cli.failures import BadFileError
 from tilewright.ir.errors import TilewrightError
@@ -35,19 +33,15 @@ class KernelPath:
         return f"{self.file}:{self.kernel}" if self.kernel else self.file
 
 
-class KernelPathType(click.ParamType):
-    """Splits ``FILE.py:KERNEL``; whether the file exists is looked at later."""
+def split_path(text: str) -> KernelPath:
+    """The parts of ``FILE.py:KERNEL``; whether the file exists is looked at later.
 
-    name = "kernel"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> KernelPath:
-        """The parts of `value`. A colon belongs to the file's name unless an identifier follows."""
-        if isinstance(value, KernelPath):
-            return value
-        file, colon, kernel = value.rpartition(":")
-        if colon and file and kernel.isidentifier() and not os.path.exists(value):
-            return KernelPath(file, kernel)
-        return KernelPath(value)
+    A colon belongs to the file's name unless an identifier follows.
+    """
+    file, colon, kernel = text.rpartition(":")
+    if colon and file and kernel.isidentifier() and not os.path.exists(text):
+        return KernelPath(file, kernel)
+    return KernelPath(text)
 
 
 def load_kernel(path: KernelPath) -> Kernel:

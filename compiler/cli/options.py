@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from tilewright.compiler.cli.argument_values import ArgumentType
-from tilewright.compiler.cli.kernel_file import KernelPathType
+from tilewright.compiler.cli.argument_values import parse_argument
+from tilewright.compiler.cli.kernel_file import split_path
 from tilewright.compiler.targets import NAMES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,9 +23,10 @@ def examples(*lines: str, after: str = "") -> str:
     return f"{shown}\n\n{inspect.cleandoc(after)}"
 
 
-def kernel_path(**attributes: Any) -> Callable[[F], F]:
+def kernel_path(required: bool = True) -> Callable[[F], F]:
     """The argument ``FILE.py:KERNEL``."""
-    return click.argument("path", metavar="FILE.py[:KERNEL]", type=KernelPathType(), **attributes)
+    shown = "FILE.py[:KERNEL]" if required else "[FILE.py[:KERNEL]]"
+    return click.argument("path", metavar=shown, type=split_path, required=required)
 
 
 def target_option(command: F) -> F:
@@ -43,7 +44,7 @@ def argument_option(command: F) -> F:
     return click.option(
         "--arg",
         "arguments",
-        type=ArgumentType(),
+        type=parse_argument,
         multiple=True,
         metavar="NAME=VALUE",
         help="An argument of the kernel: an array by dtype and shape (x=f32[64,1000]), from a"

@@ -31,7 +31,7 @@ _TARGET_OF = {"wat": "wasm", "wgsl": "wgsl", "glsl": "glsl"}
         "tilewright show kernels.py:softmax --arg x=f32[64,1000] --after lower_reshapes",
         after="""An open dimension is a name in place of a size: x=f32[N,1000]. FILE.py may be `-`
         for standard input. No device is needed.""",
-    )
+    ),
 )
 @kernel_path()
 @argument_option

@@ -21,7 +21,8 @@ _PROBE_SECONDS = 60
 
 @click.command(
     short_help="What can run here, and what is missing.",
-    epilog=examples("tilewright targets", "tilewright targets --json > report.json"))
+    epilog=examples("tilewright targets", "tilewright targets --json > report.json"),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for bug reports.")
 def targets(as_json: bool) -> None:
     """Show every target: usable here or not, the device found, what to install if not."""

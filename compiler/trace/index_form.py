@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tilewright.compiler.trace import positions
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, describe, show_sizes
-from tilewright.compiler.trace.numpy_manipulation import clamped, reflected, wrapped
+from tilewright.compiler.trace.numpy_padding import clamped, reflected, wrapped
 from tilewright.compiler.trace.operands import (
     as_array,
     as_shape,

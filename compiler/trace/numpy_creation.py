@@ -399,7 +399,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     if a.ndim != 2 or wrap:
         raise failure(UnsupportedError, "np.fill_diagonal takes two dimensions, and no wrap")
-    from tilewright.compiler.trace.numpy_manipulation import diagonal_view
+    from tilewright.compiler.trace.numpy_diagonals import diagonal_view
 
     diagonal_view(a, 0, 0, 1)[...] = val
 

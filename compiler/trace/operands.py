@@ -95,7 +95,8 @@ def _stacked(values: Sequence[Any]) -> TracedArray:
             raise failure(ShapeError, str(error)) from error
     from tilewright.compiler.trace.joining import stack_values
 
-    return stack_values([as_array_or_number(v) for v in values])
+    stacked: TracedArray = stack_values([as_array_or_number(v) for v in values])
+    return stacked
 
 
 def as_array_or_number(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Calls of NumPy ufuncs on traced arrays: promotion, broadcasting, ``out``, ``where``, ``dtype``."""
+"""NumPy ufuncs called on traced arrays: promotion, broadcasting, ``out``, ``where``, ``dtype``."""
 
 from __future__ import annotations
 

@@ -69,9 +69,8 @@ def erfc(x: Term, machine: Machine) -> Term:
     size = at_most(absolute(x), facts.zero)
     factor, lost = _scaled_erfc(size, machine)
     head = drop_low_half(size)
-    n, r = reduce_argument(-(head * head), machine)
-    power = expm1_kernel(mad(head - size, head + size, r))
-    product = factor + mad(factor, power, lost)
+    n, r = reduce_argument(-(head * head), machine, (head - size) * (head + size))
+    product = factor + mad(factor, expm1_kernel(r), lost)
     if machine.ieee:
         tail = times_power_of_two(product, n, machine)
     else:

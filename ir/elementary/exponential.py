@@ -77,12 +77,14 @@ FACTS = {
 }
 
 
-def reduce_argument(x: Term, machine: Machine) -> tuple[Whole, Term]:
-    """n and r with ``x = n log 2 + r``, ``abs(r) <= log 2 / 2`` and a little more."""
+def reduce_argument(x: Term, machine: Machine, rest: Term | None = None) -> tuple[Whole, Term]:
+    """n and r with ``x + rest = n log 2 + r``, ``abs(r) <= log 2 / 2`` and a little more."""
     facts = FACTS[x.dtype]
     n = nearest_whole(x, LOG2_E, machine)
     r = mad(n.value, -facts.log2_high, x)
-    return n, mad(n.value, -facts.log2_low, r)
+    if rest is None:
+        return n, mad(n.value, -facts.log2_low, r)
+    return n, r + mad(n.value, -facts.log2_low, rest)
 
 
 def expm1_kernel(r: Term) -> Term:

@@ -96,7 +96,9 @@ class _Rewriter:
 
     def kernel(self) -> Kernel:
         body = self.block(self.old.body)
-        local = tuple(self.buffers.get(b, b) if b.space == "register" else b for b in self.old.locals)
+        local = tuple(
+            self.buffers.get(b, b) if b.space == "register" else b for b in self.old.locals
+        )
         return Kernel(self.old.name, self.old.parameters, self.old.symbols, local, body)
 
     def block(self, body: Sequence[Stmt]) -> tuple[Stmt, ...]:

@@ -176,8 +176,8 @@ def _int(value: int) -> Expr:
 def _parts(x: Expr) -> tuple[Expr, Expr]:
     """Mantissa in [1, 2) and exponent of a positive finite float64."""
     if isinstance(x, Const) and 0 < x.value < math.inf:
-        mantissa, exponent = math.frexp(x.value)
-        return _double(2 * mantissa), _int(exponent - 1)
+        fraction, above = math.frexp(x.value)
+        return _double(2 * fraction), _int(above - 1)
     small = build.lt(x, _double(2.0**-1022))
     bits = build.bitcast(build.select(small, _times(x, _double(2.0**_LIFT)), x), I64)
     exponent_bits = Apply(ops.SHR, (bits, _int(52)))

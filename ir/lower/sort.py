@@ -1,10 +1,11 @@
 """A `SortRows` step -> a kernel: a stable merge sort of every row, NaN last.
 
-Blocks of `BLOCK` elements are sorted in registers by exchanges of neighbours (which is stable), then
-merged in rounds, each of which doubles the length of the sorted runs and moves the row from one
-half of a workspace to the other. Two runs of equal length are merged from both ends at once, without
-a branch on the data: half the elements come from the front and half from the back, and neither end
-can leave its run. Only what is left over at the end of a row is merged with tests for the ends.
+Blocks of `BLOCK` elements are sorted in registers by exchanges of neighbours (which is stable),
+then merged in rounds, each of which doubles the length of the sorted runs and moves the row from
+one half of a workspace to the other. Two runs of equal length are merged from both ends at once,
+without a branch on the data: half the elements come from the front and half from the back, and
+neither end can leave its run. Only what is left over at the end of a row is merged with tests for
+the ends.
 
 Rows whose workspace is small and of known size have it on the task's stack; others get a temporary.
 """
@@ -216,7 +217,9 @@ class SortLowering:
         """Runs of `BLOCK` elements in the first half of the workspace."""
         if isinstance(self.length, int):
             blocks: Size = self.length // BLOCK
-            rest = self.sort_block(build.index(self.length - self.length % BLOCK), self.length % BLOCK)
+            rest = self.sort_block(
+                build.index(self.length - self.length % BLOCK), self.length % BLOCK
+            )
         else:
             whole = Apply(ops.QUO, (self.length, build.index(BLOCK)))
             blocks = whole
@@ -240,7 +243,9 @@ class SortLowering:
         element = build.add(origin, number)
         # The condition is evaluated at the first place too, where nothing stands before.
         before = plus(build.maximum(at, plus(origin, 1)), -1)
-        moved = Record(self.key(zero, before), self.origin(zero, before) if self.positions else None)
+        moved = Record(
+            self.key(zero, before), self.origin(zero, before) if self.positions else None
+        )
         new = self.given(element)
         inserts = build.logical_and(
             Apply(ops.GT, (at, origin)), precedes(Load(self.left, ()), moved.key)

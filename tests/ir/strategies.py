@@ -280,7 +280,8 @@ def kernels(draw: Draw) -> Kernel:
     places = (Load(register, (lane,)), Load(scratch, (lane,)))
     value = draw(expressions((read,), (row, lane), dtype))
     value = Apply(ops.SELECT, (Apply(ops.EQ, (value, places[0])), value, places[1]))
-    body.append(draw(guards(row, _lanes(draw, lane, [Store(out, (row, lane), value)]))))
+    first = Store(out, (row, build.index(0)), build.const(1, dtype))
+    body.append(draw(guards(row, _lanes(draw, lane, [Store(out, (row, lane), value)]), first)))
     combining = [c.op for c in COMBINERS.values() if c.op and dtype.kind in c.op.domain]
     total = LaneReduce(draw(st.sampled_from(combining)), register)
     body.append(Store(out, (row, draw(indices((lanes,), (row,)))[0]), total))
@@ -294,12 +295,12 @@ def _lanes(draw: Draw, lane: Var, body: list[Stmt]) -> Stmt:
 
 
 @st.composite
-def guards(draw: Draw, row: Var, body: Stmt) -> Stmt:
-    """`body`, or a condition or a loop around it."""
+def guards(draw: Draw, row: Var, body: Stmt, otherwise: Stmt) -> Stmt:
+    """`body`, or a condition (with or without `otherwise`) or a loop around it."""
     match draw(st.sampled_from(("plain", "if", "while"))):
         case "if":
             condition = draw(expressions((), (row,), BOOL))
-            return If(condition, [body], [body] if draw(st.booleans()) else [])
+            return If(condition, [body], draw(st.sampled_from(([], [otherwise]))))
         case "while":
             return WhileLoop(build.FALSE, [body])
     return body

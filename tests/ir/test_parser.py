@@ -41,7 +41,7 @@ from tilewright.ir.program import (
 from tilewright.ir.schedule import Schedule
 
 slow_generation = settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

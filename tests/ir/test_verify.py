@@ -42,7 +42,7 @@ from tilewright.ir.verify import (
 )
 
 generated = settings(
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.codegen_cpu.kernel_runner import RUNNABLE, compile_kernel, run_function
 
+from tests.codegen_cpu.kernel_runner import RUNNABLE, compile_kernel, run_function
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I16, I64, U64, DType

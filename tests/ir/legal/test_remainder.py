@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.codegen_cpu.kernel_runner import RUNNABLE, run_function
 
+from tests.codegen_cpu.kernel_runner import RUNNABLE, run_function
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16, F32, F64, DType
@@ -40,7 +40,9 @@ def _any_bits(dtype: DType, count: int, seed: int) -> Array:
 def _corners(dtype: DType) -> tuple[Array, Array]:
     """All pairs of the values where something changes."""
     info = np.finfo(dtype.numpy)
-    one = np.array([0.0, info.smallest_subnormal, info.tiny, 1.0, 1.5, 3.0, info.max, np.inf, np.nan])
+    one = np.array(
+        [0.0, info.smallest_subnormal, info.tiny, 1.0, 1.5, 3.0, info.max, np.inf, np.nan]
+    )
     one = one.astype(dtype.numpy)
     one = np.concatenate([one, np.nextafter(one, dtype.numpy.type(0)), np.nextafter(one, one[-2])])
     one = np.concatenate([one, -one])

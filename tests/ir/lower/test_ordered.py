@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.codegen_cpu.kernel_runner import Compiled, compile_kernel
 
+from tests.codegen_cpu.kernel_runner import Compiled, compile_kernel
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build
 from tilewright.ir.dtypes import F32, I64, INDEX

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.codegen_cpu.kernel_runner import Compiled, compile_kernel
 
+from tests.codegen_cpu.kernel_runner import Compiled, compile_kernel
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir.dtypes import ALL, BOOL, F32, I64, DType
 from tilewright.ir.expr import Size, Var

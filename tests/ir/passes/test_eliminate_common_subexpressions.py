@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ir.strategies import arrays, graphs
 
+from tests.ir.strategies import arrays, graphs
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var

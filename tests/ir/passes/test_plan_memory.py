@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,8 +13,8 @@ from tilewright.ir.dtypes import BOOL, F32, F64, U8
 from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.passes.plan_memory import ALIGNMENT, MemoryPlan, best_gap, plan_memory
-from tilewright.ir.traverse import substitute
 from tilewright.ir.program import Copy, Nest, Program, Repeat, RepeatWhile, Stage, Step
+from tilewright.ir.traverse import substitute
 
 
 def _buffer(name: str, size: int) -> Buffer:
@@ -121,7 +122,7 @@ def test_planned_memory_behaves_as_separate_buffers(program: Program) -> None:
 
 def test_a_chain_needs_two_places() -> None:
     chain = [_buffer(f"t{k}", 640) for k in range(6)]
-    steps = [_map(chain[0]), *(_map(b, a) for a, b in zip(chain, chain[1:], strict=False))]
+    steps = [_map(chain[0]), *(_map(b, a) for a, b in pairwise(chain))]
     assert plan_memory(_program(chain, steps)).size == 2 * 640
 
 

@@ -1,0 +1,142 @@
+"""Walking and rewriting: sharing kept, nodes visited once, depth without limit."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.ir.index_expressions import index_expressions, points, value_at
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F32, INDEX
+from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.traverse import (
+    refold,
+    replace_sources,
+    rewrite,
+    rewrite_to_fixpoint,
+    substitute,
+    variables,
+)
+
+I, J, K = Var("i", 4), Var("j", 3), Var("k", 2)
+
+
+def ladder(rungs: int) -> Expr:
+    """A tree of 2**rungs leaves that is a DAG of as many nodes as rungs."""
+    node: Expr = I
+    for _ in range(rungs):
+        node = Apply(ops.ADD, (node, node))
+    return node
+
+
+def test_post_order_visits_once_operands_first() -> None:
+    root = ladder(60)
+    order = list(post_order((root, root)))
+    assert len(order) == 61
+    assert order[0] is I
+    assert order[-1] is root
+
+
+def test_rewrite_keeps_sharing_and_what_does_not_change() -> None:
+    root = ladder(60)
+    assert rewrite(root, lambda node: None) is root
+    moved = rewrite(root, lambda node: J if node is I else None)
+    assert len(list(post_order((moved,)))) == 61
+    assert variables((moved,)) == (J,)
+
+
+def test_rewrite_does_not_visit_what_a_rule_made() -> None:
+    def grow(node: Expr) -> Expr | None:
+        return Apply(ops.ADD, (node, build.index(1))) if node is I else None
+
+    assert repr(rewrite(I, grow)) == "add(i, 1:index)"
+
+
+def test_a_memo_is_shared_between_roots() -> None:
+    calls: list[Expr] = []
+
+    def note(node: Expr) -> Expr | None:
+        calls.append(node)
+        return None
+
+    memo: dict[Expr, Expr] = {}
+    shared = ladder(3)
+    rewrite(shared, note, memo)
+    rewrite(Apply(ops.MUL, (shared, J)), note, memo)
+    assert len(calls) == 4 + 2
+
+
+def test_fixpoint_rewrites_what_rules_return() -> None:
+    def halve(node: Expr) -> Expr | None:
+        """``x * 2**k`` -> ``(x * 2**(k-1)) + (x * 2**(k-1))``; ``x * 1 -> x``."""
+        if not (isinstance(node, Apply) and node.op is ops.MUL):
+            return None
+        value, factor = node.operands
+        assert isinstance(factor, Const)
+        if factor.value == 1:
+            return value
+        half = Apply(ops.MUL, (value, build.index(int(factor.value) // 2)))
+        return Apply(ops.ADD, (half, half))
+
+    root = Apply(ops.MUL, (Apply(ops.MUL, (I, build.index(4))), build.index(8)))
+    result = rewrite_to_fixpoint(root, (halve,), {})
+    assert all(not (isinstance(n, Apply) and n.op is ops.MUL) for n in post_order((result,)))
+    assert value_at(result, {I: 3}) == 96
+
+
+def test_the_first_rule_that_matches_wins() -> None:
+    one, two = build.index(1), build.index(2)
+    rules = (lambda n: one if n is I else None, lambda n: two if n is I else None)
+    assert rewrite_to_fixpoint(I, rules, {}) is one
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_substitution_is_evaluation_elsewhere(data: st.DataObject) -> None:
+    node = data.draw(index_expressions((I, J)))
+    bindings = {I: data.draw(index_expressions((K,))), J: data.draw(index_expressions((K,)))}
+    replaced = substitute(node, bindings)
+    assert set(variables((replaced,))) <= {K}
+    for point in points((K,)):
+        inner = {v: value_at(e, point) for v, e in bindings.items()}
+        assert value_at(replaced, point) == value_at(node, inner)
+
+
+def test_substitution_folds_and_maps_loads() -> None:
+    x, y = Buffer("x", (4, 3), F32), Buffer("y", (12,), F32)
+    node = Load(x, (Apply(ops.ADD, (I, build.index(1))), J))
+
+    def flat(load: Load) -> Expr | None:
+        a, b = load.indices
+        return Load(y, (build.add(build.mul(a, build.index(3)), b),))
+
+    bound = {I: build.index(2), J: build.index(1)}
+    assert repr(substitute(node, bound)) == "x[3:index, 1:index]"
+    assert repr(substitute(node, bound, flat)) == "y[10:index]"
+
+
+def test_sources_are_replaced_everywhere() -> None:
+    x, y = Buffer("x", (4,), F32), Buffer("y", (4,), F32)
+    node = Apply(ops.ADD, (Load(x, (I,)), Load(x, (build.index(0),))))
+    replaced = replace_sources(node, {x: y})
+    sources = {n.source for n in post_order((replaced,)) if isinstance(n, Load)}
+    assert sources == {y}
+
+
+def test_refold() -> None:
+    literal = Apply(ops.MUL, (build.index(2), build.index(3)))
+    folded = refold(literal)
+    assert isinstance(folded, Const)
+    assert (folded.value, folded.dtype) == (6, INDEX)
+    assert refold(I) is None
+    both = Apply(ops.AND, (build.TRUE, build.FALSE))
+    assert refold(both) is build.FALSE
+
+
+def test_depth_has_no_limit() -> None:
+    node: Expr = I
+    for _ in range(20000):
+        node = Apply(ops.ADD, (node, build.index(1)))
+    assert len(list(post_order((node,)))) == 40001
+    assert variables((rewrite(node, refold),)) == (I,)
