@@ -23,6 +23,7 @@ from benchmarks.subjects import subject
 from tilewright.compiler.bench.measure import Effort
 from tilewright.compiler.bench.report import geometric_mean, ratio_text, time_text
 from tilewright.compiler.bench.run import NUMPY, OURS, Result, run_subject
+from tilewright.compiler.bench.threads import load_warning
 from tilewright.compiler.cli.tables import console
 from tilewright.compiler.runtime import runtime
 
@@ -99,8 +100,11 @@ def main() -> int:
         f"[bold]Tilewright {tw.__version__}[/]: NumPy functions, compiled for this CPU"
         f" ({runtime().pool.num_threads} threads)\n"
     )
+    warning = load_warning()
     rows = [measure_entry(by_name[name], out) for name in SHOWN]
     out.print(_table(rows))
+    if warning:
+        out.print(f"[yellow]{warning}[/]")
     print_summary(rows, out)
     excesses = write_pictures(by_name, OUTPUT)
     out.print(f"{len(excesses)} pictures, before and after, are in {OUTPUT.name}/")

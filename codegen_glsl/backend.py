@@ -21,6 +21,7 @@ from tilewright.ir.artifact import Step as ArtifactStep
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.lower.fragment_grid import lower_to_fragments
 from tilewright.ir.lower.gather_only import gather_only
+from tilewright.ir.lower.pad_rows import pad_rows
 from tilewright.ir.program import Launch, Nest, Program, Step, map_steps
 from tilewright.ir.schedule import Schedule
 
@@ -74,7 +75,9 @@ def lower(
         used.append((step.name, schedule))
         return [Launch(legalize(kernel))]
 
-    steps = map_steps(gather_only((*program.init, *program.steps)), launch)
+    external = {b.root for b in (*program.inputs, *program.outputs)}
+    gathered = pad_rows(gather_only((*program.init, *program.steps)), external)
+    steps = map_steps(gathered, launch)
     return Lowered(replace(program, steps=steps, init=()), tuple(used))
 
 

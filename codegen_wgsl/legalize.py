@@ -23,13 +23,14 @@ from tilewright.ir.kernel import (
     statements,
 )
 from tilewright.ir.lower.nest import finish_kernel
+from tilewright.ir.lower.simplify_indices import simplify_indices
 from tilewright.ir.traverse import rewrite_to_fixpoint
 
 
 def legalize(kernel: Kernel, storage: Storage) -> Kernel:
     """`kernel` with only operations and dtypes that the emitter spells."""
     typed = retype(kernel, storage)
-    body = _Legalizer().block(typed.body)
+    body = _Legalizer().block(simplify_indices(typed.body))
     check_legal(body)
     return finish_kernel(kernel.name, body, typed.locals)
 

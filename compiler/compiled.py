@@ -52,6 +52,7 @@ class Compiled:
     def source(self) -> str:
         """The generated code as text: assembly, WGSL, GLSL or WAT."""
         made = self.specialization
+        made.stage("program")
         return made.target.source(made.artifact, made.stages)
 
     def stage(self, name: str) -> object:
@@ -61,7 +62,7 @@ class Compiled:
     @property
     def schedule(self) -> Mapping[str, Schedule]:
         """The schedule of each launch, by the name of its nest."""
-        found: Sequence[tuple[str, Schedule]] = self.specialization.stages["schedule"]  # type: ignore[assignment]
+        found: Sequence[tuple[str, Schedule]] = self.specialization.stage("schedule")  # type: ignore[assignment]
         return dict(found)
 
     def __repr__(self) -> str:

@@ -20,7 +20,9 @@ from tilewright.ir.errors import BoundsError, UnsupportedError
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.graph import Check
 from tilewright.ir.passes import run_passes
+from tilewright.ir.printer import print_graph
 from tilewright.ir.sizes import bind_symbols, evaluate
+from tilewright.ir.text.style import CANONICAL
 
 
 @dataclass(eq=False)
@@ -30,6 +32,7 @@ class Specialization:
     traced: Traced
     target: Target
     artifact: Any
+    options: BuildOptions
     stages: dict[str, object] = field(default_factory=dict)
 
     @cached_property
@@ -86,10 +89,14 @@ class Specialization:
 
     def stage(self, name: str) -> object:
         """The IR or text at a stage: graph, optimized, program, kernel, schedule, llvm, asm, …"""
-        if name == "asm":
+        if name == "graph":
+            return self.traced.graph
+        if not self.stages:  # the artifact came from the cache: go the whole way now
+            _build(self.traced, self.target, self.options, self.stages)
+        if name == "asm" and "llvm" in self.stages:
             return self.target.source(self.artifact, self.stages)
         if name not in self.stages:
-            known = ", ".join([*self.stages, *(["asm"] if "llvm" in self.stages else [])])
+            known = ", ".join(["graph", *self.stages, *(["asm"] if "llvm" in self.stages else [])])
             raise UnsupportedError(
                 f"target {self.target.name} has no stage {name!r}", help=f"the stages are {known}"
             )
@@ -99,13 +106,33 @@ class Specialization:
 def compile_traced(
     traced: Traced, target_name: str, options: BuildOptions, runtime: Runtime
 ) -> Specialization:
-    """Compile a traced function for a target and load the result."""
+    """Compile a traced function for a target, or take the result from the cache."""
     with runtime.lock:
         target = open_target(target_name, runtime)
-        stages: dict[str, object] = {"graph": traced.graph}
-        graph = run_passes(traced.graph)
-        stages["optimized"] = graph
-        program = build_program(graph, target.fusion, "program")
-        stages["program"] = program
-        artifact = target.build(program, options, stages.__setitem__)
-        return Specialization(traced, target, artifact, stages)
+        stages: dict[str, object] = {}
+
+        def make() -> Any:
+            return _build(traced, target, options, stages)
+
+        if target.cacheable:
+            key = _cache_key(traced, target, options, runtime)
+            made = runtime.cache.artifact(key, traced.graph.symbols, make)
+        else:
+            made = make()
+        return Specialization(traced, target, target.finish(made), options, stages)
+
+
+def _build(traced: Traced, target: Target, options: BuildOptions, stages: dict[str, object]) -> Any:
+    """Graph passes, fusion, and the target's own stages, all remembered in `stages`."""
+    graph = run_passes(traced.graph)
+    stages["optimized"] = graph
+    program = build_program(graph, target.fusion, "program")
+    stages["program"] = program
+    return target.build(program, options, stages.__setitem__)
+
+
+def _cache_key(traced: Traced, target: Target, options: BuildOptions, runtime: Runtime) -> str:
+    """Everything that decides the artifact: the graph without names, the options, the target."""
+    schedules = sorted((n, repr(s)) for n, s in (options.schedules or {}).items())
+    chosen = repr((target.name, options.numerics, options.f64, schedules))
+    return runtime.cache.key_for(chosen, print_graph(traced.graph, CANONICAL))

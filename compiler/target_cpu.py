@@ -26,6 +26,8 @@ class CpuTargetDriver:
     name = "cpu"
     stages = ("kernel", "schedule", "llvm", "asm")
 
+    cacheable = True
+
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.machine = host_target()
@@ -39,6 +41,10 @@ class CpuTargetDriver:
         """Object code for this processor."""
         compile_text = self.runtime.cache.compile_cached
         return backend.build(program, self.machine, options.schedules, observe, compile_text)
+
+    def finish(self, made: CpuArtifact) -> CpuArtifact:
+        """What `build` made is complete."""
+        return made
 
     def load(self, artifact: CpuArtifact) -> CpuFunction:
         """The artifact in executable memory."""

@@ -53,6 +53,8 @@ class GlslTargetDriver:
     name = "glsl"
     stages = ("kernel", "schedule", "glsl")
 
+    cacheable = False
+
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
@@ -66,6 +68,10 @@ class GlslTargetDriver:
         chosen = GlslOptions(f64="f32" if options.f64 == "f32" else "error")
         made = backend.build(program, options.schedules, chosen, observe)
         return GlslArtifact(made, tuple(a for _, a in program.constants))
+
+    def finish(self, made: GlslArtifact) -> GlslArtifact:
+        """What `build` made is complete."""
+        return made
 
     def load(self, artifact: GlslArtifact) -> GlslFunction:
         """The shaders as programs on this process's device."""

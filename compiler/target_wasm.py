@@ -68,6 +68,8 @@ class WasmTargetDriver:
     name = "wasm"
     stages = ("kernel", "schedule", "llvm", "wat")
 
+    cacheable = True
+
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.machine = cpu_target("wasm32-simd128")
@@ -77,13 +79,16 @@ class WasmTargetDriver:
         """As on the CPU."""
         return CPU
 
-    def build(self, program: Program, options: BuildOptions, observe: Observer) -> WasmArtifact:
-        """A module that exports ``tw_main`` and its memory."""
+    def build(self, program: Program, options: BuildOptions, observe: Observer) -> CpuArtifact:
+        """A relocatable object."""
         compile_text = self.runtime.cache.compile_cached
         made = backend.build(program, self.machine, options.schedules, observe, compile_text)
-        module = link_module(made.code)
-        observe("wat", _Text(module))
-        return WasmArtifact(module, made)
+        observe("wat", _Text(made.code))
+        return made
+
+    def finish(self, made: CpuArtifact) -> WasmArtifact:
+        """A module that exports ``tw_main`` and its memory."""
+        return WasmArtifact(link_module(made.code), made)
 
     def load(self, artifact: WasmArtifact) -> WasmFunction:
         """The module instantiated by wasmtime."""
@@ -97,8 +102,8 @@ class WasmTargetDriver:
 class _Text:
     """The text of a module, made when it is printed."""
 
-    def __init__(self, module: WasmModule) -> None:
-        self._module = module
+    def __init__(self, code: bytes) -> None:
+        self._code = code
 
     def __str__(self) -> str:
-        return wat(self._module.binary)
+        return wat(link_module(self._code).binary)

@@ -45,6 +45,8 @@ class WgslTargetDriver:
     name = "wgsl"
     stages = ("kernel", "schedule", "wgsl")
 
+    cacheable = False
+
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
@@ -57,6 +59,10 @@ class WgslTargetDriver:
         """Shaders for any WebGPU device."""
         chosen = WgslOptions(f64="f32" if options.f64 == "f32" else "error")
         return backend.build(program, chosen, options.schedules, observe)
+
+    def finish(self, made: WgslArtifact) -> WgslArtifact:
+        """What `build` made is complete."""
+        return made
 
     def load(self, artifact: WgslArtifact) -> WgslFunction:
         """The shaders as pipelines on this process's device."""

@@ -41,6 +41,7 @@ class Target(Protocol):
 
     name: str
     stages: tuple[str, ...]
+    cacheable: bool
 
     @property
     def fusion(self) -> FusionOptions:
@@ -48,6 +49,9 @@ class Target(Protocol):
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> Any:
         """The artifact of a program; `observe(stage, value)` sees what lies between."""
+
+    def finish(self, made: Any) -> Any:
+        """The artifact from what `build` made, or what the cache kept of it."""
 
     def load(self, artifact: Any) -> Executable:
         """``run(inputs, outputs=None) -> results`` on contiguous arrays."""

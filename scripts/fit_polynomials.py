@@ -307,7 +307,7 @@ FITS: tuple[Fit, ...] = (
     Fit("ERF_LARGE", "F64", _log2_erfc, 0.9, 6, 24, _log2_erfc_weight),
     # (x + 1) e^(x^2) erfc(x) = q((x - 1) / (x + 1)) up to where erfc(x) rounds to zero
     Fit("ERFC", "F32", _scaled_erfc, -1, mpf("9.1") / mpf("11.1"), 15, _inverse(_scaled_erfc)),
-    Fit("ERFC", "F64", _scaled_erfc, -1, mpf("26.3") / mpf("28.3"), 34, _inverse(_scaled_erfc)),
+    Fit("ERFC", "F64", _scaled_erfc, -1, mpf("26.3") / mpf("28.3"), 37, _inverse(_scaled_erfc)),
 )
 
 

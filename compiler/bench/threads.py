@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from tilewright.codegen_cpu.pool import default_num_threads
 from tilewright.compiler.runtime import runtime
 
 
@@ -26,6 +28,16 @@ def thread_count(count: int) -> Iterator[None]:
             if module in sys.modules:
                 stack.enter_context(_limit(module, count))
         yield
+
+
+def load_warning() -> str:
+    """What to say where other processes were busy in the last minute; empty where they were not."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    load, cores = os.getloadavg()[0], default_num_threads()
+    if load < 0.5 * cores:
+        return ""
+    return f"this machine is busy (load {load:.1f} on {cores} cores): do not trust several threads"
 
 
 def controls_numpy() -> bool:

@@ -88,6 +88,7 @@ def bench(
     """Measure kernels against NumPy, and against numba and numexpr where those are installed."""
     from tilewright.compiler.bench.measure import Effort
     from tilewright.compiler.bench.report import document, plot
+    from tilewright.compiler.bench.threads import load_warning
     from tilewright.compiler.runtime import runtime
 
     if path is None and arguments:
@@ -97,8 +98,9 @@ def bench(
     subjects = _gallery(family) if path is None else _from_file(path, arguments)
     rivals = _rivals(against)
     count = threads or runtime().pool.num_threads
+    warning = load_warning()
     results, codes = _run(subjects, target, count, Effort(seconds=seconds), rivals)
-    _print(results)
+    _print(results, warning)
     if json_path:
         text = json.dumps(document(results, environment()), indent=2)
         write_atomically(json_path, f"{text}\n".encode())
@@ -205,7 +207,7 @@ def _told(error: Exception) -> str:
     return f"{prefix}{type(error).__name__}: {(message.splitlines() or [''])[0]}"
 
 
-def _print(results: Sequence[Result]) -> None:
+def _print(results: Sequence[Result], warning: str) -> None:
     from tilewright.compiler.bench.report import summary_text, table
     from tilewright.compiler.bench.threads import controls_numpy
 
@@ -217,6 +219,8 @@ def _print(results: Sequence[Result]) -> None:
     )
     if not controls_numpy():
         out.print("[yellow]NumPy chose its own number of threads: pip install threadpoolctl[/]")
+    if warning:
+        out.print(f"[yellow]{warning}[/]")
     out.print(table(results))
     out.print()
     for line in summary_text(results):

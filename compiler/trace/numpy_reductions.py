@@ -6,14 +6,13 @@ passes. Sums of narrow integers and bools promote to 64 bits, as in NumPy.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tilewright.compiler.trace import ufuncs
-from tilewright.compiler.trace.dispatch import dispatch, implements, unsupported
+from tilewright.compiler.trace.dispatch import implements, unsupported
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_sizes
 from tilewright.compiler.trace.operands import (
@@ -31,12 +30,12 @@ from tilewright.compiler.trace.operands import (
 from tilewright.compiler.trace.views import along
 from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I64, U8, U64, DType
-from tilewright.ir.errors import DTypeError, ShapeError
+from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.graph import identity
 
 _NO_VALUE = np._NoValue
-_NAMES: dict[np.ufunc, str] = {
+NAMES: dict[np.ufunc, str] = {
     np.add: "add",
     np.multiply: "mul",
     np.maximum: "max",
@@ -126,12 +125,12 @@ def combine(
     """``ufunc.reduce``."""
     from tilewright.compiler.trace.dispatch import write_out
 
-    combiner = _NAMES.get(ufunc)
+    combiner = NAMES.get(ufunc)
     if combiner is None:
         raise unsupported(ufunc.reduce)
     array = as_array(a)
     plan = Plan(array, axis, where)
-    accumulator, result_type = _accumulator(ufunc, array.element_type, dtype)
+    combining, result_type = accumulator(ufunc, array.element_type, dtype)
     if combiner in ("max", "min", "fmax", "fmin") and not _given(initial):
         plan.refuse_empty(ufunc.__name__)
         if where is not True:
@@ -152,7 +151,7 @@ def combine(
     return result if out is None else write_out(result, out)
 
 
-def _accumulator(ufunc: np.ufunc, dtype: DType, wanted: Any) -> tuple[DType, DType]:
+def accumulator(ufunc: np.ufunc, dtype: DType, wanted: Any) -> tuple[DType, DType]:
     """The dtype in which to combine, and that of the result."""
     if ufunc in (np.logical_and, np.logical_or, np.logical_xor):
         return BOOL, BOOL
@@ -352,217 +351,3 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     plan = Plan(as_array(a), axis)
     body = build.cast(truth(plan.element()), I64)
     return plan.keep(plan.reduce("add", body, "np.count_nonzero"), keepdims)
-
-
-@implements(np.average)
-def average(
-    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False
-) -> Any:
-    array = as_array(a)
-    if weights is None:
-        result = mean(array, axis, keepdims=keepdims)
-        total: Any = as_array(np.asarray(result.element_type.numpy.type(1)))
-        total = ufuncs.call(np.multiply, (total, Plan(array, axis).count))
-    else:
-        factors = as_array(weights)
-        if factors.rank != array.rank:
-            if factors.rank != 1 or axis is None:
-                raise failure(ShapeError, "weights need the shape of the array, or one axis")
-            only = as_axis(axis, array.rank)
-            sizes = tuple(s if a == only else 1 for a, s in enumerate(array.sizes))
-            factors = factors.viewed((along(only),), sizes)
-        products = ufuncs.call(np.multiply, (array, factors))
-        spread = dispatch(np.broadcast_to, (factors, products.shape), {})
-        total = dispatch(np.sum, (spread,), {"axis": axis, "keepdims": keepdims})
-        top = dispatch(np.sum, (products,), {"axis": axis, "keepdims": keepdims})
-        result = ufuncs.call(np.true_divide, (top, total))
-    return (result, total) if returned else result
-
-
-@implements(np.ptp)
-def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    from tilewright.compiler.trace.dispatch import write_out
-
-    array = as_array(a)
-    high = combine(np.maximum, array, axis, keepdims=keepdims)
-    low = combine(np.minimum, array, axis, keepdims=keepdims)
-    result = ufuncs.call(np.subtract, (high, low))
-    return result if out is None else write_out(result, out)
-
-
-# Ignoring NaN.
-
-
-def _without_nan(array: Handle, otherwise: float) -> Handle:
-    if not array.element_type.is_float:
-        return array
-    missing = ufuncs.call(np.isnan, (array,))
-    replaced: Handle = dispatch(np.where, (missing, otherwise, array), {})
-    return replaced
-
-
-@implements(np.nansum)
-def nansum(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
-    return combine(np.add, _without_nan(as_array(a), 0.0), axis, dtype, keepdims=keepdims)
-
-
-@implements(np.nanprod)
-def nanprod(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
-    return combine(np.multiply, _without_nan(as_array(a), 1.0), axis, dtype, keepdims=keepdims)
-
-
-@implements(np.nanmax)
-def nanmax(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
-    return combine(np.fmax, a, axis, keepdims=keepdims)
-
-
-@implements(np.nanmin)
-def nanmin(a: Any, axis: Any = None, keepdims: Any = False) -> Any:
-    return combine(np.fmin, a, axis, keepdims=keepdims)
-
-
-def _present(array: Handle) -> Any:
-    return ufuncs.call(np.logical_not, (ufuncs.call(np.isnan, (array,)),))
-
-
-@implements(np.nanmean)
-def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
-    array = as_array(a)
-    return mean(array, axis, dtype, keepdims=keepdims, where=_present(array))
-
-
-@implements(np.nanvar)
-def nanvar(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False
-) -> Any:
-    array = as_array(a)
-    return var(array, axis, dtype, ddof=ddof, keepdims=keepdims, where=_present(array))
-
-
-@implements(np.nanstd)
-def nanstd(
-    a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = False
-) -> Any:
-    array = as_array(a)
-    return std(array, axis, dtype, ddof=ddof, keepdims=keepdims, where=_present(array))
-
-
-def _nan_position(function: Callable[..., Any], worst: float) -> Callable[..., Any]:
-    def run(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
-        return dispatch(
-            function, (_without_nan(as_array(a), worst),), {"axis": axis, "keepdims": keepdims}
-        )
-
-    return run
-
-
-implements(np.nanargmax)(_nan_position(np.argmax, -math.inf))
-implements(np.nanargmin)(_nan_position(np.argmin, math.inf))
-
-
-# Running combinations.
-
-
-def accumulate(
-    ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None
-) -> Any:
-    """``ufunc.accumulate``."""
-    from tilewright.compiler.trace.dispatch import write_out
-
-    if ufunc not in _NAMES:
-        raise unsupported(ufunc.accumulate)
-    source = as_array(array)
-    if not source.sizes:
-        raise failure(ShapeError, "cannot accumulate on a scalar")
-    compute, result_type = _accumulator(ufunc, source.element_type, dtype)
-    combiner = _NAMES[ufunc]
-    if combiner in ("fmax", "fmin") and not compute.is_float:
-        combiner = combiner[1:]
-    along_axis = as_axis(axis, source.rank)
-    label = f"np.{ufunc.__name__}.accumulate"
-    result = active().scan(cast_to(source, compute), along_axis, combiner, label)
-    made = cast_to(result, result_type)
-    return made if out is None else write_out(made, out)
-
-
-def _cumulative(ufunc: np.ufunc) -> Callable[..., Any]:
-    def run(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-        array = as_array(a)
-        if axis is None:
-            array = dispatch(np.reshape, (array, -1), {})
-        return accumulate(ufunc, array, 0 if axis is None else axis, dtype, out)
-
-    return run
-
-
-implements(np.cumsum)(_cumulative(np.add))
-implements(np.cumprod)(_cumulative(np.multiply))
-
-
-@implements(np.nancumsum)
-def nancumsum(a: Any, axis: Any = None, dtype: Any = None) -> Any:
-    return dispatch(np.cumsum, (_without_nan(as_array(a), 0.0), axis, dtype), {})
-
-
-@implements(np.nancumprod)
-def nancumprod(a: Any, axis: Any = None, dtype: Any = None) -> Any:
-    return dispatch(np.cumprod, (_without_nan(as_array(a), 1.0), axis, dtype), {})
-
-
-def _running(function: Callable[..., Any], neutral: float) -> Callable[..., Any]:
-    def run(
-        x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False
-    ) -> Any:
-        array = as_array(x)
-        if axis is None and array.rank > 1:
-            raise failure(ShapeError, "an axis is needed for arrays of more than one dimension")
-        result = dispatch(function, (array,), {"axis": axis or 0, "dtype": dtype})
-        if not include_initial:
-            return result
-        where = as_axis(axis or 0, array.rank)
-        shape = [1 if a == where else s for a, s in enumerate(result.shape)]
-        start = dispatch(np.full, (tuple(shape), neutral), {"dtype": result.dtype})
-        return dispatch(np.concatenate, ([start, result],), {"axis": where})
-
-    return run
-
-
-implements(np.cumulative_sum)(_running(np.cumsum, 0))
-implements(np.cumulative_prod)(_running(np.cumprod, 1))
-
-
-def moment_axes(array: Handle, axes: Sequence[int]) -> Size:
-    """The number of elements along several axes."""
-    return build.product(tuple(array.sizes[a] for a in axes))
-
-
-@implements(np.trapezoid)
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
-    array = as_array(y)
-    where = as_axis(axis, array.rank)
-    front = tuple(slice(None) for _ in range(where))
-    later, earlier = array[(*front, slice(1, None))], array[(*front, slice(None, -1))]
-    width = dx
-    if x is not None:
-        points = as_array(x)
-        width = dispatch(np.diff, (points,), {"axis": -1 if points.rank == 1 else where})
-        if points.rank == 1:
-            sizes = tuple(width.sizes[0] if a == where else 1 for a in range(array.rank))
-            width = width.viewed((along(where),), sizes)
-    return dispatch(np.sum, (width * (later + earlier) / 2.0,), {"axis": where})
-
-
-@implements(np.cov)
-def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
-    array = cast_to(as_array(m), F64)
-    if y is not None:
-        raise failure(DTypeError, "np.cov of two arrays is not supported", help="stack them first")
-    if array.rank == 1:
-        array = array[None, :]
-    if not rowvar:
-        array = array.T
-    centered = array - mean(array, axis=1, keepdims=True)
-    less = (0 if bias else 1) if ddof is None else ddof
-    count = array.shape[1]
-    product = dispatch(np.matmul, (centered, centered.T), {})
-    return dispatch(np.squeeze, (product / (count - less),), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -97,37 +98,29 @@ def _target_sizes(array: Handle, shape: Any) -> tuple[Size, ...]:
 def _quotient(array: Handle, rest: Size) -> Size:
     """The size that -1 stands for."""
     total = build.product(array.sizes)
-    if isinstance(total, int) and isinstance(rest, int):
-        if rest == 0 or total % rest:
-            raise failure(
-                ShapeError,
-                f"cannot reshape {show_sizes(array.sizes)} into rows of {rest} elements",
-                help="the number of elements must be a multiple of it",
-            )
-        return total // rest
-    for size in array.sizes:  # cancel common factors one by one
-        if same_size(size, rest):
-            remaining = list(array.sizes)
-            remaining.remove(size)
-            return build.product(tuple(remaining))
-    if isinstance(rest, int):
-        if rest == 1:
-            return total
-        numbers = [s for s in array.sizes if isinstance(s, int)]
-        for position, size in enumerate(array.sizes):
-            if isinstance(size, int) and size % rest == 0:
-                remaining = list(array.sizes)
-                remaining[position] = size // rest
-                return build.product(tuple(remaining))
-        if numbers and int(np.prod(numbers)) % rest == 0:
-            opened = tuple(s for s in array.sizes if not isinstance(s, int))
-            return build.size_mul(build.product(opened), int(np.prod(numbers)) // rest)
-    for sub in range(len(array.sizes)):
-        tail = build.product(array.sizes[sub:])
-        if same_size(tail, rest):
-            return build.product(array.sizes[:sub])
-        if same_size(build.product(array.sizes[:sub]), rest):
-            return tail
+    if isinstance(rest, int) and rest == 1:
+        return total
+    if not isinstance(total, int) or not isinstance(rest, int):
+        return _open_quotient(array, rest)
+    if rest == 0 or total % rest:
+        raise failure(
+            ShapeError,
+            f"cannot reshape {show_sizes(array.sizes)} into rows of {rest} elements",
+            help="the number of elements must be a multiple of it",
+        )
+    return total // rest
+
+
+def _open_quotient(array: Handle, rest: Size) -> Size:
+    """The same with open dimensions: `rest` must be the product of some axes, or divide one."""
+    for first in range(array.rank):
+        for last in range(first + 1, array.rank + 1):
+            if same_size(build.product(array.sizes[first:last]), rest):
+                return build.product((*array.sizes[:first], *array.sizes[last:]))
+    fixed_part = math.prod(s for s in array.sizes if isinstance(s, int))
+    if isinstance(rest, int) and rest and fixed_part % rest == 0:
+        opened = build.product(tuple(s for s in array.sizes if not isinstance(s, int)))
+        return build.size_mul(opened, fixed_part // rest)
     raise failure(
         ShapeError,
         f"-1 in a reshape of {show_sizes(array.sizes)} is not a whole number for every size of the "

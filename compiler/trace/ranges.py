@@ -20,6 +20,9 @@ Monomial = tuple[AtomKey, ...]
 Interval = tuple[int | None, int | None]
 UNKNOWN: Interval = (None, None)
 _DEPTH_LIMIT = 200
+_READ_DEPTH = 40
+_TERM_LIMIT = 64
+_DEGREE_LIMIT = 6
 
 
 class Polynomial:
@@ -58,6 +61,10 @@ class Polynomial:
             return 0
         return self.terms.get(()) if len(self.terms) == 1 else None
 
+    @property
+    def degree(self) -> int:
+        return max((len(m) for m in self.terms), default=0)
+
     def key(self) -> AtomKey:
         return tuple(sorted(self.terms.items(), key=repr))
 
@@ -82,30 +89,53 @@ def _number(value: int) -> Polynomial:
 
 
 def polynomial(size: Size) -> Polynomial:
-    """`size` as a polynomial."""
+    """`size` as a polynomial. Parts that are too deep or too large to read are atoms."""
+    return _read(size, {}, 0)
+
+
+def _read(size: Size, seen: dict[Expr, Polynomial], depth: int) -> Polynomial:
     if isinstance(size, int):
         return _number(size)
-    match size:
-        case Const():
-            return _number(int(size.value))
-        case Apply(op=ops.ADD):
-            return polynomial(size.operands[0]) + polynomial(size.operands[1])
-        case Apply(op=ops.SUB):
-            return polynomial(size.operands[0]) - polynomial(size.operands[1])
-        case Apply(op=ops.MUL):
-            return polynomial(size.operands[0]) * polynomial(size.operands[1])
-        case Apply(op=ops.NEG):
-            return polynomial(size.operands[0]).scaled(-1)
-        case Apply(op=ops.CAST) if size.operands[0].dtype.kind in "ix" and size.dtype.bits == 64:
-            return polynomial(size.operands[0])
-    key = _atom_key(size)
-    return Polynomial({(key,): 1}, {key: size})
+    found = seen.get(size)
+    if found is None:
+        found = _read_operation(size, seen, depth + 1) if depth < _READ_DEPTH else None
+        if found is None or len(found.terms) > _TERM_LIMIT:
+            found = _atom(("node", id(size)), size)
+        seen[size] = found
+    return found
 
 
-def _atom_key(node: Expr) -> AtomKey:
-    if isinstance(node, Apply) and node.dtype.is_integer:
-        return (node.op.name, *(polynomial(o).key() for o in node.operands))
-    return ("node", id(node))
+def _read_operation(node: Expr, seen: dict[Expr, Polynomial], depth: int) -> Polynomial | None:
+    """`node` as a polynomial of its operands, or an atom told apart by structure."""
+    if isinstance(node, Const):
+        return _number(int(node.value))
+    if not isinstance(node, Apply) or not node.dtype.is_integer:
+        return None
+    if node.op is ops.CAST:
+        inner = node.operands[0]
+        if inner.dtype.kind not in "ix" or node.dtype.bits != 64:
+            return None
+        return _read(inner, seen, depth)
+    if any(not o.dtype.is_integer for o in node.operands):
+        return None
+    parts = [_read(o, seen, depth) for o in node.operands]
+    match node.op:
+        case ops.ADD:
+            return parts[0] + parts[1]
+        case ops.SUB:
+            return parts[0] - parts[1]
+        case ops.NEG:
+            return parts[0].scaled(-1)
+        case ops.MUL if len(parts[0].terms) * len(parts[1].terms) <= _TERM_LIMIT:
+            product = parts[0] * parts[1]
+            return product if product.degree <= _DEGREE_LIMIT else None
+        case ops.MUL:
+            return None
+    return _atom((node.op.name, *(p.key() for p in parts)), node)
+
+
+def _atom(key: AtomKey, node: Expr) -> Polynomial:
+    return Polynomial({(key,): 1}, {key: node})
 
 
 def same_size(a: Size, b: Size) -> bool:
@@ -200,19 +230,31 @@ def _never_negative(node: Expr) -> bool:
     return least is not None and least >= 0
 
 
-def bounds(node: Size, depth: int = 0) -> Interval:
+def bounds(node: Size) -> Interval:
     """The least and the most that an integer expression can be, as far as is known."""
+    return _bounds(node, {}, 0)
+
+
+def _bounds(node: Size, seen: dict[Expr, Interval], depth: int) -> Interval:
     if isinstance(node, int):
         return node, node
+    found = seen.get(node)
+    if found is None:
+        found = _bounds_of(node, seen, depth + 1) if depth < _DEPTH_LIMIT else UNKNOWN
+        seen[node] = found
+    return found
+
+
+def _bounds_of(node: Expr, seen: dict[Expr, Interval], depth: int) -> Interval:
     match node:
-        case Const():
+        case Const() if not node.dtype.is_float:
             return int(node.value), int(node.value)
         case Var():
             return _variable_bounds(node)
         case Load():
-            return _within(_tensor_bounds(node, depth), node.dtype)
-        case Apply() if depth < _DEPTH_LIMIT:
-            return _within(_apply_bounds(node, depth + 1), node.dtype)
+            return _within(_tensor_bounds(node, seen, depth), node.dtype)
+        case Apply():
+            return _within(_apply_bounds(node, seen, depth), node.dtype)
     return UNKNOWN
 
 
@@ -234,21 +276,19 @@ def _within(interval: Interval, dtype: DType) -> Interval:
     return least, most
 
 
-def _tensor_bounds(node: Load, depth: int) -> Interval:
+def _tensor_bounds(node: Load, seen: dict[Expr, Interval], depth: int) -> Interval:
     source = node.source
-    if depth > 8:
-        return UNKNOWN
     match source:
         case Constant() if source.array.size and source.array.dtype.kind in "iub":
             return int(source.array.min()), int(source.array.max())
         case Compute() if source.dtype.kind in "iu":
-            return bounds(source.body, depth + 1)
+            return _bounds(source.body, seen, depth)
         case Reduction(combiner="argmin" | "argmax"):
             return _variable_bounds(
                 Var("", build.product(tuple(a.extent for a in source.reduce_axes if a.extent)))
             )
         case Reduction(combiner="min" | "max") if source.dtype.kind in "iu":
-            return bounds(source.body, depth + 1)
+            return _bounds(source.body, seen, depth)
         case Sort(positions=True):
             return _variable_bounds(Var("", source.shape[source.axis]))
         case Result():
@@ -256,15 +296,13 @@ def _tensor_bounds(node: Load, depth: int) -> Interval:
     return UNKNOWN
 
 
-def _apply_bounds(node: Apply, depth: int) -> Interval:
+def _apply_bounds(node: Apply, seen: dict[Expr, Interval], depth: int) -> Interval:
     if node.op is ops.SELECT:
-        yes, no = (bounds(o, depth) for o in node.operands[1:])
+        yes, no = (_bounds(o, seen, depth) for o in node.operands[1:])
         return _least(yes[0], no[0]), _most(yes[1], no[1])
-    if node.op is ops.CAST and node.operands[0].dtype.kind not in "iuxb":
+    if node.op not in _RULES or any(o.dtype.is_float for o in node.operands):
         return UNKNOWN
-    if node.op not in _RULES:
-        return UNKNOWN
-    return _RULES[node.op](*(bounds(o, depth) for o in node.operands))
+    return _RULES[node.op](*(_bounds(o, seen, depth) for o in node.operands))
 
 
 def _least(a: int | None, b: int | None) -> int | None:

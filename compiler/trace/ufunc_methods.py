@@ -34,7 +34,7 @@ def call_method(
         case "reduce":
             return _reduce(ufunc, *args, **kwargs)
         case "accumulate":
-            from tilewright.compiler.trace.numpy_reductions import accumulate
+            from tilewright.compiler.trace.numpy_running import accumulate
 
             return accumulate(ufunc, *args, **kwargs)
     raise unsupported(getattr(ufunc, method))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
-from tilewright.ir.elementary.exponential import exp2_bounded, expm1_kernel, reduce_argument
+from tilewright.ir.elementary.exponential import exp2_bounded, reduce_argument
 from tilewright.ir.elementary.pairs import two_product
 from tilewright.ir.elementary.scaling import (
     drop_low_half,
@@ -70,7 +70,8 @@ def erfc(x: Term, machine: Machine) -> Term:
     factor, lost = _scaled_erfc(size, machine)
     head = drop_low_half(size)
     n, r = reduce_argument(-(head * head), machine, (head - size) * (head + size))
-    product = factor + mad(factor, expm1_kernel(r), lost)
+    power_rest = (r * r) * horner(r, coefficients.EXP[x.dtype])  # e**r - 1 - r
+    product = factor + mad(factor, r, mad(factor, power_rest, lost))
     if machine.ieee:
         tail = times_power_of_two(product, n, machine)
     else:

@@ -80,16 +80,11 @@ FACTS = {
 def reduce_argument(x: Term, machine: Machine, rest: Term | None = None) -> tuple[Whole, Term]:
     """n and r with ``x + rest = n log 2 + r``, ``abs(r) <= log 2 / 2`` and a little more."""
     facts = FACTS[x.dtype]
-    n = nearest_whole(x, LOG2_E, machine)
+    n = nearest_whole(x if rest is None else x + rest, LOG2_E, machine)
     r = mad(n.value, -facts.log2_high, x)
     if rest is None:
         return n, mad(n.value, -facts.log2_low, r)
     return n, r + mad(n.value, -facts.log2_low, rest)
-
-
-def expm1_kernel(r: Term) -> Term:
-    """``e**r - 1`` for ``abs(r) <= log 2 / 2``."""
-    return mad(r * r, horner(r, coefficients.EXP[r.dtype]), r)
 
 
 def exp(x: Term, machine: Machine) -> Term:
@@ -139,7 +134,7 @@ def expm1(x: Term, machine: Machine) -> Term:
     facts = FACTS[x.dtype]
     clamped = at_least(at_most(x, facts.high), facts.minus_one)
     n, r = reduce_argument(clamped, machine)
-    p = expm1_kernel(r)
+    p = mad(r * r, horner(r, coefficients.EXP[x.dtype]), r)
     power, _ = scaled_powers(n, -1, machine)
     half = mad(power, p, power - 0.5)
     result = copysign(half + half, x)

@@ -89,10 +89,13 @@ class FragmentLowering:
         return any(node is self.lane for node in post_order((value,)))
 
     def on_digits(self, value: Expr) -> Expr:
-        """`value` with outer axes as digits, linear loads and locals in registers."""
+        """`value` with outer axes as digits, linear loads, and those locals in registers that have
+        been computed."""
 
         def linear_load(node: Expr) -> Expr | None:
             if not isinstance(node, Load) or not isinstance(node.source, Buffer):
+                return None
+            if node.source in self.nest.locals and node.source not in self.storage:
                 return None
             if node.source in self.storage:
                 register = self.storage[node.source]

@@ -47,6 +47,12 @@ from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
 
 Draw = Any
 
+
+def static_shape(source: Source) -> tuple[int, ...]:
+    """The shape of what has no open dimension."""
+    return tuple(s for s in source.shape if isinstance(s, int))
+
+
 DTYPES = (BOOL, I8, I32, I64, U8, U32, F16, F32, F64)
 SPECIAL = (0.0, -0.0, 1.0, -1.5, 0.1, float("inf"), float("-inf"), float("nan"), 65504.0, 5e-324)
 # Operations on any operands: those of legalised code (quo, shl_raw …) need harmless ones.
@@ -55,7 +61,7 @@ FREE = tuple(op for op in ops.OPS.values() if op not in GUARDED and not op.eleme
 
 
 @st.composite
-def literals(draw: Draw, dtype: DType) -> Expr:
+def literals(draw: Draw, dtype: DType) -> Any:
     """A literal of `dtype`, extremes and special floats included."""
     if dtype is BOOL:
         return build.const(draw(st.booleans()), BOOL)
@@ -118,7 +124,7 @@ def expressions(
     for axis in axes:
         pool.add(axis)
     for source in sources:
-        shape = [s for s in source.shape if isinstance(s, int)]
+        shape = static_shape(source)
         if 0 not in shape:
             pool.add(Load(source, draw(indices(shape, axes))))
     last: Expr = draw(st.sampled_from([n for k in pool.nodes.values() for n in k] or [build.TRUE]))
@@ -198,7 +204,7 @@ def tensor_nodes(draw: Draw, tensors: Sequence[Tensor], name: str) -> Tensor:
             return Constant(name, draw(arrays(draw(SHAPES), dtype)), dtype)
         case "reshape":
             operand = draw(st.sampled_from(readable))
-            return Reshape(name, operand, (int(np.prod(operand.shape)), 1))
+            return Reshape(name, operand, (int(np.prod(static_shape(operand))), 1))
         case "scan":
             operand = draw(st.sampled_from(ranked))
             fitting = [c for c in COMBINERS.values() if c.op and operand.dtype.kind in c.op.domain]
@@ -230,7 +236,7 @@ def reductions(draw: Draw, readable: Sequence[Tensor], name: str) -> Reduction:
 def scatters(draw: Draw, ranked: Sequence[Tensor], name: str) -> Scatter:
     base = draw(st.sampled_from(ranked))
     axes = _axes(draw(SHAPES))
-    sizes = [s for s in base.shape if isinstance(s, int)]
+    sizes = static_shape(base)
     value = draw(expressions(ranked, axes, base.dtype))
     kind = base.dtype.kind
     fitting = [c.name for c in COMBINERS.values() if c.op and kind in c.op.domain]
@@ -245,7 +251,7 @@ def loops(draw: Draw, ranked: Sequence[Tensor], name: str) -> Result:
     step = Input("step", (), I64)
     inside = Input("s", state.shape, state.dtype)
     other = Input("c", captured.shape, captured.dtype)
-    axes = _axes([s for s in state.shape if isinstance(s, int)])
+    axes = _axes(static_shape(state))
     body = Compute("next", axes, draw(expressions((step, inside, other), axes, state.dtype)))
     graph = Graph("body", (step, inside, other), (body,))
     loop = Loop(f"{name}_loop", draw(st.integers(0, 3)), (state,), (captured,), graph)
@@ -263,7 +269,7 @@ def kernels(draw: Draw) -> Kernel:
     held before.
     """
     read = Buffer("x", draw(SHAPES), draw(st.sampled_from(DTYPES)))
-    flat = Buffer("flat", (int(np.prod(read.shape)),), read.dtype, base=read)
+    flat = Buffer("flat", (int(np.prod(static_shape(read))),), read.dtype, base=read)
     rows, lanes = draw(st.integers(1, 3)), draw(st.integers(1, 5))
     dtype = draw(st.sampled_from(DTYPES))
     out = Buffer("out", (rows, lanes), dtype)
@@ -314,4 +320,5 @@ __all__ = [
     "indices",
     "kernels",
     "literals",
+    "static_shape",
 ]

@@ -11,16 +11,16 @@ from tilewright.ir import build, ops
 from tilewright.ir.affine import linear, offset, row_major_strides
 from tilewright.ir.expr import Apply, Var
 
-I, J = Var("i", 4), Var("j", 3)
+ROW, COL = Var("i", 4), Var("j", 3)
 
 
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_linear_forms_keep_the_value(data: st.DataObject) -> None:
-    node = data.draw(index_expressions((I, J)))
+    node = data.draw(index_expressions((ROW, COL)))
     form = linear(node)
     back = form.expression()
-    for point in points((I, J)):
+    for point in points((ROW, COL)):
         wanted = value_at(node, point)
         assert value_at(back, point) == wanted
         atoms = sum(c * value_at(a, point) for a, c in form.terms.items())
@@ -28,22 +28,22 @@ def test_linear_forms_keep_the_value(data: st.DataObject) -> None:
 
 
 def test_terms_are_collected() -> None:
-    node = Apply(ops.SUB, (Apply(ops.MUL, (build.index(3), build.add(I, J))), I))
+    node = Apply(ops.SUB, (Apply(ops.MUL, (build.index(3), build.add(ROW, COL))), ROW))
     form = linear(Apply(ops.SUB, (node, Apply(ops.NEG, (build.index(5),)))))
-    assert form.terms == {I: 2, J: 3}
+    assert form.terms == {ROW: 2, COL: 3}
     assert form.constant == 5
-    assert form.coefficient(J) == 3
+    assert form.coefficient(COL) == 3
     assert form.coefficient(Var("k", 2)) == 0
-    assert form.without(I).terms == {J: 3}
+    assert form.without(ROW).terms == {COL: 3}
 
 
 def test_terms_that_cancel_are_gone() -> None:
-    assert linear(Apply(ops.SUB, (I, I))).terms == {}
+    assert linear(Apply(ops.SUB, (ROW, ROW))).terms == {}
 
 
 def test_other_operations_are_atoms() -> None:
-    half = build.floordiv(I, build.index(2))
-    product = build.mul(I, J)
+    half = build.floordiv(ROW, build.index(2))
+    product = build.mul(ROW, COL)
     form = linear(build.add(build.mul(half, build.index(4)), product))
     assert form.terms == {half: 4, product: 1}
 

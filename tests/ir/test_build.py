@@ -55,7 +55,9 @@ def test_identities_hold_for_every_input(op: Op, data: st.DataObject) -> None:
     chain: list[Expr] = [x, x]
     inner = data.draw(st.sampled_from([o for o in FOLDED if o not in ops.COMPARISONS]))
     for k, step in enumerate((inner, op)):
-        literal = Const(data.draw(st.integers(dtype.min, dtype.max) | st.sampled_from((0, 1))), dtype)
+        literal = Const(
+            data.draw(st.integers(dtype.min, dtype.max) | st.sampled_from((0, 1))), dtype
+        )
         operands: tuple[Expr, Expr] = (chain[0], literal)
         plain: tuple[Expr, Expr] = (chain[1], literal)
         if data.draw(st.booleans()):

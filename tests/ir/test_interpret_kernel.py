@@ -30,7 +30,7 @@ def run(text: str, *arrays: np.ndarray, **symbols: int) -> None:
     interpret_kernel(kernel, dict(zip(kernel.parameters, arrays, strict=True)), values)
 
 
-def f32(*values: float) -> np.ndarray:
+def f32(*values: float | np.floating) -> np.ndarray:
     return np.array(values, np.float32)
 
 

@@ -19,12 +19,12 @@ from tilewright.ir.traverse import (
     variables,
 )
 
-I, J, K = Var("i", 4), Var("j", 3), Var("k", 2)
+ROW, COL, OTHER = Var("i", 4), Var("j", 3), Var("k", 2)
 
 
 def ladder(rungs: int) -> Expr:
     """A tree of 2**rungs leaves that is a DAG of as many nodes as rungs."""
-    node: Expr = I
+    node: Expr = ROW
     for _ in range(rungs):
         node = Apply(ops.ADD, (node, node))
     return node
@@ -34,23 +34,23 @@ def test_post_order_visits_once_operands_first() -> None:
     root = ladder(60)
     order = list(post_order((root, root)))
     assert len(order) == 61
-    assert order[0] is I
+    assert order[0] is ROW
     assert order[-1] is root
 
 
 def test_rewrite_keeps_sharing_and_what_does_not_change() -> None:
     root = ladder(60)
     assert rewrite(root, lambda node: None) is root
-    moved = rewrite(root, lambda node: J if node is I else None)
+    moved = rewrite(root, lambda node: COL if node is ROW else None)
     assert len(list(post_order((moved,)))) == 61
-    assert variables((moved,)) == (J,)
+    assert variables((moved,)) == (COL,)
 
 
 def test_rewrite_does_not_visit_what_a_rule_made() -> None:
     def grow(node: Expr) -> Expr | None:
-        return Apply(ops.ADD, (node, build.index(1))) if node is I else None
+        return Apply(ops.ADD, (node, build.index(1))) if node is ROW else None
 
-    assert repr(rewrite(I, grow)) == "add(i, 1:index)"
+    assert repr(rewrite(ROW, grow)) == "add(i, 1:index)"
 
 
 def test_a_memo_is_shared_between_roots() -> None:
@@ -63,7 +63,7 @@ def test_a_memo_is_shared_between_roots() -> None:
     memo: dict[Expr, Expr] = {}
     shared = ladder(3)
     rewrite(shared, note, memo)
-    rewrite(Apply(ops.MUL, (shared, J)), note, memo)
+    rewrite(Apply(ops.MUL, (shared, COL)), note, memo)
     assert len(calls) == 4 + 2
 
 
@@ -79,46 +79,49 @@ def test_fixpoint_rewrites_what_rules_return() -> None:
         half = Apply(ops.MUL, (value, build.index(int(factor.value) // 2)))
         return Apply(ops.ADD, (half, half))
 
-    root = Apply(ops.MUL, (Apply(ops.MUL, (I, build.index(4))), build.index(8)))
+    root = Apply(ops.MUL, (Apply(ops.MUL, (ROW, build.index(4))), build.index(8)))
     result = rewrite_to_fixpoint(root, (halve,), {})
     assert all(not (isinstance(n, Apply) and n.op is ops.MUL) for n in post_order((result,)))
-    assert value_at(result, {I: 3}) == 96
+    assert value_at(result, {ROW: 3}) == 96
 
 
 def test_the_first_rule_that_matches_wins() -> None:
     one, two = build.index(1), build.index(2)
-    rules = (lambda n: one if n is I else None, lambda n: two if n is I else None)
-    assert rewrite_to_fixpoint(I, rules, {}) is one
+    rules = (lambda n: one if n is ROW else None, lambda n: two if n is ROW else None)
+    assert rewrite_to_fixpoint(ROW, rules, {}) is one
 
 
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_substitution_is_evaluation_elsewhere(data: st.DataObject) -> None:
-    node = data.draw(index_expressions((I, J)))
-    bindings = {I: data.draw(index_expressions((K,))), J: data.draw(index_expressions((K,)))}
+    node = data.draw(index_expressions((ROW, COL)))
+    bindings = {
+        ROW: data.draw(index_expressions((OTHER,))),
+        COL: data.draw(index_expressions((OTHER,))),
+    }
     replaced = substitute(node, bindings)
-    assert set(variables((replaced,))) <= {K}
-    for point in points((K,)):
+    assert set(variables((replaced,))) <= {OTHER}
+    for point in points((OTHER,)):
         inner = {v: value_at(e, point) for v, e in bindings.items()}
         assert value_at(replaced, point) == value_at(node, inner)
 
 
 def test_substitution_folds_and_maps_loads() -> None:
     x, y = Buffer("x", (4, 3), F32), Buffer("y", (12,), F32)
-    node = Load(x, (Apply(ops.ADD, (I, build.index(1))), J))
+    node = Load(x, (Apply(ops.ADD, (ROW, build.index(1))), COL))
 
     def flat(load: Load) -> Expr | None:
         a, b = load.indices
         return Load(y, (build.add(build.mul(a, build.index(3)), b),))
 
-    bound = {I: build.index(2), J: build.index(1)}
+    bound = {ROW: build.index(2), COL: build.index(1)}
     assert repr(substitute(node, bound)) == "x[3:index, 1:index]"
     assert repr(substitute(node, bound, flat)) == "y[10:index]"
 
 
 def test_sources_are_replaced_everywhere() -> None:
     x, y = Buffer("x", (4,), F32), Buffer("y", (4,), F32)
-    node = Apply(ops.ADD, (Load(x, (I,)), Load(x, (build.index(0),))))
+    node = Apply(ops.ADD, (Load(x, (ROW,)), Load(x, (build.index(0),))))
     replaced = replace_sources(node, {x: y})
     sources = {n.source for n in post_order((replaced,)) if isinstance(n, Load)}
     assert sources == {y}
@@ -129,14 +132,14 @@ def test_refold() -> None:
     folded = refold(literal)
     assert isinstance(folded, Const)
     assert (folded.value, folded.dtype) == (6, INDEX)
-    assert refold(I) is None
+    assert refold(ROW) is None
     both = Apply(ops.AND, (build.TRUE, build.FALSE))
     assert refold(both) is build.FALSE
 
 
 def test_depth_has_no_limit() -> None:
-    node: Expr = I
+    node: Expr = ROW
     for _ in range(20000):
         node = Apply(ops.ADD, (node, build.index(1)))
     assert len(list(post_order((node,)))) == 40001
-    assert variables((rewrite(node, refold),)) == (I,)
+    assert variables((rewrite(node, refold),)) == (ROW,)

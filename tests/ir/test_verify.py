@@ -75,8 +75,8 @@ def test_a_graph_of_300_nodes_takes_a_few_milliseconds() -> None:
 
 ONE = build.const(1, F32)
 X = Input("x", (4, 8), F32)
-I, J = Var("i", 4), Var("j", 8)
-HERE = Load(X, (I, J))
+ROW, COL = Var("i", 4), Var("j", 8)
+HERE = Load(X, (ROW, COL))
 NUMBER = Compute("number", (), build.const(3, I64))
 
 
@@ -100,36 +100,44 @@ def while_loop(condition: Tensor) -> Result:
     state = Compute("zero", (), build.const(0, F32))
     s = Input("s", (), F32)
     t = Input("t", (), F32)
-    return Result("r", While("w", (state,), (), Graph("c", (s,), (condition,)), Graph("b", (t,), (t,))), 0)
+    return Result(
+        "r", While("w", (state,), (), Graph("c", (s,), (condition,)), Graph("b", (t,), (t,))), 0
+    )
 
 
 BROKEN_GRAPHS: dict[str, Tensor] = {
-    "variable k is used where it has no value": Compute("t", (I, J), build.cast(Var("k", 3), F32)),
-    "x is an input that the graph does not list": Compute("t", (I, J), Load(Input("x", (4, 8), F32), (I, J))),
-    "a graph reads b, which is a buffer": Compute("t", (I,), Load(Buffer("b", (4,), F32), (I,))),
-    "an index into x has dtype int32, not index": Compute(
-        "t", (I, J), Load(X, (I, build.cast(J, I32)))
+    "variable k is used where it has no value": Compute(
+        "t", (ROW, COL), build.cast(Var("k", 3), F32)
     ),
-    "axis i is bound already": Compute("t", (I, I), ONE),
+    "x is an input that the graph does not list": Compute(
+        "t", (ROW, COL), Load(Input("x", (4, 8), F32), (ROW, COL))
+    ),
+    "a graph reads b, which is a buffer": Compute(
+        "t", (ROW,), Load(Buffer("b", (4,), F32), (ROW,))
+    ),
+    "an index into x has dtype int32, not index": Compute(
+        "t", (ROW, COL), Load(X, (ROW, build.cast(COL, I32)))
+    ),
+    "axis i is bound already": Compute("t", (ROW, ROW), ONE),
     "axis i has dtype int32, not index": Compute("t", (Var("i", 4, I32),), ONE),
     "dimension 0 of t is negative: -1": Reshape("t", X, (-1,)),
     "the extent of axis i is negative: -2": Compute("t", (Var("i", -2),), ONE),
     "the extent of axis i depends on the contents of number": Compute(
         "t", (Var("i", build.cast(Load(NUMBER, ()), INDEX)),), ONE
     ),
-    "the literal 0.1 is not a float32": Compute("t", (I,), Const(0.1, F32)),
-    "the literal True has dtype int32": Compute("t", (I,), Const(True, I32)),
-    "the literal 4294967296 is not a int32": Compute("t", (I,), Const(1 << 32, I32)),
-    "combiner and is not defined on float32": Reduction("t", (I,), (J,), "and", HERE),
+    "the literal 0.1 is not a float32": Compute("t", (ROW,), Const(0.1, F32)),
+    "the literal True has dtype int32": Compute("t", (ROW,), Const(True, I32)),
+    "the literal 4294967296 is not a int32": Compute("t", (ROW,), Const(1 << 32, I32)),
+    "combiner and is not defined on float32": Reduction("t", (ROW,), (COL,), "and", HERE),
     "32 elements are reshaped to 33": Reshape("t", X, (33,)),
     "axis 2 of a tensor of rank 2": Sort("t", X, 2, False),
     "argmax cannot run along an axis": Scan("t", X, 0, "argmax"),
     "combiner xor is not defined on float32": Scan("t", X, 0, "xor"),
-    "1 indices write a tensor of rank 2": Scatter("t", X, (I,), (I,), ONE, None),
+    "1 indices write a tensor of rank 2": Scatter("t", X, (ROW,), (ROW,), ONE, None),
     "int32 is scattered into float32": Scatter(
-        "t", X, (I,), (I, I), build.const(1, I32), None
+        "t", X, (ROW,), (ROW, ROW), build.const(1, I32), None
     ),
-    "argmin cannot combine what is scattered": Scatter("t", X, (I,), (I, I), ONE, "argmin"),
+    "argmin cannot combine what is scattered": Scatter("t", X, (ROW,), (ROW, ROW), ONE, "argmin"),
     "a constant of float32[3] holds float64[3]": with_array(np.float64),
     "the first input of a loop's body is not the step number": loop([], []),
     "a loop's body has 0 inputs for 1 tensors": loop([Input("step", (), I64)], []),
@@ -142,13 +150,11 @@ BROKEN_GRAPHS: dict[str, Tensor] = {
     "a loop's body has 0 outputs for 1 tensors": loop(
         [Input("step", (), I64), Input("s", (), F32)], []
     ),
-    "the condition of a while loop is not one bool of rank 0": while_loop(
-        Compute("c", (), ONE)
-    ),
+    "the condition of a while loop is not one bool of rank 0": while_loop(Compute("c", (), ONE)),
     "the shape [5, 8] is not [4, 8], the extents of the axes": misplaced(
-        Compute("t", (I, J), ONE), shape=(5, 8)
+        Compute("t", (ROW, COL), ONE), shape=(5, 8)
     ),
-    "a node of float64 has a body of float32": misplaced(Compute("t", (I, J), ONE), dtype=F64),
+    "a node of float64 has a body of float32": misplaced(Compute("t", (ROW, COL), ONE), dtype=F64),
     "Tensor is no node of a graph": Tensor("t", (), F32),
 }
 
@@ -162,7 +168,7 @@ def test_broken_graphs(message: str) -> None:
 
 
 def test_messages_show_the_node_and_the_users_line() -> None:
-    node = Compute("t", (I,), Load(X, (I, Var("k", 8))), loc=Location("model.py", 3, 4))
+    node = Compute("t", (ROW,), Load(X, (ROW, Var("k", 8))), loc=Location("model.py", 3, 4))
     with pytest.raises(IRError) as caught:
         verify_graph(Graph("g", (X,), (node,)))
     assert str(caught.value) == (
@@ -178,8 +184,8 @@ def test_one_tensor_is_one_input() -> None:
 
 
 def test_a_node_may_not_read_itself() -> None:
-    node = Compute("t", (I, J), HERE)
-    node.body = Load(node, (I, J))
+    node = Compute("t", (ROW, COL), HERE)
+    node.body = Load(node, (ROW, COL))
     with pytest.raises(IRError, match="t is used before it is computed"):
         verify_graph(Graph("g", (X,), (node,)))
 
@@ -187,15 +193,15 @@ def test_a_node_may_not_read_itself() -> None:
 @pytest.mark.parametrize(
     "index",
     [
-        build.add(J, build.index(1)),
-        build.sub(build.index(6), J),
-        build.mul(J, build.index(2)),
+        build.add(COL, build.index(1)),
+        build.sub(build.index(6), COL),
+        build.mul(COL, build.index(2)),
         build.index(8),
-        Apply(ops.SUB, (Apply(ops.MOD, (J, build.index(4))), build.index(9))),
+        Apply(ops.SUB, (Apply(ops.MOD, (COL, build.index(4))), build.index(9))),
     ],
 )
 def test_strict_finds_reads_out_of_bounds(index: Expr) -> None:
-    graph = Graph("g", (X,), (Compute("t", (I, J), Load(X, (I, index))),))
+    graph = Graph("g", (X,), (Compute("t", (ROW, COL), Load(X, (ROW, index))),))
     verify_graph(graph)
     with pytest.raises(IRError, match="outside of size 8 on axis 1"):
         verify_graph(graph, strict=True)
@@ -204,15 +210,15 @@ def test_strict_finds_reads_out_of_bounds(index: Expr) -> None:
 @pytest.mark.parametrize(
     "index",
     [
-        build.sub(build.index(7), J),
-        build.mod(build.add(J, build.index(5)), build.index(8)),
-        build.minimum(build.add(J, build.index(5)), build.index(7)),
+        build.sub(build.index(7), COL),
+        build.mod(build.add(COL, build.index(5)), build.index(8)),
+        build.minimum(build.add(COL, build.index(5)), build.index(7)),
         # Its interval is -7 … 7, but that is not exact: nothing is disproved.
-        build.maximum(build.sub(J, J), build.index(0)),
+        build.maximum(build.sub(COL, COL), build.index(0)),
     ],
 )
 def test_strict_lets_reads_in_bounds_pass(index: Expr) -> None:
-    verify_graph(Graph("g", (X,), (Compute("t", (I, J), Load(X, (I, index))),)), strict=True)
+    verify_graph(Graph("g", (X,), (Compute("t", (ROW, COL), Load(X, (ROW, index))),)), strict=True)
 
 
 def test_symbols_reach_into_loop_bodies() -> None:

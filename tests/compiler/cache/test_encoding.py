@@ -105,6 +105,9 @@ def test_shared_parts_stay_shared_and_long_chains_work() -> None:
     found = there_and_back(artifact_of(doubled, (n,)), (n,)).workspace
     assert isinstance(found, Apply)
     assert found.operands[0] is found.operands[1]
+    spec = TensorSpec((doubled,), F32)
+    found_twice = there_and_back(artifact_of(doubled, (n,), inputs=(spec, spec)), (n,))
+    assert found_twice.inputs[0].shape[0] is found_twice.workspace
     chain: Apply | Var = n
     for _ in range(5000):
         chain = Apply(FLOORDIV, (chain, index(2)))

@@ -49,7 +49,7 @@ def _unrolled(steps: Sequence[Step], rounds: int) -> Iterator[tuple[list[Buffer]
                         yield from _unrolled(step.body, rounds)
             case Nest():
                 (stage,) = step.stages
-                reads = [n.source for n in _loads(stage.value)]
+                reads = [s for n in _loads(stage.value) if isinstance(s := n.source, Buffer)]
                 yield reads, [stage.target]
             case Copy():
                 yield [step.source], [step.target]

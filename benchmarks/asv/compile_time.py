@@ -1,0 +1,78 @@
+"""How long it takes until a kernel can be called, by stage."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import tilewright as tw
+from benchmarks.asv.gallery import ENTRIES, TYPICAL
+from tilewright.compiler.arguments import describe
+from tilewright.compiler.cache import ArtifactCache
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.trace.run import trace
+from tilewright.ir.fuse.options import CPU
+from tilewright.ir.fuse.program_builder import build_program
+from tilewright.ir.passes import run_passes
+
+
+class Stages:
+    """Python function -> graph -> passed graph -> program."""
+
+    params = TYPICAL
+    param_names = ("kernel",)
+
+    def setup(self, name):
+        entry = ENTRIES[name]
+        self.function = entry.kernel
+        self.specs = [describe(a, "argument")[0] for a in entry.inputs()]
+        self.graph = trace(self.function, self.specs).graph
+        self.passed = run_passes(self.graph)
+
+    def time_trace(self, name):
+        trace(self.function, self.specs)
+
+    def time_passes(self, name):
+        run_passes(self.graph)
+
+    def time_build_program(self, name):
+        build_program(self.passed, CPU, "program")
+
+
+class Whole:
+    """The first call's share that is compilation: nothing on disk, and everything on disk."""
+
+    params = TYPICAL
+    param_names = ("kernel",)
+    number = 1  # a second one would find what the first has left
+    warmup_time = 0.0
+
+    def setup(self, name):
+        self.folder = tempfile.TemporaryDirectory()
+        runtime().cache = ArtifactCache.default(Path(self.folder.name))
+        entry = ENTRIES[name]
+        self.inputs = entry.inputs()
+        self.function = entry.kernel
+        self.compile("wasm")  # loads the code of the compiler itself
+
+    def teardown(self, name):
+        self.folder.cleanup()
+
+    def compile(self, target="cpu"):
+        tw.kernel(self.function).compile(*self.inputs, target=target)
+
+    def time_cold(self, name):
+        self.compile()
+
+
+class FromDisk(Whole):
+    """The same once more, in what might be another process."""
+
+    def setup(self, name):
+        super().setup(name)
+        self.compile()
+
+    def time_cold(self, name):
+        self.compile()
+
+    time_cold.benchmark_name = "compile_time.FromDisk.time_cached"

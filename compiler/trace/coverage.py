@@ -1,0 +1,43 @@
+"""Which of NumPy's public callables a kernel can use: for the generated page, and for a test.
+
+``traced`` works on values of run time; ``known`` works where all its arguments are known while
+tracing, and is an `UnsupportedError` otherwise; ``refused`` is always an error.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+import tilewright.compiler.trace.registry  # noqa: F401  (fills the table)
+from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS, unsupported
+
+
+class Entry(NamedTuple):
+    """One callable: how users write it, what happens, and what the error advises."""
+
+    name: str
+    status: str
+    advice: str
+
+
+def numpy_coverage() -> list[Entry]:
+    """Every public callable of NumPy and numpy.linalg, by name."""
+    entries = _of(np, "np")
+    entries += _of(np.linalg, "np.linalg")
+    entries += [Entry(f"np.random.{n}", "refused", "") for n in sorted(np.random.__all__)]
+    return entries
+
+
+def _of(module: ModuleType, prefix: str) -> list[Entry]:
+    entries = []
+    for name in sorted(module.__all__):
+        value = getattr(module, name)
+        if not callable(value) or isinstance(value, (type, ModuleType)):
+            continue
+        traced = value in IMPLEMENTATIONS
+        advice = "" if traced else unsupported(value).help or ""
+        entries.append(Entry(f"{prefix}.{name}", "traced" if traced else "known", advice))
+    return entries

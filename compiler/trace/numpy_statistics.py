@@ -1,0 +1,97 @@
+"""Averages, ranges and covariances, made of plain reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.trace import ufuncs
+from tilewright.compiler.trace.dispatch import dispatch, implements
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.trace.numpy_reductions import Plan, combine, mean
+from tilewright.compiler.trace.operands import (
+    as_array,
+    as_axis,
+    cast_to,
+)
+from tilewright.compiler.trace.views import along
+from tilewright.ir import build
+from tilewright.ir.dtypes import F64
+from tilewright.ir.errors import DTypeError, ShapeError
+from tilewright.ir.expr import Size
+
+
+@implements(np.average)
+def average(
+    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False
+) -> Any:
+    array = as_array(a)
+    if weights is None:
+        result = mean(array, axis, keepdims=keepdims)
+        total: Any = as_array(np.asarray(result.element_type.numpy.type(1)))
+        total = ufuncs.call(np.multiply, (total, Plan(array, axis).count))
+    else:
+        factors = as_array(weights)
+        if factors.rank != array.rank:
+            if factors.rank != 1 or axis is None:
+                raise failure(ShapeError, "weights need the shape of the array, or one axis")
+            only = as_axis(axis, array.rank)
+            sizes = tuple(s if a == only else 1 for a, s in enumerate(array.sizes))
+            factors = factors.viewed((along(only),), sizes)
+        products = ufuncs.call(np.multiply, (array, factors))
+        spread = dispatch(np.broadcast_to, (factors, products.shape), {})
+        total = dispatch(np.sum, (spread,), {"axis": axis, "keepdims": keepdims})
+        top = dispatch(np.sum, (products,), {"axis": axis, "keepdims": keepdims})
+        result = ufuncs.call(np.true_divide, (top, total))
+    return (result, total) if returned else result
+
+
+@implements(np.ptp)
+def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    from tilewright.compiler.trace.dispatch import write_out
+
+    array = as_array(a)
+    high = combine(np.maximum, array, axis, keepdims=keepdims)
+    low = combine(np.minimum, array, axis, keepdims=keepdims)
+    result = ufuncs.call(np.subtract, (high, low))
+    return result if out is None else write_out(result, out)
+
+
+def moment_axes(array: Handle, axes: Sequence[int]) -> Size:
+    """The number of elements along several axes."""
+    return build.product(tuple(array.sizes[a] for a in axes))
+
+
+@implements(np.trapezoid)
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
+    array = as_array(y)
+    where = as_axis(axis, array.rank)
+    front = tuple(slice(None) for _ in range(where))
+    later, earlier = array[(*front, slice(1, None))], array[(*front, slice(None, -1))]
+    width = dx
+    if x is not None:
+        points = as_array(x)
+        width = dispatch(np.diff, (points,), {"axis": -1 if points.rank == 1 else where})
+        if points.rank == 1:
+            sizes = tuple(width.sizes[0] if a == where else 1 for a in range(array.rank))
+            width = width.viewed((along(where),), sizes)
+    return dispatch(np.sum, (width * (later + earlier) / 2.0,), {"axis": where})
+
+
+@implements(np.cov)
+def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
+    array = cast_to(as_array(m), F64)
+    if y is not None:
+        raise failure(DTypeError, "np.cov of two arrays is not supported", help="stack them first")
+    if array.rank == 1:
+        array = array[None, :]
+    if not rowvar:
+        array = array.T
+    centered = array - mean(array, axis=1, keepdims=True)
+    less = (0 if bias else 1) if ddof is None else ddof
+    count = array.shape[1]
+    product = dispatch(np.matmul, (centered, centered.T), {})
+    return dispatch(np.squeeze, (product / (count - less),), {})

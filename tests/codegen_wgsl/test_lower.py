@@ -1,0 +1,231 @@
+"""Every form of a nest, under several schedules, computes the same: compared with NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.codegen_wgsl.nests import (
+    Array,
+    axes,
+    convolution,
+    linear_relu,
+    normalise,
+    program,
+    reduction,
+    run,
+    scan,
+    softmax,
+)
+from tilewright.codegen_wgsl.device import Device
+from tilewright.ir import build as b
+from tilewright.ir import dtypes
+from tilewright.ir.dtypes import F32
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Load, Var
+from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store, children, statements
+from tilewright.ir.lower.contraction import match_contraction
+from tilewright.ir.lower.nest import INNER
+from tilewright.ir.lower.workgroup_grid import split_index
+from tilewright.ir.lower.workgroups import lower_to_workgroups
+from tilewright.ir.program import Nest, Program, Stage
+from tilewright.ir.schedule import Schedule
+
+ROWS = Schedule(vector=INNER, workgroup=(64,))
+U = 2.0**-24
+
+
+def only_nest(made: Program) -> Nest:
+    (step,) = made.steps
+    assert isinstance(step, Nest)
+    return step
+
+
+def exact_softmax(x: Array) -> Array:
+    e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (70, 64), (5, 1000), (300, 7)])
+@pytest.mark.parametrize("schedule", [ROWS, Schedule(), Schedule(workgroup=(128,))], ids=str)
+def test_softmax(
+    device: Device, rng: np.random.Generator, shape: tuple[int, int], schedule: Schedule
+) -> None:
+    x = rng.standard_normal(shape, np.float32)
+    (got,) = run(device, softmax(*shape), [x], schedule)
+    np.testing.assert_allclose(got, exact_softmax(x), rtol=2e-6, atol=1e-9)
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("schedule", [ROWS, Schedule()], ids=["rows", "grid"])
+@pytest.mark.parametrize("shape", [(1, 1), (130, 65), (3, 5000), (5000, 3), (4, 0), (0, 4)])
+def test_sum(
+    device: Device,
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    schedule: Schedule,
+    axis: int,
+) -> None:
+    """Within the error that a tree of height 24 + log2(n) may have."""
+    x = rng.random(shape, np.float32)
+    (got,) = run(device, reduction(shape, axis, "add"), [x], schedule)
+    want = x.sum(axis=axis, dtype=np.float64)
+    assert got.shape == want.shape
+    bound = (25 + np.log2(max(shape[axis], 1))) * U * np.abs(want)
+    assert (np.abs(got - want) <= bound).all()
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("schedule", [ROWS, Schedule()], ids=["rows", "grid"])
+def test_extremes_keep_nan(
+    device: Device, rng: np.random.Generator, schedule: Schedule
+) -> None:
+    x = rng.standard_normal((9, 333), np.float32)
+    x[2, 300] = np.nan
+    x[3] = -np.inf
+    for combiner, function in (("max", np.max), ("min", np.min)):
+        (got,) = run(device, reduction(x.shape, 1, combiner), [x], schedule)
+        np.testing.assert_array_equal(got, function(x, axis=1))
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("schedule", [ROWS, Schedule()], ids=["rows", "grid"])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 63), (3, 1000), (100, 9)])
+def test_scan(
+    device: Device, rng: np.random.Generator, shape: tuple[int, int], schedule: Schedule
+) -> None:
+    x = rng.integers(-100, 100, shape, np.int32)
+    (got,) = run(device, scan(*shape, dtypes.I32), [x], schedule)
+    np.testing.assert_array_equal(got, np.cumsum(x, axis=1))
+
+
+STAGED = [
+    Schedule(tile=(4, 4), workgroup=(8, 8), stage_tile=8),
+    Schedule(tile=(4, 4), workgroup=(16, 4), stage_tile=16),
+    Schedule(tile=(8, 4), workgroup=(4, 8), stage_tile=5),
+]
+PLAIN = [Schedule(), Schedule(tile=(3, 2)), Schedule(tile=(2, 4), vector=1, width=4), ROWS]
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("schedule", [*STAGED, *PLAIN], ids=str)
+@pytest.mark.parametrize("shape", [(64, 64, 64), (37, 52, 29), (9, 8, 5), (33, 20, 1300)])
+def test_linear_relu(
+    device: Device, rng: np.random.Generator, shape: tuple[int, int, int], schedule: Schedule
+) -> None:
+    """Elementwise within the bound of runs of 512 products."""
+    rows, columns, depth = shape
+    x, w = rng.standard_normal((rows, depth), np.float32), rng.random((depth, columns), np.float32)
+    bias = rng.standard_normal(columns, np.float32)
+    (got,) = run(device, linear_relu(rows, columns, depth), [x, w, bias], schedule)
+    exact = x.astype(np.float64) @ w + bias
+    bound = (min(depth, 512) + 6) * U * (np.abs(x) @ np.abs(w) + np.abs(bias))
+    assert (np.abs(got - np.maximum(exact, 0)) <= bound).all()
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("schedule", [STAGED[0], STAGED[1], Schedule()], ids=str)
+@pytest.mark.parametrize(("size", "channels", "filters"), [(12, 4, 8), (9, 5, 11), (20, 3, 16)])
+def test_convolution(
+    device: Device,
+    rng: np.random.Generator,
+    size: int,
+    channels: int,
+    filters: int,
+    schedule: Schedule,
+) -> None:
+    """A convolution is a contraction whose rows are two axes and whose depth is three."""
+    x = rng.standard_normal((size, size, channels), np.float32)
+    w = rng.standard_normal((3, 3, channels, filters), np.float32)
+    (got,) = run(device, convolution(size, channels, filters), [x, w], schedule)
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (3, 3), (0, 1))
+    np.testing.assert_allclose(got, np.einsum("ijcpq,pqcf->ijf", windows, w), atol=1e-4)
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("shape", [(6, 8), (5, 7), (64, 96)])
+def test_packed_pixels(
+    device: Device, rng: np.random.Generator, shape: tuple[int, int]
+) -> None:
+    x = rng.integers(0, 256, (*shape, 3), np.uint8)
+    (got,) = run(device, normalise(*shape), [x])
+    np.testing.assert_array_equal(
+        got, (x.astype(np.float32) * np.float32(1 / 255)).transpose(2, 0, 1)
+    )
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("sizes", [(7, 5), (64, 8)])
+@pytest.mark.parametrize("tile", [(1, 1), (2, 4), (4, 4)])
+def test_transposed_and_broadcast(
+    device: Device, rng: np.random.Generator, sizes: tuple[int, int], tile: tuple[int, int]
+) -> None:
+    """Tiles that do not fill the axes compute and store nothing too much."""
+    x, y = Buffer("x", sizes[::-1], F32), Buffer("y", (sizes[1],), F32)
+    out = Buffer("out", sizes, F32)
+    i, j = axes(i=sizes[0], j=sizes[1])
+    value = b.add(Load(x, (j, i)), Load(y, (j,)))
+    nest = Nest("turn", (i, j), (Stage((), (), None, value, out, (i, j)),), ())
+    given = [rng.random(s.shape, np.float32) for s in (x, y)]  # type: ignore[arg-type]
+    (got,) = run(device, program([x, y], [out], [nest]), given, Schedule(tile=tile))
+    np.testing.assert_array_equal(got, given[0].T + given[1])
+
+
+# The shape of kernels; no device.
+
+
+def barriers_outside_branches(body: tuple[Stmt, ...], in_branch: bool = False) -> bool:
+    """Whether every invocation of a workgroup meets every barrier."""
+    for stmt in body:
+        if isinstance(stmt, Barrier) and in_branch:
+            return False
+        if not barriers_outside_branches(children(stmt), in_branch or isinstance(stmt, If)):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("shape", [(4, 100), (300, 33)])
+def test_barriers_are_uniform(shape: tuple[int, int]) -> None:
+    rows = lower_to_workgroups(only_nest(softmax(*shape)), ROWS, "k")
+    staged = lower_to_workgroups(only_nest(linear_relu(37, 52, 29)), STAGED[0], "k")
+    for kernel in (rows, staged):
+        assert barriers_outside_branches(kernel.body)
+        assert any(isinstance(s, Barrier) for s in flat(kernel))
+
+
+def flat(kernel: Kernel) -> list[Stmt]:
+    return list(statements(kernel.body))
+
+
+def test_grid_counts_every_tile_once() -> None:
+    kernel = lower_to_workgroups(only_nest(linear_relu(10, 6, 3)), Schedule(tile=(4, 2)), "k")
+    (group,) = kernel.body
+    assert isinstance(group, For) and group.kind == "group"
+    (local,) = group.body
+    assert isinstance(local, For) and local.kind == "local"
+    assert (group.extent, local.extent) == (1, 64)
+    assert any(isinstance(s, Store) and s.buffer.space == "global" for s in flat(kernel))
+
+
+def test_split_index_is_row_major() -> None:
+    position = Var("p", 24)
+    assert len(split_index(position, [2, 3, 4])) == 3
+    assert split_index(position, []) == []
+
+
+def test_contractions_are_recognised() -> None:
+    found = match_contraction(only_nest(convolution(9, 4, 8)))
+    assert found is not None
+    assert [a.name for a in found.rows] == ["i", "j"]
+    assert [a.name for a in found.columns] == ["f"]
+    assert match_contraction(only_nest(reduction((8, 8), 1, "add"))) is None
+    assert match_contraction(only_nest(softmax(8, 8))) is None
+
+
+def test_a_schedule_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(IRError, match="no contraction that this schedule fits"):
+        lower_to_workgroups(only_nest(softmax(8, 8)), STAGED[0], "k")
+    with pytest.raises(IRError, match="power of two"):
+        lower_to_workgroups(only_nest(softmax(8, 8)), Schedule(vector=INNER, workgroup=(48,)), "k")
