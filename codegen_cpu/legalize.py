@@ -13,7 +13,7 @@ from tilewright.codegen_cpu.emit.operations import LEGAL
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.elementary import Machine, expand
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, Size, post_order
+from tilewright.ir.expr import Apply, Expr, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
 from tilewright.ir.legal import floats, half, integers
 from tilewright.ir.legal.remainder import expand_float_remainder
@@ -63,11 +63,6 @@ def legalize(kernel: Kernel, target: CpuTarget) -> Kernel:
         legal = half.store_half_as_bits(legal)
     check_legal(legal.body)
     return legal
-
-
-def legalize_size(size: Size, target: CpuTarget) -> Size:
-    """A size or an offset with only operations that the emitter spells."""
-    return rewrite_to_fixpoint(size, rules_for(target), {}) if isinstance(size, Expr) else size
 
 
 def check_legal(body: Sequence[Stmt]) -> None:

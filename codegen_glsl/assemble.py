@@ -122,20 +122,24 @@ class _Assembly:
         layouts = {buffer: texture_of(self.specs[k]) for buffer, k in numbers.items()}
         shader = emit_shader(kernel, layouts)
         self._check_counter(kernel, repeat)
-        output = target = numbers[shader.output]
-        if shader.output in shader.inputs:
-            target = self._number(_twin(shader.output))
-        layout = layouts[shader.output]
+        targets: list[int] = []
+        copies: list[ArtifactStep] = []
+        for output in shader.outputs:
+            targets.append(numbers[output])
+            if output in shader.inputs:
+                targets[-1] = self._number(_twin(output))
+                copies.append(CopyBuffer(targets[-1], numbers[output]))
+        layout = layouts[shader.outputs[0]]
         launch = ShaderLaunch(
             kernel.name,
             shader.source,
             "main",
             tuple(numbers[buffer] for buffer in shader.inputs),
-            (target,),
+            tuple(targets),
             (layout.width, layout.height, 1),
             (0,) if shader.counter is not None else (),
         )
-        return [launch] if target == output else [launch, CopyBuffer(target, output)]
+        return [launch, *copies]
 
     def _check_counter(self, kernel: Kernel, repeat: Repeat | None) -> None:
         for symbol in kernel.symbols:

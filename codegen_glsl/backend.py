@@ -22,6 +22,7 @@ from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.lower.fragment_grid import lower_to_fragments
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.pad_rows import pad_rows
+from tilewright.ir.lower.row_targets import spread_rows
 from tilewright.ir.program import Launch, Nest, Program, Step, map_steps
 from tilewright.ir.schedule import Schedule
 
@@ -77,7 +78,8 @@ def lower(
 
     external = {b.root for b in (*program.inputs, *program.outputs)}
     gathered = pad_rows(gather_only((*program.init, *program.steps)), external)
-    steps = map_steps(gathered, launch)
+    spread = map_steps(gathered, lambda s: spread_rows(s) if isinstance(s, Nest) else (s,))
+    steps = map_steps(spread, launch)
     return Lowered(replace(program, steps=steps, init=()), tuple(used))
 
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 from tilewright.codegen_glsl.texture import DEFAULT_WIDTH
 
-
 Float64Mode = Literal["error", "f32"]
 
 

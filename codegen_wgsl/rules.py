@@ -175,7 +175,11 @@ def expand_classification(node: Expr) -> Expr | None:
 
 def expand_bool_order(node: Expr) -> Expr | None:
     """WGSL orders no bools: ``a < b`` is ``!a & b``."""
-    if not isinstance(node, Apply) or node.op not in _BOOL_ORDER or node.operands[0].dtype is not BOOL:
+    if (
+        not isinstance(node, Apply)
+        or node.op not in _BOOL_ORDER
+        or node.operands[0].dtype is not BOOL
+    ):
         return None
     swapped, negated = _BOOL_ORDER[node.op]
     a, b = reversed(node.operands) if swapped else node.operands

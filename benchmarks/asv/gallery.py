@@ -1,11 +1,6 @@
-"""The gallery, for suites: asv imports them from a folder of its own choosing."""
+"""The part of the gallery that suites run."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.gallery import Entry, entries
 

@@ -1,6 +1,6 @@
 """A legal kernel and the texture layouts of its buffers -> one fragment shader.
 
-The kernel is a single fragment loop; what it stores to its one output becomes ``o0``.
+The kernel is a single fragment loop; what it stores to its outputs becomes ``o0``, ``o1`` …
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tilewright.codegen_glsl.emit.values import LANES
 from tilewright.ir.affine import linear
 from tilewright.ir.artifact import TextureLayout
 from tilewright.ir.errors import IRError, UnsupportedError
-from tilewright.ir.expr import Expr, Var
+from tilewright.ir.expr import Var
 from tilewright.ir.kernel import Buffer, For, Kernel, Store
 
 HEADER = """\
@@ -29,14 +29,14 @@ precision highp int;
 
 @dataclass(frozen=True, slots=True)
 class Shader:
-    """The text of a shader, and the buffers (roots) behind its samplers and its output.
+    """The text of a shader, and the buffers (roots) behind its samplers and its outputs.
 
     `counter` is the variable whose value the shader takes from ``u[0]``.
     """
 
     source: str
     inputs: tuple[Buffer, ...]
-    output: Buffer
+    outputs: tuple[Buffer, ...]
     counter: Var | None
 
 
@@ -52,22 +52,22 @@ class ShaderEmitter(StatementEmitter):
         super().__init__(Samplers(layouts, kernel.name))
         self.kernel = kernel
         self.layouts = layouts
-        self.output: Buffer | None = None
+        self.outputs = kernel.written
         self.texel: Var | None = None
 
     def shader(self) -> Shader:
         (loop,) = self.kernel.body
         if not isinstance(loop, For) or loop.kind != "fragment":
             raise IRError(f"{self.kernel.name} is not a loop over fragments")
-        (target,) = self.kernel.written
+        layouts = {(self.layouts[o].width, self.layouts[o].height) for o in self.outputs}
+        if len(layouts) != 1:
+            raise IRError(f"the outputs of {self.kernel.name} are not textures of one size")
         counter = self._bind_counter()
-        self._bind_texel(loop, self.layouts[target])
+        self._bind_texel(loop, self.layouts[self.outputs[0]])
         self.block(loop.body)
-        if self.output is not target:
-            raise IRError(f"{self.kernel.name} does not store to {target.name}")
         samplers = self.samplers.all()
-        source = "\n".join((*self._declarations(target, counter), *self._main(), ""))
-        return Shader(HEADER + source, tuple(s.buffer for s in samplers), target, counter)
+        source = "\n".join((*self._declarations(counter), *self._main(), ""))
+        return Shader(HEADER + source, tuple(s.buffer for s in samplers), self.outputs, counter)
 
     def _bind_counter(self) -> Var | None:
         symbols = self.kernel.symbols
@@ -95,16 +95,16 @@ class ShaderEmitter(StatementEmitter):
         whole = {LANES, 1} == set(form.terms.values()) and form.constant == 0
         if not whole or self.texel is None or form.coefficient(self.texel) != LANES:
             raise IRError(f"{self.kernel.name} stores elsewhere than to its own texel")
-        self.output = stmt.buffer.root
-        value: Expr = stmt.value
-        self.function.write("o0", self.evaluate_lanes(value))
+        number = self.outputs.index(stmt.buffer.root)
+        self.function.write(f"o{number}", self.evaluate_lanes(stmt.value))
 
-    def _declarations(self, target: Buffer, counter: Var | None) -> list[str]:
-        prefix = sampler_prefix(STORED[self.layouts[target].format])
+    def _declarations(self, counter: Var | None) -> list[str]:
         lines = [sampler.declaration() for sampler in self.samplers.all()]
         if counter is not None:
             lines.append("uniform int u[1];")
-        lines.append(f"layout(location=0) out {prefix}vec4 o0;")
+        for number, output in enumerate(self.outputs):
+            prefix = sampler_prefix(STORED[self.layouts[output].format])
+            lines.append(f"layout(location={number}) out {prefix}vec4 o{number};")
         for op, helper in HELPERS.items():
             if op in self.helpers:
                 lines += helper.splitlines()

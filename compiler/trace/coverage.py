@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 import tilewright.compiler.trace.registry  # noqa: F401  (fills the table)
-from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS, unsupported
+from tilewright.compiler.trace.dispatch import EFFECTS, IMPLEMENTATIONS, unsupported
 
 
 class Entry(NamedTuple):
@@ -37,7 +37,9 @@ def _of(module: ModuleType, prefix: str) -> list[Entry]:
         value = getattr(module, name)
         if not callable(value) or isinstance(value, (type, ModuleType)):
             continue
-        traced = value in IMPLEMENTATIONS
-        advice = "" if traced else unsupported(value).help or ""
-        entries.append(Entry(f"{prefix}.{name}", "traced" if traced else "known", advice))
+        if value in IMPLEMENTATIONS:
+            entries.append(Entry(f"{prefix}.{name}", "traced", ""))
+            continue
+        status = "refused" if name in EFFECTS else "known"
+        entries.append(Entry(f"{prefix}.{name}", status, unsupported(value).help or ""))
     return entries

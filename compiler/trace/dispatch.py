@@ -33,6 +33,31 @@ IMPLEMENTATIONS: dict[Callable[..., Any], Implementation] = {}
 
 _ALWAYS_TRACED: set[Callable[..., Any]] = set()
 
+EFFECTS = frozenset(
+    [
+        "fromfile",
+        "fromregex",
+        "genfromtxt",
+        "info",
+        "load",
+        "loadtxt",
+        "memmap",
+        "open_memmap",
+        "save",
+        "savetxt",
+        "savez",
+        "savez_compressed",
+        "set_printoptions",
+        "setbufsize",
+        "seterr",
+        "seterrcall",
+        "show_config",
+        "show_runtime",
+        "test",
+    ]
+)
+"""NumPy functions that read files or change NumPy's own state: never run while tracing."""
+
 _ALTERNATIVES = {
     "unique": "its result's size depends on the data; sort, then mark where neighbours differ",
     "nonzero": "its result's size depends on the data; use np.where(condition, a, b)",
@@ -109,6 +134,12 @@ def fold(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
             TraceError,
             f"{refused} would give the same numbers at every call of a compiled kernel",
             help="make the random numbers outside and pass them as an argument",
+        )
+    if getattr(function, "__name__", "") in EFFECTS:
+        raise failure(
+            TraceError,
+            f"{callable_name(function)} would run while the kernel is compiled, not at its calls",
+            help="call it outside of the kernel, and pass the array",
         )
     out = kwargs.get("out")
     if out is not None:

@@ -160,11 +160,11 @@ def _as_new_array(value: Any, dtype: Any) -> Any:
     wanted = None if dtype is None else as_dtype(dtype)
     if not has_traced((value,)) and not isinstance(value, Handle):
         try:
-            made = np.array(bare(value), dtype=None if wanted is None else wanted.numpy)
+            array = np.array(bare(value), dtype=None if wanted is None else wanted.numpy)
         except (ValueError, TypeError, OverflowError) as error:
             kind = ShapeError if isinstance(error, ValueError) else DTypeError
             raise failure(kind, str(error)) from error
-        return as_array(made)
+        return as_array(array)
     if isinstance(value, (list, tuple)) and wanted is not None:
         parts = [as_array_or_number(v) for v in value]
         return joining.stack_values([_cast(p, wanted) for p in parts], wanted)

@@ -290,3 +290,39 @@ def interp(
 
 def _constant(value: Any) -> Expr:
     return convert(as_array(value).element(()), F64)
+
+
+@implements(np.isin)
+def isin(
+    element: Any,
+    test_elements: Any,
+    assume_unique: bool = False,
+    invert: bool = False,
+    *,
+    kind: Any = None,
+) -> Any:
+    tested = dispatch(np.reshape, (as_array(test_elements), -1), {})
+    found = dispatch(np.any, (as_array(element)[..., None] == tested,), {"axis": -1})
+    return ufuncs.call(np.logical_not, (found,)) if invert else found
+
+
+@implements(np.polyval)
+def polyval(p: Any, x: Any) -> Any:
+    """By Horner's rule."""
+    coefficients = as_array(p)
+    result: Any = dispatch(np.zeros_like, (as_array(x),), {})
+    for coefficient in coefficients:
+        result = result * x + coefficient
+    return result
+
+
+@implements(np.piecewise)
+def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
+    """Every function is evaluated everywhere."""
+    array = as_array(x)
+    values = [f(array, *args, **kw) if callable(f) else f for f in funclist]
+    tests = list(condlist)
+    default = values[len(tests)] if len(values) > len(tests) else 0
+    pairs = list(zip(tests, values, strict=False))[::-1]  # the last condition that holds wins
+    chosen = select_elements([t for t, _ in pairs], [v for _, v in pairs], default, "np.piecewise")
+    return cast_to(chosen, array.element_type)

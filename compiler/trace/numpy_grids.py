@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.trace import joining, ufuncs
-from tilewright.compiler.trace.dispatch import bare, dispatch, has_traced, implements
+from tilewright.compiler.trace.dispatch import bare, clothe, dispatch, has_traced, implements
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.indexing import broadcast_view
@@ -228,3 +228,40 @@ def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
 @implements(np.diagflat)
 def diagflat(v: Any, k: int = 0) -> Any:
     return dispatch(np.diag, (dispatch(np.reshape, (as_array(v), -1), {}), k), {})
+
+
+@implements(np.geomspace)
+def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True) -> Any:
+    """Of positive ends."""
+    ends = [ufuncs.call(np.log10, (as_array(v),)) for v in (start, stop)]
+    return logspace(*ends, num, endpoint)
+
+
+@implements(np.ix_)
+def ix_(*args: Any) -> Any:
+    open_mesh = []
+    for axis, sequence in enumerate(args):
+        shape = tuple(-1 if n == axis else 1 for n in range(len(args)))
+        open_mesh.append(dispatch(np.reshape, (as_array(sequence), shape), {}))
+    return tuple(open_mesh)
+
+
+def _indices_from(function: Any) -> Any:
+    """Positions in an array of a known shape."""
+
+    def run(arr: Any, k: Any = 0) -> Any:
+        rows, columns = (as_int(n, "the shape") for n in as_array(arr).shape)
+        return clothe(function(rows, as_int(k, "the diagonal"), columns))
+
+    return run
+
+
+implements(np.tril_indices_from)(_indices_from(np.tril_indices))
+implements(np.triu_indices_from)(_indices_from(np.triu_indices))
+
+
+@implements(np.diag_indices_from)
+def diag_indices_from(arr: Any) -> Any:
+    array = as_array(arr)
+    size = as_int(array.shape[0], "the shape")
+    return clothe(np.diag_indices(size, array.rank))

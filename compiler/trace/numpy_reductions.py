@@ -139,14 +139,16 @@ def combine(
                 f"reduction operation {ufunc.__name__} does not have an identity, so to use a "
                 "where mask one has to specify 'initial'",
             )
-    if combiner in ("fmax", "fmin") and not accumulator.is_float:
+    if combining is BOOL:  # arithmetic on bools is logic
+        combiner = {"add": "or", "mul": "and"}.get(combiner, combiner)
+    if combiner in ("fmax", "fmin") and not combining.is_float:
         combiner = combiner[1:]
-    body = convert(plan.element(), accumulator)
+    body = convert(plan.element(), combining)
     result = plan.reduce(combiner, body, f"np.{ufunc.__name__}.reduce")
     if _given(initial):
-        start = literal(initial, accumulator) if is_number(initial) else None
+        start = literal(initial, combining) if is_number(initial) else None
         other = active().value((), start, "initial") if start is not None else as_array(initial)
-        result = ufuncs.call(ufunc, (result, cast_to(other, accumulator)))
+        result = ufuncs.call(ufunc, (result, cast_to(other, combining)))
     result = plan.keep(cast_to(result, result_type), keepdims)
     return result if out is None else write_out(result, out)
 

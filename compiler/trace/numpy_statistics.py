@@ -95,3 +95,13 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: An
     count = array.shape[1]
     product = dispatch(np.matmul, (centered, centered.T), {})
     return dispatch(np.squeeze, (product / (count - less),), {})
+
+
+@implements(np.corrcoef)
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
+    covariance = cov(x, y, rowvar)
+    if not covariance.rank:
+        return covariance / covariance
+    spread = ufuncs.call(np.sqrt, (dispatch(np.diagonal, (covariance,), {}),))
+    scaled = covariance / spread[:, None] / spread[None, :]
+    return dispatch(np.clip, (scaled, -1, 1), {})

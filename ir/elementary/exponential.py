@@ -36,6 +36,7 @@ from tilewright.ir.elementary.term import (
 )
 
 LOG2_E = math.log2(math.e)
+TINY = 2.0**-64  # below, e**x - 1 rounds to x in every format
 
 
 @dataclass(frozen=True)
@@ -140,4 +141,5 @@ def expm1(x: Term, machine: Machine) -> Term:
     result = copysign(half + half, x)
     if machine.ieee:
         return result
+    result = select(absolute(x) < TINY, x, result)  # where one half of it would flush to zero
     return keep_nan(x, select(x > facts.finite_high, infinity(x), result), machine)

@@ -1,11 +1,14 @@
 """A nest and a schedule -> a kernel whose every point makes one texel: four elements of the output.
 
 Fragment shaders can only gather: a point computes elements ``4 * texel … 4 * texel + 3`` of the
-output in row-major order and stores nothing else. Loads become loads of one linear offset, in
-which the four lanes are a vector loop. Elements past the end of the output repeat the last one.
+output (or of several that lie alike) in row-major order and stores nothing else. Loads become loads
+of one linear offset, in which the four lanes are a vector loop. Elements past the end of the output
+repeat the last one, or are anything.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from tilewright.ir import build
 from tilewright.ir.affine import row_major_strides
@@ -23,7 +26,7 @@ from tilewright.ir.traverse import rewrite, substitute
 
 
 def lower_to_fragments(nest: Nest, schedule: Schedule, name: str) -> Kernel:
-    """The gather form of a nest with one output."""
+    """The gather form of a nest; several outputs must lie alike, one render target each."""
     _require_static(nest)
     if any(axis.extent == 0 for axis in nest.outer):
         return _nothing(nest, name)
@@ -46,19 +49,24 @@ class FragmentLowering:
 
     def kernel(self, name: str) -> Kernel:
         body: list[Stmt] = []
-        for stage in self.nest.stages:
-            body += self._stage(stage)
+        for stages in _together([with_static_axes(stage) for stage in self.nest.stages]):
+            body += self._stages(stages)
         return finish_kernel(name, [For(self.texel, "fragment", body)], self.registers)
 
-    def _stage(self, stage: Stage) -> list[Stmt]:
-        if stage.axes:
-            raise IRError(f"a stage of {self.nest.name} has axes of its own: {stage.axes}")
-        stage = with_static_axes(stage)
-        value = self.on_digits(stage.value)
-        if stage.combiner is None:
-            return self._finish(stage, value)
-        reduction = FragmentReduction(self, stage, value)
-        return [*reduction.statements(), *self._finish(stage, reduction.result())]
+    def _stages(self, stages: list[Stage]) -> list[Stmt]:
+        """One map, or reductions over the same axes."""
+        for stage in stages:
+            if stage.axes:
+                raise IRError(f"a stage of {self.nest.name} has axes of its own: {stage.axes}")
+        values = [self.on_digits(stage.value) for stage in stages]
+        body: list[Stmt] = []
+        if stages[0].combiner is not None:
+            reduction = FragmentReduction(self, stages, values)
+            body += reduction.statements()
+            values = reduction.results()
+        for stage, value in zip(stages, values, strict=True):
+            body += self._finish(stage, value)
+        return body
 
     def _finish(self, stage: Stage, value: Expr) -> list[Stmt]:
         """Put the value of a stage where it belongs: a register or the output's texel."""
@@ -118,11 +126,36 @@ def linear_view(buffer: Buffer) -> Buffer:
     return Buffer(root.name, (build.product(root.shape),), root.dtype, root.space, base=root)
 
 
+def _together(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """Neighbouring reductions over the very same axes as one, unless one reads the other."""
+    groups: list[list[Stage]] = []
+    for stage in stages:
+        last = groups[-1] if groups else []
+        same = bool(last) and bool(stage.reduce_axes) and last[0].reduce_axes == stage.reduce_axes
+        if same and not {s.target for s in last} & loaded_by(stage):
+            last.append(stage)
+        else:
+            groups.append([stage])
+    return groups
+
+
+def loaded_by(stage: Stage) -> set[object]:
+    """Everything that the value of a stage reads."""
+    return {node.source for node in post_order((stage.value,)) if isinstance(node, Load)}
+
+
 def _axes_in_order(nest: Nest) -> tuple[Var, ...]:
-    """The outer axes in the order in which the output's elements lie in memory."""
-    final = nest.stages[-1]
-    if final.target in nest.locals or any(s.target not in nest.locals for s in nest.stages[:-1]):
-        raise IRError(f"{nest.name} does not write exactly one output, with its last stage")
+    """The outer axes in the order in which the outputs' elements lie in memory."""
+    finals = [stage for stage in nest.stages if stage.target not in nest.locals]
+    if not finals or tuple(finals) != nest.stages[-len(finals) :]:
+        raise IRError(f"{nest.name} does not end with the stages that write its outputs")
+    orders = {_axes_of(nest, stage) for stage in finals}
+    if len(orders) != 1:
+        raise IRError(f"the outputs of {nest.name} do not lie in memory alike")
+    return orders.pop()
+
+
+def _axes_of(nest: Nest, final: Stage) -> tuple[Var, ...]:
     form = flat(final.target, final.indices)
     axes = [a for a in nest.outer if a.extent != 1]
     axes.sort(key=lambda axis: -form.coefficient(axis))
@@ -153,9 +186,10 @@ def _require_static(nest: Nest) -> None:
 
 
 def _nothing(nest: Nest, name: str) -> Kernel:
-    """The kernel of an output without elements; it is never run."""
-    target = linear_view(nest.stages[-1].target)
+    """The kernel of outputs without elements; it is never run."""
     texel, lane = Var("texel", 1), Var("lane", LANES)
-    store = Store(target, (Unravel((), texel, lane).position,), build.zero(target.dtype))
-    body = For(texel, "fragment", [For(lane, "vector", [store], LANES)])
+    position = Unravel((), texel, lane).position
+    targets = [linear_view(s.target) for s in nest.stages if s.target not in nest.locals]
+    stores = [Store(target, (position,), build.zero(target.dtype)) for target in targets]
+    body = For(texel, "fragment", [For(lane, "vector", stores, LANES)])
     return finish_kernel(name, [body], ())

@@ -1,14 +1,15 @@
-"""One reducing stage of a nest, for the texel that a fragment makes.
+"""Reducing stages of a nest, for the texel that a fragment makes.
 
-In: the stage's value with outer axes as digits. Out: statements that leave the result in a register
-and the expression that reads it. Where the four lanes reduce different data each has its own
-accumulator; where they would all reduce the same, the reduced axis itself lies across the lanes.
-Sums are trees: short runs, expanded blocks and lanes are combined by halving (`numerics.md`).
+In: values of stages over the same reduced axes, with outer axes as digits. Out: statements that
+leave the results in registers, and the expressions that read them. Where the four lanes reduce
+different data each has its own accumulator; where they would all reduce the same, the reduced axis
+itself lies across the lanes. Sums are trees: short runs, expanded blocks and lanes are combined by
+halving (`numerics.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 SUM_RUN = 8
 
 Bindings = dict[Var, Expr]
-Body = Callable[[Expr, Buffer], list[Stmt]]
+Registers = tuple[Buffer, ...]
+Body = Callable[[Expr, Registers], list[Stmt]]
 
 
 def with_static_axes(stage: Stage) -> Stage:
@@ -63,22 +65,37 @@ def with_static_axes(stage: Stage) -> Stage:
     return replace(stage, reduce_axes=tuple(axes), value=value)
 
 
-class FragmentReduction:
-    """The loops and registers of one reducing stage."""
+class Part:
+    """One of the stages that are reduced together: what is combined, and how."""
 
-    def __init__(self, lowering: FragmentLowering, stage: Stage, value: Expr) -> None:
+    def __init__(self, stage: Stage, value: Expr) -> None:
         combiner = COMBINERS[stage.combiner or ""]
         if combiner.op is None:
             raise IRError(f"{combiner.name} must be lowered before fragments are")
-        self.lowering = lowering
-        self.stage = stage
+        self.name = stage.target.name
         self.op = combiner.op
         # Half precision is only rounded once, at the end.
         self.wide = value.dtype is F16 and self.op in (ops.ADD, ops.MUL)
         self.value = build.cast(value, F32) if self.wide else value
         self.identity = identity(combiner.name, self.value.dtype)
-        self.laned = lowering.depends_on_lane(value)
-        self.axes = stage.reduce_axes
+        self.is_product = is_product(stage)
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether rounding errors grow with the length of a run."""
+        return self.value.dtype.is_float and self.op in (ops.ADD, ops.MUL)
+
+
+class FragmentReduction:
+    """The loops and registers of stages that reduce over the same axes."""
+
+    def __init__(
+        self, lowering: FragmentLowering, stages: Sequence[Stage], values: Sequence[Expr]
+    ) -> None:
+        self.lowering = lowering
+        self.parts = [Part(s, v) for s, v in zip(stages, values, strict=True)]
+        self.axes = stages[0].reduce_axes
+        self.laned = any(lowering.depends_on_lane(value) for value in values)
         self.expanded = _points(self.axes) <= lowering.schedule.unroll_reduce
         last = static_extent(self.axes[-1])
         whole = last % LANES == 0
@@ -86,13 +103,8 @@ class FragmentReduction:
         self.lanes = LANES if self.across else 1
         self.block = max(1, last // self.lanes) if self.expanded else self._block_size(last)
         self.runs = self._plan_runs()
-        self.total = self._register(self.laned or self.across)
-        self.rest = self._register(False) if self.across and not whole else None
-
-    @property
-    def _is_sum(self) -> bool:
-        """Whether rounding errors grow with the length of a run, and nothing bounds it yet."""
-        return self.value.dtype.is_float and self.op in (ops.ADD, ops.MUL)
+        self.totals = self._registers(self.laned or self.across)
+        self.rests = self._registers(False) if self.across and not whole else None
 
     def _block_size(self, last: int) -> int:
         """How many points (or vectors of points) one iteration handles: a power of two, the largest
@@ -108,90 +120,96 @@ class FragmentReduction:
 
     def _plan_runs(self) -> dict[Var, int]:
         """For every axis, how many iterations may add to one register before it is put away."""
-        budget = max(1, PRODUCT_RUN // self.block) if is_product(self.stage) else SUM_RUN
+        products = all(part.is_product for part in self.parts)
+        budget = max(1, PRODUCT_RUN // self.block) if products else SUM_RUN
         runs: dict[Var, int] = {}
         count = static_extent(self.axes[-1]) // (self.lanes * self.block)
-        for axis, outside in zip(
-            reversed(self.axes), (*reversed(self.axes[:-1]), None), strict=True
-        ):
+        outside = [static_extent(axis) for axis in self.axes[:-1]]
+        for axis in reversed(self.axes):
             runs[axis] = budget
             budget = max(1, budget // max(1, count)) if count <= budget else 1
-            count = static_extent(outside) if outside is not None else 1
+            count = outside.pop() if outside else 1
         return runs
 
     def statements(self) -> list[Stmt]:
-        body = self._clear(self.total)
-        if self.rest is not None:
-            body += self._clear(self.rest)
-        return body + self._axis(0, {}, self.total)
+        body = self._clear(self.totals)
+        if self.rests is not None:
+            body += self._clear(self.rests)
+        return body + self._axis(0, {}, self.totals)
 
-    def result(self) -> Expr:
-        """The reduced value, once the statements have run."""
-        value: Expr = self._read(self.total)
-        if self.across:
-            value = LaneReduce(self.op, self.total)
-        if self.rest is not None:
-            value = combine(self.op, value, self._read(self.rest))
-        return build.cast(value, F16) if self.wide else value
+    def results(self) -> list[Expr]:
+        """The reduced values, once the statements have run."""
+        return [self._result(k, part) for k, part in enumerate(self.parts)]
+
+    def _result(self, number: int, part: Part) -> Expr:
+        total = self.totals[number]
+        value: Expr = LaneReduce(part.op, total) if self.across else self._read(total)
+        if self.rests is not None:
+            value = combine(part.op, value, self._read(self.rests[number]))
+        return build.cast(value, F16) if part.wide else value
 
     # Loops over the reduced axes.
 
-    def _axis(self, number: int, bound: Bindings, total: Buffer) -> list[Stmt]:
-        """Accumulate everything from axis `number` inwards into `total`."""
+    def _axis(self, number: int, bound: Bindings, totals: Registers) -> list[Stmt]:
+        """Accumulate everything from axis `number` inwards into `totals`."""
         axis = self.axes[number]
         extent = static_extent(axis)
         if number == len(self.axes) - 1:
-            return self._last_axis(axis, extent, bound, total)
+            return self._last_axis(axis, extent, bound, totals)
 
-        def inside(index: Expr, into: Buffer) -> list[Stmt]:
+        def inside(index: Expr, into: Registers) -> list[Stmt]:
             return self._axis(number + 1, {**bound, axis: index}, into)
 
-        return self._loop(axis.name, extent, total, inside, self.runs[axis])
+        return self._loop(axis.name, extent, totals, inside, self.runs[axis])
 
-    def _last_axis(self, axis: Var, extent: int, bound: Bindings, total: Buffer) -> list[Stmt]:
+    def _last_axis(self, axis: Var, extent: int, bound: Bindings, totals: Registers) -> list[Stmt]:
         """The innermost axis: expanded blocks, then what is left of them."""
         step = self.lanes * self.block
 
-        def blocks(index: Expr, into: Buffer) -> list[Stmt]:
+        def blocks(index: Expr, into: Registers) -> list[Stmt]:
             start = build.mul(index, build.index(step))
-            return self._block_body(axis, start, self.block, bound, into)
+            return self._block(axis, start, self.block, bound, into)
 
         body: list[Stmt] = []
         if extent >= step:
-            body += self._loop(axis.name, extent // step, total, blocks, self.runs[axis])
-        return body + self._tail(axis, extent - extent % step, extent, bound, total)
+            body += self._loop(axis.name, extent // step, totals, blocks, self.runs[axis])
+        return body + self._tail(axis, extent - extent % step, extent, bound, totals)
 
-    def _block_body(
-        self, axis: Var, start: Expr, block: int, bound: Bindings, total: Buffer
+    def _block(
+        self, axis: Var, start: Expr, block: int, bound: Bindings, totals: Registers
     ) -> list[Stmt]:
-        if not (self._is_sum and not is_product(self.stage) and block > 1):
-            point = Var(f"{axis.name}_u", block)
-            body = self._add({**bound, axis: self._point(start, point)}, total)
-            return [For(point, "unroll", body)]
-        return self._tree(axis, start, block, bound, total)
+        """`block` points, written out: plain sums as a tree, everything else one by one."""
+        point = Var(f"{axis.name}_u", block)
+        inner = {**bound, axis: self._point(start, point)}
+        body: list[Stmt] = []
+        one_by_one: list[Stmt] = []
+        for part, total in zip(self.parts, totals, strict=True):
+            if part.is_sum and not part.is_product and block > 1:
+                body += self._tree(part, point, block, inner, total)
+            else:
+                one_by_one += self._add(part, inner, total)
+        return [*body, For(point, "unroll", one_by_one)] if one_by_one else body
 
     def _tree(
-        self, axis: Var, start: Expr, block: int, bound: Bindings, total: Buffer
+        self, part: Part, point: Var, block: int, bound: Bindings, total: Buffer
     ) -> list[Stmt]:
         """`block` values side by side, halved until one is left."""
-        lane = (self.lowering.lane,) if total.shape else ()
+        lane = self._place(total)
         shape = (block, LANES) if total.shape else (block,)
-        parts = Buffer(f"{self.stage.target.name}_parts", shape, self.value.dtype, "register")
-        self.lowering.registers.append(parts)
-        point = Var(f"{axis.name}_u", block)
-        value = substitute(self.value, {**bound, axis: self._point(start, point)})
-        fill = Store(parts, (point, *lane), value)
+        terms = Buffer(f"{part.name}_terms", shape, part.value.dtype, "register")
+        self.lowering.registers.append(terms)
+        fill = Store(terms, (point, *lane), substitute(part.value, dict(bound)))
         body: list[Stmt] = [For(point, "unroll", self._each(total, fill))]
         while block > 1:
             half = (block + 1) // 2
             near = Var("near", block - half)
             far = build.add(near, build.index(half))
-            pair = combine(self.op, Load(parts, (near, *lane)), Load(parts, (far, *lane)))
-            added = Store(parts, (near, *lane), pair)
+            pair = combine(part.op, Load(terms, (near, *lane)), Load(terms, (far, *lane)))
+            added = Store(terms, (near, *lane), pair)
             body.append(For(near, "unroll", self._each(total, added)))
             block = half
-        first = Load(parts, (build.index(0), *lane))
-        return [*body, *self._accumulate(total, first)]
+        first = Load(terms, (build.index(0), *lane))
+        return [*body, *self._accumulate(part, total, first)]
 
     def _point(self, start: Expr, point: Var) -> Expr:
         if not self.across:
@@ -200,50 +218,59 @@ class FragmentReduction:
         return build.add(start, offset)
 
     def _tail(
-        self, axis: Var, start: int, extent: int, bound: Bindings, total: Buffer
+        self, axis: Var, start: int, extent: int, bound: Bindings, totals: Registers
     ) -> list[Stmt]:
         """The points after the last whole block: vectors of them, then single ones."""
         count = (extent - start) // self.lanes
         body: list[Stmt] = []
         if count:
-            body += self._block_body(axis, build.index(start), count, bound, total)
+            body += self._block(axis, build.index(start), count, bound, totals)
         start += count * self.lanes
-        if self.rest is None or start == extent:
+        if self.rests is None or start == extent:
             return body
         point = Var(f"{axis.name}_r", extent - start)
-        add = self._add({**bound, axis: build.add(build.index(start), point)}, self.rest)
-        return [*body, For(point, "unroll", add)]
+        inner = {**bound, axis: build.add(build.index(start), point)}
+        singles: list[Stmt] = []
+        for part, rest in zip(self.parts, self.rests, strict=True):
+            singles += self._add(part, inner, rest)
+        return [*body, For(point, "unroll", singles)]
 
-    def _loop(self, name: str, count: int, total: Buffer, make: Body, run: int) -> list[Stmt]:
-        """`count` iterations; of a long sum at most `run` between partial results."""
-        if self.expanded or not self._is_sum or count <= run:
+    def _loop(self, name: str, count: int, totals: Registers, make: Body, run: int) -> list[Stmt]:
+        """`count` iterations; of long sums at most `run` between partial results."""
+        sums = any(part.is_sum for part in self.parts)
+        if self.expanded or not sums or count <= run:
             counter = Var(name, count)
             kind: LoopKind = "unroll" if self.expanded else "serial"
-            return [For(counter, kind, make(counter, total))]
+            return [For(counter, kind, make(counter, totals))]
         size = _run_length(count, run)
-        partial = self._register(bool(total.shape))
+        partial = self._registers(bool(totals[0].shape))
 
-        def one_run(number: Expr, into: Buffer) -> list[Stmt]:
+        def one_run(number: Expr, into: Registers) -> list[Stmt]:
             first = build.mul(number, build.index(size))
             length: Size = size
             if count % size:
                 length = build.minimum(build.index(size), build.sub(build.index(count), first))
             counter = Var(name, length)
-            return [
+            body = [
                 *self._clear(partial),
                 For(counter, "serial", make(build.add(first, counter), partial)),
-                *self._accumulate(into, self._read(partial)),
             ]
+            for part, total, done in zip(self.parts, into, partial, strict=True):
+                body += self._accumulate(part, total, self._read(done))
+            return body
 
-        return self._loop(f"{name}_run", -(-count // size), total, one_run, SUM_RUN)
+        return self._loop(f"{name}_run", -(-count // size), totals, one_run, SUM_RUN)
 
     # Registers.
 
-    def _register(self, laned: bool) -> Buffer:
-        shape = (LANES,) if laned else ()
-        made = Buffer(f"{self.stage.target.name}_acc", shape, self.value.dtype, "register")
-        self.lowering.registers.append(made)
-        return made
+    def _registers(self, laned: bool) -> Registers:
+        """A register for each part."""
+        made: list[Buffer] = []
+        for part in self.parts:
+            shape = (LANES,) if laned else ()
+            made.append(Buffer(f"{part.name}_acc", shape, part.value.dtype, "register"))
+        self.lowering.registers += made
+        return tuple(made)
 
     def _place(self, register: Buffer) -> tuple[Expr, ...]:
         return (self.lowering.lane,) if register.shape else ()
@@ -254,14 +281,17 @@ class FragmentReduction:
     def _each(self, register: Buffer, store: Store) -> list[Stmt]:
         return self.lowering.over_lanes([store]) if register.shape else [store]
 
-    def _clear(self, register: Buffer) -> list[Stmt]:
-        return self._each(register, Store(register, self._place(register), self.identity))
+    def _clear(self, registers: Registers) -> list[Stmt]:
+        body: list[Stmt] = []
+        for part, register in zip(self.parts, registers, strict=True):
+            body += self._each(register, Store(register, self._place(register), part.identity))
+        return body
 
-    def _add(self, bound: Bindings, total: Buffer) -> list[Stmt]:
-        return self._accumulate(total, substitute(self.value, dict(bound)))
+    def _add(self, part: Part, bound: Bindings, total: Buffer) -> list[Stmt]:
+        return self._accumulate(part, total, substitute(part.value, dict(bound)))
 
-    def _accumulate(self, total: Buffer, value: Expr) -> list[Stmt]:
-        combined = combine(self.op, self._read(total), value)
+    def _accumulate(self, part: Part, total: Buffer, value: Expr) -> list[Stmt]:
+        combined = combine(part.op, self._read(total), value)
         return self._each(total, Store(total, self._place(total), combined))
 
 

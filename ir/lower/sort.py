@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, I32, I64, INDEX, DType, signed_of
+from tilewright.ir.dtypes import BOOL, I32, I64, INDEX, DType, signed_of, unsigned_of
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var
-from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store, WhileLoop
+from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
 from tilewright.ir.lower.lowered import Lowered
 from tilewright.ir.lower.nest import finish_kernel
 from tilewright.ir.lower.rows import Rows, over_rows
@@ -53,13 +53,39 @@ def precedes(a: Expr, b: Expr) -> Expr:
     return Apply(ops.AND, (less, Apply(ops.NOT, (Apply(ops.ISNAN, (a,)),))))
 
 
-def ordered_bits(x: Expr) -> Expr:
+def rank_of(x: Expr) -> Expr:
     """A signed integer that orders as float `x` does: equal zeros, NaNs equal and last."""
-    bits = build.bitcast(Apply(ops.ADD, (x, build.zero(x.dtype))), signed_of(x.dtype))
-    most = build.const(bits.dtype.max, bits.dtype)
-    sign = Apply(ops.SHR, (bits, build.const(x.dtype.bits - 1, bits.dtype)))
-    ordered = Apply(ops.XOR, (bits, Apply(ops.AND, (sign, most))))
+    most = build.const(signed_of(x.dtype).max, signed_of(x.dtype))
+    ordered = _flip_negative(build.bitcast(Apply(ops.ADD, (x, build.zero(x.dtype))), most.dtype))
     return build.select(Apply(ops.ISNAN, (x,)), most, ordered)
+
+
+def encoded(x: Expr) -> Expr:
+    """An unsigned integer for each bit pattern of a float: -inf is 0, NaNs of both signs are last.
+
+    Integers compare in one instruction. -0.0 comes before 0.0, which has to be undone at the end.
+    """
+    ordered = _flip_negative(build.bitcast(x, signed_of(x.dtype)))
+    return build.bitcast(build.sub(ordered, _least(x.dtype)), unsigned_of(x.dtype))
+
+
+def decoded(key: Expr, dtype: DType) -> Expr:
+    """The float that `encoded` made `key` of."""
+    ordered = build.add(build.bitcast(key, signed_of(dtype)), _least(dtype))
+    return build.bitcast(_flip_negative(ordered), dtype)
+
+
+def _flip_negative(bits: Expr) -> Expr:
+    """The bits of a float in the order of its value, and back: magnitudes of negatives inverted."""
+    most = build.const(bits.dtype.max, bits.dtype)
+    sign = Apply(ops.SHR, (bits, build.const(bits.dtype.bits - 1, bits.dtype)))
+    return Apply(ops.XOR, (bits, Apply(ops.AND, (sign, most))))
+
+
+def _least(dtype: DType) -> Expr:
+    """The ordered bits of -inf."""
+    infinity = int(dtype.numpy.type(float("inf")).view(unsigned_of(dtype).numpy))
+    return build.const(-1 - infinity, signed_of(dtype))
 
 
 def choose(condition: Expr, yes: Record, no: Record) -> Record:
@@ -101,9 +127,9 @@ class SortLowering:
         self.task: Expr = build.index(0)
         self.row: Expr = build.index(0)
         dtype = step.source.dtype
-        # Only positions leave an argsort, and integers compare in one instruction.
-        if self.positions and dtype.is_float:
-            dtype = signed_of(dtype)
+        self.encodes = dtype.is_float and not self._is_short
+        if self.encodes:
+            dtype = signed_of(dtype) if self.positions else unsigned_of(dtype)
         self.keys = self._workspace("keys", dtype)
         self.origins = self._workspace("origins", self._position_dtype())
         self.width, self.half, self.start = (self._register(n) for n in ("width", "half", "start"))
@@ -125,6 +151,11 @@ class SortLowering:
         return Lowered(kernel, tuple(t for t in self.temporaries if t in used))
 
     # Storage.
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether a row is one block, which never leaves the registers."""
+        return isinstance(self.length, int) and self.length <= BLOCK
 
     def _tasks(self, most: int) -> int:
         count, length = self.rows.count, self.length
@@ -171,12 +202,13 @@ class SortLowering:
 
     def given(self, element: Expr) -> Record:
         """An element of the unsorted row."""
-        key: Expr = Load(self.source, self.rows.at(self.row, element))
-        if not self.positions:
-            return Record(key, None)
-        if key.dtype.is_float:
-            key = ordered_bits(key)
-        return Record(key, build.cast(element, self.origins.dtype))
+        key = self.unsorted(element)
+        if self.encodes:
+            key = rank_of(key) if self.positions else encoded(key)
+        return Record(key, build.cast(element, self.origins.dtype) if self.positions else None)
+
+    def unsorted(self, element: Expr) -> Expr:
+        return Load(self.source, self.rows.at(self.row, element))
 
     def finish(self, element: Expr, record: Record) -> Stmt:
         """Write one element of the sorted row."""
@@ -189,14 +221,11 @@ class SortLowering:
 
     def sort_row(self) -> list[Stmt]:
         length = self.length
-        if isinstance(length, int) and length <= BLOCK:
+        if isinstance(length, int) and self._is_short:
             elements = [build.index(k) for k in range(length)]
             ready = sorted_records([self.given(e) for e in elements])
             return [self.finish(e, r) for e, r in zip(elements, ready, strict=True)]
         half = Load(self.half, ())
-        element = Var("element", length)
-        origin = self.origin(half, element) if self.positions else None
-        result = self.finish(element, Record(self.key(half, element), origin))
         width = Load(self.width, ())
         return [
             *self.sort_blocks(),
@@ -210,8 +239,29 @@ class SortLowering:
                     Store(self.half, (), build.sub(build.index(1), half)),
                 ],
             ),
-            For(element, "serial", [result]),
+            *self.finish_row(),
         ]
+
+    def finish_row(self) -> list[Stmt]:
+        """Copy the sorted half of the workspace to the target."""
+        half, element = Load(self.half, ()), Var("element", self.length)
+        origin = self.origin(half, element) if self.positions else None
+        key = self.key(half, element)
+        if self.positions or not self.encodes:
+            return [For(element, "serial", [self.finish(element, Record(key, origin))])]
+        value, next_zero = decoded(key, self.source.dtype), Load(self.start, ())
+        zero = build.zero(value.dtype)
+        # Zeros of both signs are taken from the row as it was: the order among them must stay.
+        take_zero = [
+            WhileLoop(
+                Apply(ops.NE, (self.unsorted(next_zero), zero)),
+                [Store(self.start, (), plus(next_zero, 1))],
+            ),
+            self.finish(element, Record(self.unsorted(next_zero), None)),
+            Store(self.start, (), plus(next_zero, 1)),
+        ]
+        finish = If(build.eq(value, zero), take_zero, [self.finish(element, Record(value, None))])
+        return [Store(self.start, (), build.index(0)), For(element, "serial", [finish])]
 
     def sort_blocks(self) -> list[Stmt]:
         """Runs of `BLOCK` elements in the first half of the workspace."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tilewright.ir import build
-from tilewright.ir.expr import Size
+from tilewright.ir import build, ops
+from tilewright.ir.expr import Apply, Size
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lifetimes import Lifetime, lifetimes
 from tilewright.ir.program import Program
@@ -44,8 +44,11 @@ def plan_memory(program: Program) -> MemoryPlan:
 
 def _aligned_size(buffer: Buffer) -> Size:
     size = build.size_mul(build.product(buffer.shape), buffer.dtype.itemsize)
-    blocks = build.size_floordiv(build.size_add(size, ALIGNMENT - 1), ALIGNMENT)
-    return build.size_mul(blocks, ALIGNMENT)
+    if isinstance(size, int):
+        return -(-size // ALIGNMENT) * ALIGNMENT
+    # A quotient of sizes is legal on every target as it is: no operand is negative.
+    above = build.add(size, build.index(ALIGNMENT - 1))
+    return build.mul(Apply(ops.QUO, (above, build.index(ALIGNMENT))), build.index(ALIGNMENT))
 
 
 def _pack(sizes: Mapping[Buffer, int], lives: Mapping[Buffer, Lifetime]) -> dict[Buffer, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tilewright.codegen_cpu.emit.module import emit_program
 from tilewright.codegen_cpu.jit import ObjectLoader, compile_object
-from tilewright.codegen_cpu.legalize import legalize, legalize_size
+from tilewright.codegen_cpu.legalize import legalize
 from tilewright.codegen_cpu.target import CpuTarget, cpu_target, host_target
 from tilewright.codegen_cpu.wasm_module import link_module
 from tilewright.codegen_cpu.wasm_run import WasmInstance
@@ -24,7 +24,7 @@ from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.kernel import Buffer, For, Kernel, Store
 from tilewright.ir.passes.plan_memory import plan_memory
 from tilewright.ir.program import Launch, Program, Step, map_steps
-from tilewright.ir.traverse import substitute
+from tilewright.ir.sizes import evaluate
 
 Array = NDArray[Any]
 MAIN = ctypes.CFUNCTYPE(
@@ -57,8 +57,7 @@ class Compiled:
             map_steps(program.steps, legal),
         )
         self.plan = plan_memory(self.program)
-        offsets = {b: legalize_size(o, self.target) for b, o in self.plan.offsets.items()}
-        self.text = emit_program(self.program, offsets, self.target)
+        self.text = emit_program(self.program, self.plan.offsets, self.target)
         self.code = compile_object(self.text, self.target)
 
     def run(
@@ -90,12 +89,7 @@ class Compiled:
         return (*self.program.inputs, *self.program.outputs)
 
     def _size(self, symbols: Sequence[int]) -> int:
-        if isinstance(self.plan.size, int):
-            return self.plan.size
-        bound = {s: build.index(v) for s, v in zip(self.program.symbols, symbols, strict=True)}
-        size = build.known(substitute(self.plan.size, bound))
-        assert size is not None
-        return size
+        return evaluate(self.plan.size, dict(zip(self.program.symbols, symbols, strict=True)))
 
 
 def compile_kernel(

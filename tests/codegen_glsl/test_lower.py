@@ -143,12 +143,28 @@ def test_integer_sums_need_no_runs() -> None:
     assert [loop.extent for loop in loops(kernel.body, "serial")] == [1024]
 
 
-def test_two_outputs_are_not_one_fragment() -> None:
-    x, y, z = (Buffer(name, (8,), F32) for name in "xyz")
-    axis = Var("i", 8)
-    stages = tuple(Stage((), (), None, at(x, axis), target, (axis,)) for target in (y, z))
-    with pytest.raises(IRError, match="does not write exactly one output"):
-        lower_to_fragments(Nest("two", (axis,), stages, ()), Schedule(), "two")
+def test_outputs_of_different_shapes_are_not_one_fragment() -> None:
+    x, y, z = Buffer("x", (8, 2), F32), Buffer("y", (8, 2), F32), Buffer("z", (2, 8), F32)
+    i, j = Var("i", 8), Var("j", 2)
+    stages = (
+        Stage((), (), None, at(x, i, j), y, (i, j)),
+        Stage((), (), None, at(x, i, j), z, (j, i)),
+    )
+    with pytest.raises(IRError, match="the outputs of two do not lie in memory alike"):
+        lower_to_fragments(Nest("two", (i, j), stages, ()), Schedule(), "two")
+
+
+def test_reductions_over_the_same_axes_share_their_loops() -> None:
+    x, y = Buffer("x", (8, 400), F32), Buffer("y", (8,), F32)
+    low, high = Buffer("low", (), F32, "scratch"), Buffer("high", (), F32, "scratch")
+    i, k = Var("i", 8), Var("k", 400)
+    stages = (
+        Stage((), (k,), "min", at(x, i, k), low, ()),
+        Stage((), (k,), "max", at(x, i, k), high, ()),
+        Stage((), (), None, b.sub(Load(high, ()), Load(low, ())), y, (i,)),
+    )
+    kernel = lower_to_fragments(Nest("range", (i,), stages, (low, high)), Schedule(), "range")
+    assert len(loops(kernel.body, "serial")) == 1
 
 
 def test_part_of_an_output_is_refused() -> None:

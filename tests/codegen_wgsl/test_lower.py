@@ -79,9 +79,7 @@ def test_sum(
 
 @pytest.mark.wgsl
 @pytest.mark.parametrize("schedule", [ROWS, Schedule()], ids=["rows", "grid"])
-def test_extremes_keep_nan(
-    device: Device, rng: np.random.Generator, schedule: Schedule
-) -> None:
+def test_extremes_keep_nan(device: Device, rng: np.random.Generator, schedule: Schedule) -> None:
     x = rng.standard_normal((9, 333), np.float32)
     x[2, 300] = np.nan
     x[3] = -np.inf
@@ -146,9 +144,7 @@ def test_convolution(
 
 @pytest.mark.wgsl
 @pytest.mark.parametrize("shape", [(6, 8), (5, 7), (64, 96)])
-def test_packed_pixels(
-    device: Device, rng: np.random.Generator, shape: tuple[int, int]
-) -> None:
+def test_packed_pixels(device: Device, rng: np.random.Generator, shape: tuple[int, int]) -> None:
     x = rng.integers(0, 256, (*shape, 3), np.uint8)
     (got,) = run(device, normalise(*shape), [x])
     np.testing.assert_array_equal(

@@ -16,7 +16,7 @@ M = RNG.standard_normal((4, 5)).astype(np.float32)
 S = RNG.standard_normal((5, 5))
 V = RNG.standard_normal(6).astype(np.float32)
 W = RNG.standard_normal(4).astype(np.float32)
-I = RNG.integers(-50, 50, (3, 4)).astype(np.int32)
+INTS = RNG.integers(-50, 50, (3, 4)).astype(np.int32)
 U = RNG.integers(0, 255, (4, 6)).astype(np.uint8)
 B = RNG.integers(0, 2, (3, 4)).astype(bool)
 H = RNG.standard_normal((8, 16)).astype(np.float16)
@@ -52,7 +52,7 @@ for _name in (
     case(f"{_name}", lambda x, f=_f: f(x), M)
     case(f"{_name} axis 0", lambda x, f=_f: f(x, axis=0), M)
     case(f"{_name} axis -1 keepdims", lambda x, f=_f: f(x, axis=-1, keepdims=True), F)
-    case(f"{_name} int", lambda x, f=_f: f(x, axis=1), I)
+    case(f"{_name} int", lambda x, f=_f: f(x, axis=1), INTS)
     case(f"{_name} uint8", lambda x, f=_f: f(x, axis=0), U)
     if _name != "ptp":
         case(f"{_name} bool", lambda x, f=_f: f(x, axis=0), B)
@@ -80,7 +80,9 @@ case("mean dtype", lambda x: np.mean(x, dtype=np.float64), M)
 case("var stable", lambda x: np.var(x), (1e4 + RNG.random(100)).astype(np.float32))
 case("mean of large float16", lambda x: np.mean(x), np.full(5000, 60.0, np.float16))
 case(
-    "count_nonzero", lambda x: (np.count_nonzero(x), np.count_nonzero(x, axis=0, keepdims=True)), I
+    "count_nonzero",
+    lambda x: (np.count_nonzero(x), np.count_nonzero(x, axis=0, keepdims=True)),
+    INTS,
 )
 case(
     "average",
@@ -124,7 +126,7 @@ case("cov", lambda x: np.cov(x), S)
 # Order.
 case("sort", lambda x: (np.sort(x), np.sort(x, axis=0), np.sort(x, axis=None)), M)
 case("sort nan", lambda x: np.sort(x, axis=0), NANS)
-case("argsort", lambda x: (np.argsort(x, stable=True), np.argsort(x, axis=0, kind="stable")), I)
+case("argsort", lambda x: (np.argsort(x, stable=True), np.argsort(x, axis=0, kind="stable")), INTS)
 case("sort bool", lambda x: (np.sort(x), np.argsort(x, axis=0, stable=True)), B)
 case("method sort", lambda x: (lambda y: (y.sort(axis=0), y)[1])(x.copy()), M)
 case(
@@ -179,11 +181,11 @@ case(
     np.arange(5, dtype="f4"),
     M,
 )
-case("matmul ints", lambda a: a @ a.T, I)
+case("matmul ints", lambda a: a @ a.T, INTS)
 case("matmul uint8 wraps", lambda a: a @ a.T, U)
 case("matmul bool", lambda a: a @ a.T, B)
 case("matmul float16", lambda a: a @ a.T, H)
-case("matmul mixed", lambda a, b: a @ b, I, S[:4])
+case("matmul mixed", lambda a, b: a @ b, INTS, S[:4])
 case("matmul empty", lambda a: a @ np.ones((5, 2), np.float32), E)
 case("matmul inner 0", lambda a: a.T @ a, E)
 case(
@@ -295,7 +297,7 @@ case(
     "clip", lambda x: (np.clip(x, -1, 1), x.clip(0), np.clip(x, None, 0.5), np.clip(x, min=-0.5)), M
 )
 case("clip ints", lambda x: (np.clip(x, 10, 200), np.clip(x, -5, 300)), U)
-case("clip arrays", lambda x, l: np.clip(x, l, l + 1), M, M[:, :1])
+case("clip arrays", lambda x, low: np.clip(x, low, low + 1), M, M[:, :1])
 case(
     "round",
     lambda x: (np.round(x), np.round(x, 2), x.round(1), np.round(x * 100, -1), np.rint(x)),
@@ -421,7 +423,7 @@ case(
     M[M > 0].reshape(-1)[:4],
 )
 case("float to int", lambda x: x.astype(np.int32), np.array([1.9, -1.9, 0.0, 1e9]))
-case("scalar types", lambda x: (np.float32(x), np.int64(x), np.float64(x[0, 0])), I)
+case("scalar types", lambda x: (np.float32(x), np.int64(x), np.float64(x[0, 0])), INTS)
 case(
     "shape questions",
     lambda x: (
@@ -643,6 +645,28 @@ case(
     np.arange(12),
 )
 
+case("isin", lambda x: (np.isin(x, [1, 5, -3]), np.isin(x, x[0], invert=True)), INTS)
+case(
+    "polyval piecewise",
+    lambda x: (
+        np.polyval([1.0, -2.0, 3.0], x),
+        np.piecewise(x, [x < 0, x > 1], [lambda v: -v, lambda v: v * 2, 5]),
+    ),
+    S,
+)
+case("ix_", lambda x, i: x[np.ix_(i[:2], i[2:] % 3)], M, np.array([0, 3, 1, 2]))
+case(
+    "indices from",
+    lambda x: (
+        x[np.tril_indices_from(x)],
+        x[np.triu_indices_from(x, 1)],
+        x[np.diag_indices_from(x)],
+    ),
+    S,
+)
+case("geomspace corrcoef", lambda x: (np.geomspace(abs(x[0, 0]), 10.0, 5), np.corrcoef(x)), S)
+case("sum of bools as bools", lambda x: (np.sum(x, axis=0, dtype=bool), np.prod(x, dtype=bool)), B)
+
 # Gathering.
 case(
     "take",
@@ -671,7 +695,7 @@ case("choose", lambda i, x: np.choose(i, [x, x * 2, x * 3], mode="clip"), np.arr
 @pytest.mark.parametrize("name", CASES)
 def test_as_numpy(name: str) -> None:
     function, args = CASES[name]
-    loose = {"cov": 1e-13, "matrix_power": 1e-12, "var stable": 1e-5}
+    loose = {"cov": 1e-13, "geomspace corrcoef": 1e-12, "matrix_power": 1e-12, "var stable": 1e-5}
     float16 = any(getattr(a, "dtype", None) == np.float16 for a in args)
     check(
         function,

@@ -45,7 +45,7 @@ def softmax(a, b):
         a.shape,
         lambda i, j: (
             np.exp(a[i, j] - tw.max(lambda k: a[i, k], n))
-            / tw.sum(lambda k: np.exp(a[i, k] - tw.max(lambda l: a[i, l], n)), n)
+            / tw.sum(lambda k: np.exp(a[i, k] - tw.max(lambda m: a[i, m], n)), n)
         ),
     )
 
@@ -292,7 +292,7 @@ def while_array(a):
 def mandelbrot(a):
     def pixel(y, x):
         cr, ci = x * 0.2 - 2.0, y * 0.2 - 1.0
-        zr, zi, n = tw.while_loop(
+        _, _, n = tw.while_loop(
             lambda zr, zi, n: (zr * zr + zi * zi < 4.0) & (n < 20),
             lambda zr, zi, n: (zr * zr - zi * zi + cr, 2.0 * zr * zi + ci, n + 1),
             0.0,

@@ -66,7 +66,8 @@ def check(
 
 def same(got: Any, expected: Any, tolerance: float | None = None) -> None:
     if isinstance(expected, (tuple, list)):
-        assert type(got) is type(expected) and len(got) == len(expected)
+        assert type(got) is type(expected)
+        assert len(got) == len(expected)
         for g, e in zip(got, expected, strict=True):
             same(g, e, tolerance)
         return

@@ -105,8 +105,9 @@ class Pool:
         known = self.nodes.get(dtype)
         if known and draw(st.integers(0, 3)):
             # Recent nodes are likelier, so that expressions grow deep and not only wide.
-            return known[-1 - min(draw(st.integers(0, 6)), len(known) - 1)]
-        node = draw(literals(dtype))
+            recent: int = min(draw(st.integers(0, 6)), len(known) - 1)
+            return known[-1 - recent]
+        node: Expr = draw(literals(dtype))
         self.add(node)
         return node
 
@@ -118,7 +119,7 @@ def expressions(
     axes: Sequence[Var] = (),
     dtype: DType | None = None,
     size: int = 12,
-) -> Expr:
+) -> Any:
     """An expression of `dtype` (any, if None) over `axes` that reads `sources` in bounds."""
     pool = Pool()
     for axis in axes:
@@ -186,7 +187,7 @@ def graphs(draw: Draw, nodes: int = 5) -> Graph:
 
 
 @st.composite
-def tensor_nodes(draw: Draw, tensors: Sequence[Tensor], name: str) -> Tensor:
+def tensor_nodes(draw: Draw, tensors: Sequence[Tensor], name: str) -> Any:
     """One more node that reads some of `tensors`."""
     readable = [t for t in tensors if not isinstance(t, Loop)]
     kinds = ["compute", "compute", "reduce", "constant"]

@@ -149,6 +149,7 @@ def test_an_entry_that_is_no_artifact_is_a_miss(cache: ArtifactCache) -> None:
     assert cache.store
     cache.store.put(key, b"intact, but something else")
     assert cache.load_artifact(key) is None
+    assert cache.info().entries == 0
     assert cache.artifact(key, (), artifact_of).code == bytes(4000)
     assert cache.load_artifact(key) is not None
 
@@ -298,14 +299,16 @@ def test_a_given_directory_is_used(tmp_path: Path) -> None:
 
 def test_neither_llvm_nor_locks_are_imported_to_load(tmp_path: Path) -> None:
     cache = ArtifactCache(Store(tmp_path))
-    cache.store_artifact(cache.key_for("kernel"), artifact_of())
+    key = cache.key_for("kernel")
+    cache.store_artifact(key, artifact_of())
     code = f"""
 import json, sys
 from pathlib import Path
 from tilewright.compiler.cache import ArtifactCache
 from tilewright.codegen_cpu.execute import CpuFunction
 cache = ArtifactCache.default(Path({str(tmp_path)!r}))
-found = cache.load_artifact(cache.key_for("kernel"))
+cache.key_for("kernel")
+found = cache.load_artifact({key!r})
 heavy = ("llvmlite.binding", "filelock", "platformdirs", "importlib.metadata")
 print(json.dumps([found is not None, [name for name in heavy if name in sys.modules]]))
 """

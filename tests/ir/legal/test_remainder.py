@@ -44,7 +44,9 @@ def _corners(dtype: DType) -> tuple[Array, Array]:
         [0.0, info.smallest_subnormal, info.tiny, 1.0, 1.5, 3.0, info.max, np.inf, np.nan]
     )
     one = one.astype(dtype.numpy)
-    one = np.concatenate([one, np.nextafter(one, dtype.numpy.type(0)), np.nextafter(one, one[-2])])
+    with np.errstate(over="ignore"):
+        below, above = np.nextafter(one, one[0]), np.nextafter(one, one[-2])
+    one = np.concatenate([one, below, above])
     one = np.concatenate([one, -one])
     a, b = np.meshgrid(one, one)
     return a.ravel(), b.ravel()

@@ -14,7 +14,7 @@ from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.passes.plan_memory import ALIGNMENT, MemoryPlan, best_gap, plan_memory
 from tilewright.ir.program import Copy, Nest, Program, Repeat, RepeatWhile, Stage, Step
-from tilewright.ir.traverse import substitute
+from tilewright.ir.sizes import evaluate
 
 
 def _buffer(name: str, size: int) -> Buffer:
@@ -196,15 +196,6 @@ def test_open_sizes_follow_the_known_ones_and_equal_ones_share() -> None:
     assert plan.offsets[known] == 0
     assert plan.offsets[chain[0]] is plan.offsets[chain[2]]
     assert plan.offsets[chain[0]] == 448
-    assert _at(plan.offsets[chain[1]], n, 7) == 448 + 192
-    assert _at(plan.offsets[larger], n, 7) == 448 + 192 * 2
-    assert _at(plan.size, n, 7) == 448 + 192 * 2 + 320
-
-
-def _at(size: object, n: Var, value: int) -> int:
-    if isinstance(size, int):
-        return size
-    assert isinstance(size, Expr)
-    found = build.known(substitute(size, {n: build.index(value)}))
-    assert found is not None
-    return found
+    assert evaluate(plan.offsets[chain[1]], {n: 7}) == 448 + 192
+    assert evaluate(plan.offsets[larger], {n: 7}) == 448 + 192 * 2
+    assert evaluate(plan.size, {n: 7}) == 448 + 192 * 2 + 320

@@ -52,7 +52,7 @@ def _values(dtype: DType) -> Array:
         some += [info.max, np.inf, np.nan, 2.0**15, 1e-3, 0.1]
         return np.array(some + [-v for v in some]).astype(dtype.numpy)
     most = [dtype.min, dtype.max, dtype.max - 1, dtype.max // 2, 0, 1, 2, 3, 100]
-    return np.array(most).astype(dtype.numpy)
+    return np.array(most, object).astype(dtype.numpy)
 
 
 CASES = """

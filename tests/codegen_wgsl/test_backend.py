@@ -1,0 +1,216 @@
+"""Whole programs: every kind of step, limits, and the errors that name a way out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.codegen_wgsl.nests import axes, compile_program, elementwise, operation, program, run
+from tilewright.codegen_wgsl.backend import build
+from tilewright.codegen_wgsl.device import Device
+from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.ir import artifact, dtypes, ops
+from tilewright.ir import build as b
+from tilewright.ir.artifact import ShaderLaunch
+from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, INDEX, U8
+from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.expr import Apply, Load, Var
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.program import (
+    Copy,
+    Nest,
+    Ordered,
+    Program,
+    Repeat,
+    RepeatWhile,
+    SortRows,
+    Stage,
+)
+
+
+def add_counter(state: Buffer, counter: Var, scale: int) -> Nest:
+    """``state = state * 3 + counter * scale``."""
+    (i,) = axes(i=4)
+    step = b.mul(b.cast(counter, I32), b.const(scale, I32))
+    value = b.add(b.mul(Load(state, (i,)), b.const(3, I32)), step)
+    return Nest("step", (i,), (Stage((), (), None, value, state, (i,)),), ())
+
+
+@pytest.mark.wgsl
+def test_repeat(device: Device) -> None:
+    x, state = Buffer("x", (4,), I32), Buffer("state", (4,), I32)
+    outer, inner = Var("outer", 3), Var("inner", 5)
+    steps = (
+        Copy(x, state),
+        Repeat(
+            outer,
+            (add_counter(state, outer, 7), Repeat(inner, (add_counter(state, inner, 1),))),
+        ),
+    )
+    given = np.array([1, -2, 3, 0], np.int32)
+    (got,) = run(device, program([x], [state], steps), [given])
+    want = given
+    for one in range(3):
+        want = want * 3 + one * 7
+        for two in range(5):
+            want = want * 3 + two
+    np.testing.assert_array_equal(got, want)
+
+
+def test_an_outer_counter_cannot_reach_an_inner_loop() -> None:
+    x, state = Buffer("x", (4,), I32), Buffer("state", (4,), I32)
+    outer, inner = Var("outer", 3), Var("inner", 5)
+    steps = (Copy(x, state), Repeat(outer, (Repeat(inner, (add_counter(state, outer, 1),)),)))
+    with pytest.raises(UnsupportedError, match="step depends on outer"):
+        build(program([x], [state], steps))
+
+
+def test_a_loop_that_data_end_is_refused() -> None:
+    flag = Buffer("flag", (), BOOL)
+    with pytest.raises(UnsupportedError, match="read the condition back"):
+        build(program([flag], [flag], [RepeatWhile((), flag, ())]))
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("dtype", [F32, U8, F16, I64], ids=str)
+def test_copies_between_packed_and_plain(device: Device, dtype: dtypes.DType) -> None:
+    """An input is packed, an output is not: that takes a shader where the dtype is narrow."""
+    x, out = Buffer("x", (3, 5), dtype), Buffer("out", (3, 5), dtype)
+    made = program([x], [out], [Copy(x, out)])
+    (step,) = compile_program(made).program.steps
+    assert isinstance(step, ShaderLaunch) == (dtype.bits < 32)
+    given = np.arange(-7, 8).astype(dtype.numpy).reshape(3, 5)
+    np.testing.assert_array_equal(run(device, made, [given])[0], given)
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("combiner", [None, "add", "max"])
+@pytest.mark.parametrize("updates", [10, 1])
+def test_scatter(
+    device: Device, rng: np.random.Generator, combiner: str | None, updates: int
+) -> None:
+    x, places = Buffer("x", (6,), I32), Buffer("places", (updates,), I32)
+    values, out = Buffer("values", (updates,), I32), Buffer("out", (6,), I32)
+    (k,) = axes(k=updates)
+    target = b.cast(Load(places, (k,)), INDEX)
+    step = Ordered("scatter", (k,), out, (target,), Load(values, (k,)), combiner)
+    made = program([x, places, values], [out], [Copy(x, out), step])
+    given = [rng.integers(0, 6, s.shape, np.int32) for s in (x, places, values)]
+    want = given[0].copy()
+    if combiner is None:
+        for place, value in zip(given[1], given[2], strict=True):
+            want[place] = value
+    else:
+        (np.add if combiner == "add" else np.maximum).at(want, given[1], given[2])
+    np.testing.assert_array_equal(run(device, made, given)[0], want)
+
+
+@pytest.mark.wgsl
+def test_a_scatter_of_many_updates_runs_in_order(device: Device) -> None:
+    x, out = Buffer("x", (20_000,), I32), Buffer("out", (20_000,), I32)
+    (k,) = axes(k=20_000)
+    last = b.sub(b.index(19_999), k)
+    step = Ordered("reverse", (k,), out, (last,), Load(x, (k,)), None)
+    given = np.arange(20_000, dtype=np.int32)
+    (got,) = run(device, program([x], [out], [step]), [given])
+    np.testing.assert_array_equal(got, given[::-1])
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("positions", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (2, 300)])
+def test_sort(
+    device: Device, rng: np.random.Generator, shape: tuple[int, int], positions: bool
+) -> None:
+    x = Buffer("x", shape, F32)
+    out = Buffer("out", shape, I64 if positions else F32)
+    made = program([x], [out], [SortRows("sort", x, out, 1, positions)])
+    given = rng.integers(-9, 9, shape).astype(np.float32)
+    given[0, 0] = np.nan
+    want = given.argsort(axis=1, kind="stable") if positions else np.sort(given, axis=1)
+    np.testing.assert_array_equal(run(device, made, [given])[0], want)
+
+
+@pytest.mark.wgsl
+def test_empty_arrays(device: Device) -> None:
+    x = Buffer("x", (0, 3), F32)
+    (got,) = run(
+        device, elementwise("nothing", [x], lambda v: v, F32), [np.zeros((0, 3), np.float32)]
+    )
+    assert got.shape == (0, 3)
+
+
+def test_buffers_say_how_they_are_stored() -> None:
+    specs = compile_program(operation(ops.ADD, [U8, U8], 10)).program.buffers
+    assert [(s.dtype, s.storage, s.packed) for s in specs] == [
+        ("uint8", "uint32", 4),
+        ("uint8", "uint32", 4),
+        ("uint8", "uint32", 1),
+    ]
+    wide = compile_program(operation(ops.ADD, [I64, I64], 10)).program.buffers
+    assert [(s.dtype, s.storage) for s in wide] == [("int64", "int32")] * 3
+
+
+def test_float64_is_refused_by_name() -> None:
+    x = Buffer("x", (4,), F32)
+    made = elementwise("np.mean", [x], lambda v: b.cast(b.cast(v, F64), F32), F32)
+    with pytest.raises(UnsupportedError) as error:
+        build(made)
+    assert str(error.value) == (
+        "WebGPU has no float64, but np.mean has that dtype\n"
+        "help: convert to float32 (x.astype(np.float32), np.float32(0.5)), or compile with "
+        'f64="f32", which computes it in float32'
+    )
+    assert build(made, WgslOptions(f64="f32")).notes == ("float64 is computed in float32: np.mean",)
+
+
+@pytest.mark.wgsl
+def test_float64_in_float32(device: Device) -> None:
+    from tilewright.codegen_wgsl.run import LoadedProgram
+
+    x = Buffer("x", (4,), F64)
+    made = elementwise("double", [x], lambda v: b.add(v, v), F64)
+    built = build(made, WgslOptions(f64="f32"))
+    (got,) = LoadedProgram(device, built.program)([np.arange(4.0)])
+    assert got.dtype == np.float64
+    np.testing.assert_array_equal(got, np.arange(4) * 2)
+
+
+def test_too_many_arrays() -> None:
+    inputs = [Buffer(f"x{k}", (4,), F32) for k in range(8)]
+
+    def total(*values):  # type: ignore[no-untyped-def]
+        result = values[0]
+        for value in values[1:]:
+            result = Apply(ops.ADD, (result, value))
+        return result
+
+    with pytest.raises(UnsupportedError, match="total uses 9 arrays at once, but WebGPU binds at"):
+        build(elementwise("total", inputs, total, F32))
+
+
+def test_open_dimensions_are_refused() -> None:
+    n = Var("N", least=0)
+    x, out = Buffer("x", (n,), F32), Buffer("out", (n,), F32)
+    with pytest.raises(UnsupportedError, match="x has open dimension N"):
+        build(Program("open", (n,), (x,), (out,), (), (), ()))
+
+
+def test_wide_constants_are_refused() -> None:
+    x = Buffer("x", (4,), I64)
+    made = elementwise("mask", [x], lambda v: b.add(v, b.const(1 << 40, I64)), I64)
+    with pytest.raises(UnsupportedError, match="the constant 1099511627776 needs 64-bit integers"):
+        build(made)
+
+
+def test_nextafter_of_halves_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="nextafter of float16"):
+        build(operation(ops.NEXTAFTER, [F16, F16], 4))
+
+
+def test_a_program_is_plain_data() -> None:
+    import pickle
+
+    made = compile_program(operation(ops.ADD, [F32, F32], 10)).program
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert isinstance(made, artifact.GpuProgram)
