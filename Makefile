@@ -15,7 +15,7 @@ TYPED_FOLDERS = $(foreach folder,tests benchmarks examples scripts,$(if \
 	$(shell find $(folder) -name '*.py' -print -quit 2>/dev/null),$(folder)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format bench clean
+.PHONY: help demo test check lint format bench asv clean
 
 help:
 	@echo "make demo    install the package with what a user gets, and show it at work"
@@ -24,6 +24,7 @@ help:
 	@echo "make lint    ruff and mypy only"
 	@echo "make format  let ruff rewrite the files"
 	@echo "make bench   kernels against NumPy"
+	@echo "make asv     the suites whose numbers are kept over versions, in .asv/"
 	@echo "make clean   remove everything that these made"
 
 demo: $(VENV)/.demo-installed
@@ -47,6 +48,10 @@ format:
 
 bench: $(VENV)/.all-installed
 	$(VENV)/bin/tilewright bench
+
+asv: $(VENV)/.all-installed
+	$(VENV)/bin/asv machine --yes
+	$(VENV)/bin/asv run --python=same --set-commit-hash=HEAD
 
 clean:
 	rm -rf $(VENV) dist build demo_output .mypy_cache .pytest_cache .ruff_cache .hypothesis .asv

@@ -19,6 +19,7 @@ from tilewright.codegen_wgsl.legalize import legalize
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.schedule import default_schedule
 from tilewright.codegen_wgsl.storage import Storage, static_shape
+from tilewright.codegen_wgsl.wide_integers import integer_notes
 from tilewright.ir import artifact
 from tilewright.ir import build as b
 from tilewright.ir.artifact import BufferSpec, CopyBuffer, GpuProgram, Role, ShaderLaunch
@@ -29,6 +30,7 @@ from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.gather_updates import gather_updates
 from tilewright.ir.lower.ordered import lower_ordered
+from tilewright.ir.lower.sort_by_exchanges import sort_by_exchanges
 from tilewright.ir.lower.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.workgroups import lower_to_workgroups
 from tilewright.ir.program import (
@@ -48,6 +50,8 @@ from tilewright.ir.schedule import Schedule
 Observer = Callable[[str, object], None]
 # Elements times updates of a scatter up to which every element looks for its updates.
 _MOST_SEARCHED = 1 << 26
+# The length of rows up to which every element is compared with all others.
+_MOST_RANKED = 256
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -71,7 +75,7 @@ def build(
     `observe(stage, value)` sees the legal kernels (``kernel``), the schedules (``schedule``) and
     the text of the shaders (``wgsl``)."""
     chosen = options or WgslOptions()
-    notes = check_dtypes(program, chosen)
+    notes = (*check_dtypes(program, chosen), *integer_notes(program))
     builder = _Builder(program, chosen, schedules or {})
     result = builder.run(notes)
     if observe:
@@ -160,7 +164,7 @@ class _Builder:
             case Ordered():
                 return self._ordered(step)
             case SortRows():
-                return self._steps(sort_by_rank(step))
+                return self._sort(step)
             case Copy():
                 return self._copy(step)
             case Launch():
@@ -188,6 +192,12 @@ class _Builder:
         if elements <= _MOST_SEARCHED:
             return self._nest(gather_updates(step))
         return self._launch(lower_ordered(step, step.name), step.name)
+
+    def _sort(self, step: SortRows) -> list[artifact.Step]:
+        length = static_shape(step.source)[step.axis]
+        if length <= _MOST_RANKED:
+            return self._steps(sort_by_rank(step))
+        return self._steps(sort_by_exchanges(step))
 
     def _copy(self, step: Copy) -> list[artifact.Step]:
         source, target = self.indexes[step.source.root], self.indexes[step.target.root]

@@ -21,6 +21,7 @@ LANES = 4
 _WORKGROUP = 64
 _DEPTH = 16
 _LEAST_SIDE = 8  # of a contraction through workgroup memory
+_MANY_BLOCKS = 64  # enough for invocations that compute 8 by 8 points each
 _FEW_BLOCKS = 16  # fewer than this leave a device idle: take smaller ones
 _LEAST_VECTORS = 1024  # invocations that must be left when each takes four points
 _MANY_POINTS = 1024  # outer points that keep a device busy without workgroups of their own
@@ -61,11 +62,21 @@ def _contraction(found: Contraction, options: WgslOptions) -> Schedule | None:
     )
     if min(sizes.rows, sizes.columns) < _LEAST_SIDE or sizes.depth < LANES:
         return None
-    side = 16 if options.workgroup_invocations >= 256 else 8
-    if _blocks(sizes, (side, side)) < _FEW_BLOCKS:
-        side = 8
-    workgroup = (_along(sizes.rows, side), _along(sizes.columns, side))
-    return Schedule(tile=(LANES, LANES), workgroup=workgroup, stage_tile=_slice(sizes.depth))
+    side, tile = _block(sizes, options)
+    workgroup = (_along(sizes.rows, side, tile), _along(sizes.columns, side, tile))
+    return Schedule(tile=(tile, tile), workgroup=workgroup, stage_tile=_slice(sizes.depth))
+
+
+def _block(sizes: _Sizes, options: WgslOptions) -> tuple[int, int]:
+    """Invocations along each side of a workgroup, and points along each side of an invocation.
+
+    More points for each invocation mean fewer reads of workgroup memory for a product; but first
+    there must be enough invocations.
+    """
+    if sizes.columns % 8 == 0 and _blocks(sizes, 8 * 8) >= _MANY_BLOCKS:
+        return 8, 8
+    large = options.workgroup_invocations >= 256 and _blocks(sizes, 16 * LANES) >= _FEW_BLOCKS
+    return (16 if large else 8), LANES
 
 
 def _slice(depth: int) -> int:
@@ -76,14 +87,14 @@ def _slice(depth: int) -> int:
     return min(divisors, key=lambda d: (d % LANES != 0, abs(d - _DEPTH)), default=_DEPTH)
 
 
-def _blocks(sizes: _Sizes, workgroup: tuple[int, int]) -> int:
-    rows = -(-sizes.rows // (workgroup[0] * LANES))
-    return sizes.batch * rows * -(-sizes.columns // (workgroup[1] * LANES))
+def _blocks(sizes: _Sizes, side: int) -> int:
+    """How many square blocks cover the result."""
+    return sizes.batch * -(-sizes.rows // side) * -(-sizes.columns // side)
 
 
-def _along(extent: int, most: int) -> int:
+def _along(extent: int, most: int, tile: int) -> int:
     """Invocations along one side: a power of two that covers a short one."""
-    return min(most, 1 << max(0, (-(-extent // LANES) - 1).bit_length()))
+    return min(most, 1 << max(0, (-(-extent // tile) - 1).bit_length()))
 
 
 # Rows.

@@ -20,6 +20,7 @@ from tilewright.ir.errors import BoundsError, UnsupportedError
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.graph import Check
 from tilewright.ir.passes import run_passes
+from tilewright.ir.passes.narrow_positions import narrow_positions
 from tilewright.ir.printer import print_graph
 from tilewright.ir.sizes import bind_symbols, evaluate
 from tilewright.ir.text.style import CANONICAL
@@ -124,7 +125,8 @@ def compile_traced(
 
 def _build(traced: Traced, target: Target, options: BuildOptions, stages: dict[str, object]) -> Any:
     """Graph passes, fusion, and the target's own stages, all remembered in `stages`."""
-    graph = run_passes(traced.graph)
+    graph = traced.graph if target.has_float64 else narrow_positions(traced.graph)
+    graph = run_passes(graph)
     stages["optimized"] = graph
     program = build_program(graph, target.fusion, "program")
     stages["program"] = program

@@ -27,6 +27,7 @@ class CpuTargetDriver:
     stages = ("kernel", "schedule", "llvm", "asm")
 
     cacheable = True
+    has_float64 = True
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

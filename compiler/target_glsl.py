@@ -54,6 +54,7 @@ class GlslTargetDriver:
     stages = ("kernel", "schedule", "glsl")
 
     cacheable = False
+    has_float64 = False
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

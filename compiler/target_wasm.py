@@ -69,6 +69,7 @@ class WasmTargetDriver:
     stages = ("kernel", "schedule", "llvm", "wat")
 
     cacheable = True
+    has_float64 = True
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -46,6 +46,7 @@ class WgslTargetDriver:
     stages = ("kernel", "schedule", "wgsl")
 
     cacheable = False
+    has_float64 = False
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

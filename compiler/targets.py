@@ -42,6 +42,7 @@ class Target(Protocol):
     name: str
     stages: tuple[str, ...]
     cacheable: bool
+    has_float64: bool
 
     @property
     def fusion(self) -> FusionOptions:

@@ -39,12 +39,12 @@ class Stages:
         build_program(self.passed, CPU, "program")
 
 
-class Whole:
-    """The first call's share that is compilation: nothing on disk, and everything on disk."""
+class Fresh:
+    """A kernel, and a cache of its own that is empty."""
 
     params = TYPICAL
     param_names = ("kernel",)
-    number = 1  # a second one would find what the first has left
+    number = 1  # a second call would find what the first has left
     warmup_time = 0.0
 
     def setup(self, name):
@@ -53,7 +53,7 @@ class Whole:
         entry = ENTRIES[name]
         self.inputs = entry.inputs()
         self.function = entry.kernel
-        self.compile("wasm")  # loads the code of the compiler itself
+        self.compile("wasm")  # so that the compiler itself has been imported
 
     def teardown(self, name):
         self.folder.cleanup()
@@ -61,18 +61,20 @@ class Whole:
     def compile(self, target="cpu"):
         tw.kernel(self.function).compile(*self.inputs, target=target)
 
-    def time_cold(self, name):
+
+class Cold(Fresh):
+    """With nothing on disk."""
+
+    def time_compile(self, name):
         self.compile()
 
 
-class FromDisk(Whole):
-    """The same once more, in what might be another process."""
+class Cached(Fresh):
+    """As in another process that finds everything on disk."""
 
     def setup(self, name):
         super().setup(name)
         self.compile()
 
-    def time_cold(self, name):
+    def time_compile(self, name):
         self.compile()
-
-    time_cold.benchmark_name = "compile_time.FromDisk.time_cached"

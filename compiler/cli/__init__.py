@@ -12,13 +12,9 @@ from typing import Any
 import click
 
 import tilewright
-from tilewright.compiler.cli.bench import bench
-from tilewright.compiler.cli.cache import cache
-from tilewright.compiler.cli.diff import diff
+from tilewright.compiler.cli import bench, cache, diff, show, targets
 from tilewright.compiler.cli.failures import ExitCode, report
 from tilewright.compiler.cli.options import examples
-from tilewright.compiler.cli.show import show
-from tilewright.compiler.cli.targets import targets
 
 
 @click.group(
@@ -61,7 +57,7 @@ def tilewright_command(cache_dir: str | None, threads: int | None) -> None:
         runtime().pool.set_num_threads(threads)
 
 
-for _command in (targets, bench, show, diff, cache):
+for _command in (targets.targets, bench.bench, show.show, diff.diff, cache.cache):
     tilewright_command.add_command(_command)
 
 

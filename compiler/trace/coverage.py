@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 import tilewright.compiler.trace.registry  # noqa: F401  (fills the table)
-from tilewright.compiler.trace.dispatch import EFFECTS, IMPLEMENTATIONS, unsupported
+from tilewright.compiler.trace.dispatch import EFFECTS, IMPLEMENTATIONS, callable_name, unsupported
 
 
 class Entry(NamedTuple):
@@ -40,6 +40,6 @@ def _of(module: ModuleType, prefix: str) -> list[Entry]:
         if value in IMPLEMENTATIONS:
             entries.append(Entry(f"{prefix}.{name}", "traced", ""))
             continue
-        status = "refused" if name in EFFECTS else "known"
+        status = "refused" if callable_name(value).rpartition(".")[2] in EFFECTS else "known"
         entries.append(Entry(f"{prefix}.{name}", status, unsupported(value).help or ""))
     return entries

@@ -53,7 +53,7 @@ EFFECTS = frozenset(
         "seterrcall",
         "show_config",
         "show_runtime",
-        "test",
+        "PytestTester",  # np.test
     ]
 )
 """NumPy functions that read files or change NumPy's own state: never run while tracing."""
@@ -135,7 +135,7 @@ def fold(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
             f"{refused} would give the same numbers at every call of a compiled kernel",
             help="make the random numbers outside and pass them as an argument",
         )
-    if getattr(function, "__name__", "") in EFFECTS:
+    if callable_name(function).rpartition(".")[2] in EFFECTS:
         raise failure(
             TraceError,
             f"{callable_name(function)} would run while the kernel is compiled, not at its calls",

@@ -12,6 +12,8 @@ from types import CodeType, FrameType
 
 from tilewright.ir.location import Location
 
+Span = tuple[int | None, int | None, int | None, int | None]
+
 
 class ShadowGlobals(dict[str, object]):
     """The globals of a function under tracing; `compiler/trace/rebind.py` fills it on demand."""
@@ -29,17 +31,23 @@ class Locator:
     """Finds the user's current expression; remembers the spans of each code object."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[CodeType, int], Location] = {}
+        # By identity: hashing a code object reads all of it. The code is kept so that its id is.
+        self._spans: dict[int, tuple[CodeType, list[Span]]] = {}
+        self._found: dict[tuple[int, int], Location] = {}
 
     def here(self) -> Location | None:
         """The span of the innermost expression of the user's that is being evaluated."""
         frame = user_frame()
         if frame is None:
             return None
-        key = (frame.f_code, frame.f_lasti)
+        code = frame.f_code
+        key = (id(code), frame.f_lasti)
         location = self._found.get(key)
         if location is None:
-            self._found[key] = location = _span(frame)
+            if id(code) not in self._spans:
+                self._spans[id(code)] = code, list(code.co_positions())
+            spans = self._spans[id(code)][1]
+            self._found[key] = location = _location(code, spans, frame.f_lasti, frame.f_lineno)
         return location
 
 
@@ -51,14 +59,14 @@ def user_frame() -> FrameType | None:
     return frame
 
 
-def _span(frame: FrameType) -> Location:
-    return code_location(frame.f_code, frame.f_lasti, frame.f_lineno)
-
-
 def code_location(code: CodeType, offset: int, line: int | None = None) -> Location:
     """The span of the instruction at byte `offset` of `code`."""
-    spans = list(code.co_positions())
-    start, end, column, end_column = spans[offset // 2] if offset // 2 < len(spans) else (None,) * 4
+    return _location(code, list(code.co_positions()), offset, line)
+
+
+def _location(code: CodeType, spans: list[Span], offset: int, line: int | None) -> Location:
+    unknown: Span = (None, None, None, None)
+    start, end, column, end_column = spans[offset // 2] if offset // 2 < len(spans) else unknown
     return Location(
         code.co_filename,
         start or line or code.co_firstlineno,

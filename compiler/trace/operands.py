@@ -159,23 +159,29 @@ def promotion_key(value: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _resolved(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[np.dtype, ...]:
-    return tuple(ufunc.resolve_dtypes(keys))
+def _resolved(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DType | None, ...]:
+    return tuple(map(dtypes.from_numpy, ufunc.resolve_dtypes(keys)))
 
 
 def resolve_ufunc(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DType, ...]:
     """The dtypes in which NumPy runs `ufunc` on operands of these dtypes, outputs last."""
     try:
-        resolved = _resolved(ufunc, (*keys, *(None,) * ufunc.nout))
+        found = _resolved(ufunc, (*keys, *(None,) * ufunc.nout))
     except TypeError as error:
-        names = ", ".join(getattr(k, "name", getattr(k, "__name__", str(k))) for k in keys)
+        names = ", ".join(map(_key_name, keys))
         raise failure(DTypeError, f"np.{ufunc.__name__} is not defined on {names}") from error
-    found = tuple(dtypes.from_numpy(d) for d in resolved)
-    if any(d is None for d in found):
+    if None in found:
+        names = ", ".join(map(_key_name, keys))
         raise failure(
-            UnsupportedError, f"np.{ufunc.__name__} gives {resolved[-1]}, which is not supported"
+            UnsupportedError,
+            f"np.{ufunc.__name__} of {names} needs a dtype that is not supported",
         )
     return found  # type: ignore[return-value]
+
+
+def _key_name(key: Any) -> str:
+    """The name of a dtype or of a Python type."""
+    return str(getattr(key, "name", getattr(key, "__name__", key)))
 
 
 _EXAMPLES = {int: 0, float: 0.0}

@@ -5,9 +5,6 @@ remainder is ``x - n * pi / 2`` with pi / 2 as a sum of constants (Cody and Wait
 it the angle's mantissa, an integer, is multiplied by those bits of 2 / pi that matter for the
 result modulo 4 (Payne and Hanek, "Radian reduction for trigonometric functions", 1983): exact in
 integers, therefore the same on every target. The bits are picked by selects: there are no tables.
-
-Both are computed and one is selected. A target with branches may skip the second where no lane of
-a vector needs it: all of it hangs on the two selects of `reduce_angle`, which share a condition.
 """
 
 from __future__ import annotations
@@ -91,22 +88,16 @@ class Angle:
     multiple: Term
 
 
-def reduce_angle(x: Term, machine: Machine, *, with_rest: bool = False) -> Angle:
-    """``x >= 0`` to a remainder within pi / 4 and a little more."""
-    exact = _reduce_exactly(x, machine)
-    if not machine.ieee:
-        return exact
-    facts = HALF_PI[x.dtype]
-    small = x < (facts.rounded_bound if machine.has_fma else facts.cut_bound)
+def reduce_fast(x: Term, machine: Machine, *, with_rest: bool) -> Angle:
+    """0 <= x < `fast_bound` to a remainder within pi / 4 and a little more."""
     if not machine.has_fma:
-        fast = _reduce_unfused(x, machine)
-    else:
-        fast = _reduce_fused_in_two(x, machine) if with_rest else _reduce_fused(x, machine)
-    return Angle(
-        select(small, fast.remainder, exact.remainder + (x - x)),  # x - x: NaN for infinity
-        select(small, fast.rest, exact.rest),
-        select(small, fast.multiple, exact.multiple),
-    )
+        return _reduce_unfused(x, machine)
+    return _reduce_fused_in_two(x, machine) if with_rest else _reduce_fused(x, machine)
+
+
+def fast_bound(x: Term, machine: Machine) -> float:
+    facts = HALF_PI[x.dtype]
+    return facts.rounded_bound if machine.has_fma else facts.cut_bound
 
 
 def _reduce_fused(x: Term, machine: Machine) -> Angle:
@@ -145,8 +136,11 @@ def _reduce_unfused(x: Term, machine: Machine) -> Angle:
     return Angle(remainder, (partial - remainder) + (lost - n.value * third), multiple)
 
 
-def _reduce_exactly(x: Term, machine: Machine) -> Angle:
-    """In fixed point: quarter turns modulo 4, with two bits before the point."""
+def reduce_exactly(x: Term, machine: Machine) -> Angle:
+    """Any finite x >= 0, in fixed point: quarter turns modulo 4, with two bits before the point.
+
+    Machines that have `reduce_fast` need not use this below its bound, and it is shorter for that.
+    """
     if x.dtype is F32 and machine.has_f64:
         return _from_turns(_quarter_turns(x))
     angle = _from_words(*_quarter_turns_in_words(x), x.dtype)

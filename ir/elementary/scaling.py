@@ -156,7 +156,7 @@ def split_exponent(x: Term, lowest: float, machine: Machine) -> tuple[Term, Term
     m, k = split_normal(x, lowest)
     exponent = as_float(k, x.dtype)
     if machine.ieee:
-        exponent = exponent - select(tiny, x.like(form.mantissa_bits), x.like(0.0))
+        exponent = select(tiny, exponent - form.mantissa_bits, exponent)
     return m, exponent
 
 

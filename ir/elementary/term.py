@@ -167,6 +167,11 @@ def select(condition: Term, yes: Operand, no: Operand) -> Term:
     return Term(build.select(condition.expr, yes.expr, no.expr))
 
 
+def likely(condition: Term, common: Term, rare: Term) -> Term:
+    """As `select`; a target with branches may skip `rare` where no lane of a vector needs it."""
+    return Term(build.apply(ops.LIKELY, condition.expr, common.expr, rare.expr))
+
+
 def at_most(x: Term, limit: float) -> Term:
     """The smaller of `x` and `limit`; NaN stays NaN."""
     return select(x > limit, limit, x)

@@ -47,7 +47,7 @@ def pad_rows(steps: Sequence[Step], external: Collection[Buffer]) -> tuple[Step,
 
 def _reading(step: Step, padded: dict[Buffer, Buffer]) -> Step:
     """A nest that reads padded rows where there are some."""
-    if not isinstance(step, Nest):
+    if not isinstance(step, Nest) or not padded.keys() & set(_read([step])):
         return step
     mapping = dict(padded)
     stages = tuple(

@@ -13,7 +13,7 @@ from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.codegen_glsl.run import LoadedGlProgram
 from tilewright.ir import dtypes
 from tilewright.ir.dtypes import DType
-from tilewright.ir.expr import Expr, Load, Var
+from tilewright.ir.expr import Expr, Load, Size, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Nest, Program, Stage, Step
 
@@ -21,10 +21,12 @@ Array = np.ndarray[Any, Any]
 
 
 def buffer_like(name: str, array: Array) -> Buffer:
-    return Buffer(name, array.shape, dtypes.from_numpy(array.dtype))
+    dtype = dtypes.from_numpy(array.dtype)
+    assert dtype is not None
+    return Buffer(name, array.shape, dtype)
 
 
-def axes_of(shape: Sequence[int]) -> tuple[Var, ...]:
+def axes_of(shape: Sequence[Size]) -> tuple[Var, ...]:
     return tuple(Var(f"i{k}", size) for k, size in enumerate(shape))
 
 
@@ -106,7 +108,7 @@ def compute(
     """One output of `shape`; ``make(target, *inputs)`` gives the steps."""
     inputs = [buffer_like(f"x{k}", array) for k, array in enumerate(arrays)]
     target = Buffer("y", tuple(shape), dtype)
-    steps = make(target, *inputs)
-    steps = tuple(steps) if isinstance(steps, (list, tuple)) else (steps,)
+    made = make(target, *inputs)
+    steps = tuple(made) if isinstance(made, Sequence) else (made,)
     (result,) = run(device, program_of(inputs, [target], steps), arrays)
     return result

@@ -89,7 +89,7 @@ def test_strided_slices(device: GlDevice, step: int) -> None:
 @pytest.mark.parametrize("shape", [(6, 8, 3), (5, 7, 3)])
 def test_bytes_to_normalised_planes(device: GlDevice, shape: tuple[int, int, int]) -> None:
     image = np.random.default_rng(2).integers(0, 256, shape, np.uint8)
-    mean = np.float32([0.5, 0.25, 0.125])
+    mean = np.array([0.5, 0.25, 0.125], np.float32)
     height, width, channels = shape
 
     def step(y: Buffer, a: Buffer, m: Buffer) -> Nest:
@@ -149,7 +149,7 @@ def test_an_empty_output(device: GlDevice) -> None:
 
 
 def test_constants_come_before_outputs(device: GlDevice) -> None:
-    x, weights = normal(5), np.float32([1, 2, 3, 4, 5])
+    x, weights = normal(5), np.array([1, 2, 3, 4, 5], np.float32)
     a, w, y = buffer_like("a", x), buffer_like("w", weights), Buffer("y", (5,), F32)
     program = program_of([a], [y], [mapped(y, lambda i: b.mul(at(a, i), at(w, i)))], [(w, weights)])
     np.testing.assert_array_equal(run(device, program, [x])[0], x * weights)
@@ -282,7 +282,10 @@ def test_softmax_in_three_nests(device: GlDevice, shape: tuple[int, int]) -> Non
     np.testing.assert_allclose(actual, wide / wide.sum(1, keepdims=True), rtol=3e-6)
 
 
-@pytest.mark.parametrize("sizes", [(16, 32, 24), (15, 33, 7), (8, 600, 12), (5, 1100, 9)])
+MATMULS = [(16, 32, 24), (15, 33, 7), (8, 600, 12), (5, 1100, 9), (64, 70, 64), (128, 40, 67)]
+
+
+@pytest.mark.parametrize("sizes", MATMULS)
 def test_matmul_bias_relu(device: GlDevice, sizes: tuple[int, int, int]) -> None:
     m, depth, n = sizes
     a, c, bias = normal(m, depth), normal(depth, n, seed=1), normal(n, seed=2)
@@ -318,6 +321,29 @@ def test_stencil(device: GlDevice, shape: tuple[int, int]) -> None:
     actual = compute(device, [x, w], (rows, columns), F32, step)
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (3, 3))
     np.testing.assert_allclose(actual, np.einsum("ijuv,uv->ij", windows, w), atol=1e-5)
+
+
+def test_an_odd_row_read_by_later_nests(device: GlDevice) -> None:
+    """A box filter in two nests: the one between is padded, the last one packed."""
+    x = normal(12, 13)
+
+    def window(source: Buffer, down: int, right: int, i: Var, j: Var) -> Apply:
+        total = at(source, i, j)
+        for k in range(1, 5):
+            place = b.add(i, b.index(k * down)), b.add(j, b.index(k * right))
+            total = b.add(total, at(source, *place))  # type: ignore[assignment]
+        return total  # type: ignore[return-value]
+
+    def steps(y: Buffer, a: Buffer) -> list[Nest]:
+        between = Buffer("between", (12, 9), F32)
+        return [
+            mapped(between, lambda i, j: window(a, 0, 1, i, j)),
+            mapped(y, lambda i, j: window(between, 1, 0, i, j)),
+        ]
+
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (5, 5))
+    actual = compute(device, [x], (8, 9), F32, steps)
+    np.testing.assert_allclose(actual, windows.sum((2, 3)), atol=1e-5)
 
 
 # Steps that are not nests.

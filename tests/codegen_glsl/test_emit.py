@@ -18,7 +18,7 @@ from tilewright.ir import ops
 from tilewright.ir.artifact import TextureLayout
 from tilewright.ir.dtypes import BOOL, F32, I32, U8, U32
 from tilewright.ir.errors import IRError, UnsupportedError
-from tilewright.ir.expr import Apply, Const
+from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.kernel import Buffer
 
 
@@ -65,12 +65,14 @@ def test_integer_literals() -> None:
 def test_every_literal_arrives_bit_by_bit(device: GlDevice) -> None:
     random = np.random.default_rng(5)
     patterns = random.integers(0, 2**32, 60, np.uint32)
-    numbers = np.concatenate([patterns.view(np.float32), np.float32([0, -0.0, 1, 0.1, 1e-30])])
+    numbers = np.concatenate(
+        [patterns.view(np.float32), np.array([0, -0.0, 1, 0.1, 1e-30], np.float32)]
+    )
     numbers = numbers[np.isnan(numbers) | (np.abs(numbers) > 2e-38) | (numbers == 0)]
     values = [b.from_bits(int(bits), F32) for bits in numbers.view(np.uint32)]
 
     def body(i):
-        chosen = values[0]
+        chosen: Expr = values[0]
         for k, value in enumerate(values):
             chosen = b.select(b.eq(i, b.index(k)), value, chosen)
         return chosen
@@ -148,7 +150,7 @@ def test_more_than_sixteen_inputs_are_refused() -> None:
     y = Buffer("y", (4,), F32)
 
     def body(i):
-        total = at(inputs[0], i)
+        total: Expr = at(inputs[0], i)
         for x in inputs[1:]:
             total = b.add(total, at(x, i))
         return total
@@ -244,6 +246,12 @@ def test_golden_matmul(golden: Golden) -> None:
         lambda total, i, j: b.maximum(b.add(total, at(bias, j)), b.const(0, F32)),
     )
     golden("glsl/matmul_bias_relu", source_of(y, [a, c, bias], step))
+
+
+def test_golden_matmul_in_four_targets(golden: Golden) -> None:
+    a, c, y = Buffer("a", (64, 64), F32), Buffer("c", (64, 64), F32), Buffer("y", (64, 64), F32)
+    step = reduced(y, (64,), "add", lambda i, j, k: b.mul(at(a, i, k), at(c, k, j)))
+    golden("glsl/matmul_four_targets", "\n".join(sources(program_of([a, c], [y], [step]))))
 
 
 def test_golden_stencil(golden: Golden) -> None:

@@ -135,7 +135,7 @@ def test_every_operation_becomes_legal(op: Op) -> None:
 def test_cast_is_numpys_and_saturates(device: GlDevice, source: DType, target: DType) -> None:
     values = samples(source)
     if source is F32 and target is F16:
-        values = np.concatenate([values, np.float32([65519.9, 65520, 6e-8, 2e-8, 1e-5])])
+        values = np.concatenate([values, np.array([65519.9, 65520, 6e-8, 2e-8, 1e-5], np.float32)])
     wanted = convert(values, target.numpy)
     actual = compute(
         device,

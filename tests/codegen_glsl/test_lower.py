@@ -9,13 +9,15 @@ import pytest
 
 from tests.codegen_glsl.nests import at, mapped, reduced
 from tilewright.ir import build as b
-from tilewright.ir.affine import linear, offset, row_major_strides
+from tilewright.ir.affine import linear, offset
 from tilewright.ir.dtypes import F32, I32
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Stmt, Store, statements
 from tilewright.ir.lower.fragment_grid import lower_to_fragments
 from tilewright.ir.lower.gather_only import gather_only
+from tilewright.ir.lower.pad_rows import pad_rows
+from tilewright.ir.lower.row_targets import spread_rows
 from tilewright.ir.lower.split_reductions import LONGEST, split_reductions
 from tilewright.ir.lower.unravel import Unravel
 from tilewright.ir.program import Copy, Nest, Ordered, SortRows, Stage
@@ -61,7 +63,7 @@ def test_offsets_are_those_of_the_indices(shape: tuple[int, ...], seed: int) -> 
     random = np.random.default_rng(seed)
     axes = [Var(f"i{k}", size) for k, size in enumerate(shape)]
     texel, lane = Var("texel", -(-int(np.prod(shape)) // 4)), Var("lane", 4)
-    whole = row_major_strides(shape)
+    whole = [int(np.prod(shape[k + 1 :])) for k in range(len(shape))]
     strides = [int(random.choice([0, s, 2 * s, -s, s + 1])) for s in whole]
     form = linear(b.add(offset(axes, strides), b.index(5)))
     found = Unravel(axes, texel, lane).offset(form)
@@ -219,6 +221,51 @@ def test_a_later_stage_brings_along_what_it_reads() -> None:
             if isinstance(n, Load) and isinstance(n.source, Buffer) and n.source.space == "scratch"
         }
         assert read <= set(nest.locals)
+
+
+# Rows.
+
+
+def test_odd_rows_with_many_loads_are_padded_and_packed() -> None:
+    x, y = Buffer("x", (8, 9), F32), Buffer("y", (8, 5), F32)
+    stencil = reduced(y, (5,), "add", lambda i, j, k: at(x, i, b.add(j, k)))
+    padded, packed = pad_rows([stencil], {x, y})
+    assert isinstance(padded, Nest)
+    assert isinstance(packed, Nest)
+    assert padded.stages[-1].target.shape == (8, 8)
+    assert packed.stages[-1].target is y
+
+
+def test_nobody_packs_rows_that_nobody_needs_packed() -> None:
+    x, y, z = Buffer("x", (8, 9), F32), Buffer("y", (8, 5), F32), Buffer("z", (8,), F32)
+    stencil = reduced(y, (5,), "add", lambda i, j, k: at(x, i, b.add(j, k)))
+    total = reduced(z, (5,), "add", lambda i, k: at(y, i, k))
+    steps = pad_rows([stencil, total], {x, z})
+    assert len(steps) == 2
+
+
+def test_odd_rows_that_are_read_in_order_stay() -> None:
+    x, y = Buffer("x", (8, 5), F32), Buffer("y", (8, 5), F32)
+    step = mapped(y, lambda i, j: b.add(at(x, i, j), at(x, i, j)))
+    assert pad_rows([step], {x, y}) == (step,)
+
+
+def matmul(m: int, depth: int, n: int) -> Nest:
+    a, c, y = Buffer("a", (m, depth), F32), Buffer("c", (depth, n), F32), Buffer("y", (m, n), F32)
+    return reduced(y, (depth,), "add", lambda i, j, k: b.mul(at(a, i, k), at(c, k, j)))
+
+
+def test_large_products_make_four_rows_at_once() -> None:
+    spread, gathered = spread_rows(matmul(64, 64, 64))
+    assert len([s for s in spread.stages if s.target not in spread.locals]) == 4
+    assert gathered.stages[-1].target.name == "y"
+    kernel = lower_to_fragments(spread, Schedule(unroll=4), "matmul")
+    assert len(loops(kernel.body, "serial")) == 1
+
+
+@pytest.mark.parametrize("sizes", [(4, 64, 64), (66, 64, 64), (64, 8, 64), (64, 64, 66)])
+def test_other_products_make_one(sizes: tuple[int, int, int]) -> None:
+    assert len(spread_rows(matmul(*sizes))) == 1
 
 
 def test_a_program_becomes_nests_and_copies() -> None:

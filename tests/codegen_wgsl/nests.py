@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.codegen_wgsl.backend import WgslArtifact, build
@@ -122,7 +121,7 @@ def normalise(height: int, width: int) -> Program:
     """uint8 pixels, channels last -> float32, channels first."""
     x, out = Buffer("x", (height, width, 3), dtypes.U8), Buffer("out", (3, height, width), F32)
     c, i, j = axes(c=3, i=height, j=width)
-    scaled = Apply(ops.MUL, (b.cast(Load(x, (i, j, c)), F32), b.const(np.float32(1 / 255), F32)))
+    scaled = Apply(ops.MUL, (b.cast(Load(x, (i, j, c)), F32), b.const(1 / 255, F32)))
     stage = Stage((), (), None, scaled, out, (c, i, j), "normalise")
     return program([x], [out], [Nest("normalise", (c, i, j), (stage,), ())])
 

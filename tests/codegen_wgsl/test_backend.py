@@ -14,7 +14,7 @@ from tilewright.ir import build as b
 from tilewright.ir.artifact import ShaderLaunch
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, INDEX, U8
 from tilewright.ir.errors import UnsupportedError
-from tilewright.ir.expr import Apply, Load, Var
+from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import (
     Copy,
@@ -95,7 +95,7 @@ def test_scatter(
     target = b.cast(Load(places, (k,)), INDEX)
     step = Ordered("scatter", (k,), out, (target,), Load(values, (k,)), combiner)
     made = program([x, places, values], [out], [Copy(x, out), step])
-    given = [rng.integers(0, 6, s.shape, np.int32) for s in (x, places, values)]
+    given = [rng.integers(0, 6, size).astype(np.int32) for size in (6, updates, updates)]
     want = given[0].copy()
     if combiner is None:
         for place, value in zip(given[1], given[2], strict=True):
@@ -118,7 +118,7 @@ def test_a_scatter_of_many_updates_runs_in_order(device: Device) -> None:
 
 @pytest.mark.wgsl
 @pytest.mark.parametrize("positions", [False, True])
-@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (2, 300)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (2, 300), (2, 1000), (1, 5000)])
 def test_sort(
     device: Device, rng: np.random.Generator, shape: tuple[int, int], positions: bool
 ) -> None:
@@ -179,7 +179,7 @@ def test_float64_in_float32(device: Device) -> None:
 def test_too_many_arrays() -> None:
     inputs = [Buffer(f"x{k}", (4,), F32) for k in range(8)]
 
-    def total(*values):  # type: ignore[no-untyped-def]
+    def total(*values: Expr) -> Expr:
         result = values[0]
         for value in values[1:]:
             result = Apply(ops.ADD, (result, value))
@@ -214,3 +214,22 @@ def test_a_program_is_plain_data() -> None:
     made = compile_program(operation(ops.ADD, [F32, F32], 10)).program
     assert pickle.loads(pickle.dumps(made)) == made
     assert isinstance(made, artifact.GpuProgram)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "elements", "wraps"), [(U8, 1 << 22, False), (U8, 1 << 24, True), (I32, 2, True)]
+)
+def test_sums_that_may_wrap_are_said(dtype: dtypes.DType, elements: int, wraps: bool) -> None:
+    """A sum of pixels fits 32 bits up to 2**23 of them; of arbitrary int32 values, none does."""
+    x, out = Buffer("x", (elements,), dtype), Buffer("out", (), I64)
+    (k,) = axes(k=elements)
+    stage = Stage((), (k,), "add", b.cast(Load(x, (k,)), I64), out, (), "np.sum")
+    notes = build(program([x], [out], [Nest("sum", (), (stage,), ())])).notes
+    said = ("64-bit integers are carried in 32 bits, and those of np.sum may wrap",)
+    assert notes == (said if wraps else ())
+
+
+def test_positions_are_known_to_fit() -> None:
+    x = Buffer("x", (100,), F32)
+    made = elementwise("arange", [x], lambda v: b.cast(b.index(7), I64), I64)
+    assert build(made).notes == ()

@@ -29,7 +29,7 @@ from tilewright.ir import build as b
 from tilewright.ir import dtypes, ops
 from tilewright.ir.dtypes import BOOL, F32, I32, U32, DType
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Load, Var
+from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Buffer, For, Kernel, Store
 from tilewright.ir.program import Program
 from tilewright.ir.schedule import Schedule
@@ -77,7 +77,7 @@ def test_no_name_means_something_in_wgsl() -> None:
     assert not [name for name in declared if is_reserved(name)]
 
 
-def _chain(x, steps):  # type: ignore[no-untyped-def]
+def _chain(x: Expr, steps: int) -> Expr:
     for k in range(steps):
         x = Apply(ops.ADD, (x, Apply(ops.MUL, (x, b.const(k + 0.5, F32)))))
     return x
@@ -92,7 +92,7 @@ def test_equal_kernels_have_equal_texts() -> None:
 
 
 def test_shared_expressions_are_computed_once() -> None:
-    def twice(x):  # type: ignore[no-untyped-def]
+    def twice(x: Expr) -> Expr:
         root = Apply(ops.SQRT, (x,))
         return Apply(ops.ADD, (root, Apply(ops.MUL, (root, root))))
 
@@ -132,7 +132,7 @@ def test_literals_arrive_exactly(device: Device) -> None:
         made = elementwise(
             "literal",
             [Buffer("x", (4,), F32)],
-            lambda x, v=value: b.select(b.eq(x, x), b.const(v, F32), x),  # type: ignore[misc]
+            lambda x, v=value: b.select(b.eq(x, x), b.const(v, F32), x),
             F32,
         )
         (got,) = run(device, made, [np.ones(4, np.float32)])

@@ -43,7 +43,8 @@ def only_nest(made: Program) -> Nest:
 
 def exact_softmax(x: Array) -> Array:
     e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    result: Array = e / e.sum(axis=1, keepdims=True)
+    return result
 
 
 @pytest.mark.wgsl
@@ -198,10 +199,11 @@ def flat(kernel: Kernel) -> list[Stmt]:
 def test_grid_counts_every_tile_once() -> None:
     kernel = lower_to_workgroups(only_nest(linear_relu(10, 6, 3)), Schedule(tile=(4, 2)), "k")
     (group,) = kernel.body
-    assert isinstance(group, For) and group.kind == "group"
+    assert isinstance(group, For)
     (local,) = group.body
-    assert isinstance(local, For) and local.kind == "local"
-    assert (group.extent, local.extent) == (1, 64)
+    assert isinstance(local, For)
+    assert (group.kind, group.extent) == ("group", 1)
+    assert (local.kind, local.extent) == ("local", 64)
     assert any(isinstance(s, Store) and s.buffer.space == "global" for s in flat(kernel))
 
 

@@ -92,9 +92,10 @@ case(
 )
 case("average returned", lambda x: np.average(x, axis=1, weights=x * x, returned=True), M)
 for _name in ("nansum", "nanprod", "nanmean", "nanvar", "nanstd"):
+    _f = getattr(np, _name)
     case(
         _name,
-        lambda x, f=getattr(np, _name): (f(x), f(x, axis=1), f(x, axis=0, keepdims=True)),
+        lambda x, f=_f: (f(x), f(x, axis=1), f(x, axis=0, keepdims=True)),
         NANS[::2],
     )
 case(
@@ -249,19 +250,12 @@ for _text, _operands in {
     "bhqd,bhkd->bhqk": (RNG.random((2, 2, 3, 4)), RNG.random((2, 2, 5, 4))),
     "ij, jk": (M, M.T),
 }.items():
-    case(
-        f"einsum {_text}",
-        lambda *ops, t=_text: np.einsum(t, *ops) if len(ops) > 9 else None,
-        *_operands,
-    )
-    CASES[f"einsum {_text}"] = (
-        {
-            1: lambda a, t=_text: np.einsum(t, a),
-            2: lambda a, b, t=_text: np.einsum(t, a, b),
-            3: lambda a, b, c, t=_text: np.einsum(t, a, b, c),
-        }[len(_operands)],
-        _operands,
-    )
+    _by_count: dict[int, Callable[..., Any]] = {
+        1: lambda a, t=_text: np.einsum(t, a),
+        2: lambda a, b, t=_text: np.einsum(t, a, b),
+        3: lambda a, b, c, t=_text: np.einsum(t, a, b, c),
+    }
+    case(f"einsum {_text}", _by_count[len(_operands)], *_operands)
 case(
     "convolve",
     lambda a, v: (

@@ -216,7 +216,7 @@ def test_misuse(function: Callable[..., Any], kind: type[Exception], message: st
 
 
 def leak_index(a):
-    kept = []
+    kept: Any = []
     tw.compute((4,), lambda y: kept.append(y) or a[y, 0])
     return a[0] * kept[0]
 

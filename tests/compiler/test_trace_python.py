@@ -34,7 +34,7 @@ RNG = np.random.default_rng(2)
 X = RNG.standard_normal((4, 6)).astype(np.float32)
 TABLE = RNG.standard_normal(6).astype(np.float32)
 SCALE = 3
-OPTIONS = {"bias": 0.5, "weights": [TABLE, TABLE * 2]}
+OPTIONS: dict[str, Any] = {"bias": 0.5, "weights": [TABLE, TABLE * 2]}
 Pair = namedtuple("Pair", "first second")
 
 
@@ -90,7 +90,7 @@ def walrus_and_friends(x):
         total = count + 1
     acc = functools.reduce(lambda a, b: a + b, [x[:, i] for i in range(6)])
     first, *_ = sorted([3, 1, 2])
-    return acc * total * first, [float(v) for v in (1, 2)][0] * x
+    return acc * total * first, next(float(v) for v in (1, 2)) * x
 
 
 CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
@@ -145,7 +145,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         lambda x: functools.reduce(lambda a, _: a * 1.5 + 1, range(50), x),
         (X,),
     ),
-    "list operand": (lambda x: x + [1, 2, 3, 4, 5, 6], (X,)),
+    "list operand": (lambda x: x * [1, 2, 3, 4, 5, 6], (X,)),
     "array on the left": (lambda x: TABLE * x + np.float64(2) * x, (X,)),
     "ternary on shape": (lambda x: x.sum(0) if x.shape[0] > x.shape[1] else x.sum(1), (X,)),
     "foreign numpy": (lambda x: SPACE.function(x), (X,)),
@@ -161,7 +161,7 @@ class Space:
         return np.add(np.exp(x), 1) + np.concatenate([x[:2], x[2:]])
 
 
-SPACE = Space()
+SPACE: Any = Space()
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -197,15 +197,17 @@ def test_functions_without_source() -> None:
     exec("def f(x):\n    return np.exp(x) * undefined_name if x.ndim > 5 else -x\n", space)
     check(space["f"], X)
     exec("def g(x):\n    return x if x[0, 0] > 0 else -x\n", space)
-    with pytest.raises(TraceError, match="use np.where"):
+    with pytest.raises(TraceError, match="use np\\.where"):
         traced(space["g"], X)
 
 
 def test_ints_become_static_only_where_they_must() -> None:
     free = traced(lambda x, n: x * n, X, 3)
-    assert free.specialized == frozenset() and free.input_names == ("x", "n")
+    assert free.specialized == frozenset()
+    assert free.input_names == ("x", "n")
     needed = traced(lambda x, n, m: np.ones(n) * m, X, 3, 2)
-    assert needed.specialized == {"n"} and needed.input_names == ("x", "m")
+    assert needed.specialized == {"n"}
+    assert needed.input_names == ("x", "m")
     assert needed.specs["n"] == StaticSpec(3)
     with pytest.raises(TraceError, match="the value of 'n' is needed while tracing"):
         trace(lambda x, n: np.ones(n), {"x": ArraySpec(F32, (3,)), "n": ScalarSpec("int")})
@@ -248,8 +250,10 @@ def test_captured_arrays_are_copied_and_nothing_is_patched() -> None:
     before = (np.exp, np.zeros, TABLE.copy(), dict(globals()))
     result = traced(uses_globals, X)
     constants = [n for n in result.graph.nodes() if isinstance(n, Constant)]
-    assert constants and not any(np.shares_memory(c.array, TABLE) for c in constants)
-    assert np.exp is before[0] and np.zeros is before[1]
+    assert constants
+    assert not any(np.shares_memory(c.array, TABLE) for c in constants)
+    assert np.exp is before[0]
+    assert np.zeros is before[1]
     np.testing.assert_array_equal(TABLE, before[2])
     assert {k: id(v) for k, v in globals().items()} == {k: id(v) for k, v in before[3].items()}
 
@@ -278,7 +282,7 @@ WEIGHT = RNG.standard_normal((64, 64)).astype(np.float32)
 
 
 def branch(x):
-    if x[0, 0] > 0:
+    if x[0, 0] > 0:  # noqa: SIM108
         y = x * 2
     else:
         y = x + 1
@@ -335,11 +339,11 @@ def product(x):
 
 
 def misspelt(x):
-    return np.maximun(x, 0)
+    return np.maximun(x, 0)  # type: ignore[attr-defined]
 
 
 def misspelt_name(x):
-    return halper(x)  # noqa: F821
+    return halper(x)  # type: ignore[name-defined]  # noqa: F821
 
 
 def misspelt_method(x):
@@ -451,7 +455,7 @@ def wrong_reshape(x):
 
 
 def wrong_keyword(x):
-    return np.mean(x, axes=1)
+    return np.mean(x, axes=1)  # type: ignore[call-overload]
 
 
 def concatenates(x):
@@ -507,7 +511,8 @@ ERRORS: list[tuple[Callable[..., Any], type[Exception], str, str]] = [
         branch_on_both,
         TraceError,
         "the truth of a value is known at run time only, so Python cannot branch on it",
-        "write y = np.where(np.logical_and(x[0, 0] > 0, np.logical_not(np.logical_and(0 < x[0, 1], x[0, 1] < 1))), x * 2, y)",
+        "write y = np.where(np.logical_and(x[0, 0] > 0, "
+        "np.logical_not(np.logical_and(0 < x[0, 1], x[0, 1] < 1))), x * 2, y)",
     ),
     (
         loop_on_data,
@@ -660,7 +665,8 @@ def test_errors(function: Any, kind: type[Exception], message: str, help: str) -
         traced(function, X)
     error: Any = info.value
     assert error.message == message
-    assert error.loc is not None and error.loc.file == __file__
+    assert error.loc is not None
+    assert error.loc.file == __file__
     if help:
         assert error.help == help
 
@@ -737,23 +743,10 @@ def test_leaked_arrays_are_refused() -> None:
         def keep(self, x: Any) -> None:
             kept.append(x)
 
-    keeper = Keeper()
+    keeper: Any = Keeper()
     traced(lambda x: (x * 2, keeper.keep(x * 3))[0], X)
     with pytest.raises(TraceError, match="outside of the kernel"):
         kept[0] + 1
-
-
-@pytest.mark.parametrize(
-    "foreign",
-    [
-        lambda x: TABLE_HOLDER.array[x[0].astype(np.int64)],
-        lambda x: TABLE_HOLDER.assign(x),
-        lambda x: math.fsum(x[0]),
-    ],
-)
-def test_real_arrays_never_take_traced_values_silently(foreign: Callable[..., Any]) -> None:
-    with pytest.raises((TraceError, UnsupportedError, DTypeError)):
-        traced(foreign, X)
 
 
 class Holder:
@@ -767,4 +760,17 @@ class Holder:
         return x
 
 
-TABLE_HOLDER = Holder()
+TABLE_HOLDER: Any = Holder()
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        lambda x: TABLE_HOLDER.array[x[0].astype(np.int64)],
+        lambda x: TABLE_HOLDER.assign(x),
+        lambda x: math.fsum(x[0]),
+    ],
+)
+def test_real_arrays_never_take_traced_values_silently(foreign: Callable[..., Any]) -> None:
+    with pytest.raises((TraceError, UnsupportedError, DTypeError)):
+        traced(foreign, X)

@@ -31,7 +31,8 @@ def sample(dtype: str, seed: int) -> np.ndarray:
     if kind.kind in "iu":
         info = np.iinfo(kind)
         edge = [0, 1, 2, 3, 7, info.max, info.max - 1, info.min]
-        return np.array([*edge, *rng.integers(-5 if kind.kind == "i" else 0, 9, 16)]).astype(kind)
+        least = -5 if kind.kind == "i" else 0
+        return np.array([*(int(e) for e in edge), *rng.integers(least, 9, 16).tolist()], kind)
     special = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5]
     return np.array([*special, *rng.standard_normal(16) * 2]).astype(kind)
 

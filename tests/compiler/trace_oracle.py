@@ -13,6 +13,7 @@ from tilewright.ir import dtypes
 from tilewright.ir.expr import Var
 from tilewright.ir.interpret_graph import run_graph
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
+from tilewright.ir.verify import verify_graph
 
 TOLERANCE = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-14}
 
@@ -32,7 +33,9 @@ def traced(function: Callable[..., Any], *args: Any, **open_specs: ArgumentSpec)
     names = function.__code__.co_varnames[: len(args)]
     specs = {n: open_specs.get(n, spec_of(a)) for n, a in zip(names, args, strict=True)}
     values = {n: a for n, a in zip(names, args, strict=True) if type(a) is int}
-    return trace(function, specs, values=values)
+    result = trace(function, specs, values=values)
+    verify_graph(result.graph, strict=True)
+    return result
 
 
 def run(result: Traced, function: Callable[..., Any], args: Any, symbols: Any = None) -> Any:
