@@ -113,7 +113,7 @@ class _MachineTypes:
     def _statement(self, stmt: Stmt) -> Stmt:
         match stmt:
             case For():
-                return For(stmt.var, stmt.kind, self.statements(stmt.body), stmt.width)
+                return stmt.with_body(self.statements(stmt.body))
             case Store():
                 target = self.buffer(stmt.buffer)
                 value = self.expression(stmt.value)

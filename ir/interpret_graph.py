@@ -85,7 +85,7 @@ def _value(
         case Apply(op=ops.CAST):
             return np.asarray(ops.convert(values[node.operands[0]], dtype))
         case Apply(op=ops.BITCAST):
-            return np.ascontiguousarray(values[node.operands[0]]).view(dtype)
+            return np.array(values[node.operands[0]], order="C").view(dtype)
         case Apply():
             result = np.asarray(node.op.reference(*(values[o] for o in node.operands)))
             if result.dtype != dtype:

@@ -101,6 +101,10 @@ class For(Stmt):
         self.body = tuple(body)
         self.width = width
 
+    def with_body(self, body: Sequence[Stmt], extent: Size | None = None) -> For:
+        """The same loop over other statements."""
+        return For(self.var, self.kind, body, self.width, extent or self.extent)
+
 
 class Store(Stmt):
     """``buffer[indices] = value``."""
@@ -206,7 +210,7 @@ def map_expressions(body: Sequence[Stmt], change: Callable[[Expr], Expr]) -> tup
             case For():
                 inner = map_expressions(stmt.body, change)
                 extent = change(stmt.extent) if isinstance(stmt.extent, Expr) else stmt.extent
-                result.append(For(stmt.var, stmt.kind, inner, stmt.width, extent))
+                result.append(stmt.with_body(inner, extent))
             case Store():
                 indices = tuple(change(i) for i in stmt.indices)
                 result.append(Store(stmt.buffer, indices, change(stmt.value)))

@@ -102,6 +102,20 @@ def _mod(a: Interval, b: Interval) -> Interval:
     return (0, None if b[1] is None else b[1] - 1)
 
 
+def _quo(a: Interval, b: Interval) -> Interval:
+    """Like ``//`` where nothing is negative; below zero it rounds the other way."""
+    return _floordiv(a, b) if a[0] is not None and a[0] >= 0 else UNKNOWN
+
+
+def _rem(a: Interval, b: Interval) -> Interval:
+    """Like ``%`` where nothing is negative; below zero it has the dividend's sign."""
+    if a[0] is not None and a[0] >= 0:
+        return _mod(a, b)
+    if b[0] is None or b[0] <= 0 or b[1] is None:
+        return UNKNOWN
+    return (1 - b[1], b[1] - 1)
+
+
 _RULES: dict[ops.Op, Callable[[Interval, Interval], Interval]] = {
     ops.ADD: _add,
     ops.SUB: _sub,
@@ -110,6 +124,6 @@ _RULES: dict[ops.Op, Callable[[Interval, Interval], Interval]] = {
     ops.MAX: _max,
     ops.FLOORDIV: _floordiv,
     ops.MOD: _mod,
-    ops.QUO: _floordiv,
-    ops.REM: _mod,
+    ops.QUO: _quo,
+    ops.REM: _rem,
 }

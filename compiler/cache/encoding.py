@@ -109,7 +109,7 @@ class _SizeWriter:
         if isinstance(size, int):
             return size
         for node in post_order([size]):
-            if True:
+            if node not in self._numbers:
                 self.nodes.append(self._row(node))
                 self._numbers[node] = len(self.nodes) - 1
         return [self._numbers[size]]

@@ -22,13 +22,11 @@ from tilewright.ir.elementary.scaling import (
     scaled_powers,
     shift_exponent,
     times_power_of_two,
-    whole_as_integer,
 )
 from tilewright.ir.elementary.term import (
     Machine,
     Term,
     absolute,
-    as_float,
     at_least,
     at_most,
     copysign,
@@ -83,17 +81,18 @@ FACTS = {
 def reduce_argument(x: Term, machine: Machine, rest: Term | None = None) -> tuple[Whole, Term]:
     """n and r with ``x + rest = n log 2 + r``, ``abs(r) <= log 2 / 2`` and a little more.
 
-    A shader compiler may turn the two products with n into one with the sum of the constants, and
-    use a rounded ``x + rest`` again in the remainder (Mesa does both). So there n is converted from
-    its integer for the second product, an n that it cannot recognise, and `rest` left out of n.
+    Shader compilers reassociate sums: Mesa made one product of the two with n, and added `rest` to
+    x first. What they cannot see through is a bound, so the difference gets one that it never
+    reaches; and n is not taken from ``x + rest``, which would be at hand to be used again.
     """
     facts = FACTS[x.dtype]
     n = nearest_whole(x + rest if rest is not None and machine.ieee else x, LOG2_E, machine)
     r = mad(n.value, -facts.log2_high, x)
-    again = n.value if machine.ieee else as_float(whole_as_integer(n), x.dtype)
+    if not machine.ieee:
+        r = at_most(r, 1.0)
     if rest is None:
-        return n, mad(again, -facts.log2_low, r)
-    return n, r + mad(again, -facts.log2_low, rest)
+        return n, mad(n.value, -facts.log2_low, r)
+    return n, r + mad(n.value, -facts.log2_low, rest)
 
 
 def exp(x: Term, machine: Machine) -> Term:

@@ -73,12 +73,13 @@ def _away_from_overflow(smaller: Term, larger: Term) -> tuple[Term, Term]:
 def asin(x: Term, machine: Machine) -> Term:
     """A polynomial up to 1/2; ``pi / 2 - 2 asin(sqrt((1 - x) / 2))`` above.
 
-    There ``pi / 2 - 2 root`` is exact, and all that is small is added in one step.
+    All that is small is added in one step, with what ``pi / 2 - 2 root`` lost by rounding.
     """
     above, root, tail = _asin_of_half(absolute(x))
     high, low = _pi(x, 0.5)
-    folded = select(above, mad(root, -2.0, high), root)
-    result = folded + select(above, mad(tail, -2.0, low), tail)
+    folded = mad(root, -2.0, high)
+    lost = mad(root, -2.0, high - folded)
+    result = select(above, folded, root) + select(above, mad(tail, -2.0, low + lost), tail)
     return _nan_outside(x, copysign(result, x), machine)
 
 

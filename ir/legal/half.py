@@ -107,7 +107,7 @@ class _Rewriter:
     def statement(self, stmt: Stmt) -> Stmt:
         match stmt:
             case For():
-                return For(stmt.var, stmt.kind, self.block(stmt.body), stmt.width)
+                return stmt.with_body(self.block(stmt.body))
             case If():
                 yes, no = self.block(stmt.body), self.block(stmt.otherwise)
                 return If(self.value(stmt.condition), yes, no)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tilewright.ir import build
-from tilewright.ir.expr import Expr, Load, Var
+from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import accesses, flat, free_uses
 from tilewright.ir.program import Nest, Stage
@@ -55,10 +55,15 @@ def _first_mergeable(nest: Nest) -> tuple[Var, Var] | None:
 
 
 def _local_axes(nest: Nest) -> set[Var]:
-    """Axes that index a local with several dimensions: those keep their shape."""
-    return {
-        axis for stage in nest.stages if any(b.shape for b in nest.locals) for axis in stage.axes
-    }
+    """Axes that index a local: locals keep their shape."""
+    found: set[Var] = set()
+    for stage in nest.stages:
+        roots = [*stage.indices] if stage.target in nest.locals else []
+        for node in post_order((stage.value,)):
+            if isinstance(node, Load) and node.source in nest.locals:
+                roots += node.indices
+        found.update(n for n in post_order(roots) if isinstance(n, Var))
+    return found
 
 
 def _independent(nest: Nest, a: Var, b: Var) -> bool:

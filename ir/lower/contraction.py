@@ -1,8 +1,8 @@
-"""Recognising a nest that multiplies two operands and adds over reduced axes.
+"""Recognising a nest that adds up products of what varies with its rows and with its columns.
 
-A matrix product, a batched one and a convolution are all of one form: the left operand varies with
-the *rows* (outer axes that the right one does not use), the right one with the *columns*, both
-with the reduced axes and with the *batch*. Flattened, each group of axes is one axis of a product.
+A matrix product, a batched one, a convolution and a table of distances are all of one form: some
+parts of the product vary with the *rows* (outer axes) alone, others with the *columns*, and all
+with the reduced axes and the *batch*. Flattened, each group of axes is one axis of a product.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from tilewright.ir.traverse import variables
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Contraction:
-    """``stage`` sums ``left * right``; all extents are static."""
+    """`stage` sums an expression of `left`, which vary with the rows, and `right`, which vary with
+    the columns. `vanishes` if it is 0 wherever those are 0. All extents are static."""
 
     stage: Stage
-    left: Expr
-    right: Expr
+    left: tuple[Expr, ...]
+    right: tuple[Expr, ...]
     batch: tuple[Var, ...]
     rows: tuple[Var, ...]
     columns: tuple[Var, ...]
+    vanishes: bool
 
 
 def match_contraction(nest: Nest) -> Contraction | None:
@@ -36,35 +38,68 @@ def match_contraction(nest: Nest) -> Contraction | None:
     if len(reducing) != 1 or any(s.axes for s in nest.stages):
         return None
     (stage,) = reducing
-    value = stage.value
-    if not is_product(stage) or not isinstance(value, Apply) or value.op is not ops.MUL:
+    if not nest.outer or not is_product(stage):
         return None
     if any(not isinstance(a.extent, int) for a in (*nest.outer, *stage.reduce_axes)):
         return None
-    if any(source in nest.locals for source in _sources(value)):
+    loads = [n for n in post_order((stage.value,)) if isinstance(n, Load)]
+    if any(load.source in nest.locals for load in loads):
         return None
-    return _oriented(nest, stage, *value.operands)
-
-
-def _oriented(nest: Nest, stage: Stage, left: Expr, right: Expr) -> Contraction | None:
-    """Operands in the order that makes the last axis of the result a column."""
-    in_left, in_right = set(variables((left,))), set(variables((right,)))
-    if nest.outer and nest.outer[-1] in in_left and nest.outer[-1] not in in_right:
-        left, right, in_left, in_right = right, left, in_right, in_left
-    rows = tuple(a for a in nest.outer if a in in_left and a not in in_right)
-    columns = tuple(a for a in nest.outer if a in in_right and a not in in_left)
-    batch = tuple(a for a in nest.outer if a not in rows and a not in columns)
+    rows, columns = _rows_and_columns(nest, loads)
     if not rows or not columns:
         return None
-    return Contraction(stage, left, right, batch, rows, columns)
+    left, right = _parts(stage.value, set(rows), set(columns))
+    batch = tuple(a for a in nest.outer if a not in rows and a not in columns)
+    vanishes = _is_product_of(stage.value, (*left, *right))
+    return Contraction(stage, left, right, batch, rows, columns, vanishes)
 
 
-def _sources(value: Expr) -> list[object]:
-    return [n.source for n in post_order((value,)) if isinstance(n, Load)]
+def _rows_and_columns(
+    nest: Nest, loads: list[Load]
+) -> tuple[tuple[Var, ...], tuple[Var, ...]]:
+    """Columns go with the last outer axis, rows never do; what goes with both is the batch."""
+    last = nest.outer[-1]
+    with_last: set[Var] = set()
+    without: set[Var] = set()
+    for load in loads:
+        used = set(variables((load,)))
+        (with_last if last in used else without).update(used)
+    rows = tuple(a for a in nest.outer if a in without and a not in with_last)
+    columns = tuple(a for a in nest.outer if a in with_last and a not in without)
+    return rows, columns
+
+
+def _parts(
+    value: Expr, rows: set[Var], columns: set[Var]
+) -> tuple[tuple[Expr, ...], tuple[Expr, ...]]:
+    """The largest subexpressions that vary with rows alone, and with columns alone."""
+    left: dict[Expr, None] = {}
+    right: dict[Expr, None] = {}
+    stack, seen = [value], {value}
+    while stack:
+        node = stack.pop()
+        used = set(variables((node,)))
+        in_rows, in_columns = bool(used & rows), bool(used & columns)
+        if in_rows and in_columns:
+            fresh = [o for o in node.operands if o not in seen]
+            seen.update(fresh)
+            stack += fresh
+        elif in_rows:
+            left[node] = None
+        elif in_columns:
+            right[node] = None
+    return tuple(left), tuple(right)
+
+
+def _is_product_of(value: Expr, parts: tuple[Expr, ...]) -> bool:
+    while isinstance(value, Apply) and value.op is ops.CAST:
+        value = value.operands[0]
+    assert isinstance(value, Apply)
+    return value.op is ops.MUL and all(o in parts for o in value.operands)
 
 
 def unit_stride(operand: Expr, axis: Var) -> bool:
-    """Whether the operand's loads move by one element along `axis`."""
+    """Whether a load of the operand moves by one element along `axis`."""
     for node in post_order((operand,)):
         if not isinstance(node, Load) or not isinstance(node.source, Buffer):
             continue

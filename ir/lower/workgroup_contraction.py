@@ -37,12 +37,12 @@ class Side:
     """
 
     axes: tuple[Var, ...]
-    operand: Expr
+    operands: tuple[Expr, ...]
     tile: int
     threads: int
     number: Expr
     first: Expr
-    shared: Buffer
+    shared: tuple[Buffer, ...]
 
     @property
     def sizes(self) -> list[int]:

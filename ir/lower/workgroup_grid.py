@@ -115,7 +115,7 @@ def _guard_stores(body: Sequence[Stmt], condition: Expr) -> list[Stmt]:
                 result.append(If(condition, [stmt]))
             case For():
                 inner = _guard_stores(stmt.body, condition)
-                result.append(For(stmt.var, stmt.kind, inner, stmt.width))
+                result.append(stmt.with_body(inner))
             case _:
                 result.append(stmt)
     return result

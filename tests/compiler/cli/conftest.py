@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tilewright.compiler.cli import main
+from tilewright.compiler.runtime import runtime
 
 KERNELS = Path(__file__).with_name("kernels.py")
 
@@ -26,8 +28,10 @@ Run = Callable[..., Done]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run("targets", "--json")`."""
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("targets", "--json")`. What a command changes in the process ends with the test."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(runtime(), "cache", runtime().cache)
 
     def run_command(*arguments: str) -> Done:
         code = main(arguments)
