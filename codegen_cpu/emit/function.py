@@ -27,12 +27,14 @@ class Scope:
     """A region of the function that is entered from `preheader`.
 
     `pins_loads` is set where a load must not move out (a branch, or a loop that may not run);
-    `stored` are the storage roots written inside.
+    `stored` are the storage roots written inside. What a `lazy` scope needs is computed inside of
+    it, even where it could be placed just before: the scope is seldom entered.
     """
 
     preheader: Block | None
     pins_loads: bool
     stored: frozenset[int]
+    lazy: bool = False
     cache: dict[Hashable, object] = field(default_factory=dict)
 
 
@@ -64,9 +66,9 @@ class FunctionText:
     def depth(self) -> int:
         return len(self.scopes) - 1
 
-    def enter(self, pins_loads: bool, stored: frozenset[int]) -> None:
+    def enter(self, pins_loads: bool, stored: frozenset[int], lazy: bool = False) -> None:
         """Begin a scope whose preheader is the current block."""
-        self.scopes.append(Scope(self.current, pins_loads, stored))
+        self.scopes.append(Scope(self.current, pins_loads, stored, lazy))
 
     def leave(self) -> None:
         self.scopes.pop()

@@ -176,8 +176,9 @@ class ValueEmitter:
         if facts.volatile:
             return self._volatile.get(key)
         scopes = self.function.scopes
-        places = reversed(scopes) if facts.pinned else (scopes[self.depth(facts)],)
-        for scope in places:
+        depth = self.depth(facts)
+        least = 0 if facts.pinned else depth - 1 if scopes[depth].lazy else depth
+        for scope in reversed(scopes[least : depth + 1]):
             found = scope.cache.get(key)
             if isinstance(found, Value):
                 return found
@@ -208,6 +209,9 @@ class ValueEmitter:
                 depth = binding.depth
         for root in facts.roots:
             depth = max(depth, self.function.load_floor(id(root)))
+        scopes = self.function.scopes
+        while depth < self.function.depth and scopes[depth + 1].lazy:
+            depth += 1
         return depth
 
     def _variable(self, node: Var) -> Value:
@@ -290,7 +294,7 @@ class ValueEmitter:
         slow, after = function.new_block("rare"), function.new_block("join")
         before.terminator = f"br i1 {every}, label %{after.name}, label %{slow.name}"
         kept = dict(self._volatile)
-        function.enter(True, frozenset())
+        function.enter(True, frozenset(), lazy=True)
         function.open(slow)
         other = self.splat(self.evaluate(rare), node.dtype, lanes)
         mixed = function.assign(f"select {wide} {text}, {kind} {shown}, {kind} {other}")

@@ -17,7 +17,7 @@ from typing import Final
 
 import llvmlite  # the package without its `binding`, which would load LLVM
 
-import tilewright
+from tilewright import __version__
 
 _CPUINFO: Final = "/proc/cpuinfo"
 _CPUINFO_FIELDS: Final = (
@@ -45,8 +45,8 @@ def host_identity() -> str:
 def compiler_identity() -> str:
     """Our version and llvmlite's, which pins LLVM's. In a checkout, where code changes under one
     version number, also the state of every source file."""
-    versions = f"tilewright {tilewright.__version__}, llvmlite {llvmlite.__version__}"
-    package = Path(tilewright.__file__).parent
+    versions = f"tilewright {__version__}, llvmlite {llvmlite.__version__}"
+    package = Path(__file__).parents[2]  # not resolved: in a checkout our folders are links
     folders = [entry.path for entry in os.scandir(package) if entry.is_symlink()]
     return "\n".join((versions, *_sources(sorted(folders))))
 
