@@ -54,10 +54,11 @@ SHOWN = (
 @dataclass(frozen=True)
 class Picture:
     """An image kernel to be shown: `inputs` makes its arguments of a photograph's bytes, and the
-    first of them is the picture before."""
+    first of them is the picture before. `white` is what floats mean by it."""
 
     name: str
     inputs: Callable[[Array], tuple[Array, ...]]
+    white: float = 1.0
 
 
 def _gray(photo: Array) -> Array:
@@ -87,7 +88,7 @@ PICTURES = (
     Picture("bilateral_filter", lambda photo: (_gray_floats(photo),)),
     Picture("median3x3", _with_defects),
     Picture("letterbox", lambda photo: (photo,)),
-    Picture("affine_crop", _rotated_crop),
+    Picture("affine_crop", _rotated_crop, white=255.0),
 )
 
 
@@ -134,7 +135,9 @@ def _table(rows: Sequence[Sequence[Result]]) -> Table:
             table.add_column(title, justify="right")
     table.add_column("error", justify="right")
     for row in rows:
-        table.add_row(row[0].name, *(cell for result in row for cell in _cells(result)), _error(row))
+        table.add_row(
+            row[0].name, *(cell for result in row for cell in _cells(result)), _error(row)
+        )
     return table
 
 
@@ -173,20 +176,21 @@ def write_pictures(by_name: dict[str, Entry], folder: Path) -> dict[str, float]:
         inputs = picture.inputs(photo)
         result = tw.kernel(entry.kernel)(*inputs)
         excesses[entry.name] = entry.excess_on(inputs, result)
-        _save(_side_by_side(as_bytes(inputs[0]), as_bytes(result)), folder / f"{entry.name}.png")
+        before, after = (as_bytes(image, picture.white) for image in (inputs[0], result))
+        _save(_side_by_side(before, after), folder / f"{entry.name}.png")
     return excesses
 
 
-def as_bytes(image: Array) -> Array:
-    """An image of any kind of the gallery's as RGB bytes, channels last."""
+def as_bytes(image: Array, white: float = 1.0) -> Array:
+    """An image of any kind of the gallery's as RGB bytes, channels last; floats up to `white`."""
     if image.ndim == 2:
         image = np.repeat(image[..., np.newaxis], 3, axis=2)
     elif image.shape[0] == 3:
         image = image.transpose(1, 2, 0)
     if image.dtype == np.uint8:
         return image
-    scale = 255 if image.max() <= 4 else 1  # 0..1 (Sobel: up to 4), or bytes as floats
-    return np.clip(image * scale, 0, 255).round().astype(np.uint8)
+    levels: Array = np.clip(image * (255 / white), 0, 255).round().astype(np.uint8)
+    return levels
 
 
 def _side_by_side(before: Array, after: Array, gap: int = 16) -> Array:

@@ -27,7 +27,10 @@ class TensorSpec:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CpuArtifact:
-    """Object code and what its caller must know. `workspace` is in bytes."""
+    """Object code and what its caller must know.
+
+    `workspace` is in bytes; `parallel` says whether any loop runs on the thread pool.
+    """
 
     code: bytes
     inputs: tuple[TensorSpec, ...]
@@ -35,6 +38,7 @@ class CpuArtifact:
     constants: tuple[np.ndarray, ...]
     symbols: tuple[Var, ...]
     workspace: Size
+    parallel: bool = True
 
 
 def workspace_bytes(artifact: CpuArtifact, symbols: Mapping[Var, int]) -> int:

@@ -14,14 +14,23 @@ from tilewright.codegen_cpu.legalize import legalize
 from tilewright.codegen_cpu.schedule import default_schedule
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.expr import Size
-from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.nest import lower_nest
 from tilewright.ir.lower.ordered import lower_ordered
 from tilewright.ir.lower.pack_operands import pack_operands
 from tilewright.ir.lower.sort import lower_sort
 from tilewright.ir.passes.plan_memory import plan_memory
-from tilewright.ir.program import Launch, Nest, Ordered, Program, SortRows, Step, map_steps
+from tilewright.ir.program import (
+    Launch,
+    Nest,
+    Ordered,
+    Program,
+    SortRows,
+    Step,
+    kernels,
+    map_steps,
+)
 from tilewright.ir.schedule import Schedule
 
 Observer = Callable[[str, object], None]
@@ -70,6 +79,16 @@ def build(
         tuple(np.ascontiguousarray(a) for _, a in program.constants),
         program.symbols,
         lowered.workspace,
+        target.has_threads and _is_parallel(lowered.program),
+    )
+
+
+def _is_parallel(program: Program) -> bool:
+    """Whether a kernel of the program has a parallel loop."""
+    return any(
+        isinstance(stmt, For) and stmt.kind == "parallel"
+        for kernel in kernels(program.steps)
+        for stmt in statements(kernel.body)
     )
 
 

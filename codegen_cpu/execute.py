@@ -25,6 +25,7 @@ class CpuFunction:
     """An artifact loaded into this process. Calls may come from many threads at once."""
 
     def __init__(self, artifact: CpuArtifact, loader: ObjectLoader, runtime: int) -> None:
+        """`runtime` is the address of a pool's runtime struct, or 0 to run loops serially."""
         self.artifact = artifact
         self.runtime = runtime
         self._code = loader.load(artifact.code)

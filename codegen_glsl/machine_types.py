@@ -222,7 +222,8 @@ def convert(value: Expr, source: DType, target: DType) -> Expr:
     if target is BOOL:
         return value if source is BOOL else is_nonzero(value)
     if target.is_float:
-        result = value if value.dtype is F32 else build.cast(value, F32)
+        wide = source in (U32, U64) and not isinstance(value, Const)
+        result = _from_halves(value) if wide else build.cast(value, F32)
         exact = source in (BOOL, I8, U8, F16)
         return round_to_half(result) if target is F16 and not exact else result
     if value.dtype.is_float:
@@ -232,6 +233,13 @@ def convert(value: Expr, source: DType, target: DType) -> Expr:
         source.kind in "iu" and target.min <= source.min and source.max <= target.max
     )
     return result if fits else wrap(result, target)
+
+
+def _from_halves(value: Expr) -> Expr:
+    """A uint as a float, rounded once: from 2**31 on SwiftShader's own conversion rounds twice."""
+    high = build.cast(Apply(ops.SHR_RAW, (value, build.const(16, U32))), F32)
+    low = build.cast(Apply(ops.AND, (value, build.const(0xFFFF, U32))), F32)
+    return Apply(ops.ADD, (Apply(ops.MUL, (high, build.const(65536.0, F32))), low))
 
 
 def _saturate(value: Expr, target: DType, machine: DType) -> Expr:

@@ -18,6 +18,7 @@ from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
 
 LANES = 4
+WORD_BYTES = 4
 _WORKGROUP = 64
 _DEPTH = 16
 _LEAST_SIDE = 8  # of a contraction through workgroup memory
@@ -62,9 +63,15 @@ def _contraction(found: Contraction, options: WgslOptions) -> Schedule | None:
     )
     if min(sizes.rows, sizes.columns) < _LEAST_SIDE or sizes.depth < LANES:
         return None
+    depth = _slice(sizes.depth)
+    if sizes.depth % depth and not found.vanishes:
+        return None
     side, tile = _block(sizes, options)
+    parts = len(found.left) + len(found.right)
+    if parts * side * tile * depth * WORD_BYTES > options.workgroup_bytes:
+        return None
     workgroup = (_along(sizes.rows, side, tile), _along(sizes.columns, side, tile))
-    return Schedule(tile=(tile, tile), workgroup=workgroup, stage_tile=_slice(sizes.depth))
+    return Schedule(tile=(tile, tile), workgroup=workgroup, stage_tile=depth)
 
 
 def _block(sizes: _Sizes, options: WgslOptions) -> tuple[int, int]:

@@ -70,6 +70,7 @@ class Kernel(FastCallable):
         self._compiled: dict[Key, Specialization] = {}
         self._needed_ints: dict[Key, tuple[str, ...]] = {}
         self._others: dict[str, Kernel] = {}
+        self._called_again: set[Key] = set()
         self._lock = threading.Lock()
 
     # Calling.
@@ -119,6 +120,8 @@ class Kernel(FastCallable):
         key = (types, *(values[n] for n in needed))
         found = self._compiled.get(key)
         if found is not None and not found.traced.is_stale():
+            if key not in self._called_again:
+                self._prepare_fast_calls(key, found, needed)
             return found
         with self._lock:
             found = self._compiled.get(key)
@@ -126,11 +129,20 @@ class Kernel(FastCallable):
                 return found
             return self._compile(types, values, specs)
 
+    def _prepare_fast_calls(
+        self, key: Key, compiled: Specialization, needed: tuple[str, ...]
+    ) -> None:
+        """From the second call on calls are worth a path in machine code."""
+        from tilewright.compiler.fast_path import install
+
+        self._called_again.add(key)
+        if self._binder.by_position and not needed:
+            install(self, compiled, self._binder.names, runtime())
+
     def _compile(
         self, types: Key, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
     ) -> Specialization:
         from tilewright.compiler.driver import compile_traced
-        from tilewright.compiler.fast_path import install
         from tilewright.compiler.trace.run import trace
 
         ints = {n: v for n, v in values.items() if isinstance(specs[n], ScalarSpec)}
@@ -139,8 +151,7 @@ class Kernel(FastCallable):
         needed = tuple(n for n in specs if n in traced.specialized)
         self._needed_ints[types] = needed
         self._compiled[(types, *(values[n] for n in needed))] = compiled
-        if self._binder.by_position and not needed:
-            install(self, compiled, self._binder.names, runtime())
+        self._called_again.discard((types, *(values[n] for n in needed)))
         if len(self._compiled) == _MANY_SPECIALIZATIONS:
             self._warn_many()
         return compiled

@@ -8,8 +8,7 @@ import numpy as np
 
 from tilewright.compiler.arguments import checked_dtype
 from tilewright.compiler.runtime import runtime
-from tilewright.ir.errors import UnsupportedError
-from tilewright.ir.kernel import Buffer
+from tilewright.compiler.targets import open_target
 
 
 def device_array(array: Any, target: str) -> Any:
@@ -19,17 +18,5 @@ def device_array(array: Any, target: str) -> Any:
     of a NumPy array and then return their results on the device too.
     """
     host = np.ascontiguousarray(array)
-    if target == "wgsl":
-        from tilewright.codegen_wgsl.device_array import upload
-        from tilewright.codegen_wgsl.storage import Storage
-
-        buffer = Buffer("array", host.shape, checked_dtype(host, "the array"))
-        return upload(runtime().webgpu, host, Storage().declare(buffer, "input"))
-    if target == "glsl":
-        from tilewright.codegen_glsl.device_array import GlDeviceArray
-
-        return GlDeviceArray.upload(runtime().webgl, host)
-    raise UnsupportedError(
-        f"target {target!r} has no device memory",
-        help="device arrays are for the targets 'wgsl' and 'glsl'; elsewhere pass NumPy arrays",
-    )
+    checked_dtype(host, "the array")
+    return open_target(target, runtime()).upload(host)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.driver import Specialization
     from tilewright.ir.graph import Tensor
 
+_COMMON_STAGES = ("graph", "optimized", "program")
 _MOST_LINES = 300
 _TABLE = "border-collapse: collapse; margin: 0.3em 0"
 _CELL = "text-align: left; padding: 0.1em 1em 0.1em 0"
@@ -57,8 +58,12 @@ def specialization_html(compiled: Specialization) -> str:
 
 
 def _distinct(compiled: Specialization) -> list[tuple[str, object]]:
-    """The stages; those that changed nothing hold the very object of the one before."""
-    stages = list(compiled.stages.items())
+    """The stages; those that changed nothing hold the very object of the one before.
+
+    Assembly is left out: LLVM would have to run for it, at every display.
+    """
+    names = [n for n in (*_COMMON_STAGES, *compiled.target.stages) if n != "asm"]
+    stages = [(name, compiled.stage(name)) for name in names]
     before = [None, *(value for _, value in stages)]
     return [stage for stage, last in zip(stages, before, strict=False) if stage[1] is not last]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tilewright.codegen_cpu import backend
 from tilewright.codegen_cpu.execute import CpuFunction
 from tilewright.codegen_cpu.jit import assembly
 from tilewright.codegen_cpu.target import host_target
+from tilewright.compiler.targets import no_device_memory
 from tilewright.ir.fuse.options import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
 
     from tilewright.codegen_cpu.artifact import CpuArtifact
     from tilewright.compiler.runtime import Runtime
@@ -49,7 +52,12 @@ class CpuTargetDriver:
 
     def load(self, artifact: CpuArtifact) -> CpuFunction:
         """The artifact in executable memory."""
-        return CpuFunction(artifact, self.runtime.loader, self.runtime.pool.runtime)
+        pool = self.runtime.pool.runtime if artifact.parallel else 0
+        return CpuFunction(artifact, self.runtime.loader, pool)
+
+    def upload(self, array: np.ndarray) -> NoReturn:
+        """There is no device."""
+        raise no_device_memory(self.name)
 
     def source(self, artifact: CpuArtifact, stages: Mapping[str, object]) -> str:
         """The assembly text."""

@@ -78,6 +78,12 @@ class GlslTargetDriver:
         """The shaders as programs on this process's device."""
         return GlslFunction(artifact, self.runtime)
 
+    def upload(self, array: np.ndarray) -> Any:
+        """A texture with the array's elements, laid out as kernels read them."""
+        from tilewright.codegen_glsl.device_array import GlDeviceArray
+
+        return GlDeviceArray.upload(self.runtime.webgl, array)
+
     def source(self, artifact: GlslArtifact, stages: Mapping[str, object]) -> str:
         """All shaders as one text."""
         return str(stages["glsl"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tilewright.codegen_cpu.target import cpu_target
 from tilewright.codegen_cpu.wasm_module import WasmModule, link_module
 from tilewright.codegen_cpu.wasm_run import WasmInstance
 from tilewright.codegen_cpu.wasm_text import wat
+from tilewright.compiler.targets import no_device_memory
 from tilewright.ir.fuse.options import CPU
 from tilewright.ir.sizes import bind_symbols, evaluate
 
@@ -94,6 +95,10 @@ class WasmTargetDriver:
     def load(self, artifact: WasmArtifact) -> WasmFunction:
         """The module instantiated by wasmtime."""
         return WasmFunction(artifact)
+
+    def upload(self, array: np.ndarray) -> NoReturn:
+        """There is no device."""
+        raise no_device_memory(self.name)
 
     def source(self, artifact: WasmArtifact, stages: Mapping[str, object]) -> str:
         """The module in WebAssembly's text format."""

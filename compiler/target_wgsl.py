@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from tilewright.codegen_wgsl import backend
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.gpu_results import deliver
+from tilewright.ir import dtypes
 from tilewright.ir.fuse.options import WORKGROUP
+from tilewright.ir.kernel import Buffer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +70,16 @@ class WgslTargetDriver:
     def load(self, artifact: WgslArtifact) -> WgslFunction:
         """The shaders as pipelines on this process's device."""
         return WgslFunction(artifact, self.runtime)
+
+    def upload(self, array: np.ndarray) -> Any:
+        """A storage buffer with the array's elements, laid out as kernels read them."""
+        from tilewright.codegen_wgsl.device_array import upload
+        from tilewright.codegen_wgsl.storage import Storage
+
+        dtype = dtypes.from_numpy(array.dtype)
+        assert dtype is not None
+        buffer = Buffer("array", array.shape, dtype)
+        return upload(self.runtime.webgpu, array, Storage().declare(buffer, "input"))
 
     def source(self, artifact: WgslArtifact, stages: Mapping[str, object]) -> str:
         """All shaders as one text."""

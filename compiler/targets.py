@@ -57,6 +57,9 @@ class Target(Protocol):
     def load(self, artifact: Any) -> Executable:
         """``run(inputs, outputs=None) -> results`` on contiguous arrays."""
 
+    def upload(self, array: np.ndarray) -> Any:
+        """A copy of the array on the target's device; `UnsupportedError` where there is none."""
+
     def source(self, artifact: Any, stages: Mapping[str, object]) -> str:
         """The generated code as text."""
 
@@ -77,6 +80,14 @@ def check_target(name: str) -> str:
             f"there is no target {name!r}", help=f"the targets are {', '.join(NAMES)}"
         )
     return name
+
+
+def no_device_memory(target: str) -> UnsupportedError:
+    """The error of an upload to a target that works in the host's memory."""
+    return UnsupportedError(
+        f"target {target!r} has no device memory",
+        help="device arrays are for the targets 'wgsl' and 'glsl'; elsewhere pass NumPy arrays",
+    )
 
 
 def open_target(name: str, runtime: Runtime) -> Target:

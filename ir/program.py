@@ -149,6 +149,22 @@ def nests(steps: Sequence[Step]) -> list[Nest]:
     return found
 
 
+def kernels(steps: Sequence[Step]) -> list[Kernel]:
+    """The kernels of all launches below `steps`, in order."""
+    found: list[Kernel] = []
+    for step in steps:
+        match step:
+            case Launch():
+                found.append(step.kernel)
+            case Repeat():
+                found += kernels(step.steps)
+            case RepeatWhile():
+                found += kernels((*step.test, *step.body))
+            case _:
+                pass
+    return found
+
+
 def extents(axes: Sequence[Var]) -> tuple[Size, ...]:
     """The sizes of the axes' ranges."""
     sizes: list[Size] = []

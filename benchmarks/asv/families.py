@@ -38,4 +38,4 @@ class Kernels:
         }
         return measure(calls, Effort(seconds=0.3)).ratio("ours", "numpy")
 
-    track_ratio.unit = "times as fast as NumPy"
+    track_ratio.unit = "times as fast as NumPy"  # type: ignore[attr-defined]  # asv reads it

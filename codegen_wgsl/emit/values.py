@@ -163,8 +163,10 @@ class ValueEmitter:
         folded = _fold(node, values)
         if folded is not None:
             return Value(str(folded), 1, 0, folded)
-        if node.op is ops.ADD and node.dtype is INDEX and values[1].known == 0:
-            return values[0]
+        if node.op is ops.ADD and node.dtype is INDEX:
+            for one, other in (values, values[::-1]):
+                if one.known == 0:
+                    return other
         depth = self.depth(self.environment.facts(node))
         lanes = max(v.lanes for v in values)
         by_lane = lanes > 1 and F16 in (dtype, node.dtype)

@@ -12,6 +12,7 @@ The description holds, by name:
     constants  [dtype, [length …]] of each
     symbols    how many open dimensions there are; they are known by their numbers
     workspace  size
+    parallel   whether any loop runs on the thread pool
     nodes      the expressions that sizes refer to, operands first: ["var", number],
                ["const", dtype, value] or [operation, dtype, node number …]
 
@@ -50,6 +51,7 @@ def encode(artifact: CpuArtifact) -> bytes:
         "constants": [[_dtype_of(c).short, list(c.shape)] for c in artifact.constants],
         "symbols": len(artifact.symbols),
         "workspace": sizes.add(artifact.workspace),
+        "parallel": artifact.parallel,
         "nodes": sizes.nodes,
     }
     text = json.dumps(description, separators=(",", ":")).encode()
@@ -94,6 +96,7 @@ def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
         tuple(constants),
         symbols,
         _decode_size(description["workspace"], nodes),
+        bool(description["parallel"]),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-import tilewright
+from tilewright import __version__
 from tilewright.compiler.cli import bench, cache, diff, show, targets
 from tilewright.compiler.cli.failures import ExitCode, report
 from tilewright.compiler.cli.options import examples
@@ -27,7 +27,7 @@ from tilewright.compiler.cli.options import examples
         5 no such device, 70 a bug of ours, 130 interrupted.""",
     ),
 )
-@click.version_option(tilewright.__version__, prog_name="tilewright")
+@click.version_option(__version__, prog_name="tilewright")
 @click.option(
     "--cache-dir",
     envvar="TILEWRIGHT_CACHE_DIR",

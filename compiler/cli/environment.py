@@ -5,14 +5,14 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-import tilewright
+from tilewright import __version__
 
 _PACKAGES = ("numpy", "llvmlite", "wgpu", "moderngl", "wasmtime")
 
 
 def environment() -> dict[str, str]:
     """Versions of everything that takes part, by name; packages that are absent are left out."""
-    found = {"tilewright": tilewright.__version__, "Python": platform.python_version()}
+    found = {"tilewright": __version__, "Python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

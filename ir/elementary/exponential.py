@@ -133,8 +133,30 @@ def exp2_bounded(x: Term, machine: Machine) -> Term:
 
 def sigmoid(x: Term, machine: Machine) -> Term:
     """``1 / (1 + e**-x)``, from ``e**-abs(x)`` so that small results keep their digits."""
+    if x.dtype is F64:
+        return _sigmoid_in_two(x, machine)
     e = exp(-absolute(x), machine)
     return select(x < 0.0, e, 1.0) / (e + 1.0)
+
+
+def _sigmoid_in_two(x: Term, machine: Machine) -> Term:
+    """The same within two units, by what the power and the divisor lost by rounding.
+
+    The correction is relative and tiny, so ``1 / p`` may be taken as ``2 - p``; and the inverse of
+    the divisor is the quotient, or, for negative x, what it lacks to 1.
+    """
+    n, r = reduce_argument(at_least(-absolute(x), FACTS[x.dtype].low), machine)
+    p_less_one = mad(r * r, horner(r, coefficients.EXP[x.dtype]), r)
+    p = p_less_one + 1.0
+    p_lost = (p_less_one - (p - 1.0)) * (2.0 - p)
+    e = times_power_of_two(p, n, machine)
+    divisor = e + 1.0
+    divisor_lost = mad(e, p_lost, e - (divisor - 1.0))
+    negative = x < 0.0
+    quotient = select(negative, e, 1.0) / divisor
+    inverse = select(negative, 1.0 - quotient, quotient)
+    relative = mad(-divisor_lost, inverse, select(negative, p_lost, 0.0))
+    return mad(quotient, relative, quotient)
 
 
 def expm1(x: Term, machine: Machine) -> Term:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.exponential import LOG2_E, exp2_bounded, reduce_argument
-from tilewright.ir.elementary.logarithm import log1p_doubled
+from tilewright.ir.elementary.logarithm import log1p_of_sum
 from tilewright.ir.elementary.scaling import infinity, keep_nan, not_a_number, scaled_powers
 from tilewright.ir.elementary.term import (
     Machine,
@@ -102,21 +102,20 @@ def asinh(x: Term, machine: Machine) -> Term:
     size = absolute(x)
     square = x * x
     raised = size + square / (square_root(square + 1.0) + 1.0)
-    return copysign(_log_unless_huge(size, raised, machine), x)
+    huge = size > FACTS[x.dtype].huge
+    result = log1p_of_sum(select(huge, size, raised), machine, doubled=huge)
+    return copysign(result, x)
 
 
 def acosh(x: Term, machine: Machine) -> Term:
     """``log(x + sqrt(x**2 - 1))`` in terms of ``x - 1``; NaN below 1."""
     above = x - 1.0
-    raised = above + square_root(mad(above, above, above + above))
-    result = _log_unless_huge(x, raised, machine)
-    return select(x < 1.0, not_a_number(x), result)
-
-
-def _log_unless_huge(x: Term, raised: Term, machine: Machine) -> Term:
-    """``log(1 + raised)``, or ``log(2 x)`` where x is so large that x**2 may have overflowed."""
+    root = square_root(mad(above, above, above + above))
+    raised = above + root
+    lost = (root - raised) + above
     huge = x > FACTS[x.dtype].huge
-    return log1p_doubled(select(huge, x, raised), huge, machine)
+    result = log1p_of_sum(select(huge, x, raised), machine, rest=lost, doubled=huge)
+    return select(x < 1.0, not_a_number(x), result)
 
 
 def atanh(x: Term, machine: Machine) -> Term:
@@ -124,5 +123,5 @@ def atanh(x: Term, machine: Machine) -> Term:
     size = absolute(x)
     double = size + size
     raised = mad(double, size / (1.0 - size), double)
-    result = copysign(log1p_doubled(raised, None, machine) * 0.5, x)
+    result = copysign(log1p_of_sum(raised, machine) * 0.5, x)
     return select(size > 1.0, not_a_number(x), result)

@@ -103,25 +103,32 @@ def _log_to_base(x: Term, base: Base, machine: Machine) -> Term:
 
 def log1p(x: Term, machine: Machine) -> Term:
     """``log(1 + x)``."""
-    return copysign(log1p_doubled(x, None, machine), x)
+    return copysign(log1p_of_sum(x, machine), x)
 
 
-def log1p_doubled(x: Term, doubled: Term | None, machine: Machine) -> Term:
-    """``log(1 + x)``, and where `doubled` holds, x being huge then, ``log(2 x)``.
+def log1p_of_sum(
+    x: Term, machine: Machine, *, rest: Term | None = None, doubled: Term | None = None
+) -> Term:
+    """``log(1 + x + rest)``, and where `doubled` holds, x being huge then, ``log(2 x)``.
 
     The exponent k comes from the rounded ``1 + x``; f is then formed from x itself as
-    ``2**-k x + (2**-k - 1)``, of which only the last addition rounds.
+    ``2**-k x + (2**-k - 1)``, of which only the last addition rounds. `rest` is what x lost by
+    rounding, so that its own factor, ``1 / (1 + f)``, does not matter.
     """
     facts, form = FACTS[x.dtype], FORMATS[x.dtype]
     raised = x + 1.0
     m, k = split_normal(raised, LOWEST)
     lowered = power_of_two(-k, form)
-    f = select(k > form.mantissa_bits + 2, m - 1.0, mad(x, lowered, lowered - 1.0))
+    far = k > form.mantissa_bits + 2  # here 1 is lost against x, and 2**-k may be out of range
+    f = select(far, m - 1.0, mad(x, lowered, lowered - 1.0))
     exponent = as_float(k, x.dtype)
     if doubled is not None:
         exponent = exponent + select(doubled, x.like(1.0), x.like(0.0))
-    rest = mad(exponent, facts.log2_low, log1p_tail(f))
-    result = mad(exponent, facts.log2_high, f + rest)
+    tail = log1p_tail(f)
+    if rest is not None:
+        tail = tail + select(far, 0.0, rest * lowered)
+    tail = mad(exponent, facts.log2_low, tail)
+    result = mad(exponent, facts.log2_high, f + tail)
     return patch_special(raised, result, machine)
 
 

@@ -54,9 +54,7 @@ def match_contraction(nest: Nest) -> Contraction | None:
     return Contraction(stage, left, right, batch, rows, columns, vanishes)
 
 
-def _rows_and_columns(
-    nest: Nest, loads: list[Load]
-) -> tuple[tuple[Var, ...], tuple[Var, ...]]:
+def _rows_and_columns(nest: Nest, loads: list[Load]) -> tuple[tuple[Var, ...], tuple[Var, ...]]:
     """Columns go with the last outer axis, rows never do; what goes with both is the batch."""
     last = nest.outer[-1]
     with_last: set[Var] = set()

@@ -1,9 +1,9 @@
 """A sort -> launches that compare and exchange elements: K. E. Batcher's bitonic network (1968).
 
-There are log2(n) * (log2(n) + 1) / 2 rounds. Those that reach over more than a block are maps, which
-make each element from itself and one partner; all others run in workgroup memory, many to a launch.
-Rows are padded to a power of two with elements that come last. Elements carry their positions,
-which break ties: that makes the order stable, and is the argsort.
+There are log2(n) * (log2(n) + 1) / 2 rounds. Those that reach over more than a block are maps,
+which make each element from itself and one partner; all others run in workgroup memory, many to a
+launch. Rows are padded to a power of two with elements that come last. Elements carry their
+positions, which break ties: that makes the order stable, and is the argsort.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from tilewright.ir.kernel import Barrier, Buffer, For, If, Stmt, Store
 from tilewright.ir.lower.nest import finish_kernel
 from tilewright.ir.lower.workgroup_grid import on_grid, split_index
 from tilewright.ir.program import Launch, Nest, SortRows, Stage
-
 
 BLOCK = 512
 """Elements that a workgroup of half as many invocations sorts in its memory."""

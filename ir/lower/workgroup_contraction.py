@@ -80,29 +80,16 @@ class ContractionLowering(NestLowering):
         self.reduced = found.stage.reduce_axes
         self.reduced_sizes = [static_extent(a) for a in self.reduced]
         self.depth = min(schedule.stage_tile, _product(self.reduced_sizes))
+        if _product(self.reduced_sizes) % self.depth and not found.vanishes:
+            raise IRError(f"slices of {self.depth} do not divide the sums of nest {nest.name}")
         self.threads = schedule.workgroup[0] * schedule.workgroup[1]
         self.lane = Var("lane", self.threads)
         self.group, places = self._blocks(schedule)
         self.points = dict(zip(found.batch, places, strict=False))
         across = build.index(schedule.workgroup[1])
-        self.rows = self._side(
-            "left",
-            found.rows,
-            found.left,
-            0,
-            schedule,
-            places[-2],
-            build.floordiv(self.lane, across),
-        )
-        self.columns = self._side(
-            "right",
-            found.columns,
-            found.right,
-            1,
-            schedule,
-            places[-1],
-            build.mod(self.lane, across),
-        )
+        row, column = build.floordiv(self.lane, across), build.mod(self.lane, across)
+        self.rows = self._side(0, schedule, places[-2], row)
+        self.columns = self._side(1, schedule, places[-1], column)
 
     def _blocks(self, schedule: Schedule) -> tuple[Var, list[Expr]]:
         """The workgroup's number, and its coordinates: batch, block of rows, block of columns."""
@@ -114,21 +101,19 @@ class ContractionLowering(NestLowering):
         group = Var("group", _product(counts))
         return group, split_index(group, counts)
 
-    def _side(
-        self,
-        name: str,
-        axes: tuple[Var, ...],
-        operand: Expr,
-        which: int,
-        schedule: Schedule,
-        block: Expr,
-        thread: Expr,
-    ) -> Side:
+    def _side(self, which: int, schedule: Schedule, block: Expr, thread: Expr) -> Side:
+        """Rows (0) or columns (1)."""
+        found = self.found
+        axes = (found.rows, found.columns)[which]
+        operands = (found.left, found.right)[which]
         tile, threads = schedule.tile[which], schedule.workgroup[which]
-        shared = Buffer(name, (self.depth, tile * threads), operand.dtype, "workgroup")
-        self.locals.append(shared)
+        shared = tuple(
+            Buffer(("left", "right")[which], (self.depth, tile * threads), o.dtype, "workgroup")
+            for o in operands
+        )
+        self.locals += shared
         first = build.mul(thread, build.index(tile))
-        return Side(axes, operand, tile, threads, block, first, shared)
+        return Side(axes, operands, tile, threads, block, first, shared)
 
     def kernel(self, name: str) -> Kernel:
         body: list[Stmt] = []
@@ -208,21 +193,24 @@ class ContractionLowering(NestLowering):
         counter = Var("slice", count)
         start = build.mul(build.add(first, counter), build.index(self.depth))
         body = [*self._copy(self.rows, start), *self._copy(self.columns, start), Barrier()]
-        body += [*self._multiply(total), Barrier()]
+        body += [*self._multiply(total, start), Barrier()]
         return [For(counter, "serial", body)]
 
-    def _multiply(self, total: Buffer) -> list[Stmt]:
-        """Add the products of one slice."""
+    def _multiply(self, total: Buffer, start: Expr) -> list[Stmt]:
+        """Add the products of the slice from `start` on."""
         expanded = _EXPANDED_DEPTH if self.depth % _EXPANDED_DEPTH == 0 else 1
         outer, inner = Var("depth", self.depth // expanded), Var("k", expanded)
         k = build.add(build.mul(outer, build.index(expanded)), inner)
 
+        reduced = self._reduced_at(build.add(start, k))
+
         def add(place: tuple[Expr, ...]) -> Stmt:
-            row, column = place
-            left = Load(self.rows.shared, (k, build.add(self.rows.first, row)))
-            right = Load(self.columns.shared, (k, build.add(self.columns.first, column)))
-            product = build.apply(ops.MUL, left, right)
-            return Store(total, place, combine(ops.ADD, Load(total, place), product))
+            known: dict[Expr, Expr] = {}
+            for side, counter in zip((self.rows, self.columns), place, strict=True):
+                at = (k, build.add(side.first, counter))
+                known |= {o: Load(s, at) for o, s in zip(side.operands, side.shared, strict=True)}
+            value = substitute(self.found.stage.value, {**self.points, **reduced}, memo=known)
+            return Store(total, place, combine(ops.ADD, Load(total, place), value))
 
         return [For(outer, "serial", [For(inner, "unroll", self._each(add))])]
 
@@ -236,33 +224,47 @@ class ContractionLowering(NestLowering):
     # Copying operands into workgroup memory.
 
     def _copy(self, side: Side, start: Expr) -> list[Stmt]:
+        """All operands of a side; see `_copy_operand`."""
+        body: list[Stmt] = []
+        for operand, shared in zip(side.operands, side.shared, strict=True):
+            body += self._copy_operand(side, operand, shared, start)
+        return body
+
+    def _copy_operand(self, side: Side, operand: Expr, shared: Buffer, start: Expr) -> list[Stmt]:
         """Vectors along the side's block; neighbours take what is neighbouring in memory."""
         quads = side.block // LANES
         slots = self.depth * quads
         turn, lane = Var("turn", -(-slots // self.threads)), Var("lanes", LANES)
         slot = build.add(build.mul(turn, build.index(self.threads)), self.lane)
-        if unit_stride(side.operand, self.reduced[-1]):
+        if unit_stride(operand, self.reduced[-1]):
             quad, k = split_index(slot, (quads, self.depth))
         else:
             k, quad = split_index(slot, (self.depth, quads))
-        value = self._element(side, quad, lane, build.add(start, k))
+        value = self._element(side, operand, self._coordinates(side, quad, lane), start, k)
         place = build.add(build.mul(quad, build.index(LANES)), lane)
-        body: list[Stmt] = [For(lane, "vector", [Store(side.shared, (k, place), value)], LANES)]
+        body: list[Stmt] = [For(lane, "vector", [Store(shared, (k, place), value)], LANES)]
         if slots % self.threads:
             body = [If(build.lt(slot, build.index(slots)), body)]
         return [For(turn, "unroll", body)]
 
-    def _element(self, side: Side, quad: Expr, lane: Var, k: Expr) -> Expr:
+    def _element(self, side: Side, operand: Expr, place: list[Expr], start: Expr, k: Expr) -> Expr:
         """The operand's value at one place of the block; 0 beyond the last reduced point."""
+        number = build.add(start, k)
+        bindings = {**self.points, **self._reduced_at(number)}
+        bindings.update(zip(side.axes, place, strict=True))
+        value = substitute(operand, bindings)
         total = _product(self.reduced_sizes)
-        bindings = dict(self.points)
-        clamped = build.minimum(k, build.index(total - 1)) if total % self.depth else k
-        bindings.update(zip(self.reduced, split_index(clamped, self.reduced_sizes), strict=True))
-        bindings.update(zip(side.axes, self._coordinates(side, quad, lane), strict=True))
-        value = substitute(side.operand, bindings)
         if total % self.depth:
-            value = build.select(build.lt(k, build.index(total)), value, build.zero(value.dtype))
+            inside = build.lt(number, build.index(total))
+            value = build.select(inside, value, build.zero(value.dtype))
         return value
+
+    def _reduced_at(self, number: Expr) -> dict[Var, Expr]:
+        """The reduced axes at a point by its number; beyond the last point, at the last."""
+        total = _product(self.reduced_sizes)
+        if total % self.depth:
+            number = build.minimum(number, build.index(total - 1))
+        return dict(zip(self.reduced, split_index(number, self.reduced_sizes), strict=True))
 
     def _coordinates(self, side: Side, quad: Expr, lane: Var) -> list[Expr]:
         """Coordinates on the side's axes, whole vectors on the last one where that is possible."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from benchmarks import demo
 from benchmarks.gallery import entries
 from benchmarks.numexpr_kernels import NUMEXPR
 from tilewright.compiler.bench.measure import Effort
+from tilewright.compiler.bench.run import Result, run_subject
 
 BY_NAME = {entry.name: entry for entry in entries()}
 QUICK = Effort(rounds=1, seconds=0)
@@ -47,12 +50,9 @@ def test_it_ends_with_1_when_a_kernel_is_wrong(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _make_quick(monkeypatch, tmp_path)
-    measured = demo.run_subject
 
-    def wrong(*arguments: object):
-        from dataclasses import replace
-
-        return replace(measured(*arguments), excess=2.0)
+    def wrong(*arguments: Any) -> Result:
+        return replace(run_subject(*arguments), excess=2.0)
 
     monkeypatch.setattr(demo, "run_subject", wrong)
     assert demo.main() == 1
@@ -67,17 +67,17 @@ def _make_quick(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "shape", "brightest"),
+    ("image", "white", "brightest"),
     [
-        (np.full((4, 6), 0.5, np.float32), (4, 6, 3), 128),
-        (np.full((3, 4, 6), 2.0, np.float32), (4, 6, 3), 255),
-        (np.full((4, 6, 3), 200.0, np.float32), (4, 6, 3), 200),
-        (np.full((4, 6), 7, np.uint8), (4, 6, 3), 7),
+        (np.full((4, 6), 0.5, np.float32), 1, 128),
+        (np.full((3, 4, 6), 2.0, np.float32), 1, 255),
+        (np.full((4, 6, 3), 200.0, np.float32), 255, 200),
+        (np.full((4, 6), 7, np.uint8), 1, 7),
     ],
 )
-def test_images_as_bytes(image: np.ndarray, shape: tuple[int, ...], brightest: int) -> None:
-    shown = demo.as_bytes(image)
-    assert shown.shape == shape
+def test_images_as_bytes(image: np.ndarray, white: float, brightest: int) -> None:
+    shown = demo.as_bytes(image, white)
+    assert shown.shape == (4, 6, 3)
     assert shown.dtype == np.uint8
     assert shown.max() == brightest
 

@@ -105,6 +105,16 @@ def linear_relu(rows: int, columns: int, depth: int) -> Program:
     return program([x, w, bias], [out], [Nest("linear", (i, j), stages, (total,))])
 
 
+def distances(rows: int, columns: int, depth: int) -> Program:
+    """Squared distances between rows: no matrix product, but its operands meet like one's."""
+    x, y = Buffer("x", (rows, depth), F32), Buffer("y", (columns, depth), F32)
+    out = Buffer("out", (rows, columns), F32)
+    i, j, k = axes(i=rows, j=columns, k=depth)
+    apart = Apply(ops.SUB, (Load(x, (i, k)), Load(y, (j, k))))
+    stage = Stage((), (k,), "add", Apply(ops.MUL, (apart, apart)), out, (i, j))
+    return program([x, y], [out], [Nest("distances", (i, j), (stage,), ())])
+
+
 def convolution(size: int, channels: int, filters: int) -> Program:
     """A 3 by 3 convolution, channels last, without padding."""
     inner = size - 2

@@ -71,15 +71,8 @@ def allowed_ulps(op: ops.Op, dtype: DType) -> float:
     return 1 if dtype is F16 else 16
 
 
-def marked(op: ops.Op, dtype: DType) -> object:
-    if (op, dtype) == (ops.ERFC, F32):
-        reason = "20 ulp at x = 7 where fma is not fused; the promise is 16"
-        return pytest.param(op, dtype, marks=pytest.mark.xfail(reason=reason, strict=False))
-    return op, dtype
-
-
 @pytest.mark.wgsl
-@pytest.mark.parametrize(("op", "dtype"), [marked(*case) for case in CASES], ids=named)
+@pytest.mark.parametrize(("op", "dtype"), CASES, ids=named)
 def test_operation(device: Device, op: ops.Op, dtype: DType) -> None:
     if op is ops.NEXTAFTER and dtype is F16:
         pytest.skip("refused: see test_backend")

@@ -9,6 +9,7 @@ from tests.codegen_wgsl.nests import (
     Array,
     axes,
     convolution,
+    distances,
     linear_relu,
     normalise,
     program,
@@ -141,6 +142,27 @@ def test_convolution(
     (got,) = run(device, convolution(size, channels, filters), [x, w], schedule)
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (3, 3), (0, 1))
     np.testing.assert_allclose(got, np.einsum("ijcpq,pqcf->ijf", windows, w), atol=1e-4)
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("schedule", [None, STAGED[0], Schedule()], ids=str)
+@pytest.mark.parametrize("shape", [(40, 24, 16), (33, 65, 8)])
+def test_distances(
+    device: Device,
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    schedule: Schedule | None,
+) -> None:
+    rows, columns, depth = shape
+    x, y = (rng.standard_normal((n, depth), np.float32) for n in (rows, columns))
+    (got,) = run(device, distances(*shape), [x, y], schedule)
+    want = ((x[:, None].astype(np.float64) - y) ** 2).sum(axis=-1)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_a_slice_must_divide_what_does_not_vanish() -> None:
+    with pytest.raises(IRError, match="slices of 8 do not divide the sums of nest distances"):
+        lower_to_workgroups(only_nest(distances(16, 16, 20)), STAGED[0], "k")
 
 
 @pytest.mark.wgsl

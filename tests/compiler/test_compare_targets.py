@@ -7,6 +7,7 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler import compare_targets as module
+from tilewright.compiler import driver
 from tilewright.compiler.compare_targets import compare, compare_targets
 from tilewright.ir.dtypes import F32
 from tilewright.ir.graph import Tensor
@@ -34,7 +35,7 @@ def test_the_first_wrong_operation_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     def kernel(x):
         return np.sqrt(x + 1) * 2
 
-    right = module.compile_traced
+    right = driver.compile_traced
 
     class Broken:
         def __init__(self, made) -> None:

@@ -126,7 +126,13 @@ def test_geometric_mean() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1.5e-7, "0.15 µs"), (2.5e-5, "25.0 µs"), (9.996e-4, "1000 µs"), (0.123, "123 ms"), (2, "2.00 s")],
+    [
+        (1.5e-7, "0.15 µs"),
+        (2.5e-5, "25.0 µs"),
+        (9.996e-4, "1000 µs"),
+        (0.123, "123 ms"),
+        (2, "2.00 s"),
+    ],
 )
 def test_time_text(seconds: float, text: str) -> None:
     assert time_text(seconds) == text

@@ -22,11 +22,6 @@ def declared(x):
 
 
 @tw.kernel
-def fails_while_traced(x):
-    return x + len(3)
-
-
-@tw.kernel
 def wrong_shapes(x):
     return x + np.ones(7, np.float32)
 

@@ -1,0 +1,159 @@
+"""`tw.testing`: checks that a kernel's results keep the promises of docs/numerics.md.
+
+>>> import numpy as np, tilewright as tw
+>>> @tw.kernel
+... def norm(x):
+...     return np.sqrt((x * x).sum(axis=1))
+>>> report = tw.testing.check(norm, (np.ones((4, 9), np.float32),), targets=("cpu", "wasm"))
+>>> report.worst["cpu"] <= 1.0
+True
+
+In: a kernel, arguments, targets. Out: a `Report`, or an AssertionError that names the element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tilewright.compiler.api import Kernel
+from tilewright.compiler.arguments import contiguous
+from tilewright.compiler.targets import check_target
+from tilewright.ir.error_bounds import bound_graph
+from tilewright.ir.error_rules import TARGET_CLASSES, Bounded
+from tilewright.ir.sizes import bind_symbols
+
+if TYPE_CHECKING:
+    from tilewright.compiler.driver import Specialization
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One element outside what its target promises."""
+
+    target: str
+    output: int
+    index: tuple[int, ...]
+    value: Any
+    expected: Any
+    allowed: float
+    count: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.target}: output {self.output}{list(self.index)} is {self.value!r}, expected"
+            f" {self.expected!r} with an error of at most {self.allowed:.3g}"
+            f" ({self.count} elements differ)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `check` found.
+
+    `worst` is the largest error per target in units of the allowance: at most 1. `checked` counts
+    the elements that were compared, `free` those for which no promise exists (a comparison that
+    rounding decides, for example).
+    """
+
+    worst: Mapping[str, float]
+    checked: Mapping[str, int]
+    free: Mapping[str, int]
+
+
+def check(
+    kernel: Kernel | Callable[..., Any],
+    args: Sequence[Any],
+    targets: Sequence[str] = ("cpu",),
+    *,
+    numerics: str | None = None,
+) -> Report:
+    """Run `kernel` on each target and compare every element with a float64 reference.
+
+    Integers, bools and moved values must be equal; floats must lie within the error that the
+    operations of the kernel may make together. `numerics` overrides the kernel's mode; "fast"
+    promises nothing and is refused. A target that cannot run here raises `DeviceError`.
+
+    >>> report = check(lambda x: x * 2 + 1, (np.arange(5, dtype=np.float32),))
+    >>> report.worst
+    {'cpu': 0.0}
+    """
+    made = kernel if isinstance(kernel, Kernel) else Kernel(kernel)
+    mode = numerics or made.options.numerics
+    if mode not in ("accurate", "reproducible"):
+        raise ValueError(f"numerics {mode!r} makes no promise that could be checked")
+    made = made._variant(options=replace(made.options, numerics=mode))
+    worst: dict[str, float] = {}
+    checked: dict[str, int] = {}
+    free: dict[str, int] = {}
+    for target in targets:
+        found, allowed = _run(made, args, check_target(target))
+        worst[target] = 0.0
+        checked[target] = free[target] = 0
+        for number, (value, bounded) in enumerate(zip(found, allowed, strict=True)):
+            wrong = compare(target, number, value, bounded)
+            if wrong is not None:
+                raise AssertionError(str(wrong))
+            worst[target] = max(worst[target], worst_ratio(value, bounded))
+            unknown = int(np.isinf(bounded.bound).sum())
+            free[target] += unknown
+            checked[target] += value.size - unknown
+    return Report(worst, checked, free)
+
+
+def _run(
+    kernel: Kernel, args: Sequence[Any], target: str
+) -> tuple[list[np.ndarray], list[Bounded]]:
+    """The outputs on a target, and what they may be."""
+    on_target = kernel.on(target)
+    values, specs = on_target._describe(tuple(args), {})
+    compiled: Specialization = on_target._specialization(values, specs)
+    traced = compiled.traced
+    inputs = [contiguous(values[n], traced.specs[n]) for n in traced.input_names]
+    graph = traced.graph
+    symbols = bind_symbols(
+        [t.shape for t in graph.inputs], [i.shape for i in inputs], traced.input_names
+    )
+    allowed = bound_graph(graph, inputs, TARGET_CLASSES[target], symbols)
+    return compiled.run(inputs), allowed
+
+
+def _excess(found: np.ndarray, allowed: Bounded) -> tuple[np.ndarray, np.ndarray]:
+    """The error of each element, and the bound on it; a NaN against a number errs infinitely."""
+    bound = np.broadcast_to(allowed.bound, found.shape)
+    expected = np.broadcast_to(allowed.value, found.shape)
+    if found.dtype.kind != "f":
+        return np.where(found == expected, 0.0, np.inf), bound
+    with np.errstate(all="ignore"):
+        wide = found.astype(np.float64)
+        # A reference that is not representable stands for its rounding.
+        same = (wide == expected) | (np.isnan(wide) & np.isnan(expected))
+        same |= (bound == 0) & (found == expected.astype(found.dtype))
+        error = np.where(same, 0.0, np.abs(wide - expected))
+    return np.where(np.isnan(error), np.inf, error), bound
+
+
+def worst_ratio(found: np.ndarray, allowed: Bounded) -> float:
+    """The largest error in units of its allowance, over the elements that have one."""
+    error, bound = _excess(found, allowed)
+    with np.errstate(all="ignore"):
+        ratio = np.where((error == 0) | np.isinf(bound), 0.0, error / bound)
+    return float(ratio.max(initial=0.0))
+
+
+def compare(target: str, output: int, found: np.ndarray, allowed: Bounded) -> Disagreement | None:
+    """The element that is furthest outside its bound, if any is."""
+    error, bound = _excess(found, allowed)
+    wrong = ~((error <= bound) | np.isinf(bound))
+    if not wrong.any():
+        return None
+    at = tuple(map(int, np.argwhere(wrong)[0]))
+    expected = np.broadcast_to(allowed.value, found.shape)[at]
+    count = int(wrong.sum())
+    return Disagreement(target, output, at, found[at], expected, float(bound[at]), count)
+
+
+__all__ = ["Disagreement", "Report", "check"]

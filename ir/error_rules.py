@@ -1,0 +1,393 @@
+"""How errors pass through one scalar operation: the promises of numerics.md as a table.
+
+In: an operation and `Bounded` operands. Out: its `Bounded` result. Floats are held as float64
+reference values with a bound on how far a target's value may lie from them; integers and bools in
+their own dtype, with bound 0 (exact) or inf (depends on a rounding that nobody promises). A bound
+of inf allows every value, NaN included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tilewright.ir import ops
+from tilewright.ir.dtypes import DType
+from tilewright.ir.expr import Apply
+from tilewright.ir.ops import Op
+
+Array = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Reference values, and how far from them a target's values may be (broadcastable)."""
+
+    value: Array
+    bound: Array
+
+
+@dataclass(frozen=True, slots=True)
+class TargetClass:
+    """What a group of targets promises: `column` of the table; `ieee` keeps subnormals and -0."""
+
+    name: str
+    ieee: bool
+    column: int
+
+
+IEEE = TargetClass("ieee", True, 0)
+GPU = TargetClass("gpu", False, 1)
+TARGET_CLASSES = {"cpu": IEEE, "wasm": IEEE, "wgsl": GPU, "glsl": GPU}
+
+# Largest error in units in the last place of the true value: (cpu and wasm, wgsl and glsl).
+PROMISES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("add", "sub", "mul", "cast"), (0.5, 1)),
+    **dict.fromkeys(("mod", "fmod", "floordiv"), (0.5, 2.5)),
+    "div": (0.5, 2.5),
+    "sqrt": (0.5, 3),
+    "nextafter": (0, 1),
+    **dict.fromkeys(("exp", "exp2", "expm1", "log", "log2", "log10", "log1p"), (2, 4)),
+    **dict.fromkeys(("sin", "cos", "tanh", "cbrt", "rsqrt", "hypot"), (2, 4)),
+    **dict.fromkeys(("tan", "atan", "asin", "acos", "atan2"), (3, 6)),
+    **dict.fromkeys(("asinh", "acosh", "atanh"), (3, 6)),
+    **dict.fromkeys(("sinh", "cosh"), (2, 5)),
+    "erf": (2, 6),
+    "erfc": (3, 16),
+    "pow": (2, 16),
+    "sigmoid": (4, 8),
+}
+# Correctly rounded on cpu and wasm: of exact operands the result is one value. A product is not
+# here, because it may be fused with a sum that uses it.
+_ROUNDED = {ops.ADD, ops.SUB, ops.DIV, ops.SQRT, ops.CAST, ops.MOD, ops.FMOD, ops.FLOORDIV}
+_MONOTONE = {
+    *(ops.FLOOR, ops.CEIL, ops.TRUNC, ops.RINT, ops.SIGN, ops.SQRT, ops.EXP, ops.EXP2, ops.EXPM1),
+    *(ops.LOG, ops.LOG2, ops.LOG10, ops.LOG1P, ops.ASIN, ops.ACOS, ops.ATAN, ops.SINH, ops.TANH),
+    *(ops.ASINH, ops.ACOSH, ops.ATANH, ops.ERF, ops.ERFC, ops.CBRT, ops.RSQRT, ops.SIGMOID),
+}
+_TURN_LIMIT = 1e5  # beyond it the GPU promise of sin and cos is absolute
+_TURN_ERROR = 1e-6
+_REFERENCE_ULPS = 1.0  # float64 functions of the reference are themselves not exact
+
+
+def exact(value: Array) -> Bounded:
+    """What every target has exactly."""
+    return Bounded(value, np.zeros(()))
+
+
+def uncertain(known: Array) -> Array:
+    """The bound of a discrete result: 0 where `known`, else inf."""
+    return np.where(known, 0.0, np.inf)
+
+
+def unit(value: Array, dtype: DType) -> Array:
+    """The distance of neighbours at `value` (float64) in a float dtype."""
+    info = np.finfo(dtype.numpy)
+    exponent = np.frexp(np.abs(value))[1] - 1
+    exponent = np.clip(exponent, info.minexp, info.maxexp - 1)
+    return np.ldexp(1.0, exponent - info.nmant)
+
+
+def read_float(value: Array, dtype: DType, target: TargetClass) -> Bounded:
+    """Exact floats as a target sees them: a GPU may take subnormals for zeros."""
+    wide = np.asarray(value, np.float64)
+    if target.ieee:
+        return exact(wide)
+    small = np.abs(wide) < float(np.finfo(dtype.numpy).tiny)
+    return Bounded(wide, np.where(small, np.abs(wide), 0.0))
+
+
+def finish(
+    value: Array,
+    passed: Array,
+    ulps: float,
+    dtype: DType,
+    target: TargetClass,
+    rounds: bool = False,
+) -> Bounded:
+    """A float result: `passed` on from operands, `ulps` of its own; overflow decided."""
+    value, passed = np.asarray(value, np.float64), np.asarray(passed, np.float64)
+    single = np.asarray(value).astype(dtype.numpy).astype(np.float64)
+    passed = np.where(np.isnan(passed), np.inf, passed)
+    if dtype.bits == 64 and ulps > 0.5:
+        ulps += _REFERENCE_ULPS
+    bound = passed + ulps * unit(np.abs(value) + np.where(np.isinf(passed), 0, passed), dtype)
+    if not target.ieee:
+        tiny = float(np.finfo(dtype.numpy).tiny)
+        bound = np.where((np.abs(value) - bound < tiny) & (ulps > 0), bound + tiny, bound)
+        bound = np.where((value == 0) & (passed == 0), 0.0, bound)
+    elif rounds:
+        value = np.where(passed == 0, single, value)
+        bound = np.where(passed == 0, 0.0, bound)
+    elif ulps == 0.5:
+        bound = np.where((passed == 0) & (single == value), 0.0, bound)
+    return _overflow(value, passed, bound, dtype)
+
+
+def _overflow(value: Array, passed: Array, bound: Array, dtype: DType) -> Bounded:
+    """Infinite where every value within the bound rounds to it, uncertain where only some do."""
+    largest = float(np.finfo(dtype.numpy).max)
+    odd = ~np.isfinite(value)
+    bound = np.where(odd, np.where(np.isinf(passed), np.inf, 0.0), bound)
+    near = np.abs(value) + bound > largest
+    surely = np.abs(value) - bound > largest * (1 + np.finfo(dtype.numpy).eps)
+    surely |= (bound == 0) & near
+    bound = np.where(near & ~odd, np.where(surely, 0.0, np.inf), bound)
+    value = np.where(near & surely & ~odd, np.copysign(np.inf, value), value)
+    return Bounded(value, bound)
+
+
+def apply_operation(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bounded:
+    """The result of one operation."""
+    if node.op is ops.CAST:
+        return _cast(node, operands[0], target)
+    if node.op is ops.BITCAST:
+        return _bitcast(node, operands[0], target)
+    if node.op in (ops.SELECT, ops.LIKELY):
+        return _select(*operands)
+    source = node.operands[0].dtype
+    if not source.is_float:
+        value = np.asarray(node.op.reference(*(o.value for o in operands)))
+        return Bounded(value, _any_unknown(operands))
+    if node.op in ops.COMPARISONS:
+        return _compare(node.op, *operands)
+    if node.op in (ops.ISNAN, ops.ISINF, ops.ISFINITE, ops.SIGNBIT):
+        return _classify(node.op, operands[0], target)
+    return _float(node, operands, target)
+
+
+def _any_unknown(operands: Sequence[Bounded]) -> Array:
+    known: Array = np.asarray(True)
+    for operand in operands:
+        known = known & (operand.bound == 0)
+    return uncertain(known)
+
+
+def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bounded:
+    op, dtype = node.op, node.dtype
+    values = [o.value for o in operands]
+    bounds = [o.bound for o in operands]
+    value = np.asarray(op.reference(*values), np.float64)
+    if op in _PASSED:
+        passed = _PASSED[op](value, values, bounds)
+    elif op in _MONOTONE:
+        passed = _monotone(op, value, values[0], bounds[0])
+    else:
+        passed = uncertain(_any_unknown(operands) == 0)
+    unknown: Array = np.asarray(False)
+    zero: Array = np.asarray(True)
+    for bound in bounds:
+        unknown, zero = unknown | np.isinf(bound), zero & (bound == 0)
+    passed = np.where(unknown, np.inf, np.where(zero, 0.0, passed))
+    if not target.ieee:
+        passed = passed + _gpu_extra(op, value, values)
+    ulps = PROMISES.get(op.name, (0.0, 0.0))[target.column]
+    return finish(value, passed, ulps, dtype, target, op in _ROUNDED)
+
+
+def _gpu_extra(op: Op, value: Array, values: Sequence[Array]) -> Array:
+    """What a GPU may do beyond its ulps: signs of zero get lost, large angles are absolute."""
+    if op in (ops.SIN, ops.COS, ops.TAN):
+        scale = 2 * (1 + value * value) if op is ops.TAN else 1.0
+        return np.where(np.abs(values[0]) > _TURN_LIMIT, _TURN_ERROR * scale, 0.0)
+    if op in (ops.DIV, ops.RSQRT):
+        return np.where((values[-1] == 0) & ~np.isnan(value), np.inf, 0.0)
+    if op in (ops.COPYSIGN, ops.ATAN2):
+        sign = values[1] if op is ops.COPYSIGN else np.where(values[1] == 0, 0.0, values[0])
+        return np.where(sign == 0, np.inf, 0.0)
+    if op is ops.POW:
+        return np.where(values[0] == 0, np.inf, 0.0)
+    if op in (ops.MOD, ops.FMOD, ops.FLOORDIV):
+        return _gpu_remainder(op, values)
+    return 0.0
+
+
+def _gpu_remainder(op: Op, values: Sequence[Array]) -> Array:
+    """The quotient is only as good as a division: near a whole number its floor is uncertain."""
+    quotient = values[0] / values[1]
+    slack = 4 * np.finfo(np.float32).eps * np.abs(quotient)
+    jumps = np.floor(quotient - slack) != np.floor(quotient + slack)
+    lost = slack * np.abs(values[1]) if op is not ops.FLOORDIV else 0.0
+    return np.where(jumps | ~np.isfinite(quotient), np.inf, lost)
+
+
+def _monotone(op: Op, value: Array, x: Array, bound: Array) -> Array:
+    return _furthest(value, [op.reference(x - bound), op.reference(x + bound)])
+
+
+def _furthest(value: Array, others: Sequence[Array]) -> Array:
+    """The largest distance from `value`; inf where one of them is of another kind."""
+    far: Array = np.zeros(())
+    for other in others:
+        far = np.maximum(far, np.where(other == value, 0.0, np.abs(other - value)))
+    return np.where(np.isnan(far), np.inf, far * (1 + 1e-12))
+
+
+def _corners(op: Op) -> Callable[..., Array]:
+    """For what is monotone in each operand as long as both keep their signs."""
+
+    def passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
+        ends = [
+            op.reference(v[0] + one * b[0], v[1] + other * b[1])
+            for one in (-1, 1)
+            for other in (-1, 1)
+        ]
+        moves = (np.abs(v[0]) <= b[0]) & (b[0] > 0)
+        moves = moves | ((v[0] < 0) & (b[1] > 0))
+        return np.where(moves, np.inf, _furthest(value, ends))
+
+    return passed
+
+
+def _div_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
+    room = np.abs(v[1]) - b[1]
+    found = (b[0] + np.abs(value) * b[1]) / room
+    infinite = np.isinf(v[0]) | np.isinf(v[1])
+    return np.where(infinite & (room > 0), 0.0, np.where(room > 0, found, np.inf))
+
+
+def _mul_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
+    found = np.abs(v[0]) * b[1] + np.abs(v[1]) * b[0] + b[0] * b[1]
+    return np.where(np.isfinite(value), found, _infinite(v, b))
+
+
+def _infinite(v: Sequence[Array], b: Sequence[Array]) -> Array:
+    """A result that is not finite is certain if no operand may change its sign."""
+    moves: Array = np.asarray(False)
+    for value, bound in zip(v, b, strict=True):
+        moves = moves | ((bound > 0) & (np.abs(value) <= bound))
+    return np.where(moves, np.inf, 0.0)
+
+
+def _remainder_passed(op: Op) -> Callable[..., Array]:
+    def passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
+        room = np.abs(v[1]) - b[1]
+        spread = (b[0] + np.abs(v[0] / v[1]) * b[1]) / room
+        quotient = v[0] / v[1]
+        jumps = np.floor(quotient - spread) != np.floor(quotient + spread)
+        within = b[0] + np.abs(quotient) * b[1] if op is not ops.FLOORDIV else 0.0
+        return np.where(jumps | (room <= 0) | ~np.isfinite(quotient), np.inf, within)
+
+    return passed
+
+
+def _tan_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
+    branch = [np.floor((v[0] + s * b[0]) / np.pi + 0.5) for s in (-1, 1)]
+    ends = [np.tan(v[0] + s * b[0]) for s in (-1, 1)]
+    return np.where(branch[0] == branch[1], _furthest(value, ends), np.inf)
+
+
+def _atan2_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
+    y, x = v
+    clear = (np.abs(y) > b[0]) | (x > b[1])
+    radius = np.hypot(np.maximum(np.abs(x) - b[1], 0), np.maximum(np.abs(y) - b[0], 0))
+    return np.where(clear & (radius > 0), (b[0] + b[1]) / radius, np.inf)
+
+
+def _cosh_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
+    return _furthest(value, [np.cosh(np.abs(v[0]) + b[0]), np.cosh(np.abs(v[0]) - b[0])])
+
+
+def _fused_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
+    """Product and sum, rounded once or twice."""
+    product = v[0] * v[1]
+    return _mul_passed(product, v[:2], b[:2]) + b[2] + np.abs(product) * 2.0**-23
+
+
+_PASSED: dict[Op, Callable[..., Array]] = {
+    ops.ADD: lambda _, v, b: b[0] + b[1],
+    ops.SUB: lambda _, v, b: b[0] + b[1],
+    ops.MUL: _mul_passed,
+    ops.DIV: _div_passed,
+    ops.MOD: _remainder_passed(ops.MOD),
+    ops.FMOD: _remainder_passed(ops.FMOD),
+    ops.FLOORDIV: _remainder_passed(ops.FLOORDIV),
+    ops.NEG: lambda _, v, b: b[0],
+    ops.ABS: lambda _, v, b: b[0],
+    ops.MIN: lambda _, v, b: np.maximum(b[0], b[1]),
+    ops.MAX: lambda _, v, b: np.maximum(b[0], b[1]),
+    ops.FMIN: lambda _, v, b: np.maximum(b[0], b[1]),
+    ops.FMAX: lambda _, v, b: np.maximum(b[0], b[1]),
+    ops.FMA: _fused_passed,
+    ops.MAD: _fused_passed,
+    ops.COPYSIGN: lambda _, v, b: np.where((b[1] > 0) & (np.abs(v[1]) <= b[1]), np.inf, b[0]),
+    ops.SIN: lambda _, v, b: np.minimum(b[0], 2.0),
+    ops.COS: lambda _, v, b: np.minimum(b[0], 2.0),
+    ops.TAN: _tan_passed,
+    ops.COSH: _cosh_passed,
+    ops.HYPOT: lambda _, v, b: b[0] + b[1],
+    ops.ATAN2: _atan2_passed,
+    ops.POW: _corners(ops.POW),
+}
+
+
+def _compare(op: Op, a: Bounded, b: Bounded) -> Bounded:
+    slack = a.bound + b.bound
+    odd = np.isnan(a.value) | np.isnan(b.value)
+    apart = np.abs(a.value - b.value) > slack
+    known = (slack == 0) | ((apart | odd) & np.isfinite(slack))
+    return Bounded(np.asarray(op.reference(a.value, b.value)), uncertain(known))
+
+
+def _classify(op: Op, x: Bounded, target: TargetClass) -> Bounded:
+    known = np.isfinite(x.bound)
+    if op is ops.SIGNBIT:
+        sure = (x.bound == 0) if target.ieee else np.asarray(False)
+        known = known & (sure | (np.abs(x.value) > x.bound)) & ~np.isnan(x.value)
+    return Bounded(np.asarray(op.reference(x.value)), uncertain(known))
+
+
+def _select(condition: Bounded, a: Bounded, b: Bounded) -> Bounded:
+    value = np.where(condition.value, a.value, b.value)
+    bound = np.where(condition.value, a.bound, b.bound)
+    if np.all(condition.bound == 0):
+        return Bounded(value, bound)
+    if value.dtype.kind != "f":
+        either = uncertain((a.value == b.value) & (a.bound == 0) & (b.bound == 0))
+    else:
+        same = (a.value == b.value) | (np.isnan(a.value) & np.isnan(b.value))
+        distance = np.where(same, 0.0, np.abs(a.value - b.value))
+        either = distance + np.maximum(a.bound, b.bound)
+        either = np.where(np.isnan(either), np.inf, either)
+    return Bounded(value, np.where(condition.bound == 0, bound, either))
+
+
+def _cast(node: Apply, x: Bounded, target: TargetClass) -> Bounded:
+    source, dtype = node.operands[0].dtype, node.dtype
+    if dtype.is_float:
+        if not source.is_float:
+            with np.errstate(all="ignore"):
+                value = np.asarray(x.value).astype(dtype.numpy).astype(np.float64)
+            whole = value == np.asarray(x.value, np.longdouble)
+            ulps = 0.0 if target.ieee or np.all(whole) else 1.0
+            return finish(value, x.bound, ulps, dtype, target)
+        ulps = PROMISES["cast"][target.column] if dtype.bits < source.bits else 0.0
+        return finish(x.value, x.bound, ulps, dtype, target, rounds=True)
+    if not source.is_float:
+        with np.errstate(all="ignore"):
+            return Bounded(np.asarray(x.value).astype(dtype.numpy), x.bound)
+    if dtype.kind == "b":
+        known = (x.bound == 0) | (np.abs(x.value) > x.bound)
+        return Bounded(np.asarray(x.value != 0), uncertain(known))
+    value = np.asarray(ops.convert(x.value, dtype.numpy))
+    near = [ops.convert(x.value + s * x.bound, dtype.numpy) for s in (-1, 1)]
+    known = (near[0] == value) & (near[1] == value) & np.isfinite(x.bound)
+    return Bounded(value, uncertain(known))
+
+
+def _bitcast(node: Apply, x: Bounded, target: TargetClass) -> Bounded:
+    source, dtype = node.operands[0].dtype, node.dtype
+    value = np.asarray(x.value)
+    if source.is_float:
+        value = value.astype(source.numpy)
+    value = np.array(value, order="C").view(dtype.numpy)
+    unknown = uncertain(x.bound == 0)
+    if source.is_float and not target.ieee:  # the sign of zero
+        unknown = np.where(x.value == 0, np.inf, unknown)
+    if not dtype.is_float:
+        return Bounded(value, unknown)
+    seen = read_float(value, dtype, target)
+    return Bounded(seen.value, seen.bound + unknown)
