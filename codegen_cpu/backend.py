@@ -11,12 +11,12 @@ from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.codegen_cpu.emit.module import emit_program
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
-from tilewright.codegen_cpu.schedule import default_schedule
+from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.collapse import collapse_axes
-from tilewright.ir.lower.nest import lower_nest
+from tilewright.ir.lower.nest import INNER, lower_nest
 from tilewright.ir.lower.ordered import lower_ordered
 from tilewright.ir.lower.pack_operands import pack_operands
 from tilewright.ir.lower.sort import lower_sort
@@ -132,6 +132,12 @@ class _Lowering:
         schedule = self.given.get(nest.name)
         if schedule is None:
             schedule = default_schedule(nest, self.target)
+        elif self.target.reproducible and has_rounded_reduction(nest):
+            schedule = replace(
+                schedule,
+                vector=None if schedule.vector == INNER else schedule.vector,
+                reduce_block=0,
+            )
         self.used.append((nest.name, schedule))
         return self._launch(lower_nest(nest, schedule, name))
 

@@ -23,6 +23,7 @@ from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
 def machine_of(target: CpuTarget) -> Machine:
     """What elementary functions may use on this target."""
     has_scale = target.architecture == "x86_64" and target.vector_bits == 512
+    has_scale = has_scale and not target.reproducible
     return Machine(has_fma=target.has_fma, ieee=True, has_f64=True, scale=has_scale)
 
 

@@ -73,13 +73,18 @@ class Heuristic:
 
     def _vector_axis(self, width: int) -> Var | str | None:
         found = accesses(self.nest)
-        scans = any((s.combiner or "").startswith("scan:") for s in self.nest.stages)
         best: tuple[float, Var | str | None] = (0.0, None)
         for axis in reversed(self.nest.outer):
             best = max(best, (self._outer_score(axis, found, width), axis), key=lambda b: b[0])
-        if not scans and any(s.axes or s.reduce_axes for s in self.nest.stages):
+        if self._may_use_inner() and any(s.axes or s.reduce_axes for s in self.nest.stages):
             best = max(best, (self._inner_score(found, width), INNER), key=lambda b: b[0])
         return best[1]
+
+    def _may_use_inner(self) -> bool:
+        """A scan runs in order; sums whose lanes are combined last depend on the vector's width."""
+        if any((s.combiner or "").startswith("scan:") for s in self.nest.stages):
+            return False
+        return not (self.target.reproducible and has_rounded_reduction(self.nest))
 
     def _outer_score(self, axis: Var, found: list[Access], width: int) -> float:
         if any(_depends(a, axis) for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)):
@@ -235,6 +240,14 @@ class Heuristic:
         if counts[first] < 2:
             return tuple(order), 1
         return tuple(order), min(_MOST_TASKS, max(2, total // _WORK_PER_TASK))
+
+
+def has_rounded_reduction(nest: Nest) -> bool:
+    """Whether the order of a reduction shows in its result."""
+    return any(
+        s.reduce_axes and s.value.dtype.is_float and s.combiner in ("add", "mul")
+        for s in nest.stages
+    )
 
 
 def _filled(axis: Var, width: int) -> float:

@@ -7,7 +7,7 @@ is not this one needs nothing of that machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -48,7 +48,8 @@ class CpuTarget:
     ``llvm.wasm.relaxed.madd``. `has_masked_memory`: masked loads and stores are cheap (below
     AVX-512 LLVM makes up to 232 instructions of one). `has_half_conversion`: float16 <-> float32
     is an instruction and not a call into a library that may not be there. `has_threads`: loops
-    may run on the thread pool.
+    may run on the thread pool. `reproducible`: the same bits as every other reproducible target,
+    so no fused operations, and reductions in an order that the shape alone decides.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CpuTarget:
     has_masked_memory: bool = False
     has_half_conversion: bool = False
     has_threads: bool = True
+    reproducible: bool = False
     caches: CacheSizes = CacheSizes()
 
     @property
@@ -76,6 +78,10 @@ class CpuTarget:
         version = ".".join(map(str, llvm.llvm_version_info))
         settings = f"O{CODEGEN_LEVEL}/llvm-{version}/llvmlite-{llvmlite.__version__}"
         return f"{self.triple}/{self.cpu}/{self.features}/{settings}"
+
+    def with_reproducible_results(self) -> CpuTarget:
+        """This machine without what would make its results differ from those of others."""
+        return replace(self, has_fma=False, has_relaxed_madd=False, reproducible=True)
 
     @property
     def runs_here(self) -> bool:

@@ -275,12 +275,12 @@ def kernel(
 ) -> Any:
     """Make a function a kernel: ``@tw.kernel`` or ``@tw.kernel(target=…, x=tw.f32[N, 3])``.
 
-    `numerics` is ``"accurate"``, ``"reproducible"`` or ``"fast"`` (docs/numerics.md). `f64="f32"`
+    `numerics` is ``"accurate"`` or ``"reproducible"`` (docs/numerics.md). `f64="f32"`
     lets targets without float64 compute such values in float32. Keyword arguments named as
     parameters declare their dtype and shape; dimensions made by `tw.dim` stay open.
     """
     for value, allowed, name in (
-        (numerics, ("accurate", "reproducible", "fast"), "numerics"),
+        (numerics, ("accurate", "reproducible"), "numerics"),
         (f64, ("error", "f32"), "f64"),
     ):
         if value not in allowed:

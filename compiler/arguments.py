@@ -29,11 +29,17 @@ class Binder:
         self.signature = whole.replace(parameters=free)
         self.names = tuple(p.name for p in free)
         self.by_position = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in free)
+        self.is_variadic = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in free)
+        self.function = function
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The given arguments by name; raises TypeError as a call of the function would."""
         if not kwargs and len(args) == len(self.names) and self.by_position:
             return dict(zip(self.names, args, strict=True))
+        if self.is_variadic:
+            from tilewright.compiler.trace.inspect_code import check_kernel
+
+            check_kernel(self.function)  # says at which line the kernel takes *args or **kwargs
         return dict(self.signature.bind(*args, **kwargs).arguments)
 
 

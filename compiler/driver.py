@@ -80,13 +80,15 @@ class Specialization:
 
     def result(self, outputs: Sequence[np.ndarray]) -> Any:
         """What the undecorated function would have returned for these outputs."""
-        values: list[Any] = []
-        for info, value in zip(self.traced.outputs, outputs, strict=True):
-            if info.kind == "scalar":
-                values.append(value[()])
-            else:
-                values.append(value.item() if info.kind == "python" else value)
+        values = [self.value(number, array) for number, array in enumerate(outputs)]
         return rebuild(self.traced.structure, values)
+
+    def value(self, number: int, array: np.ndarray) -> Any:
+        """One output as the function would have returned it: an array, or a scalar."""
+        kind = self.traced.outputs[number].kind
+        if kind == "scalar":
+            return array[()]
+        return array.item() if kind == "python" else array
 
     def stage(self, name: str) -> object:
         """The IR or text at a stage: graph, optimized, program, kernel, schedule, llvm, asm, …"""

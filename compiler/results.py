@@ -19,32 +19,39 @@ def place_outputs(compiled: Specialization, inputs: Sequence[np.ndarray], out: A
     Nothing is written before everything has been checked. Memory shared with an argument is
     allowed: the result is as if the arguments had been copied first.
     """
+    from tilewright.compiler.trace.results import rebuild
+
     count = len(compiled.traced.outputs)
     given = list(out) if isinstance(out, (tuple, list)) else [out]
-    if len(given) != count:
-        raise ShapeError(f"out has {len(given)} arrays for {count} results")
-    for number, array in enumerate(given):
-        if array is not None:
-            _check(array, f"out[{number}]" if count > 1 else "out")
-    direct = [a if a is not None and _is_plain(a, inputs) else None for a in given]
-    _check_overlap(given)
-    expected = compiled.traced.outputs
-    for array, info in zip(given, expected, strict=True):
-        if array is not None and array.dtype != info.dtype:
-            raise DTypeError(f"out has dtype {array.dtype}, the result has {info.dtype}")
-    usable = [
-        a if a is not None and _fits(compiled, k, a, inputs) else None for k, a in enumerate(direct)
-    ]
-    results = compiled.run(inputs, usable)
-    for array, result in zip(given, results, strict=True):
-        if array is not None and array.shape != result.shape:
-            raise ShapeError(f"out has shape {array.shape}, the result has {result.shape}")
-    final = []
-    for array, result in zip(given, results, strict=True):
+    _check_all(compiled, inputs, given)
+    # A data check fails after the run: until it has passed, results stay in memory of our own.
+    may_fail = bool(compiled.traced.graph.checks)
+    direct = [a if a is not None and not may_fail and _is_plain(a, inputs) else None for a in given]
+    results = compiled.run(inputs, direct)
+    values: list[Any] = []
+    for number, (array, result) in enumerate(zip(given, results, strict=True)):
         if array is not None and array is not result:
             np.copyto(array, result)
-        final.append(result if array is None else array)
-    return final[0] if count == 1 else tuple(final)
+        values.append(compiled.value(number, result) if array is None else array)
+    return values[0] if count == 1 else rebuild(compiled.traced.structure, values)
+
+
+def _check_all(
+    compiled: Specialization, inputs: Sequence[np.ndarray], given: Sequence[Any]
+) -> None:
+    expected = compiled.traced.outputs
+    if len(given) != len(expected):
+        raise ShapeError(f"out has {len(given)} arrays for {len(expected)} results")
+    shapes = _result_shapes(compiled, inputs)
+    for number, (array, info) in enumerate(zip(given, expected, strict=True)):
+        if array is None:
+            continue
+        _check(array, f"out[{number}]" if len(given) > 1 else "out")
+        if array.dtype != info.dtype:
+            raise DTypeError(f"out has dtype {array.dtype}, the result has {info.dtype}")
+        if array.shape != shapes[number]:
+            raise ShapeError(f"out has shape {array.shape}, the result has {shapes[number]}")
+    _check_overlap(given)
 
 
 def _check(array: Any, name: str) -> None:
@@ -72,15 +79,10 @@ def _check_overlap(given: Sequence[np.ndarray | None]) -> None:
                 raise ValueError("two arrays in out share memory")
 
 
-def _fits(
-    compiled: Specialization, number: int, array: np.ndarray, inputs: Sequence[np.ndarray]
-) -> bool:
+def _result_shapes(compiled: Specialization, inputs: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
     from tilewright.ir.sizes import bind_symbols, evaluate
 
     graph = compiled.traced.graph
     names = compiled.traced.input_names
     symbols = bind_symbols([t.shape for t in graph.inputs], [i.shape for i in inputs], names)
-    shape = tuple(evaluate(s, symbols) for s in graph.outputs[number].shape)
-    if array.shape != shape:
-        raise ShapeError(f"out has shape {array.shape}, the result has {shape}")
-    return True
+    return [tuple(evaluate(s, symbols) for s in t.shape) for t in graph.outputs]

@@ -43,8 +43,11 @@ class CpuTargetDriver:
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> CpuArtifact:
         """Object code for this processor."""
+        machine = self.machine
+        if options.numerics == "reproducible":
+            machine = machine.with_reproducible_results()
         compile_text = self.runtime.cache.compile_cached
-        return backend.build(program, self.machine, options.schedules, observe, compile_text)
+        return backend.build(program, machine, options.schedules, observe, compile_text)
 
     def finish(self, made: CpuArtifact) -> CpuArtifact:
         """What `build` made is complete."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tilewright.codegen_glsl import backend
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.compiler.gpu_results import deliver
+from tilewright.compiler.targets import refuse_reproducible
 from tilewright.ir.fuse.options import FRAGMENT
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class GlslTargetDriver:
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> GlslArtifact:
         """Fragment shaders for any WebGL 2 device with float render targets."""
+        refuse_reproducible(self.name, options)
         chosen = GlslOptions(f64="f32" if options.f64 == "f32" else "error")
         made = backend.build(program, options.schedules, chosen, observe)
         return GlslArtifact(made, tuple(a for _, a in program.constants))

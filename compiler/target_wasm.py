@@ -83,8 +83,11 @@ class WasmTargetDriver:
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> CpuArtifact:
         """A relocatable object."""
+        machine = self.machine
+        if options.numerics == "reproducible":
+            machine = machine.with_reproducible_results()
         compile_text = self.runtime.cache.compile_cached
-        made = backend.build(program, self.machine, options.schedules, observe, compile_text)
+        made = backend.build(program, machine, options.schedules, observe, compile_text)
         observe("wat", _Text(made.code))
         return made
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tilewright.codegen_wgsl import backend
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.gpu_results import deliver
+from tilewright.compiler.targets import refuse_reproducible
 from tilewright.ir import dtypes
 from tilewright.ir.fuse.options import WORKGROUP
 from tilewright.ir.kernel import Buffer
@@ -60,6 +61,7 @@ class WgslTargetDriver:
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> WgslArtifact:
         """Shaders for any WebGPU device."""
+        refuse_reproducible(self.name, options)
         chosen = WgslOptions(f64="f32" if options.f64 == "f32" else "error")
         return backend.build(program, chosen, options.schedules, observe)
 

@@ -27,7 +27,7 @@ Executable = Callable[..., "list[np.ndarray]"]
 class BuildOptions:
     """What a user may choose about a compilation.
 
-    `numerics` is ``"accurate"``, ``"reproducible"`` or ``"fast"``; `f64` is ``"error"`` or
+    `numerics` is ``"accurate"`` or ``"reproducible"``; `f64` is ``"error"`` or
     ``"f32"`` (demote on targets without float64); `schedules` overrides schedules by nest name.
     """
 
@@ -88,6 +88,15 @@ def no_device_memory(target: str) -> UnsupportedError:
         f"target {target!r} has no device memory",
         help="device arrays are for the targets 'wgsl' and 'glsl'; elsewhere pass NumPy arrays",
     )
+
+
+def refuse_reproducible(target: str, options: BuildOptions) -> None:
+    """GPU drivers may reorder and contract float arithmetic, so equal bits cannot be promised."""
+    if options.numerics == "reproducible":
+        raise UnsupportedError(
+            f"target {target!r} cannot give reproducible results",
+            help="use the targets 'cpu' and 'wasm', or numerics='accurate'",
+        )
 
 
 def open_target(name: str, runtime: Runtime) -> Target:

@@ -23,6 +23,7 @@ from tilewright.compiler.compiled import Compiled
 from tilewright.compiler.stage_text import stage_text
 from tilewright.compiler.trace.coverage import Entry, numpy_coverage
 from tilewright.ir.errors import TilewrightError
+from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, height, plan_levels
 from tilewright.ir.signature import f32
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -145,6 +146,34 @@ def _advice(entry: Entry) -> str:
     return "–" if guess or general else entry.advice.replace("|", r"\|")
 
 
+# --- reductions ---
+
+_SIZES = (100, 1000, 10_000, 100_000, 1_000_000)
+_LANES = (1, 16, 32, 64)
+
+
+def _reduction_runs(_: str) -> str:
+    upper = plan_levels([1 << 20], SUM_RUN)[0][1]
+    return (
+        f"   A run has at most {SUM_RUN} elements, in sums of products at most {PRODUCT_RUN};"
+        f" above the first level it has {upper}."
+    )
+
+
+def _reduction_heights(_: str) -> str:
+    head = " | ".join(f"sum, *L* = {lanes}" for lanes in _LANES)
+    rows = [f"| *n* | {head} | products, *L* = 16 |", "| --- |" + " --- |" * (len(_LANES) + 1)]
+    for size in _SIZES:
+        heights = [_height(size, SUM_RUN, lanes) for lanes in _LANES]
+        heights.append(_height(size, PRODUCT_RUN, 16))
+        rows.append(f"| {size:,} | {' | '.join(map(str, heights))} |".replace(",", " "))
+    return "\n".join(rows)
+
+
+def _height(size: int, run: int, lanes: int) -> int:
+    return height([-(-size // lanes)], run, lanes)
+
+
 # --- errors ---
 
 
@@ -174,6 +203,8 @@ GENERATORS: dict[str, Callable[[str], str]] = {
     "numpy-traced": _numpy_traced,
     "numpy-known": _numpy_known,
     "numpy-refused": _numpy_refused,
+    "reduction-runs": _reduction_runs,
+    "reduction-heights": _reduction_heights,
     "message": _message,
 }
 

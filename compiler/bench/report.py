@@ -63,7 +63,11 @@ def time_text(seconds: float) -> str:
 def ratio_text(ratio: float) -> str:
     """A ratio with rich's markup: green where we are not slower."""
     colour = "green" if ratio >= 1 else "red"
-    return f"[{colour}]{ratio:.2f}×[/]" if ratio < 10 else f"[{colour}]{ratio:.1f}×[/]"
+    return f"[{colour}]{_digits(ratio)}×[/]"
+
+
+def _digits(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def summary(results: Sequence[Result]) -> dict[str, Any]:
@@ -99,12 +103,13 @@ def summary_text(results: Sequence[Result]) -> Iterator[str]:
     for rival in _rivals(results):
         fact = facts[rival]
         worst = fact["worst"]
+        mean = _digits(fact["geometric_mean"])
         yield (
-            f"against {rival}: [bold]{fact['geometric_mean']:.2f}×[/] as fast (geometric mean of"
-            f" {fact['kernels']}), slowest {escape(worst['kernel'])} {worst['ratio']:.2f}×"
+            f"against {rival}: [bold]{mean}×[/] as fast (geometric mean of {fact['kernels']}),"
+            f" slowest {escape(worst['kernel'])} {_digits(worst['ratio'])}×"
         )
         if len(fact["families"]) > 1:
-            parts = (f"{escape(name)} {mean:.2f}×" for name, mean in fact["families"].items())
+            parts = (f"{escape(name)} {_digits(mean)}×" for name, mean in fact["families"].items())
             yield f"  {', '.join(parts)}"
     for result in results:
         if result.problem:

@@ -31,9 +31,10 @@ class Work:
 
     def rate(self, seconds: float) -> str:
         """The rate in the unit that fits."""
-        if self.is_compute_bound:
-            return f"{self.flops / seconds / 1e9:.1f} GFLOP/s"
-        return f"{self.bytes / seconds / 1e9:.1f} GB/s"
+        amount, unit = (self.flops, "FLOP") if self.is_compute_bound else (self.bytes, "B")
+        rate = amount / seconds
+        prefix, scale = ("G", 1e9) if rate >= 1e8 else ("M", 1e6)
+        return f"{rate / scale:.1f} {prefix}{unit}/s"
 
 
 def work_of(graph: Graph, symbols: Symbols) -> Work:

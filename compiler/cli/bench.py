@@ -20,7 +20,7 @@ from tilewright.compiler.cli.kernel_file import KernelPath, load_kernels
 from tilewright.compiler.cli.options import argument_option, examples, kernel_path, target_option
 from tilewright.compiler.cli.output_file import write_atomically
 from tilewright.compiler.cli.tables import console
-from tilewright.ir.errors import IRError, TilewrightError, UnsupportedError
+from tilewright.ir.errors import TilewrightError, UnsupportedError
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
@@ -195,7 +195,7 @@ def _run(
             result = replace(
                 Result(subject.name, subject.family, where, threads), problem=_told(error)
             )
-            code = code_of(error) if isinstance(error, TilewrightError) else ExitCode.FAILED
+            code = code_of(error)
         results.append(result)
         codes.append(code)
     return results, codes
@@ -203,7 +203,7 @@ def _run(
 
 def _told(error: Exception) -> str:
     message = error.message if isinstance(error, TilewrightError) else str(error)
-    prefix = "bug: " if isinstance(error, IRError) else ""
+    prefix = "a bug of ours: " if code_of(error) is ExitCode.BUG else ""
     return f"{prefix}{type(error).__name__}: {(message.splitlines() or [''])[0]}"
 
 

@@ -72,9 +72,10 @@ def report(error: BaseException, command: Sequence[str] = ()) -> int:
     return _report_unexpected(error, command)
 
 
-def code_of(error: TilewrightError) -> ExitCode:
-    """The exit code of an error that was raised on purpose."""
-    return next(code for kind, code in _CODES if isinstance(error, kind))
+def code_of(error: Exception) -> ExitCode:
+    """The exit code of an error that compiling or running a kernel raised."""
+    found = next((code for kind, code in _CODES if isinstance(error, kind)), None)
+    return found or (ExitCode.FAILED if _is_users(error) else ExitCode.BUG)
 
 
 def _report_ours(error: TilewrightError, command: Sequence[str]) -> int:
@@ -87,7 +88,7 @@ def _report_ours(error: TilewrightError, command: Sequence[str]) -> int:
 
 
 def _report_unexpected(error: BaseException, command: Sequence[str]) -> int:
-    if is_users(error):
+    if _is_users(error):
         shown = "".join(traceback.format_exception(error)).rstrip()
         _say(f"{shown}\nerror: the file's own code raised {type(error).__name__}")
         return ExitCode.FAILED
@@ -95,7 +96,7 @@ def _report_unexpected(error: BaseException, command: Sequence[str]) -> int:
     return ExitCode.BUG
 
 
-def is_users(error: BaseException) -> bool:
+def _is_users(error: BaseException) -> bool:
     """Whether the user's code raised `error`: by whose code is nearest to where it was raised."""
     for frame in reversed(_frames(error.__traceback__)):
         file = os.path.abspath(frame)

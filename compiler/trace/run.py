@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import builtins
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -190,12 +193,32 @@ class _Run:
         except NameError as error:
             if isinstance(error, KernelError):
                 raise
-            raise TraceError(str(error), loc=_raised_at(error) or self._loc) from error
+            # A local that is read before it is assigned has a known name: nothing to suggest.
+            candidates = () if isinstance(error, UnboundLocalError) else self._visible_names()
+            raise self._unknown(error, candidates) from error
+        except AttributeError as error:
+            if not isinstance(error.obj, ModuleType):
+                raise
+            raise self._unknown(error, dir(error.obj)) from error
         except Exception as error:
             cause = error.__cause__ or error.__context__
             if isinstance(cause, KernelError) and not isinstance(error, KernelError):
                 raise cause from error  # NumPy has wrapped our error in one that says less
             raise
+
+    def _unknown(self, error: NameError | AttributeError, candidates: Iterable[str]) -> TraceError:
+        """A name that nothing has, with the nearest one that something has."""
+        close = difflib.get_close_matches(error.name or "", list(candidates), 1)
+        return TraceError(
+            str(error),
+            loc=_raised_at(error) or self._loc,
+            help=f"did you mean {close[0]!r}?" if close else None,
+        )
+
+    def _visible_names(self) -> list[str]:
+        code = self._function.__code__
+        names = (code.co_varnames, code.co_freevars, self._function.__globals__, vars(builtins))
+        return [name for group in names for name in group]
 
 
 def _raised_at(error: BaseException) -> Location | None:

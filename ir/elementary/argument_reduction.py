@@ -43,7 +43,7 @@ class HalfPi:
     """pi / 2 as sums, each term the rest rounded, and the bounds up to which they serve.
 
     The terms of `cut` but the last are so short that products with n < 2**20 are exact. `head` is
-    cut to half of the digits, and `after` is what that leaves.
+    cut to half of the bits, and `after` is what that leaves.
     """
 
     rounded: tuple[float, float, float]
@@ -166,7 +166,7 @@ def _from_turns(turns: Term) -> Angle:
 def _from_words(high: Term, low: Term, dtype: DType) -> Angle:
     """From two unsigned words, each as wide as the float: as a sign and a magnitude.
 
-    The magnitude's first two groups of digits, half of a float's each, have exact products with the
+    The magnitude's first two groups of bits, half of a float each, have exact products with the
     head of pi / 2, and so the remainder rounds only once, at the end.
     """
     facts, width = HALF_PI[dtype], dtype.bits

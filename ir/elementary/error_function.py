@@ -62,7 +62,7 @@ def erfc(x: Term, machine: Machine) -> Term:
     That variable, of M. M. Shepherd and J. G. Laframboise (Mathematics of Computation 36, 1981),
     makes ``e**x**2 erfc(x)`` easy to approximate on the half line; the factor ``x + 1`` keeps the
     polynomial nearly flat, so that neither its terms nor an error of its argument count for much.
-    The square is taken of x cut to half of its digits, exactly; the rest of the square goes into
+    The square is taken of x cut to half of its bits, exactly; the rest of the square goes into
     the reduced argument of the power.
     """
     facts = FACTS[x.dtype]

@@ -38,7 +38,7 @@ LOWEST = math.sqrt(0.5)  # of the mantissa
 
 @dataclass(frozen=True)
 class Base:
-    """Logarithms to another base: both constants as a high part of few digits and the rest.
+    """Logarithms to another base: both constants as a high part of few bits and the rest.
 
     `tail` is ``(log_b(1 + f) - log_b(e) f) / f**2``.
     """

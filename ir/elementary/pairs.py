@@ -17,7 +17,7 @@ Pair = tuple[Term, Term]
 
 THIRD = (0.3333333333333333, 1.850371707708594e-17)
 TWO_LOG2_E = (2.8853900817779268, 4.0710547481862066e-17)
-LOG2_3_2 = (0.584962500720394, 7.621628819151085e-13)  # the first of 40 digits
+LOG2_3_2 = (0.584962500720394, 7.621628819151085e-13)  # the first of 40 bits
 
 
 def two_product(a: Term, b: Term, machine: Machine) -> Pair:

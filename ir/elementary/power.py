@@ -1,7 +1,7 @@
 """pow: ``2**(y log2(abs(x)))``, with the special cases of C99 annex F.
 
 The exponent may be as large as the format's range, and its absolute error becomes the relative
-error of the power, so the logarithm and the product need some ten digits more than the format has.
+error of the power, so the logarithm and the product need some eleven bits more than the format has.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from tilewright.ir.elementary.term import (
     truncate,
 )
 
-LOG2_E_HEAD, LOG2_E_REST = 1.4423828125, 0.00031222838896340733  # twelve digits, and what is left
+LOG2_E_HEAD, LOG2_E_REST = 1.4423828125, 0.00031222838896340733  # twelve bits, and what is left
 
-# The logarithms of 5/4 and 13/16: eleven digits, and how much that is too high
+# The logarithms of 5/4 and 13/16: eleven bits, and how much that is too high
 LOG2_5_4 = (0.32177734375, -0.00015075113736234786)
 LOG2_13_16 = (-0.2998046875, -0.00024440564109216037)
 
@@ -92,7 +92,7 @@ def _power_of_pairs(size: Term, y: Term, trivial: Term, machine: Machine) -> Ter
 
 
 def _power_in_halves(size: Term, y: Term, trivial: Term, machine: Machine) -> Term:
-    """For float32 without anything wider: factors cut to half of their digits multiply exactly.
+    """For float32 without anything wider: factors cut to half of their bits multiply exactly.
 
     The cutting is done on bits, so it stands even where the target reassociates sums. The bound
     on y loses nothing: the smallest logarithm that is not zero is above 2**-25.
@@ -111,9 +111,9 @@ def _power_in_halves(size: Term, y: Term, trivial: Term, machine: Machine) -> Te
 
 
 def _log2_in_halves(x: Term, machine: Machine) -> tuple[Term, Term]:
-    """log2(x) as a sum of a float cut to half of its digits and a small rest.
+    """log2(x) as a sum of a float cut to half of its bits and a small rest.
 
-    ``x = 2**k m``, and a factor c of few digits brings m within 1/6 of 1. With ``f = c m - 1``,
+    ``x = 2**k m``, and a factor c of few bits brings m within 1/6 of 1. With ``f = c m - 1``,
     ``log2(1 + f) = L f - L / 2 f**2 + f**3 q(f)``; of the first two terms the leading parts are
     products of halves.
     """
@@ -134,7 +134,7 @@ def _log2_in_halves(x: Term, machine: Machine) -> tuple[Term, Term]:
 
 
 def _times_less_one(m: Term, factor: Term) -> tuple[Term, Term, Term]:
-    """``f = factor * m - 1`` rounded, f cut to half of its digits, and the exact rest."""
+    """``f = factor * m - 1`` rounded, f cut to half of its bits, and the exact rest."""
     m_head = drop_low_half(m)
     f = mad(m, factor, -1.0)
     f_head = drop_low_half(f)

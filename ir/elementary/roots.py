@@ -29,7 +29,7 @@ from tilewright.ir.elementary.term import (
 
 @dataclass(frozen=True)
 class RootFacts:
-    """`steps` of the iteration give the inverse cube root half of its digits; `third_shifts` divide
+    """`steps` of the iteration give the inverse cube root half of its bits; `third_shifts` divide
     the bits by 3; `bias` is 4/3 of the bits of 1.0, less what balances the errors of the start.
     `tiny_scale` is a power of 8 that makes subnormals normal, `tiny_root` the inverse of its root.
     Squares of numbers within `safe` and its inverse are in range, and `far` brings others there.
@@ -82,7 +82,7 @@ def cbrt(x: Term, machine: Machine) -> Term:
     """The real cube root, of negative numbers too.
 
     The bits divided by -3 start an iteration for ``w = x**(-1/3)`` without divisions (W. Kahan's
-    observation on the bits of cube roots, 1991). Then y = x * w * w, cut to half of its digits so
+    observation on the bits of cube roots, 1991). Then y = x * w * w, cut to half of its bits so
     that its square is exact, is corrected once: with ``d = (x / y**2 - y) / 3`` the root is
     ``y + d - d**2 / y`` up to third-order terms.
     """

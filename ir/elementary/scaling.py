@@ -208,7 +208,7 @@ def keep_nan(x: Term, result: Term, machine: Machine) -> Term:
 
 
 def drop_low_half(x: Term) -> Term:
-    """x cut to half of its digits, so that its square is exact."""
+    """x cut to half of its bits, so that its square is exact."""
     form = FORMATS[x.dtype]
     mask = -(1 << (form.mantissa_bits // 2 + 1))
     return bitcast(bits(x) & mask, x.dtype)

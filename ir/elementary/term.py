@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import I32, U32, DType, signed_of, unsigned_of
+from tilewright.ir.dtypes import I32, DType, signed_of, unsigned_of
 from tilewright.ir.expr import Expr
 from tilewright.ir.ops import Op
 
@@ -217,7 +217,3 @@ def cast(x: Term, dtype: DType) -> Term:
 def as_float(x: Term, dtype: DType) -> Term:
     """A small signed whole number as a float: for exponents, which every float dtype holds."""
     return cast(cast(x, I32), dtype)
-
-
-def low_word(x: Term) -> Term:
-    return cast(x, U32)

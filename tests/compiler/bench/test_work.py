@@ -38,3 +38,4 @@ def test_a_loop_counts_every_step() -> None:
 def test_the_unit_follows_what_limits() -> None:
     assert Work(bytes=10**9, flops=10**9).rate(0.5) == "2.0 GB/s"
     assert Work(bytes=10**6, flops=10**9).rate(0.5) == "2.0 GFLOP/s"
+    assert Work(bytes=10**6, flops=0).rate(0.5) == "2.0 MB/s"
