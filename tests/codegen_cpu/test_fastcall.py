@@ -705,6 +705,21 @@ def waiting(long_running: bool) -> FastSpec:
     )
 
 
+def until_busy(kernel: Kernel) -> None:
+    """Wait until another thread's call is under way: calls beside it take the slow path."""
+    deadline = time.monotonic() + 60
+    while kernel(np.zeros(1, F32)) != "slow":
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def long_call(kernel: Kernel) -> Any:
+    """A call of 300 ms by the fast path: again, where a short call of `until_busy` was in it."""
+    while isinstance(result := kernel(np.zeros(300, F32)), str):
+        pass
+    return result
+
+
 @needs_clock
 @pytest.mark.parametrize("long_running", [False, True])
 def test_long_running_code_releases_the_gil(
@@ -736,9 +751,9 @@ def test_a_busy_record_sends_other_threads_the_slow_way(
 ) -> None:
     dispatcher.install(kernel, Record(waiting(True)))
     results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(kernel(np.zeros(300, F32))))
+    thread = threading.Thread(target=lambda: results.append(long_call(kernel)))
     thread.start()
-    time.sleep(0.1)
+    until_busy(kernel)
     assert kernel(np.zeros(1, F32)) == "slow"
     thread.join()
     np.testing.assert_array_equal(results[0], [1])
@@ -752,9 +767,9 @@ def test_a_record_may_be_dropped_while_it_runs(dispatcher: Dispatcher, kernel: K
     alive = weakref.ref(record)
     del record
     results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(kernel(np.zeros(300, F32))))
+    thread = threading.Thread(target=lambda: results.append(long_call(kernel)))
     thread.start()
-    time.sleep(0.1)
+    until_busy(kernel)
     dispatcher.clear(kernel)
     gc.collect()
     assert alive() is not None
@@ -771,9 +786,9 @@ def test_a_forked_child_does_not_inherit_busy_records(
     dispatcher: Dispatcher, kernel: Kernel
 ) -> None:
     dispatcher.install(kernel, Record(waiting(True)))
-    thread = threading.Thread(target=lambda: kernel(np.zeros(300, F32)))
+    thread = threading.Thread(target=lambda: long_call(kernel))
     thread.start()
-    time.sleep(0.1)
+    until_busy(kernel)
     child = os.fork()
     if child == 0:
         os._exit(0 if isinstance(kernel(np.zeros(1, F32)), np.ndarray) else 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.compiler.cli.output_file import OutputError, write_atomically
+from tilewright.compiler.output_file import OutputError, write_atomically
 
 
 def test_new_and_old_files(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""`python -m tests.fuzz --seeds 0:2000 --targets cpu,wasm,wgsl,glsl --jobs 2`
+
+Prints what was run per operation and dtype, and for each disagreement the smallest program that
+shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+
+import click
+
+from tests.fuzz.workers import run_seeds
+
+
+def _shown(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+
+
+@click.command()
+@click.option("--seeds", default="0:500", help="first:end")
+@click.option("--targets", default="cpu,wasm,wgsl,glsl")
+@click.option("--jobs", default=2)
+def main(seeds: str, targets: str, jobs: int) -> None:
+    """Compare random kernels on several targets."""
+    first, end = map(int, seeds.split(":"))
+    folder = tempfile.mkdtemp(prefix="tilewright-fuzz-")  # its own disk cache: no old artifacts
+    os.environ["XDG_CACHE_HOME"] = folder
+    os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+    started = time.monotonic()
+    try:
+        totals = run_seeds(range(first, end), targets.split(","), jobs)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    click.echo(f"{totals.programs} programs in {time.monotonic() - started:.0f} s")
+    click.echo(f"compared: {_shown(totals.compared)}; unsupported: {_shown(totals.unsupported)}")
+    click.echo(f"operations: {_shown(totals.ops)}\nargument dtypes: {_shown(totals.dtypes)}")
+    for key, texts in sorted(totals.findings.items(), key=lambda item: -len(item[1])):
+        click.echo(f"\n=== {len(texts)}x {key}\n{min(texts, key=len)}")
+    raise SystemExit(1 if totals.findings else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""One program on some targets: compared with the error bounds of its graph, and with NumPy.
+
+The graph's reference is the oracle of the targets: exact for integers, bools and moves, within the
+promised error for floats. NumPy itself is the oracle of the tracer: dtypes and shapes exactly,
+values exactly where no rounding decides, floats loosely, since NumPy keeps other bounds.
+"""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import tilewright as tw
+from tests.fuzz.program import FuzzProgram
+from tilewright.compiler.api import Kernel
+from tilewright.compiler.arguments import contiguous
+from tilewright.compiler.structure import rebuild
+from tilewright.compiler.testing import compare
+from tilewright.ir.error_bounds import bound_graph
+from tilewright.ir.error_rules import GPU, TARGET_CLASSES, Bounded, TargetClass
+
+WITHOUT_WIDE = ("wgsl", "glsl")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One disagreement: `kind` is stable while a program shrinks."""
+
+    target: str
+    kind: str
+    detail: str
+
+
+@dataclass
+class Outcome:
+    findings: list[Finding] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+
+
+def run_program(program: FuzzProgram, targets: Sequence[str]) -> Outcome:
+    """Everything that is wrong with a program."""
+    outcome = Outcome()
+    kernel = Kernel(program.function())
+    arguments = list(program.arguments.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = _expected(program)
+        for target in targets:
+            _on_target(kernel, target, arguments, expected, outcome)
+    return outcome
+
+
+def _expected(program: FuzzProgram) -> list[np.ndarray]:
+    with np.errstate(all="ignore"):
+        results = program.function()(*(a.copy() for a in program.arguments.values()))
+    return [np.asarray(r) for r in results]
+
+
+def _on_target(
+    kernel: Kernel,
+    target: str,
+    arguments: Sequence[np.ndarray],
+    expected: Sequence[np.ndarray],
+    outcome: Outcome,
+) -> None:
+    on_target = kernel.on(target)
+    before = [a.copy() for a in arguments]
+    try:
+        results = [np.asarray(r) for r in on_target(*arguments)]
+    except (tw.UnsupportedError, tw.LimitError) as error:
+        if target in WITHOUT_WIDE:
+            outcome.unsupported.append(target)
+        else:
+            outcome.findings.append(Finding(target, "UnsupportedError", str(error)))
+        return
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {last.name}"
+        outcome.findings.append(Finding(target, where, traceback.format_exc(limit=-6)))
+        return
+    outcome.compared.append(target)
+    for old, new in zip(before, arguments, strict=True):
+        if old.tobytes() != new.tobytes():
+            outcome.findings.append(Finding(target, "argument changed", ""))
+    bounds = _bounds(on_target, arguments, TARGET_CLASSES[target])
+    for number, (found, allowed) in enumerate(zip(results, bounds, strict=True)):
+        wrong = compare(target, number, found, allowed)
+        if wrong is not None:
+            outcome.findings.append(Finding(target, "wrong value", str(wrong)))
+    if target == "cpu":
+        loose = _bounds(on_target, arguments, GPU)
+        for wrong_text in _against_numpy(results, expected, loose):
+            outcome.findings.append(Finding("cpu", "not as NumPy", wrong_text))
+
+
+def _bounds(
+    kernel: Kernel, arguments: Sequence[np.ndarray], promises: TargetClass
+) -> list[Bounded]:
+    """One per result: the same tensor may be returned twice."""
+    traced = kernel.specializations[-1].traced
+    by_name = dict(zip(traced.specs, arguments, strict=True))
+    inputs = [contiguous(by_name[n], traced.specs[n]) for n in traced.input_names]
+    return list(rebuild(traced.structure, bound_graph(traced.graph, inputs, promises)))
+
+
+def _against_numpy(
+    results: Sequence[np.ndarray], expected: Sequence[np.ndarray], bounds: Sequence[Bounded]
+) -> list[str]:
+    found = []
+    for number, (got, want, allowed) in enumerate(zip(results, expected, bounds, strict=True)):
+        if got.dtype != want.dtype or got.shape != want.shape:
+            found.append(
+                f"output {number} is {got.dtype}{got.shape}, in NumPy {want.dtype}{want.shape}"
+            )
+            continue
+        wrong = _numpy_differs(got, want, allowed)
+        if wrong.any():
+            at = tuple(map(int, np.argwhere(wrong)[0]))
+            found.append(
+                f"output {number}{list(at)} is {got[at]!r}, in NumPy {want[at]!r}"
+                f" ({int(wrong.sum())} differ)"
+            )
+    return found
+
+
+def _numpy_differs(got: np.ndarray, want: np.ndarray, allowed: Bounded) -> np.ndarray:
+    sure = np.isfinite(allowed.bound)
+    if got.dtype.kind != "f":
+        return np.asarray(sure & (got != want))
+    with np.errstate(all="ignore"):
+        wide, other = got.astype(np.float64), want.astype(np.float64)
+        scale = np.max(np.abs(other), where=np.isfinite(other), initial=0.0)
+        room = 8 * allowed.bound + 1e3 * np.finfo(got.dtype).eps * scale
+        same = (wide == other) | (np.isnan(wide) & np.isnan(other))
+        wrong = ~same & ~(np.abs(wide - other) <= room)
+    if got.dtype == np.float16:  # NumPy rounds, and overflows, at other places
+        wrong &= np.isfinite(wide) & np.isfinite(other)
+    return np.asarray(sure & wrong)
+
+
+__all__ = ["Finding", "Outcome", "run_program"]
