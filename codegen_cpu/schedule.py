@@ -20,8 +20,9 @@ from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.traverse import substitute
 
-_LEAST_PARALLEL_WORK = 1 << 16
-_WORK_PER_TASK = 1 << 15
+# Some 25 and 6 microseconds of vector code: waking a thread can cost more than 30.
+_LEAST_PARALLEL_WORK = 1 << 19
+_WORK_PER_TASK = 1 << 17
 _MOST_TASKS = 64
 _EXPANDED_REDUCTION = 32
 _MOST_EXPANDED_CODE = 160

@@ -26,7 +26,7 @@ from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec, dim
 
 if TYPE_CHECKING:
     from tilewright.compiler.compiled import Compiled
-    from tilewright.compiler.driver import Specialization
+    from tilewright.compiler.specialization import Specialization
 
 _MANY_SPECIALIZATIONS = 32
 
@@ -79,8 +79,8 @@ class Kernel(FastCallable):
         """Run on NumPy arrays; `out` receives the result (a tuple of arrays for several)."""
         values, specs = self._describe(args, kwargs)
         compiled = self._specialization(values, specs)
-        traced = compiled.traced
-        inputs = [contiguous(values[n], traced.specs[n]) for n in traced.input_names]
+        interface = compiled.interface
+        inputs = [contiguous(values[n], interface.specs[n]) for n in interface.input_names]
         if any(device_target(i) for i in inputs):
             return self._on_device(compiled, inputs, out)
         if out is None:
@@ -98,9 +98,9 @@ class Kernel(FastCallable):
             )
         if out is not None:
             raise DTypeError("out cannot be given together with device arrays")
-        from tilewright.compiler.trace.results import rebuild
+        from tilewright.compiler.structure import rebuild
 
-        return rebuild(compiled.traced.structure, compiled.run_on_device(inputs))
+        return rebuild(compiled.interface.structure, compiled.run_on_device(inputs))
 
     def _describe(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -119,13 +119,13 @@ class Kernel(FastCallable):
         needed = self._needed_ints.get(types, ())
         key = (types, *(values[n] for n in needed))
         found = self._compiled.get(key)
-        if found is not None and not found.traced.is_stale():
+        if found is not None and not found.is_stale():
             if key not in self._called_again:
                 self._prepare_fast_calls(key, found, needed)
             return found
         with self._lock:
             found = self._compiled.get(key)
-            if found is not None and not found.traced.is_stale():
+            if found is not None and not found.is_stale():
                 return found
             return self._compile(types, values, specs)
 
@@ -168,7 +168,7 @@ class Kernel(FastCallable):
         """Which argument differs most between specialisations."""
         seen: dict[str, set[str]] = {}
         for compiled in self._compiled.values():
-            for name, spec in compiled.traced.specs.items():
+            for name, spec in compiled.interface.specs.items():
                 seen.setdefault(name, set()).add(str(spec))
         name = max(seen, key=lambda n: len(seen[n]))
         return (

@@ -24,9 +24,20 @@ class Binder:
 
     def __init__(self, function: Any, bound: Collection[str] = ()) -> None:
         whole = inspect.signature(function)
-        self.all_names = tuple(whole.parameters)
         free = [p for p in whole.parameters.values() if p.name not in bound]
-        self.signature = whole.replace(parameters=free)
+        self._prepare(whole.replace(parameters=free), tuple(whole.parameters), function)
+
+    @classmethod
+    def of_signature(cls, signature: inspect.Signature) -> Binder:
+        """That of a function of which no more is known."""
+        binder = cls.__new__(cls)
+        binder._prepare(signature, tuple(signature.parameters), None)
+        return binder
+
+    def _prepare(self, signature: inspect.Signature, all_names: Any, function: Any) -> None:
+        free = list(signature.parameters.values())
+        self.all_names: tuple[str, ...] = all_names
+        self.signature = signature
         self.names = tuple(p.name for p in free)
         self.by_position = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in free)
         self.is_variadic = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in free)

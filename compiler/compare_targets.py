@@ -16,7 +16,7 @@ import numpy as np
 from tilewright.compiler.arguments import contiguous, describe
 from tilewright.compiler.driver import compile_traced
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.trace.results import OutputInfo
+from tilewright.compiler.structure import OutputInfo
 from tilewright.ir.graph import Constant, Input, Loop, While
 
 if TYPE_CHECKING:

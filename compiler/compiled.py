@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilewright.compiler.arguments import Binder, contiguous, describe
-from tilewright.compiler.driver import Specialization, compile_traced
 from tilewright.compiler.results import place_outputs
-from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import check_target
-from tilewright.compiler.trace.run import trace
 from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
+    import os
+
     from tilewright.compiler.api import Kernel
+    from tilewright.compiler.specialization import Specialization
     from tilewright.ir.schedule import Schedule
 
 
@@ -33,12 +33,12 @@ class Compiled:
 
     def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         """Run on NumPy arrays; `out` receives the result."""
-        traced = self.specialization.traced
+        interface = self.specialization.interface
         values: dict[str, Any] = {}
         for name, value in self._binder.bind(args, kwargs).items():
             found, values[name] = describe(value, name)
-            _check_fits(name, found, traced.specs[name])
-        inputs = [contiguous(values[n], traced.specs[n]) for n in traced.input_names]
+            _check_fits(name, found, interface.specs[name])
+        inputs = [contiguous(values[n], interface.specs[n]) for n in interface.input_names]
         if out is not None:
             return place_outputs(self.specialization, inputs, out)
         return self.specialization.result(self.specialization.run(inputs))
@@ -51,9 +51,17 @@ class Compiled:
     @property
     def source(self) -> str:
         """The generated code as text: assembly, WGSL, GLSL or WAT."""
-        made = self.specialization
-        made.stage("program")
-        return made.target.source(made.artifact, made.stages)
+        return self.specialization.source
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a file that `tw.load` makes this object from, without the compiler.
+
+        A file that is already there is replaced at once or, if writing fails, left as it was.
+        Code for the CPU is for this processor; the other targets' runs anywhere.
+        """
+        from tilewright.compiler.saved.save_kernel import save
+
+        save(self.__name__, self.specialization, self._binder, path)
 
     def stage(self, name: str) -> object:
         """The IR at a stage ("graph", "program", "kernel", …); its `str` is the printed form."""
@@ -66,7 +74,7 @@ class Compiled:
         return dict(found)
 
     def __repr__(self) -> str:
-        specs = self.specialization.traced.specs
+        specs = self.specialization.interface.specs
         shown = ", ".join(f"{n}: {s}" for n, s in specs.items())
         return f"<compiled {self.__name__}({shown}) for {self.target}>"
 
@@ -75,6 +83,10 @@ def compile_ahead(
     kernel: Kernel, specs: Sequence[Any], named: Mapping[str, Any], target: str
 ) -> Compiled:
     """Compile `kernel` for arguments of these specs: ``tw.f32[64, N]``, or example values."""
+    from tilewright.compiler.driver import compile_traced
+    from tilewright.compiler.runtime import runtime
+    from tilewright.compiler.trace.run import trace
+
     check_target(target)
     binder = Binder(kernel.python, kernel.bound)
     given: dict[str, ArgumentSpec] = {n: StaticSpec(v) for n, v in kernel.bound.items()}

@@ -14,7 +14,7 @@ from tilewright.compiler.stage_text import stage_text
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
-    from tilewright.compiler.driver import Specialization
+    from tilewright.compiler.specialization import Specialization
     from tilewright.ir.graph import Tensor
 
 _COMMON_STAGES = ("graph", "optimized", "program")

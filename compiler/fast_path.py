@@ -23,7 +23,7 @@ from tilewright.codegen_cpu.fast_spec import (
     ScalarArgument,
     StaticArgument,
 )
-from tilewright.compiler.trace.results import Leaf, Sequence
+from tilewright.compiler.structure import Leaf, Sequence
 from tilewright.ir.affine import linear
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size, Var
@@ -31,7 +31,7 @@ from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticS
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
-    from tilewright.compiler.driver import Specialization
+    from tilewright.compiler.specialization import Specialization
     from tilewright.compiler.runtime import Runtime
 
 _LONG_RUNNING_BYTES = 1 << 16
@@ -49,15 +49,15 @@ def install(
 
 
 def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
-    function, traced = compiled.executable, compiled.traced
-    if not isinstance(function, CpuFunction) or traced.graph.checks:
+    function, interface = compiled.executable, compiled.interface
+    if not isinstance(function, CpuFunction) or interface.checks:
         return None
     artifact = function.artifact
     symbols = {s: k for k, s in enumerate(artifact.symbols)}
-    arguments = [_argument(traced.specs[n], symbols) for n in names if n in traced.specs]
+    arguments = [_argument(interface.specs[n], symbols) for n in names if n in interface.specs]
     outputs = [
         _output(spec.shape, info.dtype, info.kind, symbols)
-        for spec, info in zip(artifact.outputs, traced.outputs, strict=True)
+        for spec, info in zip(artifact.outputs, interface.outputs, strict=True)
     ]
     guards = _guards(compiled)
     result = _result(compiled)
@@ -126,7 +126,7 @@ def _size(size: Size, symbols: dict[Var, int]) -> int | Linear | None:
 
 def _guards(compiled: Specialization) -> tuple[GlobalGuard | CellGuard, ...] | None:
     guards: list[GlobalGuard | CellGuard] = []
-    for dependency in compiled.traced.dependencies:
+    for dependency in compiled.dependencies or ():
         if dependency.fingerprint is not None:
             return None  # its contents may change while it stays the same object
         if isinstance(dependency.home, CellType):
@@ -139,8 +139,8 @@ def _guards(compiled: Specialization) -> tuple[GlobalGuard | CellGuard, ...] | N
 
 
 def _result(compiled: Specialization) -> Literal["single", "tuple"] | None:
-    structure = compiled.traced.structure
-    count = len(compiled.traced.outputs)
+    structure = compiled.interface.structure
+    count = len(compiled.interface.outputs)
     if isinstance(structure, Leaf):
         return "single" if count == 1 else None
     in_order = tuple(Leaf(k) for k in range(count))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilewright.compiler.structure import rebuild
 from tilewright.ir.errors import DTypeError, ShapeError
 
 if TYPE_CHECKING:
-    from tilewright.compiler.driver import Specialization
+    from tilewright.compiler.specialization import Specialization
 
 
 def place_outputs(compiled: Specialization, inputs: Sequence[np.ndarray], out: Any) -> Any:
@@ -19,13 +20,11 @@ def place_outputs(compiled: Specialization, inputs: Sequence[np.ndarray], out: A
     Nothing is written before everything has been checked. Memory shared with an argument is
     allowed: the result is as if the arguments had been copied first.
     """
-    from tilewright.compiler.trace.results import rebuild
-
-    count = len(compiled.traced.outputs)
+    count = len(compiled.interface.outputs)
     given = list(out) if isinstance(out, (tuple, list)) else [out]
     _check_all(compiled, inputs, given)
     # A data check fails after the run: until it has passed, results stay in memory of our own.
-    may_fail = bool(compiled.traced.graph.checks)
+    may_fail = bool(compiled.interface.checks)
     direct = [a if a is not None and not may_fail and _is_plain(a, inputs) else None for a in given]
     results = compiled.run(inputs, direct)
     values: list[Any] = []
@@ -33,16 +32,16 @@ def place_outputs(compiled: Specialization, inputs: Sequence[np.ndarray], out: A
         if array is not None and array is not result:
             np.copyto(array, result)
         values.append(compiled.value(number, result) if array is None else array)
-    return values[0] if count == 1 else rebuild(compiled.traced.structure, values)
+    return values[0] if count == 1 else rebuild(compiled.interface.structure, values)
 
 
 def _check_all(
     compiled: Specialization, inputs: Sequence[np.ndarray], given: Sequence[Any]
 ) -> None:
-    expected = compiled.traced.outputs
+    expected = compiled.interface.outputs
     if len(given) != len(expected):
         raise ShapeError(f"out has {len(given)} arrays for {len(expected)} results")
-    shapes = _result_shapes(compiled, inputs)
+    shapes = compiled.interface.result_shapes(inputs)
     for number, (array, info) in enumerate(zip(given, expected, strict=True)):
         if array is None:
             continue
@@ -77,12 +76,3 @@ def _check_overlap(given: Sequence[np.ndarray | None]) -> None:
         for other in arrays[k + 1 :]:
             if np.shares_memory(one, other):
                 raise ValueError("two arrays in out share memory")
-
-
-def _result_shapes(compiled: Specialization, inputs: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
-    from tilewright.ir.sizes import bind_symbols, evaluate
-
-    graph = compiled.traced.graph
-    names = compiled.traced.input_names
-    symbols = bind_symbols([t.shape for t in graph.inputs], [i.shape for i in inputs], names)
-    return [tuple(evaluate(s, symbols) for s in t.shape) for t in graph.outputs]

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from tilewright.codegen_cpu import backend
 from tilewright.codegen_cpu.execute import CpuFunction
-from tilewright.codegen_cpu.jit import assembly
 from tilewright.codegen_cpu.target import host_target
+from tilewright.compiler.cache.encoding import decode, encode
+from tilewright.compiler.saved.machine import check_machine
 from tilewright.compiler.targets import no_device_memory
-from tilewright.ir.fuse.options import CPU
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
     from tilewright.codegen_cpu.artifact import CpuArtifact
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
+    from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Program
 
@@ -39,10 +39,14 @@ class CpuTargetDriver:
     @property
     def fusion(self) -> FusionOptions:
         """Rows in scratch memory, any number of buffers."""
+        from tilewright.ir.fuse.options import CPU
+
         return CPU
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> CpuArtifact:
         """Object code for this processor."""
+        from tilewright.codegen_cpu import backend  # 100 modules: not for what the cache holds
+
         machine = self.machine
         if options.numerics == "reproducible":
             machine = machine.with_reproducible_results()
@@ -52,6 +56,22 @@ class CpuTargetDriver:
     def finish(self, made: CpuArtifact) -> CpuArtifact:
         """What `build` made is complete."""
         return made
+
+    def pack(self, artifact: CpuArtifact) -> tuple[dict[str, Any], list[bytes]]:
+        """Object code, and the processor that it is for."""
+        machine = self.machine
+        described = {"triple": machine.triple, "cpu": machine.cpu, "features": machine.features}
+        return described, [encode(artifact)]
+
+    def unpack(
+        self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
+    ) -> CpuArtifact:
+        """The artifact, if this processor can run it."""
+        check_machine(described, self.machine)
+        artifact = decode(blobs[0], symbols)
+        if artifact is None:
+            raise ValueError("its object code cannot be read")
+        return artifact
 
     def load(self, artifact: CpuArtifact) -> CpuFunction:
         """The artifact in executable memory."""
@@ -64,4 +84,6 @@ class CpuTargetDriver:
 
     def source(self, artifact: CpuArtifact, stages: Mapping[str, object]) -> str:
         """The assembly text."""
+        from tilewright.codegen_cpu.jit import assembly
+
         return assembly(str(stages["llvm"]), self.machine)

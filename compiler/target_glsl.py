@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tilewright.codegen_glsl import backend
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.compiler.gpu_results import deliver
+from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.targets import refuse_reproducible
 from tilewright.ir.fuse.options import FRAGMENT
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
     from tilewright.ir.artifact import GpuProgram
+    from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Program
 
@@ -75,6 +77,16 @@ class GlslTargetDriver:
     def finish(self, made: GlslArtifact) -> GlslArtifact:
         """What `build` made is complete."""
         return made
+
+    def pack(self, artifact: GlslArtifact) -> tuple[dict[str, Any], list[bytes]]:
+        """Shaders and constants."""
+        return encode_program(artifact.program, artifact.constants)
+
+    def unpack(
+        self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
+    ) -> GlslArtifact:
+        """Shaders and constants."""
+        return GlslArtifact(*decode_program(described, blobs))
 
     def load(self, artifact: GlslArtifact) -> GlslFunction:
         """The shaders as programs on this process's device."""

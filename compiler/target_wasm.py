@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from tilewright.codegen_cpu import backend
 from tilewright.codegen_cpu.artifact import workspace_bytes
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.codegen_cpu.wasm_module import WasmModule, link_module
-from tilewright.codegen_cpu.wasm_run import WasmInstance
-from tilewright.codegen_cpu.wasm_text import wat
+from tilewright.compiler.cache.encoding import decode, encode
 from tilewright.compiler.targets import no_device_memory
-from tilewright.ir.fuse.options import CPU
 from tilewright.ir.sizes import bind_symbols, evaluate
 
 if TYPE_CHECKING:
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
     from tilewright.codegen_cpu.artifact import CpuArtifact
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
+    from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Program
 
@@ -39,6 +37,8 @@ class WasmFunction:
     """An artifact instantiated in this process."""
 
     def __init__(self, artifact: WasmArtifact) -> None:
+        from tilewright.codegen_cpu.wasm_run import WasmInstance
+
         self.artifact = artifact
         self._instance = WasmInstance(artifact.module, constants=artifact.program.constants)
 
@@ -79,10 +79,14 @@ class WasmTargetDriver:
     @property
     def fusion(self) -> FusionOptions:
         """As on the CPU."""
+        from tilewright.ir.fuse.options import CPU
+
         return CPU
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> CpuArtifact:
         """A relocatable object."""
+        from tilewright.codegen_cpu import backend
+
         machine = self.machine
         if options.numerics == "reproducible":
             machine = machine.with_reproducible_results()
@@ -95,6 +99,23 @@ class WasmTargetDriver:
         """A module that exports ``tw_main`` and its memory."""
         return WasmArtifact(link_module(made.code), made)
 
+    def pack(self, artifact: WasmArtifact) -> tuple[dict[str, Any], list[bytes]]:
+        """The linked module."""
+        facts = {f.name: getattr(artifact.module, f.name) for f in fields(WasmModule)}
+        module = facts.pop("binary")
+        facts["features"] = sorted(facts["features"])
+        return facts, [encode(replace(artifact.program, code=b"")), module]
+
+    def unpack(
+        self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
+    ) -> WasmArtifact:
+        """The module, and what its caller must know."""
+        facts = {**described, "features": frozenset(described["features"])}
+        program = decode(blobs[0], symbols)
+        if program is None:
+            raise ValueError("its description cannot be read")
+        return WasmArtifact(WasmModule(binary=blobs[1], **facts), program)
+
     def load(self, artifact: WasmArtifact) -> WasmFunction:
         """The module instantiated by wasmtime."""
         return WasmFunction(artifact)
@@ -105,6 +126,8 @@ class WasmTargetDriver:
 
     def source(self, artifact: WasmArtifact, stages: Mapping[str, object]) -> str:
         """The module in WebAssembly's text format."""
+        from tilewright.codegen_cpu.wasm_text import wat
+
         return wat(artifact.module.binary)
 
 
@@ -115,4 +138,6 @@ class _Text:
         self._code = code
 
     def __str__(self) -> str:
+        from tilewright.codegen_cpu.wasm_text import wat
+
         return wat(link_module(self._code).binary)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tilewright.codegen_wgsl import backend
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.gpu_results import deliver
+from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.targets import refuse_reproducible
 from tilewright.ir import dtypes
 from tilewright.ir.fuse.options import WORKGROUP
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tilewright.codegen_wgsl.backend import WgslArtifact
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
+    from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Program
 
@@ -68,6 +70,20 @@ class WgslTargetDriver:
     def finish(self, made: WgslArtifact) -> WgslArtifact:
         """What `build` made is complete."""
         return made
+
+    def pack(self, artifact: WgslArtifact) -> tuple[dict[str, Any], list[bytes]]:
+        """Shaders and constants."""
+        described, blobs = encode_program(artifact.program, artifact.constants)
+        return {**described, "notes": artifact.notes}, blobs
+
+    def unpack(
+        self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
+    ) -> WgslArtifact:
+        """Shaders and constants; schedules are not kept."""
+        from tilewright.codegen_wgsl.backend import WgslArtifact
+
+        program, constants = decode_program(described, blobs)
+        return WgslArtifact(program, constants, (), tuple(described["notes"]))
 
     def load(self, artifact: WgslArtifact) -> WgslFunction:
         """The shaders as pipelines on this process's device."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tilewright.compiler.runtime import Runtime
+    from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Program
     from tilewright.ir.schedule import Schedule
@@ -53,6 +54,14 @@ class Target(Protocol):
 
     def finish(self, made: Any) -> Any:
         """The artifact from what `build` made, or what the cache kept of it."""
+
+    def pack(self, artifact: Any) -> tuple[dict[str, Any], list[bytes]]:
+        """The artifact as JSON and blobs, for a file."""
+
+    def unpack(
+        self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
+    ) -> Any:
+        """The artifact that `pack` described, with these open dimensions."""
 
     def load(self, artifact: Any) -> Executable:
         """``run(inputs, outputs=None) -> results`` on contiguous arrays."""

@@ -27,7 +27,7 @@ from tilewright.ir.error_rules import TARGET_CLASSES, Bounded
 from tilewright.ir.sizes import bind_symbols
 
 if TYPE_CHECKING:
-    from tilewright.compiler.driver import Specialization
+    from tilewright.compiler.specialization import Specialization
 
 
 @dataclass(frozen=True, slots=True)

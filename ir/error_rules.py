@@ -185,6 +185,10 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
     if not target.ieee:
         passed = passed + _gpu_extra(op, value, values)
     ulps = PROMISES.get(op.name, (0.0, 0.0))[target.column]
+    if op is ops.MUL:  # a product that overflows stays finite inside a fused multiply-add
+        largest = float(np.finfo(dtype.numpy).max)
+        finite = np.isfinite(values[0]) & np.isfinite(values[1])
+        passed = np.where(finite & (np.abs(value) > largest), np.inf, passed)
     return finish(value, passed, ulps, dtype, target, op in _ROUNDED)
 
 
@@ -202,7 +206,18 @@ def _gpu_extra(op: Op, value: Array, values: Sequence[Array]) -> Array:
         return np.where(values[0] == 0, np.inf, 0.0)
     if op in (ops.MOD, ops.FMOD, ops.FLOORDIV):
         return _gpu_remainder(op, values)
+    if op in (ops.ADD, ops.SUB, ops.MUL):
+        return _gpu_folded(op, value, values)
     return 0.0
+
+
+def _gpu_folded(op: Op, value: Array, values: Sequence[Array]) -> Array:
+    """Shader compilers take x * 0 and x - x for 0: they may assume that nothing is NaN or inf."""
+    if op is ops.MUL:
+        folds = (values[0] == 0) | (values[1] == 0)
+    else:
+        folds = ~np.isfinite(values[0]) & ~np.isfinite(values[1])
+    return np.where(folds & np.isnan(value), np.inf, 0.0)
 
 
 def _gpu_remainder(op: Op, values: Sequence[Array]) -> Array:

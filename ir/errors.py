@@ -75,6 +75,10 @@ class ModelError(TilewrightError, ValueError):
     """A model file is malformed."""
 
 
+class SavedKernelError(TilewrightError, ValueError):
+    """A file is not a saved kernel, is damaged, or is of another version."""
+
+
 class DeviceError(TilewrightError, RuntimeError):
     """A device is missing, refused a program, or failed."""
 

@@ -163,7 +163,7 @@ SQRT = _op("sqrt", 1, "f", _quiet(np.sqrt), cost=6)
 COPYSIGN = _op("copysign", 2, "f", np.copysign)
 NEXTAFTER = _op("nextafter", 2, "f", np.nextafter, cost=8)
 
-# Elementary functions: expanded by `ir/elementary.py` on every target.
+# Elementary functions: expanded by `ir/elementary/` on every target.
 EXP = _op("exp", 1, "f", _in_float64(np.exp), cost=16, elementary=True)
 EXP2 = _op("exp2", 1, "f", _in_float64(np.exp2), cost=14, elementary=True)
 EXPM1 = _op("expm1", 1, "f", _in_float64(np.expm1), cost=20, elementary=True)

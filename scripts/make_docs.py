@@ -13,6 +13,7 @@ import linecache
 import re
 import sys
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -153,19 +154,22 @@ _LANES = (1, 16, 32, 64)
 
 
 def _reduction_runs(_: str) -> str:
-    upper = plan_levels([1 << 20], SUM_RUN)[0][1]
+    runs = [(size, len([*same])) for size, same in groupby(plan_levels([1 << 60], SUM_RUN)[0][1:])]
+    levels = [f"{size} in {count} level{'s' * (count > 1)}" for size, count in runs[:-1]]
+    above = ", then ".join([*levels, f"{runs[-1][0]} in all above"])
     return (
         f"   A run has at most {SUM_RUN} elements, in sums of products at most {PRODUCT_RUN};"
-        f" above the first level it has {upper}."
+        f"\n   above the first level it has {above}."
     )
 
 
 def _reduction_heights(_: str) -> str:
     head = " | ".join(f"sum, *L* = {lanes}" for lanes in _LANES)
-    rows = [f"| *n* | {head} | products, *L* = 16 |", "| --- |" + " --- |" * (len(_LANES) + 1)]
+    head = f"{head} | 24 + ⌈log₂ *n*⌉ | products, *L* = 1"
+    rows = [f"| *n* | {head} |", "| --- |" + " --- |" * (len(_LANES) + 2)]
     for size in _SIZES:
         heights = [_height(size, SUM_RUN, lanes) for lanes in _LANES]
-        heights.append(_height(size, PRODUCT_RUN, 16))
+        heights += [24 + (size - 1).bit_length(), _height(size, PRODUCT_RUN, 1)]
         rows.append(f"| {size:,} | {' | '.join(map(str, heights))} |".replace(",", " "))
     return "\n".join(rows)
 

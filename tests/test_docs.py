@@ -9,6 +9,7 @@ import pytest
 
 from scripts.make_docs import DOCS, PREAMBLE, regenerate
 from tests.ir.elementary_cases import PROMISES
+from tilewright.ir.lower.reduction_plan import SUM_RUN, height
 
 ROOT = DOCS.parent
 PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
@@ -90,3 +91,10 @@ def test_promises_are_those_that_are_measured() -> None:
         for name in re.findall(r"`(\w+)`", names)
     }
     assert found == PROMISES
+
+
+@pytest.mark.parametrize("lanes", [1, 4, 16, 64])
+@pytest.mark.parametrize("size", [1, 2, 17, 129, 4097, 10**5, 2**20 + 1, 10**9])
+def test_promised_heights(size: int, lanes: int) -> None:
+    per_lane = -(-size // lanes)
+    assert height([per_lane], SUM_RUN, lanes) <= 24 + (size - 1).bit_length()

@@ -88,11 +88,14 @@ class MemoryEmitter(ValueEmitter):
         offsets = None
         if varying:
             lanes = varying[0][0].lanes
-            offsets = self._offset_vector(varying, stride, lanes)
+            inner = max(value.depth for value, _ in varying)
+            offsets = self._offset_vector(varying, stride, lanes, inner)
             stride = 0
         elif not stride:
             lanes = 1
         pointer = self._shifted(base, depth, element, constant)
+        if varying:
+            depth = max(depth, inner)
         return Access(pointer, depth, lanes, stride, offsets, base, constant)
 
     def _pointer(
@@ -126,7 +129,9 @@ class MemoryEmitter(ValueEmitter):
         right = f"getelementptr {element}, ptr {pointer}, {self.types.index} {constant}"
         return self.function.once(("shift", pointer, constant, element), right, depth)
 
-    def _offset_vector(self, varying: list[tuple[Value, int]], stride: int, lanes: int) -> str:
+    def _offset_vector(
+        self, varying: list[tuple[Value, int]], stride: int, lanes: int, depth: int
+    ) -> str:
         """Per-lane element offsets, where an index is not linear in the lane."""
         kind = vector(self.types.index, lanes)
         total = ""
@@ -134,11 +139,13 @@ class MemoryEmitter(ValueEmitter):
             step = value.text
             if factor != 1:
                 splat = f"splat ({self.types.index} {factor})"
-                step = self.function.assign(f"mul {kind} {step}, {splat}")
-            total = self.function.assign(f"add {kind} {total}, {step}") if total else step
+                step = self.function.assign(f"mul {kind} {step}, {splat}", depth)
+            if total:
+                step = self.function.assign(f"add {kind} {total}, {step}", depth)
+            total = step
         if stride:
             ramp = ", ".join(f"{self.types.index} {stride * k}" for k in range(lanes))
-            total = self.function.assign(f"add {kind} {total}, <{ramp}>")
+            total = self.function.assign(f"add {kind} {total}, <{ramp}>", depth)
         return total
 
     # Loads.
@@ -152,7 +159,7 @@ class MemoryEmitter(ValueEmitter):
         place = self.access(buffer, node.indices)
         depth = max(place.depth, self.function.load_floor(id(buffer.root)))
         if place.offsets is not None:
-            return self._gather(buffer.dtype, place)
+            return Value(self._gather(buffer.dtype, place, depth), place.lanes, depth)
         if place.lanes == 1:
             text = self._load(buffer.dtype, place.pointer, 1, depth)
             return Value(text, 1, depth)
@@ -207,21 +214,24 @@ class MemoryEmitter(ValueEmitter):
             )
         return self._from_memory(text, dtype, place.lanes, depth)
 
-    def _gather(self, dtype: DType, place: Access) -> Value:
+    def _gather(self, dtype: DType, place: Access, depth: int) -> str:
         """Elements at unrelated offsets, one scalar load each."""
         element = self.types.memory(dtype)
         kind = vector(element, place.lanes)
         index = vector(self.types.index, place.lanes)
         text = "poison"
         for lane in range(place.lanes):
-            at = self.function.assign(f"extractelement {index} {place.offsets}, i64 {lane}")
+            at = self.function.assign(f"extractelement {index} {place.offsets}, i64 {lane}", depth)
             pointer = self.function.assign(
-                f"getelementptr {element}, ptr {place.pointer}, {self.types.index} {at}"
+                f"getelementptr {element}, ptr {place.pointer}, {self.types.index} {at}", depth
             )
-            one = self.function.assign(f"load {element}, ptr {pointer}, align {dtype.itemsize}")
-            text = self.function.assign(f"insertelement {kind} {text}, {element} {one}, i64 {lane}")
-        depth = self.function.depth
-        return Value(self._from_memory(text, dtype, place.lanes, depth), place.lanes, depth)
+            one = self.function.assign(
+                f"load {element}, ptr {pointer}, align {dtype.itemsize}", depth
+            )
+            text = self.function.assign(
+                f"insertelement {kind} {text}, {element} {one}, i64 {lane}", depth
+            )
+        return self._from_memory(text, dtype, place.lanes, depth)
 
     # Stores.
 
@@ -245,7 +255,8 @@ class MemoryEmitter(ValueEmitter):
     def _store(self, buffer: Buffer, place: Access, text: str) -> None:
         element = self.types.memory(buffer.dtype)
         align = f"align {buffer.dtype.itemsize}"
-        if place.offsets is None and 1 < place.stride <= _WIDEST_SHUFFLED_STRIDE:
+        mixes = place.lanes > 1 and 1 < place.stride <= _WIDEST_SHUFFLED_STRIDE
+        if place.offsets is None and mixes:
             self._store_with_gaps(buffer, place, text)
             return
         self.fill_gaps(buffer.root)

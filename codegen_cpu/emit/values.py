@@ -316,20 +316,35 @@ class ValueEmitter:
         return max(counts)
 
     def _scale(self, dtype: DType, lanes: int, texts: list[str], depth: int) -> str:
-        """``x * 2**n``: the instruction takes whole registers, so a few lanes are widened."""
-        least = 128 // dtype.bits
-        if lanes >= least:
-            right = self.spelling.operation(ops.SCALE, dtype, dtype, lanes, texts)
-            return self.function.assign(right, depth)
-        wide = [self._widen(t, dtype, lanes, least, depth) for t in texts]
-        right = self.spelling.operation(ops.SCALE, dtype, dtype, least, wide)
-        made = self.function.assign(right, depth)
-        kind = self.types.value(dtype, least)
+        """``x * 2**n``: the instruction takes whole registers, of 128 to 512 bits."""
+        width = max(128 // dtype.bits, 1 << (lanes - 1).bit_length())
+        if lanes == width:
+            return self._scale_registers(dtype, lanes, texts, depth)
+        wide = [self._widen(t, dtype, lanes, width, depth) for t in texts]
+        made = self._scale_registers(dtype, width, wide, depth)
+        kind = self.types.value(dtype, width)
         if lanes == 1:
             return self.function.assign(f"extractelement {kind} {made}, i64 0", depth)
-        mask = ", ".join(f"i32 {k}" for k in range(lanes))
-        narrow = f"shufflevector {kind} {made}, {kind} poison, <{lanes} x i32> <{mask}>"
-        return self.function.assign(narrow, depth)
+        return self._picked(kind, made, "poison", range(lanes), depth)
+
+    def _scale_registers(self, dtype: DType, lanes: int, texts: list[str], depth: int) -> str:
+        """As `_scale`, of a power of two of lanes: more than a register are halved."""
+        if lanes * dtype.bits <= 512:
+            right = self.spelling.operation(ops.SCALE, dtype, dtype, lanes, texts)
+            return self.function.assign(right, depth)
+        half, kind = lanes // 2, self.types.value(dtype, lanes)
+        parts = []
+        for first in (0, half):
+            lower = range(first, first + half)
+            part = [self._picked(kind, t, "poison", lower, depth) for t in texts]
+            parts.append(self._scale_registers(dtype, half, part, depth))
+        return self._picked(self.types.value(dtype, half), *parts, range(lanes), depth)
+
+    def _picked(self, kind: str, a: str, b: str, lanes: range, depth: int) -> str:
+        """These lanes of `a` followed by `b`."""
+        mask = ", ".join(f"i32 {k}" for k in lanes)
+        right = f"shufflevector {kind} {a}, {kind} {b}, <{len(lanes)} x i32> <{mask}>"
+        return self.function.assign(right, depth)
 
     def _widen(self, text: str, dtype: DType, lanes: int, width: int, depth: int) -> str:
         wide = self.types.value(dtype, width)

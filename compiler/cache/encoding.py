@@ -43,7 +43,7 @@ EncodedSize = int | list[int]
 
 def encode(artifact: CpuArtifact) -> bytes:
     """The artifact as bytes."""
-    sizes = _SizeWriter(artifact.symbols)
+    sizes = SizeWriter(artifact.symbols)
     description = {
         "code": len(artifact.code),
         "inputs": [_encode_spec(spec, sizes.add) for spec in artifact.inputs],
@@ -78,7 +78,7 @@ def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
     description = json.loads(data[_LENGTH.size : _LENGTH.size + length])
     if description["symbols"] != len(symbols):
         raise ValueError("the artifact has other symbols")
-    nodes = _read_nodes(description["nodes"], symbols)
+    nodes = read_nodes(description["nodes"], symbols)
     start = _aligned(_LENGTH.size + length)
     code = data[start : start + description["code"]]
     start += _aligned(len(code))
@@ -95,13 +95,13 @@ def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
         tuple(_decode_spec(spec, nodes) for spec in description["outputs"]),
         tuple(constants),
         symbols,
-        _decode_size(description["workspace"], nodes),
+        read_size(description["workspace"], nodes),
         bool(description["parallel"]),
     )
 
 
-class _SizeWriter:
-    """Collects the expressions of sizes in one table."""
+class SizeWriter:
+    """Collects the expressions of sizes in one table, `nodes`."""
 
     def __init__(self, symbols: Sequence[Var]) -> None:
         self.nodes: list[list[object]] = []
@@ -109,6 +109,7 @@ class _SizeWriter:
         self._numbers: dict[Expr, int] = {}
 
     def add(self, size: Size) -> EncodedSize:
+        """The size as it is written: a number, or a reference to the table."""
         if isinstance(size, int):
             return size
         for node in post_order([size]):
@@ -130,7 +131,8 @@ class _SizeWriter:
                 raise IRError(f"{node!r} in a size is neither arithmetic nor an open dimension")
 
 
-def _read_nodes(rows: list[list[Any]], symbols: tuple[Var, ...]) -> list[Expr]:
+def read_nodes(rows: list[list[Any]], symbols: tuple[Var, ...]) -> list[Expr]:
+    """The expressions of a `SizeWriter`'s table."""
     nodes: list[Expr] = []
     for kind, *rest in rows:
         match kind, rest:
@@ -154,10 +156,11 @@ def _encode_spec(
 
 def _decode_spec(spec: list[Any], nodes: list[Expr]) -> TensorSpec:
     short, shape = spec
-    return TensorSpec(tuple(_decode_size(size, nodes) for size in shape), _dtype(short))
+    return TensorSpec(tuple(read_size(size, nodes) for size in shape), _dtype(short))
 
 
-def _decode_size(size: object, nodes: list[Expr]) -> Size:
+def read_size(size: object, nodes: list[Expr]) -> Size:
+    """The size that `SizeWriter.add` wrote."""
     match size:
         case int():
             return size

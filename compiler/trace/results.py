@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilewright.compiler.structure import Leaf, Mapping, OutputInfo, Sequence, Structure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import as_array, is_number
 from tilewright.ir.errors import TraceError
@@ -16,55 +17,6 @@ from tilewright.ir.graph import Compute, Constant, Input, Reduction, Scatter, Te
 if TYPE_CHECKING:
     from tilewright.compiler.tracer import Tracer
     from tilewright.ir.location import Location
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One array: the graph's output of this number."""
-
-    output: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """A tuple or list (or named tuple) of results."""
-
-    kind: type
-    items: tuple[Structure, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """A dict of results."""
-
-    keys: tuple[Any, ...]
-    items: tuple[Structure, ...]
-
-
-Structure = Leaf | Sequence | Mapping
-
-
-def rebuild(structure: Structure, outputs: list[Any]) -> Any:
-    """The function's result from its outputs' values."""
-    match structure:
-        case Leaf(number):
-            return outputs[number]
-        case Sequence(kind, items):
-            values = [rebuild(i, outputs) for i in items]
-            return kind(*values) if hasattr(kind, "_fields") else kind(values)
-        case Mapping(keys, items):
-            return dict(zip(keys, (rebuild(i, outputs) for i in items), strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class OutputInfo:
-    """What NumPy would have returned for one output.
-
-    `kind` is ``"array"``, ``"scalar"`` (a NumPy scalar: rank 0) or ``"python"`` (int or float).
-    """
-
-    dtype: np.dtype
-    kind: str
 
 
 @dataclass(slots=True)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 import tilewright.compiler.trace.registry  # noqa: F401  (fills the table of NumPy functions)
+from tilewright.compiler.structure import OutputInfo, Structure
 from tilewright.compiler.trace.dependencies import Dependencies
 from tilewright.compiler.trace.failures import SpecializeInt
 from tilewright.compiler.trace.handles import Cell
 from tilewright.compiler.trace.inspect_code import check_kernel
 from tilewright.compiler.trace.operands import check_limits
 from tilewright.compiler.trace.rebind import Rebinder
-from tilewright.compiler.trace.results import OutputInfo, Structure, collect
+from tilewright.compiler.trace.results import collect
 from tilewright.compiler.tracer import Tracer
 from tilewright.compiler.tracing_state import tracing
 from tilewright.ir import build

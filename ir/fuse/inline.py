@@ -30,6 +30,9 @@ class Inliner:
         self._inlined: dict[tuple[Tensor, tuple[Expr, ...]], Expr] = {}
         self._shares: dict[Tensor, dict[Expr, float]] = {}
         self._decide()
+        for node in self.nodes:  # producers first: no body waits for another, however long a chain
+            if isinstance(node, (Compute, Reduction)):
+                self.body(node)
 
     def value(self, tensor: Tensor, indices: tuple[Expr, ...]) -> Expr:
         """``tensor[indices]`` as an expression over stored tensors."""
@@ -71,6 +74,8 @@ class Inliner:
         for node in self.nodes:
             if isinstance(node, Compute):
                 costs[node] = self._cost(node, costs)
+                if costs[node] > _LARGEST_BODY:
+                    self.stored.add(node)
         for node in reversed(self.nodes):
             if node in required or not isinstance(node, Compute):
                 self.stored.add(node)
@@ -78,10 +83,8 @@ class Inliner:
             reads[node] = sum(self._reads(r, node, reads) for r in readers.get(node, ()))
             again = costs[node] * (reads[node] - 1)
             if (
-                (reads[node] > 1.5 and again >= _FREE_AGAIN and costs[node] >= 4)
-                or again >= _WORTH_STORING
-                or costs[node] > _LARGEST_BODY
-            ):
+                reads[node] > 1.5 and again >= _FREE_AGAIN and costs[node] >= 4
+            ) or again >= _WORTH_STORING:
                 self.stored.add(node)
 
     def _reads(self, reader: Tensor, node: Tensor, reads: dict[Tensor, float]) -> float:
@@ -111,7 +114,7 @@ class Inliner:
             if isinstance(part, Apply) and part.dtype.kind != "x":
                 total += part.op.cost
             elif isinstance(part, Load) and isinstance(part.source, Compute):
-                total += costs.get(part.source, 0)
+                total += 0 if part.source in self.stored else costs[part.source]
         return total
 
     def _sites(self, reader: Tensor, node: Tensor) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 SUM_RUN = 16
 PRODUCT_RUN = 512
-_UPPER_RUN = 8
+_FOURS = 6
 _UNKNOWN = 1 << 24
 
 
@@ -23,29 +23,43 @@ def plan_levels(extents: Sequence[int | None], run: int) -> list[tuple[int, ...]
     """
     levels: list[tuple[int, ...]] = []
     budget = run
+    upper = 0
     for extent in reversed(extents):
         size = _UNKNOWN if extent is None else extent
         if size <= budget:
             levels.append(())
             budget = max(1, budget // max(1, size))
             continue
-        sizes = [budget]
+        sizes = [budget] if budget > 1 else []
         remaining = -(-size // budget)
-        while remaining > _UPPER_RUN:
-            sizes.append(_UPPER_RUN)
-            remaining = -(-remaining // _UPPER_RUN)
+        while remaining > _upper_run(upper):
+            sizes.append(_upper_run(upper))
+            remaining = -(-remaining // sizes[-1])
+            upper += 1
         levels.append(tuple(sizes))
-        budget = max(1, _UPPER_RUN // remaining)
+        budget = max(1, _upper_run(upper) // remaining)
     return levels[::-1]
 
 
+def _upper_run(level: int) -> int:
+    """Partial results combined in one run at a level above the first.
+
+    A run of 16 is 11 higher than a balanced tree of 16, one of 8 is 4 higher and one of 4 is 1
+    higher: seven of these leave 3 of the 24 for the ends of axes, and what is above is balanced.
+    """
+    return 8 if level == 0 else 4 if level <= _FOURS else 2
+
+
 def height(extents: Sequence[int], run: int, lanes: int = 1) -> int:
-    """The height of the tree that `plan_levels` makes, lanes combined last by halving."""
+    """The height of the tree that `plan_levels` makes, lanes combined last by halving.
+
+    Each run starts from the identity, so that its first addition is exact and does not count.
+    """
     total = (max(1, lanes) - 1).bit_length()
     for extent, blocks in zip(extents, plan_levels(extents, run), strict=True):
         remaining = extent
         for block in blocks:
-            total += min(block, remaining) if block > 1 else 1
+            total += min(block, remaining) - 1
             remaining = -(-remaining // block)
-        total += remaining
+        total += remaining - 1
     return total

@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.compiler.api import device_array as device_array
     from tilewright.compiler.api import dim as dim
     from tilewright.compiler.api import kernel as kernel
-    from tilewright.compiler.api import load as load
     from tilewright.compiler.functions import cbrt as cbrt
     from tilewright.compiler.functions import erf as erf
     from tilewright.compiler.functions import erfc as erfc
@@ -39,6 +38,7 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.compiler.index_form import prod as prod
     from tilewright.compiler.index_form import sum as sum
     from tilewright.compiler.index_form import while_loop as while_loop
+    from tilewright.compiler.saved.load_kernel import load as load
     from tilewright.ir.errors import BoundsError as BoundsError
     from tilewright.ir.errors import CacheWarning as CacheWarning
     from tilewright.ir.errors import DeviceError as DeviceError
@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.ir.errors import LimitError as LimitError
     from tilewright.ir.errors import ModelError as ModelError
     from tilewright.ir.errors import RespecializationWarning as RespecializationWarning
+    from tilewright.ir.errors import SavedKernelError as SavedKernelError
     from tilewright.ir.errors import ShapeError as ShapeError
     from tilewright.ir.errors import TilewrightError as TilewrightError
     from tilewright.ir.errors import TraceError as TraceError
@@ -69,7 +70,7 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
     from importlib import import_module as _import_module
 
     _HOMES = {
-        "tilewright.compiler.api": "Kernel device_array dim kernel load",
+        "tilewright.compiler.api": "Kernel device_array dim kernel",
         "tilewright.compiler.functions": (
             "cbrt erf erfc gelu leaky_relu log_softmax logsumexp relu rsqrt sigmoid silu softmax "
             "softplus"
@@ -77,11 +78,12 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
         "tilewright.compiler.index_form": (
             "argmax argmin at compute loop max min prod sum while_loop"
         ),
+        "tilewright.compiler.saved.load_kernel": "load",
         "tilewright.compiler.testing": "testing",  # the module itself
         "tilewright.ir.errors": (
             "BoundsError CacheWarning DTypeError DeviceError DeviceLostError IRError KernelError "
-            "LimitError ModelError RespecializationWarning ShapeError TilewrightError TraceError "
-            "UnsupportedError"
+            "LimitError ModelError RespecializationWarning SavedKernelError ShapeError "
+            "TilewrightError TraceError UnsupportedError"
         ),
         "tilewright.ir.signature": "bool_ f16 f32 f64 i16 i32 i64 i8 u16 u32 u64 u8",
     }

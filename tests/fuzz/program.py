@@ -40,6 +40,11 @@ class FuzzProgram:
     returned: tuple[str, ...]
 
     @property
+    def wide(self) -> bool:
+        """Whether it may hold 64-bit values: the generator makes them for even seeds only."""
+        return self.seed % 2 == 0
+
+    @property
     def source(self) -> str:
         lines = [line for s in self.statements for line in s.text.splitlines()]
         result = ", ".join(self.returned)

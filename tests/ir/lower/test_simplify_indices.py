@@ -86,7 +86,7 @@ WRAPPED = Apply(ops.MOD, (build.sub(X, index(3)), index(64)))
 
 @pytest.mark.parametrize(
     ("place", "wanted"),
-    [(CLAMPED, Interior(2, 64)), (WRAPPED, Interior(3, 64)), (X, Interior(0, 64))],
+    [(CLAMPED, Interior(2, 63)), (WRAPPED, Interior(3, 64)), (X, Interior(0, 64))],
 )
 def test_the_interior_is_cut_where_the_form_changes(place: Expr, wanted: Interior) -> None:
     part = interior(nest_reading(place, X), X)

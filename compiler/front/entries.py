@@ -1,0 +1,163 @@
+"""What a kernel's first call needs, kept on disk under the fingerprint of its function.
+
+An entry names the artifact in the same cache, and holds the interface. Where values of int arguments
+decide the graph, the entry of the types holds their names only, and that of the types and these
+values holds the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tilewright.compiler.front.code import DoubtError
+from tilewright.compiler.front.fingerprint import Fingerprint
+from tilewright.compiler.saved.interface_encoding import decode_interface, encode_interface
+from tilewright.compiler.specialization import Specialization
+from tilewright.compiler.structure import Leaf, Sequence, Structure
+from tilewright.compiler.targets import BuildOptions, open_target
+from tilewright.ir.errors import IRError, UnsupportedError
+from tilewright.ir.expr import Var
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, StaticSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tilewright.compiler.cache import ArtifactCache
+    from tilewright.compiler.dependencies import Dependencies
+    from tilewright.compiler.runtime import Runtime
+    from tilewright.compiler.trace.run import Traced
+
+_VERSION: Final = "front 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A kernel's function for arguments of these types, on a target; `ints` are the values."""
+
+    function: FunctionType
+    specs: Mapping[str, ArgumentSpec]
+    ints: Mapping[str, int]
+    target: str
+    options: BuildOptions
+
+
+@dataclass(frozen=True, slots=True)
+class FrontKey:
+    """Where the entry of a request is kept, and what the request depends on."""
+
+    text: str
+    dependencies: Dependencies
+
+
+def front_key(request: Request, cache: ArtifactCache) -> FrontKey | None:
+    """The key of a request; None if not all that it reads can be summed up."""
+    found = Fingerprint()
+    try:
+        found.add_function(request.function)
+        found.add_specs(request.specs)
+    except (DoubtError, RecursionError):
+        return None
+    options = request.options
+    schedules = sorted((n, repr(s)) for n, s in (options.schedules or {}).items())
+    chosen = repr((request.target, options.numerics, options.f64, schedules))
+    versions = f"{sys.version} numpy {np.__version__} scipy {_scipy_version()}"
+    text = cache.key_for(_VERSION, versions, chosen, found.hexdigest())
+    return FrontKey(text, found.dependencies)
+
+
+def _scipy_version() -> str:
+    """Imported or not must make no difference to functions without it: they are the same ones."""
+    return str(getattr(sys.modules.get("scipy"), "__version__", ""))
+
+
+def load_front(
+    request: Request, key: FrontKey, runtime: Runtime, trace: Callable[[], Traced]
+) -> Specialization | None:
+    """The specialisation that an earlier process stored for the same request, if it is there."""
+    try:
+        entry = _entry(key.text, runtime.cache)
+        if entry is not None and "needs" in entry:
+            entry = _entry(_with_values(key.text, entry["needs"], request, runtime), runtime.cache)
+        if entry is None or "interface" not in entry:
+            return None
+        return _specialization(entry, request, key, runtime, trace)
+    except (ArithmeticError, LookupError, TypeError, ValueError, IRError):
+        return None  # not what `store_front` wrote
+
+
+def store_front(
+    request: Request, key: FrontKey, made: Specialization, runtime: Runtime
+) -> None:
+    """Keep `made` for later processes, unless what it depends on has changed meanwhile."""
+    now = front_key(request, runtime.cache)
+    if made.key is None or now is None or now.text != key.text:
+        return
+    if not _is_plain(made.interface.structure):
+        return
+    try:
+        entry = {"interface": encode_interface(made.interface), "artifact": made.key}
+    except UnsupportedError:
+        return
+    text = key.text
+    needs = sorted(made.interface.specialized)
+    if needs:
+        runtime.cache.put(text, json.dumps({"needs": needs}).encode())
+        text = _with_values(text, needs, request, runtime)
+    runtime.cache.put(text, json.dumps(entry, separators=(",", ":")).encode())
+
+
+def _specialization(
+    entry: dict[str, Any],
+    request: Request,
+    key: FrontKey,
+    runtime: Runtime,
+    trace: Callable[[], Traced],
+) -> Specialization | None:
+    shapes = [s.shape for s in request.specs.values() if isinstance(s, ArraySpec)]
+    symbols = tuple(dict.fromkeys(s for shape in shapes for s in shape if isinstance(s, Var)))
+    interface = decode_interface(entry["interface"], symbols)
+    artifact = runtime.cache.load_artifact(entry["artifact"], symbols)
+    if artifact is None:
+        return None
+    specs = {
+        name: StaticSpec(request.ints[name]) if name in interface.specialized else spec
+        for name, spec in request.specs.items()
+    }
+    target = open_target(request.target, runtime)
+    return Specialization(
+        interface=replace(interface, specs=specs),
+        target=target,
+        artifact=target.finish(artifact),
+        options=request.options,
+        trace=trace,
+        dependencies=key.dependencies,
+        key=entry["artifact"],
+    )
+
+
+def _entry(key: str, cache: ArtifactCache) -> dict[str, Any] | None:
+    data = cache.get(key)
+    if data is None:
+        return None
+    entry = json.loads(data)
+    return entry if isinstance(entry, dict) else None
+
+
+def _with_values(key: str, needs: list[str], request: Request, runtime: Runtime) -> str:
+    return runtime.cache.key_for(key, repr([(name, request.ints[name]) for name in needs]))
+
+
+def _is_plain(structure: Structure) -> bool:
+    """Whether the result is made of arrays, tuples, lists and dicts, and of no named tuples."""
+    if isinstance(structure, Leaf):
+        return True
+    if isinstance(structure, Sequence) and structure.kind not in (tuple, list):
+        return False
+    return all(map(_is_plain, structure.items))

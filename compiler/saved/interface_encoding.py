@@ -1,0 +1,177 @@
+"""An `Interface` <-> JSON.
+
+Sizes stand as in `cache/encoding.py`: a number, or the number of a node in a table. Values that a
+kernel was specialised for are kept where they are plain data, since calls compare with them. What
+is not plain (captured functions, bound arrays) is ``["fixed", text]``: it is inside of the code.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Sequence as Items
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.cache.encoding import EncodedSize, SizeWriter, read_nodes, read_size
+from tilewright.compiler.interface import DataCheck, Interface
+from tilewright.compiler.structure import Leaf, Mapping, OutputInfo, Sequence, Structure
+from tilewright.ir.dtypes import from_short
+from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.expr import Expr, Size, Var
+from tilewright.ir.location import Location
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
+
+
+class Fixed:
+    """Stands for a value that lies inside of the code; its `repr` is that of the value."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def encode_interface(interface: Interface) -> dict[str, Any]:
+    """The interface as JSON."""
+    sizes = SizeWriter(interface.symbols)
+
+    def shapes(given: Items[tuple[Size, ...]]) -> list[list[EncodedSize]]:
+        return [[sizes.add(size) for size in shape] for shape in given]
+
+    return {
+        "symbols": [[symbol.name, symbol.least] for symbol in interface.symbols],
+        "specs": [[n, *_encode_spec(s, sizes)] for n, s in interface.specs.items()],
+        "inputs": list(interface.input_names),
+        "input_shapes": shapes(interface.input_shapes),
+        "output_shapes": shapes(interface.output_shapes),
+        "outputs": [[info.dtype.str, info.kind] for info in interface.outputs],
+        "structure": _encode_structure(interface.structure),
+        "checks": [
+            [sizes.add(c.size), c.axis, c.wraps, list(astuple(c.loc)) if c.loc else None]
+            for c in interface.checks
+        ],
+        "specialized": sorted(interface.specialized),
+        "nodes": sizes.nodes,
+    }
+
+
+def decode_interface(
+    encoded: dict[str, Any], symbols: tuple[Var, ...] | None = None
+) -> Interface:
+    """The interface of a description; open dimensions are `symbols`, or else new ones."""
+    if symbols is None:
+        symbols = tuple(Var(name, least=least) for name, least in encoded["symbols"])
+    if len(symbols) != len(encoded["symbols"]):
+        raise ValueError("the interface has other open dimensions")
+    nodes = read_nodes(encoded["nodes"], symbols)
+
+    def shapes(given: list[list[object]]) -> tuple[tuple[Size, ...], ...]:
+        return tuple(tuple(read_size(size, nodes) for size in shape) for shape in given)
+
+    return Interface(
+        specs={name: _decode_spec(spec, nodes) for name, *spec in encoded["specs"]},
+        input_names=tuple(encoded["inputs"]),
+        input_shapes=shapes(encoded["input_shapes"]),
+        output_shapes=shapes(encoded["output_shapes"]),
+        outputs=tuple(OutputInfo(np.dtype(dtype), kind) for dtype, kind in encoded["outputs"]),
+        structure=_decode_structure(encoded["structure"]),
+        checks=tuple(
+            DataCheck(read_size(size, nodes), axis, wraps, Location(*loc) if loc else None)
+            for size, axis, wraps, loc in encoded["checks"]
+        ),
+        symbols=symbols,
+        specialized=frozenset(encoded["specialized"]),
+    )
+
+
+def _encode_spec(spec: ArgumentSpec, sizes: SizeWriter) -> list[Any]:
+    match spec:
+        case ArraySpec(dtype, shape):
+            return ["array", dtype.short, [sizes.add(size) for size in shape]]
+        case ScalarSpec(kind):
+            return ["scalar", kind]
+        case StaticSpec(value):
+            return ["static", *encode_value(value)]
+
+
+def _decode_spec(spec: list[Any], nodes: list[Expr]) -> ArgumentSpec:
+    match spec:
+        case ["array", str(short), list(shape)]:
+            dtype = from_short(short)
+            if dtype is None:
+                raise ValueError(f"{short!r} is not a dtype")
+            sizes = [read_size(size, nodes) for size in shape]
+            return ArraySpec(dtype, tuple(s for s in sizes if isinstance(s, (int, Var))))
+        case ["scalar", str(kind)]:
+            return ScalarSpec(kind)
+        case ["static", *value]:
+            return StaticSpec(decode_value(value))
+    raise ValueError(f"{spec!r} is not an argument")
+
+
+def encode_value(value: object) -> list[Any]:
+    """A value as a list that begins with its kind. Floats as text: JSON has no infinities."""
+    if value is None or type(value) in (bool, int, str):
+        return ["plain", value]
+    if type(value) is float:
+        return ["float", value.hex()]
+    if type(value) is bytes:
+        return ["bytes", value.hex()]
+    if type(value) is tuple:
+        return ["tuple", *map(encode_value, value)]
+    return ["fixed", repr(value)[:200]]
+
+
+def decode_value(encoded: list[Any]) -> object:
+    """The value of `encode_value`; a `Fixed` for one that was not plain data."""
+    match encoded:
+        case ["plain", value]:
+            return value
+        case ["float", str(text)]:
+            return float.fromhex(text)
+        case ["bytes", str(text)]:
+            return bytes.fromhex(text)
+        case ["tuple", *items]:
+            return tuple(map(decode_value, items))
+        case ["fixed", str(text)]:
+            return Fixed(text)
+    raise ValueError(f"{encoded!r} is not a value")
+
+
+def _encode_structure(structure: Structure) -> Any:
+    match structure:
+        case Leaf(output):
+            return output
+        case Sequence(kind, items):
+            inner = [_encode_structure(i) for i in items]
+            if kind in (tuple, list):
+                return [kind.__name__, *inner]
+            if hasattr(kind, "_fields"):
+                return ["named", kind.__name__, list(kind._fields), *inner]
+        case Mapping(keys, items):
+            plain = [encode_value(key) for key in keys]
+            if all(key[0] != "fixed" for key in plain):
+                return ["dict", plain, *map(_encode_structure, items)]
+    raise UnsupportedError(
+        f"a kernel that returns {structure} cannot be saved",
+        help="return arrays, or tuples, lists and dicts of them with plain keys",
+    )
+
+
+def _decode_structure(encoded: Any) -> Structure:
+    match encoded:
+        case int(output):
+            return Leaf(output)
+        case ["tuple" | "list" as name, *items]:
+            kind = tuple if name == "tuple" else list
+            return Sequence(kind, tuple(map(_decode_structure, items)))
+        case ["named", str(name), list(fields), *items]:
+            # The class itself may not be importable here; one with the same fields will do.
+            return Sequence(namedtuple(name, fields), tuple(map(_decode_structure, items)))
+        case ["dict", list(keys), *items]:
+            found = tuple(map(decode_value, keys))
+            return Mapping(found, tuple(map(_decode_structure, items)))
+    raise ValueError(f"{encoded!r} is not the structure of a result")

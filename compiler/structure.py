@@ -1,0 +1,57 @@
+"""How the outputs of a compiled function make up what the function returned. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One array: the graph's output of this number."""
+
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A tuple or list (or named tuple) of results."""
+
+    kind: type
+    items: tuple[Structure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A dict of results."""
+
+    keys: tuple[Any, ...]
+    items: tuple[Structure, ...]
+
+
+Structure = Leaf | Sequence | Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class OutputInfo:
+    """What NumPy would have returned for one output.
+
+    `kind` is ``"array"``, ``"scalar"`` (a NumPy scalar: rank 0) or ``"python"`` (int or float).
+    """
+
+    dtype: np.dtype
+    kind: str
+
+
+def rebuild(structure: Structure, outputs: list[Any]) -> Any:
+    """The function's result from its outputs' values."""
+    match structure:
+        case Leaf(number):
+            return outputs[number]
+        case Sequence(kind, items):
+            values = [rebuild(i, outputs) for i in items]
+            return kind(*values) if hasattr(kind, "_fields") else kind(values)
+        case Mapping(keys, items):
+            return dict(zip(keys, (rebuild(i, outputs) for i in items), strict=True))

@@ -1,0 +1,93 @@
+"""`tw.testing.check`: passes what is right, names what is wrong, skips nothing."""
+
+from __future__ import annotations
+
+import doctest
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tilewright.compiler import testing
+from tilewright.compiler.specialization import Specialization
+from tilewright.ir.errors import DeviceError
+
+X = np.linspace(-3, 3, 60, dtype=np.float32).reshape(6, 10)
+
+
+def mixed(x: Any) -> Any:
+    return np.exp(x).sum(axis=0), x > 0, np.argmax(x, axis=1), x @ x.T
+
+
+def test_a_right_kernel_is_reported_in_units_of_its_allowance() -> None:
+    report = tw.testing.check(tw.kernel(mixed), (X,), ("cpu",))
+    assert 0 < report.worst["cpu"] <= 1
+    assert report.checked["cpu"] == 10 + 60 + 6 + 36
+    assert report.free["cpu"] == 0
+
+
+@pytest.mark.wasm
+@pytest.mark.wgsl
+@pytest.mark.glsl
+def test_all_targets_keep_the_promise() -> None:
+    report = tw.testing.check(mixed, (X,), ("cpu", "wasm", "wgsl", "glsl"))
+    assert set(report.worst) == {"cpu", "wasm", "wgsl", "glsl"}
+    assert max(report.worst.values()) <= 1
+
+
+def test_a_wrong_element_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Specialization.run
+
+    def wrong(self: Specialization, *args: Any) -> list[np.ndarray]:
+        results = right(self, *args)
+        results[0][2, 3] += 1e-4
+        return results
+
+    monkeypatch.setattr(Specialization, "run", wrong)
+    with pytest.raises(AssertionError, match=r"cpu: output 0\[2, 3\] is .* expected .* at most"):
+        tw.testing.check(lambda x: x + 1, (X,))
+
+
+def test_nan_in_place_of_a_number_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Specialization.run
+
+    def wrong(self: Specialization, *args: Any) -> list[np.ndarray]:
+        results = right(self, *args)
+        results[0][0, 0] = np.nan
+        return results
+
+    monkeypatch.setattr(Specialization, "run", wrong)
+    with pytest.raises(AssertionError, match="nan"):
+        tw.testing.check(lambda x: np.sqrt(x * x), (X,))
+
+
+def test_the_fast_mode_promises_nothing() -> None:
+    with pytest.raises(ValueError, match="makes no promise"):
+        tw.testing.check(mixed, (X,), numerics="fast")
+    assert tw.testing.check(mixed, (X,), numerics="reproducible").worst["cpu"] <= 1
+
+
+def test_unknown_targets_are_errors() -> None:
+    with pytest.raises(tw.UnsupportedError, match="no target 'metal'"):
+        tw.testing.check(mixed, (X,), ("metal",))
+
+
+def test_a_missing_device_is_not_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(self: Specialization, *_: Any) -> Any:
+        raise DeviceError("there is no adapter")
+
+    monkeypatch.setattr(Specialization, "run", absent)
+    with pytest.raises(DeviceError, match="no adapter"):
+        tw.testing.check(mixed, (X,), ("wgsl",))
+
+
+def test_open_dimensions_and_scalars() -> None:
+    size = tw.dim("N")
+    kernel = tw.kernel(x=tw.f32[size, 10])(lambda x, factor: (x * factor).mean(axis=0))
+    assert tw.testing.check(kernel, (X, 0.3)).worst["cpu"] <= 1
+
+
+def test_the_examples_of_the_documentation() -> None:
+    names = {"check": testing.check, "np": np}
+    assert doctest.testmod(testing, extraglobs=names).failed == 0
