@@ -19,6 +19,7 @@ from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.nest import INNER, lower_nest
 from tilewright.ir.lower.ordered import lower_ordered
 from tilewright.ir.lower.pack_operands import pack_operands
+from tilewright.ir.lower.pack_panels import pack_panels
 from tilewright.ir.lower.sort import lower_sort
 from tilewright.ir.passes.plan_memory import plan_memory
 from tilewright.ir.program import (
@@ -112,7 +113,7 @@ class _Lowering:
         if isinstance(step, Nest):
             nest, copies, packed = pack_operands(step)
             self.temporaries += packed
-            return [self._nest(n) for n in (*copies, nest)]
+            return [launch for n in (*copies, nest) for launch in self._nest(n)]
         name = f"k{len(self.used)}"
         match step:
             case Ordered():
@@ -126,7 +127,7 @@ class _Lowering:
         self.used.append((step.name, Schedule()))
         return [self._launch(kernel)]
 
-    def _nest(self, nest: Nest) -> Step:
+    def _nest(self, nest: Nest) -> list[Step]:
         name = f"k{len(self.used)}"
         nest = collapse_axes(nest)
         schedule = self.given.get(nest.name)
@@ -139,7 +140,13 @@ class _Lowering:
                 reduce_block=0,
             )
         self.used.append((nest.name, schedule))
-        return self._launch(lower_nest(nest, schedule, name))
+        nest, copies = pack_panels(nest, schedule)
+        launches: list[Step] = []
+        for k, copy in enumerate(copies):
+            self.temporaries.append(copy.buffer)
+            self.used.append((copy.nest.name, copy.schedule))
+            launches.append(self._launch(lower_nest(copy.nest, copy.schedule, f"{name}p{k}")))
+        return [*launches, self._launch(lower_nest(nest, schedule, name))]
 
     def _launch(self, kernel: Kernel) -> Launch:
         return Launch(legalize(kernel, self.target))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tilewright.codegen_cpu.contraction_schedule import tasks, vectors_beside, walk
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir import build
 from tilewright.ir.expr import Expr, Var, post_order
@@ -46,7 +47,8 @@ class Heuristic:
         axis = self._vector_axis(width)
         tile = self._tile(axis, width)
         unroll = self._unroll() if axis == INNER else 1
-        order, chunks = self._parallel(tile)
+        walked, pack = self._walk(axis)
+        order, chunks = self._parallel(tile, walked)
         vector = nest.outer.index(axis) if isinstance(axis, Var) else axis
         return Schedule(
             tile=tile,
@@ -56,6 +58,7 @@ class Heuristic:
             order=order,
             chunks=chunks,
             unroll_reduce=self._unroll_reduce(),
+            pack=pack,
         )
 
     # The vector axis.
@@ -148,11 +151,11 @@ class Heuristic:
             vectors, rows = self._outer_tile(axis, width, main)
             sizes[axis] = self._clipped(axis, vectors * width)
             if rows is not None:
-                sizes[rows] = self._rows(rows, vectors)
+                sizes[rows] = self._rows(rows, min(vectors, 2))
             sizes.update(self._interleaved(axis))
         elif axis == INNER and main is not None and is_product(main):
             sizes.update(self._dot_tile())
-        return tuple(sizes[a] for a in self.nest.outer)
+        return tuple(max(1, sizes[a]) for a in self.nest.outer)  # an axis may be empty
 
     def _main_reduction(self) -> Stage | None:
         """The reducing stage with the most work, if no stage has axes of its own."""
@@ -168,10 +171,13 @@ class Heuristic:
             cost = max(operations(s.value) for s in self.nest.stages)
             return min(available, 4 if cost <= 40 else 2 if cost <= 200 else 1), None
         rows = self._reuse_axis(axis, main)
-        if rows is None or not is_product(main):
+        long = points(main.reduce_axes) > _EXPANDED_REDUCTION
+        if not is_product(main) or (rows is None and not long):
             cost = operations(main.value)
             return min(available, 4 if cost <= 40 else 2), None
-        return min(available, 2), rows
+        if not long:
+            return min(available, 2), rows
+        return vectors_beside(points((rows,)) if rows else 1, available, self.target), rows
 
     def _reuse_axis(self, axis: Var, main: Stage) -> Var | None:
         """The outer axis, besides the vector axis, along which a load of the reduction stays."""
@@ -228,19 +234,34 @@ class Heuristic:
         expand = most <= _EXPANDED_REDUCTION and code <= _MOST_EXPANDED_CODE
         return _EXPANDED_REDUCTION if expand else 0
 
-    def _parallel(self, tile: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-        """The walk over tiles, and how many tasks its first axis is cut into."""
+    def _walk(self, axis: Var | str | None) -> tuple[list[int], tuple[int, ...]]:
+        """The outer axes from the outermost tile loop inwards, and the operands to pack."""
+        main = self._main_reduction()
         order = list(range(len(self.nest.outer)))
-        total = work(self.nest)
-        if total < _LEAST_PARALLEL_WORK or not order or not self.target.has_threads:
+        if main is None or not isinstance(axis, Var) or not is_product(main):
+            return order, ()
+        axes, pack = walk(self.nest, main, axis, self._reuse_axis(axis, main), self.target)
+        return [self.nest.outer.index(a) for a in axes], pack
+
+    def _parallel(self, tile: tuple[int, ...], order: list[int]) -> tuple[tuple[int, ...], int]:
+        """The walk over tiles, and how many tasks its first axis is cut into."""
+        chunks = self._tasks()
+        if chunks < 2 or not order or not self.target.has_threads:
             return tuple(order), 1
         counts = [-(-points((a,)) // t) for a, t in zip(self.nest.outer, tile, strict=True)]
-        first = 0 if counts[0] >= 4 else max(order, key=lambda k: counts[k])
+        first = order[0] if counts[order[0]] >= 4 else max(order, key=lambda k: counts[k])
         order.remove(first)
         order.insert(0, first)
-        if counts[first] < 2:
-            return tuple(order), 1
-        return tuple(order), min(_MOST_TASKS, max(2, total // _WORK_PER_TASK))
+        return tuple(order), chunks if counts[first] >= 2 else 1
+
+    def _tasks(self) -> int:
+        main = self._main_reduction()
+        if main is not None and is_product(main):
+            return tasks(self.nest, main)
+        total = work(self.nest)
+        if total < _LEAST_PARALLEL_WORK:
+            return 1
+        return min(_MOST_TASKS, max(2, total // _WORK_PER_TASK))
 
 
 def has_rounded_reduction(nest: Nest) -> bool:

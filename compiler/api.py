@@ -27,6 +27,7 @@ from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec, dim
 if TYPE_CHECKING:
     from tilewright.compiler.compiled import Compiled
     from tilewright.compiler.specialization import Specialization
+    from tilewright.compiler.trace.run import Traced
 
 _MANY_SPECIALIZATIONS = 32
 
@@ -142,18 +143,38 @@ class Kernel(FastCallable):
     def _compile(
         self, types: Key, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
     ) -> Specialization:
-        from tilewright.compiler.driver import compile_traced
-        from tilewright.compiler.trace.run import trace
-
-        ints = {n: v for n, v in values.items() if isinstance(specs[n], ScalarSpec)}
-        traced = trace(self.python, specs, values=ints)
-        compiled = compile_traced(traced, self.target, self.options, runtime())
-        needed = tuple(n for n in specs if n in traced.specialized)
+        compiled = self._load_or_compile(values, specs)
+        needed = tuple(n for n in specs if n in compiled.interface.specialized)
         self._needed_ints[types] = needed
         self._compiled[(types, *(values[n] for n in needed))] = compiled
         self._called_again.discard((types, *(values[n] for n in needed)))
         if len(self._compiled) == _MANY_SPECIALIZATIONS:
             self._warn_many()
+        return compiled
+
+    def _load_or_compile(
+        self, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
+    ) -> Specialization:
+        """From the disk cache without tracing, or else by tracing; only then it is imported."""
+        from tilewright.compiler.front.entries import Request, front_key, load_front, store_front
+
+        ints = {n: v for n, v in values.items() if isinstance(specs[n], ScalarSpec)}
+        request = Request(self.python, specs, ints, self.target, self.options)
+        key = front_key(request, runtime().cache)
+
+        def traced() -> Traced:
+            from tilewright.compiler.trace.run import trace
+
+            return trace(self.python, specs, values=ints)
+
+        found = load_front(request, key, runtime(), traced) if key else None
+        if found is not None:
+            return found
+        from tilewright.compiler.driver import compile_traced
+
+        compiled = compile_traced(traced(), self.target, self.options, runtime())
+        if key:
+            store_front(request, key, compiled, runtime())
         return compiled
 
     def _warn_many(self) -> None:

@@ -31,8 +31,8 @@ from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticS
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
-    from tilewright.compiler.specialization import Specialization
     from tilewright.compiler.runtime import Runtime
+    from tilewright.compiler.specialization import Specialization
 
 _LONG_RUNNING_BYTES = 1 << 16
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from tilewright.ir.artifact import GpuProgram, Repeat, ShaderLaunch, Step
 from tilewright.ir.graph import Graph
-from tilewright.ir.printer import print_graph, print_program, print_schedule
+from tilewright.ir.kernel import Kernel
+from tilewright.ir.printer import print_graph, print_kernel, print_program, print_schedule
 from tilewright.ir.program import Program
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.text.style import FULL, READABLE
@@ -22,6 +23,8 @@ def stage_text(stage: object, locations: bool = False) -> str:
             return print_program(stage, style)
         case GpuProgram():
             return "\n".join(_shader_text(launch) for launch in launches(stage.steps))
+        case tuple() if stage and isinstance(stage[0], Kernel):
+            return "\n".join(print_kernel(kernel, style) for kernel in stage)
         case tuple():
             return _schedule_text(stage)
     return str(stage)

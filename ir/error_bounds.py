@@ -302,7 +302,12 @@ def _combine_exactly(combiner: str, rows: Bounded) -> Bounded:
     value = _INTEGER[combiner].reduce(rows.value, axis=-1, dtype=rows.value.dtype)
     if value.dtype.kind != "f":
         return Bounded(value, uncertain((rows.bound == 0).all(-1)))
-    return Bounded(value, np.where(np.isnan(value), 0.0, rows.bound.max(-1)))
+    far: Array = np.zeros(())
+    for sign in (-1, 1):
+        end = _EXACT[combiner].reduce(rows.value + sign * rows.bound, axis=-1)
+        far = np.maximum(far, np.where(end == value, 0.0, np.abs(end - value)))
+    far = np.where(np.isnan(far) | np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
+    return Bounded(value, np.where(np.isnan(value), 0.0, far))
 
 
 def _position(combiner: str, rows: Bounded) -> Bounded:

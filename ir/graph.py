@@ -340,6 +340,11 @@ class Graph:
     symbols: tuple[Var, ...] = ()
     checks: tuple[Check, ...] = ()
 
+    def __str__(self) -> str:
+        from tilewright.ir.printer import print_graph
+
+        return print_graph(self)
+
     @property
     def roots(self) -> tuple[Tensor, ...]:
         """What must be computed: outputs, then the checks' extremes."""

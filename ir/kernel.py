@@ -164,6 +164,11 @@ class Kernel:
     locals: tuple[Buffer, ...]
     body: tuple[Stmt, ...]
 
+    def __str__(self) -> str:
+        from tilewright.ir.printer import print_kernel
+
+        return print_kernel(self)
+
     @property
     def written(self) -> tuple[Buffer, ...]:
         """The global buffers (roots) that the kernel stores to, in parameter order."""

@@ -132,6 +132,11 @@ class Program:
     init: tuple[Step, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
+    def __str__(self) -> str:
+        from tilewright.ir.printer import print_program
+
+        return print_program(self)
+
 
 def nests(steps: Sequence[Step]) -> list[Nest]:
     """Every nest below `steps`, in order."""

@@ -20,7 +20,9 @@ from tilewright.ir import build
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.legal.integers import expand_integer_division
 from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
+from tilewright.ir.traverse import rewrite_to_fixpoint
 
 DISPATCH = """\
 define internal void @tw_dispatch(ptr %runtime, ptr %task, ptr %context, i64 %count) nounwind {
@@ -87,10 +89,15 @@ class ModuleEmitter(StatementEmitter):
             slot = function.assign(f"getelementptr ptr, ptr %args, i64 {k}")
             self.pointers[buffer] = function.assign(f"load ptr, ptr {slot}")
         for buffer, offset in offsets.items():
-            place = self.evaluate(build.index(offset)).text
+            place = self._size(offset)
             self.pointers[buffer] = function.assign(
                 f"getelementptr i8, ptr %workspace, {self.types.index} {place}"
             )
+
+    def _size(self, size: Size) -> str:
+        """The value of a size over open dimensions; those of kernels are legal already."""
+        legal = rewrite_to_fixpoint(build.index(size), (expand_integer_division,), {})
+        return self.evaluate(legal).text
 
     def _steps(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -125,7 +132,7 @@ class ModuleEmitter(StatementEmitter):
 
     def _copy(self, step: Copy) -> None:
         size = build.size_mul(build.product(step.source.shape), step.source.dtype.itemsize)
-        count = self.evaluate(build.index(size)).text
+        count = self._size(size)
         index = self.types.index
         target, source = self.pointers[step.target.root], self.pointers[step.source.root]
         pointers = [("ptr", target), ("ptr", source), (index, count)]
@@ -137,7 +144,7 @@ class ModuleEmitter(StatementEmitter):
         """The counter is tested before every round: the count may be zero."""
         function, index = self.function, self.types.index
         assert step.counter.extent is not None
-        extent = self.evaluate(build.index(step.counter.extent)).text
+        extent = self._size(step.counter.extent)
         before, test = function.current, function.new_block("test")
         body, after = function.new_block("body"), function.new_block("end")
         function.enter(True, self._written(step.steps))

@@ -65,10 +65,19 @@ class ArtifactCache:
         key = _digest("object", compiler_identity(), target.fingerprint, ir_text)
         return self._load_or_make(
             key,
-            load=lambda: self._get(key),
+            load=lambda: self.get(key),
             make=lambda: _compile(ir_text, target),
-            keep=lambda code: self._put(key, code),
+            keep=lambda code: self.put(key, code),
         )
+
+    def get(self, key: str) -> bytes | None:
+        """What `put` kept under `key`."""
+        return self.store.get(key) if self.store else None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep bytes of any meaning; not counted as hits and misses, which are compilations."""
+        if self.store:
+            self.store.put(key, data)
 
     def load_artifact(self, key: str, symbols: Sequence[Var] = ()) -> CpuArtifact | None:
         """The artifact stored under `key`. `symbols` are its open dimensions, in the order in
@@ -77,7 +86,7 @@ class ArtifactCache:
 
     def store_artifact(self, key: str, artifact: CpuArtifact) -> None:
         """Keep `artifact` under `key`."""
-        self._put(key, encode(artifact))
+        self.put(key, encode(artifact))
 
     def artifact(
         self, key: str, symbols: Sequence[Var], make: Callable[[], CpuArtifact]
@@ -112,18 +121,11 @@ class ArtifactCache:
         return self.store.clear() if self.store else 0
 
     def _load(self, key: str, symbols: Sequence[Var]) -> CpuArtifact | None:
-        data = self._get(key)
+        data = self.get(key)
         artifact = None if data is None else decode(data, symbols)
         if data is not None and artifact is None and self.store:
             self.store.discard(key)
         return artifact
-
-    def _get(self, key: str) -> bytes | None:
-        return self.store.get(key) if self.store else None
-
-    def _put(self, key: str, data: bytes) -> None:
-        if self.store:
-            self.store.put(key, data)
 
     def _load_or_make(
         self,

@@ -1,8 +1,8 @@
 """What a kernel's first call needs, kept on disk under the fingerprint of its function.
 
-An entry names the artifact in the same cache, and holds the interface. Where values of int arguments
-decide the graph, the entry of the types holds their names only, and that of the types and these
-values holds the rest.
+An entry names the artifact in the same cache, and holds the interface. Where values of int
+arguments decide the graph, the entry of the types holds their names only, and that of the types and
+these values holds the rest.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tilewright.compiler.cache import ArtifactCache
-    from tilewright.compiler.dependencies import Dependencies
     from tilewright.compiler.runtime import Runtime
+    from tilewright.compiler.trace.dependencies import Dependencies
     from tilewright.compiler.trace.run import Traced
 
 _VERSION: Final = "front 1"
@@ -67,14 +67,9 @@ def front_key(request: Request, cache: ArtifactCache) -> FrontKey | None:
     options = request.options
     schedules = sorted((n, repr(s)) for n, s in (options.schedules or {}).items())
     chosen = repr((request.target, options.numerics, options.f64, schedules))
-    versions = f"{sys.version} numpy {np.__version__} scipy {_scipy_version()}"
+    versions = f"{sys.version} numpy {np.__version__}"
     text = cache.key_for(_VERSION, versions, chosen, found.hexdigest())
     return FrontKey(text, found.dependencies)
-
-
-def _scipy_version() -> str:
-    """Imported or not must make no difference to functions without it: they are the same ones."""
-    return str(getattr(sys.modules.get("scipy"), "__version__", ""))
 
 
 def load_front(
@@ -92,9 +87,7 @@ def load_front(
         return None  # not what `store_front` wrote
 
 
-def store_front(
-    request: Request, key: FrontKey, made: Specialization, runtime: Runtime
-) -> None:
+def store_front(request: Request, key: FrontKey, made: Specialization, runtime: Runtime) -> None:
     """Keep `made` for later processes, unless what it depends on has changed meanwhile."""
     now = front_key(request, runtime.cache)
     if made.key is None or now is None or now.text != key.text:

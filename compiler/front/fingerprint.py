@@ -1,8 +1,8 @@
 """A function and the types of its arguments -> a digest of all that tracing them would read.
 
 Two processes that find the same digest would trace the same graph. So the digest covers bytecode,
-constants, defaults and captured values, and the same of every Python function that can be reached by
-name; arrays with all their elements. NumPy, `math` and our own functions stand for themselves, by
+constants, defaults and captured values, and the same of every Python function that can be reached
+by name; arrays with all their elements. NumPy, `math` and our own functions stand for themselves, by
 name: their versions are parts of the key. Whatever else is met, or might be reached in a way that
 names do not tell (`getattr`, imports, objects of the user's classes), is a `DoubtError`: such a
 function is traced in each process.
@@ -20,8 +20,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from tilewright.compiler.dependencies import Dependencies
 from tilewright.compiler.front.code import DoubtError, facts_of, names_of
+from tilewright.compiler.trace.dependencies import Dependencies
 from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec
 
@@ -53,7 +53,6 @@ class Fingerprint:
         self._symbols: dict[Var, int] = {}
         self._modules: set[tuple[str, tuple[str, ...]]] = set()
         self._within: set[int] = set()
-        self._kept: list[object] = []
 
     def hexdigest(self) -> str:
         """The digest of what was added so far."""
@@ -90,9 +89,12 @@ class Fingerprint:
             if not _is_trusted(value):
                 self.add_function(value)
             else:
-                self._write("name", f"{value.__module__}.{value.__qualname__}")
+                self._write("name", f"{value.__module__}.{value.__name__}")
+                self.add(sys.modules[value.__module__])
         elif isinstance(value, ModuleType):
-            self._write("module", value.__name__)  # what is read from it goes in by name
+            self._write(
+                "module", f"{value.__name__} {_version(value)}"
+            )  # the rest by name
         elif kind in (list, tuple, dict, frozenset, slice):
             self._container(value)
         else:
@@ -114,14 +116,15 @@ class Fingerprint:
                 value = cell.cell_contents
             except ValueError:
                 raise DoubtError(f"{name} is not assigned yet") from None
-            self.dependencies.add(f"closure of {function.__name__}", name, cell, value)
             self._named(name, value, names.attributes)
+            self.dependencies.add(f"closure of {function.__name__}", name, cell, value)
         home = function.__globals__
         for name in names.read:
             if name in home:
+                value = home[name]
+                self._named(name, value, names.attributes)
                 where = f"global of {home.get('__name__', '')}"
-                self.dependencies.add(where, name, home, home[name])
-                self._named(name, home[name], names.attributes)
+                self.dependencies.add(where, name, home, value)
             elif name in _BUILTINS:
                 self._write("builtin", name)
             else:
@@ -149,14 +152,14 @@ class Fingerprint:
             if name not in content:
                 continue
             value = content[name]
-            if not trusted:
-                self.dependencies.add(f"module {module.__name__}", name, content, value)
-            elif _is_trusted(value) or isinstance(value, ElementType):
+            if trusted and (_is_trusted(value) or isinstance(value, ElementType)):
                 continue  # whether our lazy names are there already must not matter
             if not trusted or not isinstance(value, ModuleType):
                 self._named(name, value, attributes)
             else:
                 self._module(value, attributes)
+            if not trusted:
+                self.dependencies.add(f"module {module.__name__}", name, content, value)
 
     def _code(self, code: CodeType) -> None:
         for fact in facts_of(code):
@@ -202,7 +205,10 @@ class Fingerprint:
         elif kind.__module__ == "tilewright.compiler.api":
             self.add(value.python)  # another kernel: its function becomes part of this one
         elif _is_trusted(value):
-            self._write("name", f"{_home(value)}.{value.__name__}")
+            home = _home(value)
+            self._write("name", f"{home}.{value.__name__}")
+            if home and home in sys.modules:
+                self.add(sys.modules[home])
         elif any(value is trick for trick in _INDEX_TRICKS):
             self._write("trick", str([value is trick for trick in _INDEX_TRICKS]))
         elif isinstance(value, ElementType):
@@ -223,6 +229,10 @@ class Fingerprint:
         """Kind and length go in too, so that parts cannot be mistaken for others."""
         self._digest.update(f"{kind} {len(data)}:".encode())
         self._digest.update(data)
+
+
+def _version(module: ModuleType) -> str:
+    return str(getattr(sys.modules.get(_root(module.__name__)), "__version__", ""))
 
 
 def _root(name: str) -> str:

@@ -1,11 +1,11 @@
 """A description and blobs <-> the bytes of one file.
 
-    magic          8 bytes; the last ones show files that went through a text conversion
-    version        4 bytes, little-endian like all numbers
-    length         8 bytes, of the description
-    description    JSON, whose "blobs" are the lengths of the blobs
-    blobs          one after the other
-    checksum       SHA-256 of everything before
+magic          8 bytes; the last ones show files that went through a text conversion
+version        4 bytes, little-endian like all numbers
+length         8 bytes, of the description
+description    JSON, whose "blobs" are the lengths of the blobs
+blobs          one after the other
+checksum       SHA-256 of everything before
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def _encode_step(step: Step) -> dict[str, Any]:
 
 def _decode_step(encoded: dict[str, Any]) -> Step:
     match encoded:
-        case {"launch": {**fields}}:
+        case {"launch": dict(fields)}:
             return ShaderLaunch(**_with_tuples(fields))
         case {"copy": [int(source), int(destination)]}:
             return CopyBuffer(source, destination)

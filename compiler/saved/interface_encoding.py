@@ -58,9 +58,7 @@ def encode_interface(interface: Interface) -> dict[str, Any]:
     }
 
 
-def decode_interface(
-    encoded: dict[str, Any], symbols: tuple[Var, ...] | None = None
-) -> Interface:
+def decode_interface(encoded: dict[str, Any], symbols: tuple[Var, ...] | None = None) -> Interface:
     """The interface of a description; open dimensions are `symbols`, or else new ones."""
     if symbols is None:
         symbols = tuple(Var(name, least=least) for name, least in encoded["symbols"])

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.specialization import Specialization
 
 
-def save(
-    name: str, made: Specialization, binder: Binder, path: str | os.PathLike[str]
-) -> None:
+def save(name: str, made: Specialization, binder: Binder, path: str | os.PathLike[str]) -> None:
     """Write `made` to the file at `path`, which is replaced at once or left as it was."""
     write_atomically(os.fspath(path), to_bytes(name, made, binder))
 

@@ -7,7 +7,6 @@ NumPy function works there; on traced values a function without an entry is an e
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -254,19 +253,11 @@ def _shown(signature: inspect.Signature) -> str:
 def unsupported(function: Any) -> KernelError:
     """The error for a NumPy function that has no entry, with what to use instead."""
     name = callable_name(function)
-    short = name.rpartition(".")[2]
-    alternative = _ALTERNATIVES.get(short)
-    if alternative is None:
-        known = {callable_name(f).rpartition(".")[2] for f in IMPLEMENTATIONS}
-        close = difflib.get_close_matches(short, known, 1)
-        alternative = (
-            f"did you mean np.{close[0]}?"
-            if close
-            else (
-                "compute it outside of the kernel and pass the result, or write it with "
-                "other NumPy functions"
-            )
-        )
+    alternative = _ALTERNATIVES.get(
+        name.rpartition(".")[2],
+        "compute it outside of the kernel and pass the result, or write it with other NumPy"
+        " functions",
+    )
     return failure(UnsupportedError, f"{name} is not supported on traced arrays", help=alternative)
 
 

@@ -43,7 +43,7 @@ def operate(ufunc: np.ufunc, *operands: Any) -> Any:
     """What a Python operator does: among Python numbers it stays one, else it is the ufunc."""
     if all(is_weak(o) for o in operands):
         return weak_operation(ufunc, *operands)
-    if all(not isinstance(o, Handle) or o.cell.array is not None for o in operands):
+    if all(not isinstance(o, Handle) or o.known() is not None for o in operands):
         from tilewright.compiler.trace.dispatch import fold
 
         return fold(ufunc, operands, {})

@@ -30,9 +30,6 @@ class Inliner:
         self._inlined: dict[tuple[Tensor, tuple[Expr, ...]], Expr] = {}
         self._shares: dict[Tensor, dict[Expr, float]] = {}
         self._decide()
-        for node in self.nodes:  # producers first: no body waits for another, however long a chain
-            if isinstance(node, (Compute, Reduction)):
-                self.body(node)
 
     def value(self, tensor: Tensor, indices: tuple[Expr, ...]) -> Expr:
         """``tensor[indices]`` as an expression over stored tensors."""
@@ -42,12 +39,40 @@ class Inliner:
             return build.const(tensor.array.reshape(-1)[0].item(), tensor.dtype)
         if tensor in self.stored or not isinstance(tensor, Compute):
             return Load(tensor, indices)
-        key = (tensor, indices)
-        found = self._inlined.get(key)
-        if found is None:
-            bindings = dict(zip(tensor.axes, indices, strict=True))
-            found = self._inlined[key] = substitute(self.body(tensor), bindings)
-        return found
+        if (tensor, indices) not in self._inlined:
+            self._expand(tensor, indices)
+        return self._inlined[tensor, indices]
+
+    def _expand(self, tensor: Compute, indices: tuple[Expr, ...]) -> None:
+        """Inline a tensor and all that it reads, each once. Iterative: chains are long."""
+        moved: dict[tuple[Tensor, tuple[Expr, ...]], Expr] = {}
+        stack: list[tuple[Compute, tuple[Expr, ...]]] = [(tensor, indices)]
+        while stack:
+            key = node, place = stack[-1]
+            if key in self._inlined:
+                stack.pop()
+                continue
+            if key not in moved:
+                bindings = dict(zip(node.axes, place, strict=True))
+                bindings.update({a: build.index(0) for a in node.axes if a.extent == 1})
+                moved[key] = substitute(node.body, bindings)
+            missing = [p for p in self._inlinable(moved[key]) if p not in self._inlined]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            self._inlined[key] = substitute(moved.pop(key), {}, self._load)
+
+    def _inlinable(self, body: Expr) -> list[tuple[Compute, tuple[Expr, ...]]]:
+        """The reads in a body of tensors that are not stored."""
+        return [
+            (n.source, n.indices)
+            for n in post_order((body,))
+            if isinstance(n, Load)
+            and isinstance(n.source, Compute)
+            and n.source not in self.stored
+            and n.source not in self.scalars
+        ]
 
     def body(self, node: Compute | Reduction) -> Expr:
         """The node's body over stored tensors, axes of one element bound to 0."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 SUM_RUN = 16
 PRODUCT_RUN = 512
-_FOURS = 6
+_FOURS = 2
 _UNKNOWN = 1 << 24
 
 
@@ -45,7 +45,7 @@ def _upper_run(level: int) -> int:
     """Partial results combined in one run at a level above the first.
 
     A run of 16 is 11 higher than a balanced tree of 16, one of 8 is 4 higher and one of 4 is 1
-    higher: seven of these leave 3 of the 24 for the ends of axes, and what is above is balanced.
+    higher. What the 24 leave is for the ends of axes: three axes of any extents stay within them.
     """
     return 8 if level == 0 else 4 if level <= _FOURS else 2
 

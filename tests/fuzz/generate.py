@@ -101,10 +101,7 @@ class Builder:
             return
         text, op = made
         target = f"v{len(self.statements)}"
-        if "{t}" in text:
-            text = text.replace("{t}", target)
-        else:
-            text = f"{target} = {text}"
+        text = text.replace("{t}", target) if "{t}" in text else f"{target} = {text}"
         scope: dict[str, Any] = {"np": np, "tw": tw, **self.values}
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -151,16 +148,18 @@ def unary(b: Builder) -> tuple[str, str] | None:
     return f"{name}({x})", name
 
 
-_FUNCTIONS = (
-    "np.exp np.exp2 np.expm1 np.log np.log2 np.log10 np.log1p np.sin np.cos np.tan np.tanh np.sinh"
-    " np.cosh np.arctan np.arcsin np.arccos np.cbrt tw.sigmoid tw.erf tw.erfc tw.rsqrt tw.relu"
-).split()
+_FUNCTIONS = [
+    *("np.exp", "np.exp2", "np.expm1", "np.log", "np.log2", "np.log10", "np.log1p", "np.sin"),
+    *("np.cos", "np.tan", "np.tanh", "np.sinh", "np.cosh", "np.arctan", "np.arcsin", "np.arccos"),
+    *("np.cbrt", "tw.sigmoid", "tw.erf", "tw.erfc", "tw.rsqrt", "tw.relu"),
+]
+_ARITHMETIC = ("+", "+", "-", "-", "*", "*", "/", "//", "//", "%", "%")
 
 
 def function(b: Builder) -> tuple[str, str] | None:
     x = b.pick("f")
     name = b.one_of(*_FUNCTIONS)
-    return x and (f"{name}({x})", name)
+    return (f"{name}({x})", name) if x else None
 
 
 def binary(b: Builder) -> tuple[str, str] | None:
@@ -170,7 +169,7 @@ def binary(b: Builder) -> tuple[str, str] | None:
     y = b.partner(x, "iuf")
     if b.chance(0.4):
         x, y = y, x
-    op = b.one_of(*"+ - * + - * / // % // %".split(), "np.minimum", "np.maximum", "<", "==", ">=")
+    op = b.one_of(*_ARITHMETIC, "np.minimum", "np.maximum", "<", "==", ">=")
     if op.startswith("np."):
         return f"{op}({x}, {y})", op
     return f"{x} {op} {y}", op
@@ -321,7 +320,7 @@ def write(b: Builder) -> tuple[str, str] | None:
         f"{{t}}[{part}] += {x}[{part}]",
         f"{{t}}[{x} > 2] = 1",
         f"{{t}}[{part}] *= 2",
-        f"{{t}}[...] = {{t}}[::-1]",
+        "{t}[...] = {t}[::-1]",
     )
     return f"{{t}} = {x}.copy()\n{change}", "write"
 
@@ -375,7 +374,7 @@ def product(b: Builder) -> tuple[str, str] | None:
 def softmax(b: Builder) -> tuple[str, str] | None:
     x = b.pick("f", least_rank=1)
     name = b.one_of("tw.softmax", "tw.log_softmax", "tw.logsumexp")
-    return x and (f"{name}({x}, axis=-1)", name)
+    return (f"{name}({x}, axis=-1)", name) if x else None
 
 
 # Index form.
@@ -394,7 +393,8 @@ def index_map(b: Builder) -> tuple[str, str] | None:
     plain = f"{x}[{', '.join(axes)}]"
     moved = f"{x}[{', '.join(places)}]"
     body = b.one_of(
-        f"{plain} + {moved}", f"np.maximum({plain}, {moved})", f"np.where({axes[0]} < 2, {plain}, {moved})",
+        f"{plain} + {moved}", f"np.maximum({plain}, {moved})",
+        f"np.where({axes[0]} < 2, {plain}, {moved})",
         f"{plain} - tw.at({x}, ({', '.join(a + ' + 1' for a in axes)},), boundary='clamp')",
     )  # fmt: skip
     extent = shape if len(shape) > 1 else (shape[0],)

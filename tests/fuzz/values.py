@@ -41,7 +41,7 @@ def _ordinary(rng: np.random.Generator, dtype: str, shape: Shape) -> np.ndarray:
     if dtype == "bool":
         return rng.random(shape) < 0.5
     if dtype in FLOATS:
-        return rng.standard_normal(shape) * rng.choice([0.3, 1, 10])
+        return np.asarray(rng.standard_normal(shape) * rng.choice([0.3, 1, 10]))
     info = np.iinfo(dtype)
     return rng.integers(max(info.min, -1000), min(info.max, 1000), shape)
 

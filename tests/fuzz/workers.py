@@ -6,6 +6,7 @@ In: seeds and targets. Out: `Totals`, with the smallest program found for each d
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -112,7 +113,7 @@ def run_seeds(seeds: Sequence[int], targets: Sequence[str], jobs: int) -> Totals
             if worker.seed is None or (result := worker.result()) is None:
                 continue
             if isinstance(result, str):
-                totals.findings.setdefault(f"crash: {result}", []).append(f"seed {worker.seed}")
+                _report(totals, f"crash: {result}", f"seed {worker.seed}")
                 worker.start()
             else:
                 _add(totals, result)
@@ -134,4 +135,10 @@ def _add(totals: Totals, result: Any) -> None:
     totals.compared.update(compared)
     totals.unsupported.update(unsupported)
     for key, text in texts:
-        totals.findings.setdefault(key, []).append(text)
+        _report(totals, key, text)
+
+
+def _report(totals: Totals, key: str, text: str) -> None:
+    """Said at once too: a long run may be stopped before its summary."""
+    print(f"{text.splitlines()[0]}: {key}", file=sys.stderr, flush=True)
+    totals.findings.setdefault(key, []).append(text)

@@ -45,11 +45,15 @@ def test_gathers_that_leave_their_loop() -> None:
     def smallest(a: np.ndarray) -> np.ndarray:
         changed = a.copy()
         changed[14::-2] = 3
-        return tw.compute(
-            (17,), lambda i: tw.min(lambda k: changed[i, k] * changed[k % 17, k], 64)
-        )
+        return tw.compute((17,), lambda i: tw.min(lambda k: changed[i, k] * changed[k % 17, k], 64))
 
     a, b = (np.arange(n * 7, dtype=np.uint64).reshape(n, 7) for n in (33, 3))
     np.testing.assert_array_equal(tw.kernel(moved)(a, b.T.copy()), moved(a, b.T))
     wide = np.arange(17 * 64, dtype=np.uint16).reshape(17, 64)
     np.testing.assert_array_equal(tw.kernel(smallest)(wide), smallest(wide))
+
+
+def test_products_of_no_rows() -> None:
+    """The tile had as many rows as there were: none."""
+    rows, columns = np.zeros((0, 7, 15, 64), np.float32), np.ones((64, 17), np.float32)
+    assert tw.kernel(lambda a, b: a @ b)(rows, columns).shape == (0, 7, 15, 17)

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 import tilewright as tw
-from tilewright.compiler import output_file
 from tilewright.compiler.compiled import Compiled
 from tilewright.compiler.output_file import OutputError
 from tilewright.compiler.saved.container import MAGIC, VERSION, pack, unpack
@@ -223,7 +222,7 @@ def test_an_existing_file_survives_a_failed_write(
     def fail(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(output_file.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OutputError, match="No space left on device"):
         saved(path)
     assert path.read_bytes() == b"what was there"

@@ -1,0 +1,110 @@
+"""What is made of whole kernels, without a clock: launches, calls, code size, other machines."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.codegen_cpu.kernel_runner import Compiled
+from tests.ir.lower.traced_programs import numbers, program_of
+from tilewright.codegen_cpu import backend
+from tilewright.codegen_cpu.jit import assembly
+from tilewright.codegen_cpu.target import cpu_target
+
+LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+ELEMENTARY = [
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "tanh",
+    "sinh",
+    "cosh",
+    "arctan",
+    "arcsin",
+    "cbrt",
+]
+
+
+def softmax(x: Any) -> Any:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def layer_norm(x: Any) -> Any:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-5)
+
+
+def linear_relu(x: Any, w: Any, b: Any) -> Any:
+    return np.maximum(x @ w + b, 0)
+
+
+def mean_and_max(x: Any) -> Any:
+    return x.mean(axis=1), x.max(axis=1)
+
+
+def llvm_of(function: Any, arrays: Any, target: str) -> str:
+    machine = cpu_target(target)
+    return backend.emit(backend.lower(program_of(function, arrays), machine), machine)
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays"),
+    [
+        (softmax, (numbers(64, 1000),)),
+        (layer_norm, (numbers(64, 768),)),
+        (linear_relu, (numbers(64, 64), numbers(64, 64), numbers(64))),
+        (mean_and_max, (numbers(64, 1000),)),
+    ],
+    ids=["softmax", "layer_norm", "linear_relu", "mean_and_max"],
+)
+def test_one_launch(function: Any, arrays: Any) -> None:
+    assert len(program_of(function, arrays).steps) == 1
+
+
+@pytest.mark.parametrize("target", [*LEVELS, "aarch64-neon", "wasm32-simd128"])
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_elementary_functions_call_no_library(name: str, target: str) -> None:
+    text = llvm_of(lambda x: getattr(np, name)(x), (numbers(1000),), target)
+    declared = re.findall(r"^declare [^@]*@([\w.]+)", text, re.MULTILINE)
+    assert all(f.startswith("llvm.") for f in declared)
+    made = re.compile(rf"^llvm\.({'|'.join(ELEMENTARY)}|pow)\.")
+    assert not [f for f in declared if made.match(f)]
+
+
+@pytest.mark.parametrize("target", [t for t in LEVELS if cpu_target(t).runs_here])
+@pytest.mark.parametrize("function", [softmax, layer_norm], ids=["softmax", "layer_norm"])
+def test_every_level_that_runs_here_is_right(function: Any, target: str) -> None:
+    x = np.random.default_rng(1).normal(size=(13, 301)).astype(np.float32)
+    machine = cpu_target(target)
+    lowered = backend.lower(program_of(function, (x,)), machine)
+    got = np.empty_like(x)
+    Compiled(lowered.program, machine).run([x], [got])
+    np.testing.assert_allclose(got, function(x.astype(np.float64)), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", [*LEVELS, "aarch64-neon"])
+def test_the_inner_loop_of_a_product_spills_no_vectors(target: str) -> None:
+    machine = cpu_target(target)
+    text = assembly(llvm_of(lambda a, b: a @ b, (numbers(256, 256),) * 2, target), machine)
+    assert len(text.splitlines()) > 20
+    if machine.architecture == "x86_64":
+        loops = re.findall(r"^(\.L\w+):\n((?:\t.*\n)*?\tj\w+\t\1\n)", text, re.MULTILINE)
+        hot = max((code for _, code in loops), key=lambda c: len(re.findall(r"mul|fmadd", c)))
+        assert re.search(r"fmadd|mulps", hot)
+        assert not re.search(r"\tv?mov[au]ps\t(%[xyz]mm\d+, .*\(%rsp\)|.*\(%rsp\), %[xyz]mm)", hot)
+
+
+def test_the_code_of_softmax_stays_small() -> None:
+    machine = cpu_target("x86-64-v3")
+    text = assembly(llvm_of(softmax, (numbers(64, 1000),), "x86-64-v3"), machine)
+    assert len(text.splitlines()) < 800

@@ -1,0 +1,102 @@
+"""Calling kernels: arguments, `out`, and when a kernel is compiled again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+
+X = np.arange(24, dtype=np.float32).reshape(4, 6)
+
+
+def two(a: Any) -> Any:
+    return a + 1, a * 2
+
+
+def test_arguments_bind_as_in_python() -> None:
+    kernel = tw.kernel(lambda a, b=2.0: a * b + 1)
+    np.testing.assert_array_equal(kernel(X), X * 2 + 1)
+    np.testing.assert_array_equal(kernel(b=X, a=X), X * X + 1)
+    for call in (lambda: kernel(), lambda: kernel(X, X, X), lambda: kernel(X, c=1)):
+        with pytest.raises(TypeError):
+            call()
+
+
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_out_may_overlap_the_argument(shift: int) -> None:
+    kernel = tw.kernel(lambda a: a * 2 + 1)
+    memory = np.arange(12, dtype=np.float32)
+    source, target = memory[1:-1], memory[1 + shift : 11 + shift]
+    wanted = source * 2 + 1
+    assert kernel(source, out=target) is target
+    np.testing.assert_array_equal(target, wanted)
+
+
+@pytest.mark.parametrize(
+    ("out", "kind", "said"),
+    [
+        (
+            np.zeros((4, 5), np.float32),
+            tw.ShapeError,
+            "out has shape (4, 5), the result has (4, 6)",
+        ),
+        (np.zeros((4, 6)), tw.DTypeError, "out has dtype float64, the result has float32"),
+        (np.zeros((4, 6), ">f4"), tw.DTypeError, "out has dtype >f4, the result has float32"),
+        (np.frombuffer(bytes(96), np.float32).reshape(4, 6), ValueError, "out is read-only"),
+    ],
+)
+def test_out_that_does_not_fit_is_refused(out: Any, kind: type[Exception], said: str) -> None:
+    before = out.tobytes()
+    with pytest.raises(kind) as caught:
+        tw.kernel(lambda a: a * 2)(X, out=out)
+    assert str(caught.value) == said
+    assert out.tobytes() == before
+
+
+def test_nothing_is_written_unless_every_out_fits() -> None:
+    first, second = np.zeros_like(X), np.zeros((5, 6), np.float32)[:, ::-1]
+    with pytest.raises(tw.ShapeError):
+        tw.kernel(two)(X, out=(first, second))
+    assert not first.any()
+
+
+def test_out_keeps_the_structure_of_the_result() -> None:
+    given = np.empty_like(X)
+    got = tw.kernel(lambda a: {"x": a + 1, "y": [a.sum()]})(X, out=(given, None))
+    assert got["x"] is given
+    assert type(got["y"][0]) is np.float32
+
+
+def test_a_changed_closure_cell_means_a_new_specialisation() -> None:
+    factor = 2
+    kernel = tw.kernel(lambda a: a * factor)
+    for factor in (2, 3, 2):
+        for _ in range(3):
+            np.testing.assert_array_equal(kernel(X), X * factor)
+
+
+def test_bind_on_and_compile() -> None:
+    kernel = tw.kernel(lambda a, w: a @ w)
+    weights = np.ones((6, 2), np.float32)
+    bound = kernel.bind(w=weights)
+    weights[:] = 0  # a copy was bound
+    np.testing.assert_array_equal(bound(X), X @ np.ones((6, 2), np.float32))
+    with pytest.raises(tw.TraceError, match="the kernel has no argument 'v'"):
+        kernel.bind(v=1)
+    n = tw.dim("N")
+    ahead = tw.kernel(lambda a: a.sum(axis=1)).compile(tw.f32[n, 6])
+    for rows in (0, 1, 4):
+        np.testing.assert_array_equal(ahead(X[:rows]), X[:rows].sum(axis=1))
+    with pytest.raises(tw.ShapeError, match="compiled was"):
+        ahead(X[:, :5])
+
+
+def test_a_changing_shape_is_warned_about() -> None:
+    kernel = tw.kernel(lambda a: a + 1)
+    for size in range(31):
+        kernel(np.zeros(size, np.float32))
+    with pytest.warns(tw.RespecializationWarning, match="argument 'a' keeps changing"):
+        kernel(np.zeros(31, np.float32))
