@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.expr import Load, Var, post_order
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lower.accesses import points
-from tilewright.ir.lower.pack_panels import RIGHT, can_pack
+from tilewright.ir.lower.accesses import accesses, points
+from tilewright.ir.lower.pack_panels import LEFT, RIGHT, can_pack
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import variables
 
@@ -23,6 +23,7 @@ _LEAST_ROWS_TO_PACK = 256
 _LEAST_PARALLEL_PRODUCTS = 1 << 19
 _PRODUCTS_PER_TASK = 1 << 18
 _MOST_TASKS = 64
+_CORES_THAT_SHARE = 8
 
 
 def vectors_beside(rows: int, available: int, target: CpuTarget) -> int:
@@ -62,7 +63,23 @@ def walk(
     order.remove(rows)
     order.insert(order.index(column) + 1, rows)
     worth_packing = whole > target.caches.l2 and points((rows,)) >= _LEAST_ROWS_TO_PACK
-    return order, (RIGHT,) if worth_packing else ()
+    if not worth_packing:
+        return order, ()
+    return order, (LEFT, RIGHT) if _lies_along(nest, stage, rows) else (RIGHT,)
+
+
+def rows_of_block(stage: Stage, column: Var, rows: Var, tile: int, target: CpuTarget) -> int:
+    """Rows of a cache block, whole tiles; 0 where all rows together stay in the cache.
+
+    Every strip of columns passes over all rows of the left operand: what it reads again should
+    come from the part of the shared cache that one core can count on.
+    """
+    left = [load for load in _operands(stage) if column not in variables(load.indices)]
+    one_row = max((_bytes(load) // points((rows,)) for load in left), default=0)
+    room = target.caches.l3 // _CORES_THAT_SHARE
+    if one_row * points((rows,)) <= room:
+        return 0
+    return max(1, room // one_row // tile) * tile
 
 
 def tasks(nest: Nest, stage: Stage) -> int:
@@ -71,6 +88,11 @@ def tasks(nest: Nest, stage: Stage) -> int:
     if products < _LEAST_PARALLEL_PRODUCTS:
         return 1
     return min(_MOST_TASKS, max(2, products // _PRODUCTS_PER_TASK))
+
+
+def _lies_along(nest: Nest, stage: Stage, rows: Var) -> bool:
+    """Whether an operand is contiguous along the rows: a tile then reads a little of each line."""
+    return any(a.stage is stage and not a.is_store and a.stride(rows) == 1 for a in accesses(nest))
 
 
 def _operands(stage: Stage) -> Sequence[Load]:

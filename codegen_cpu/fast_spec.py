@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from tilewright.codegen_cpu.fastcall_ir import MAX_OUTPUTS
 from tilewright.ir.errors import IRError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CellType
 
-MAX_OUTPUTS: Final = 16
 _FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
 
 

@@ -20,9 +20,9 @@ from string import Template
 from typing import Final
 
 from tilewright.codegen_cpu import python_abi
-from tilewright.codegen_cpu.fast_spec import MAX_OUTPUTS
 
 MAX_RECORDS: Final = 4
+MAX_OUTPUTS: Final = 16
 
 ARRAY, FLOAT32, FLOAT64, INTEGER, STATIC = range(5)
 """Kinds of argument. FLOAT32 and FLOAT64 take a Python float, INTEGER a Python int within limits,

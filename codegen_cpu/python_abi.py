@@ -14,10 +14,10 @@ import sys
 import sysconfig
 from functools import lru_cache
 from types import CellType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numpy._core import _multiarray_umath
+from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
 
 OBJECT_HEADER_BYTES: Final = 16
 OBJECT_TYPE: Final = 8
@@ -118,5 +118,5 @@ def _int(value: object, offset: int) -> int:
     return ctypes.c_int32.from_address(id(value) + offset).value
 
 
-def _address(function: ctypes._CFuncPtr) -> int:
+def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tilewright.codegen_cpu.contraction_schedule import tasks, vectors_beside, walk
+from tilewright.codegen_cpu.contraction_schedule import rows_of_block, tasks, vectors_beside, walk
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir import build
 from tilewright.ir.expr import Expr, Var, post_order
@@ -59,6 +59,7 @@ class Heuristic:
             chunks=chunks,
             unroll_reduce=self._unroll_reduce(),
             pack=pack,
+            cache_block=self._cache_block(axis, tile) if pack else (),
         )
 
     # The vector axis.
@@ -155,7 +156,7 @@ class Heuristic:
             sizes.update(self._interleaved(axis))
         elif axis == INNER and main is not None and is_product(main):
             sizes.update(self._dot_tile())
-        return tuple(max(1, sizes[a]) for a in self.nest.outer)  # an axis may be empty
+        return tuple(sizes[a] for a in self.nest.outer)
 
     def _main_reduction(self) -> Stage | None:
         """The reducing stage with the most work, if no stage has axes of its own."""
@@ -242,6 +243,15 @@ class Heuristic:
             return order, ()
         axes, pack = walk(self.nest, main, axis, self._reuse_axis(axis, main), self.target)
         return [self.nest.outer.index(a) for a in axes], pack
+
+    def _cache_block(self, axis: Var | str | None, tile: tuple[int, ...]) -> tuple[int, ...]:
+        """Blocks of the rows that pass by a packed strip of columns."""
+        main, outer = self._main_reduction(), self.nest.outer
+        rows = self._reuse_axis(axis, main) if isinstance(axis, Var) and main else None
+        if main is None or rows is None or not isinstance(axis, Var):
+            return ()
+        size = rows_of_block(main, axis, rows, tile[outer.index(rows)], self.target)
+        return tuple(size if a is rows else 0 for a in outer) if size else ()
 
     def _parallel(self, tile: tuple[int, ...], order: list[int]) -> tuple[tuple[int, ...], int]:
         """The walk over tiles, and how many tasks its first axis is cut into."""

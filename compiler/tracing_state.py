@@ -1,4 +1,4 @@
-"""Which tracer is at work in this thread: the public index form asks, and runs in NumPy if none is."""
+"""Which tracer is at work in this thread: the public index form runs in NumPy if none is."""
 
 from __future__ import annotations
 

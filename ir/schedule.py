@@ -22,7 +22,10 @@ class Schedule:
     * `chunks`: tasks that the first axis of `order` is split into; 1 runs on the caller's thread.
     * `reduce_block`: reduced points accumulated in one run before partial results are combined.
     * `unroll_reduce`: reduce loops with at most this many points in all are expanded.
-    * `pack`: operands of a contraction (0 left, 1 right) copied into tile order first.
+    * `pack`: operands of a contraction copied into tile order first: 1 those that vary along the
+      vector axis, 0 those that do not.
+    * `cache_block`: points of each outer axis that are walked before the next, whole tiles (0: all
+      of them); the loops over blocks stand outside of all loops over tiles, in the same order.
     * `workgroup`: invocations of a workgroup on GPU targets.
     * `stage_tile`: depth of the reduced axis that a workgroup keeps in its memory (0: none).
     """

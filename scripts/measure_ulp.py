@@ -48,7 +48,7 @@ FUNCTIONS: dict[str, Any] = {
 def kernel_of(function: Any) -> tw.Kernel:
     """The function alone, as a kernel."""
 
-    def one(x):  # type: ignore[no-untyped-def]
+    def one(x):
         return function(x)
 
     return tw.kernel(one)
@@ -56,7 +56,7 @@ def kernel_of(function: Any) -> tw.Kernel:
 
 def reference_of(name: str) -> Callable[[np.ndarray], np.ndarray]:
     """The function in float64."""
-    return kernel_of(tw.erf) if name == "erf" else FUNCTIONS[name]  # type: ignore[no-any-return]
+    return kernel_of(tw.erf) if name == "erf" else FUNCTIONS[name]
 
 
 def chunks(step: int) -> Iterator[np.ndarray]:

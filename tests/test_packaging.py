@@ -134,7 +134,9 @@ def test_only_the_driver_knows_every_back_end() -> None:
             for name, _ in imported_modules(file)
             if name.startswith("tilewright.codegen_")
         }
-        assert len(back_ends) <= 1 or file.name in ("driver.py", "runtime.py"), f"{file} imports {back_ends}"
+        assert len(back_ends) <= 1 or file.name in ("driver.py", "runtime.py"), (
+            f"{file} imports {back_ends}"
+        )
 
 
 def test_every_third_party_import_is_declared() -> None:

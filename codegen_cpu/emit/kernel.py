@@ -102,10 +102,15 @@ class _Task(KernelEmitter):
         header = f"define internal void {name}(ptr %context, i64 %iteration) nounwind"
         self.function.header = header
         self.outer = outer
+        # Loops of one iteration are literals: the task repeats them, its context need not.
+        bindings = parent.environment.bindings.items()
+        self.known = [(v, b) for v, b in bindings if isinstance(b, int)]
 
     def emit_task(self, stmt: For) -> list[str]:
         self._unpack()
         self.scratch()
+        for variable, binding in self.known:
+            self.environment.bindings[variable] = binding
         self.environment.bindings[stmt.var] = Value("%iteration", 1, 0)
         self.region(stmt.body)
         self.function.current.terminator = "ret void"

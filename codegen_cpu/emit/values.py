@@ -338,7 +338,8 @@ class ValueEmitter:
             lower = range(first, first + half)
             part = [self._picked(kind, t, "poison", lower, depth) for t in texts]
             parts.append(self._scale_registers(dtype, half, part, depth))
-        return self._picked(self.types.value(dtype, half), *parts, range(lanes), depth)
+        low, high = parts
+        return self._picked(self.types.value(dtype, half), low, high, range(lanes), depth)
 
     def _picked(self, kind: str, a: str, b: str, lanes: range, depth: int) -> str:
         """These lanes of `a` followed by `b`."""

@@ -18,8 +18,8 @@ from tilewright.compiler.cli.environment import environment
 from tilewright.compiler.cli.failures import ExitCode, code_of
 from tilewright.compiler.cli.kernel_file import KernelPath, load_kernels
 from tilewright.compiler.cli.options import argument_option, examples, kernel_path, target_option
-from tilewright.compiler.output_file import write_atomically
 from tilewright.compiler.cli.tables import console
+from tilewright.compiler.output_file import write_atomically
 from tilewright.ir.errors import TilewrightError, UnsupportedError
 
 if TYPE_CHECKING:

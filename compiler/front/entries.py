@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -41,7 +40,7 @@ _VERSION: Final = "front 1"
 class Request:
     """A kernel's function for arguments of these types, on a target; `ints` are the values."""
 
-    function: FunctionType
+    function: Callable[..., Any]
     specs: Mapping[str, ArgumentSpec]
     ints: Mapping[str, int]
     target: str
@@ -60,7 +59,7 @@ def front_key(request: Request, cache: ArtifactCache) -> FrontKey | None:
     """The key of a request; None if not all that it reads can be summed up."""
     found = Fingerprint()
     try:
-        found.add_function(request.function)
+        found.add(request.function)
         found.add_specs(request.specs)
     except (DoubtError, RecursionError):
         return None

@@ -2,10 +2,10 @@
 
 Two processes that find the same digest would trace the same graph. So the digest covers bytecode,
 constants, defaults and captured values, and the same of every Python function that can be reached
-by name; arrays with all their elements. NumPy, `math` and our own functions stand for themselves, by
-name: their versions are parts of the key. Whatever else is met, or might be reached in a way that
-names do not tell (`getattr`, imports, objects of the user's classes), is a `DoubtError`: such a
-function is traced in each process.
+by name; arrays with all their elements. NumPy, `math` and our own functions stand for themselves,
+by name: their versions are parts of the key. Whatever else is met, or might be reached in a way
+that names do not tell (`getattr`, imports, objects of the user's classes), is a `DoubtError`: such
+a function is traced in each process.
 """
 
 from __future__ import annotations
@@ -92,9 +92,7 @@ class Fingerprint:
                 self._write("name", f"{value.__module__}.{value.__name__}")
                 self.add(sys.modules[value.__module__])
         elif isinstance(value, ModuleType):
-            self._write(
-                "module", f"{value.__name__} {_version(value)}"
-            )  # the rest by name
+            self._write("module", f"{value.__name__} {_version(value)}")  # the rest by name
         elif kind in (list, tuple, dict, frozenset, slice):
             self._container(value)
         else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Outputs:
     """The results while they are being collected."""
 
-    structure: Structure = Leaf(0)
+    structure: Structure = field(default_factory=lambda: Leaf(0))
     _tensors: list[Tensor] = field(default_factory=list)
     _infos: list[OutputInfo] = field(default_factory=list)
     _numbers: dict[tuple[Tensor, str], int] = field(default_factory=dict)

@@ -40,6 +40,15 @@ class Tile:
     size: int
 
 
+@dataclass(slots=True)
+class Span:
+    """The tiles of an axis that the current cache block holds: `count` of `size` points each."""
+
+    origin: Expr
+    count: Size
+    size: int
+
+
 class NestLowering:
     """State of one lowering: the current tile, and the locals that have been given storage."""
 
@@ -53,7 +62,10 @@ class NestLowering:
         order = schedule.order or tuple(range(len(nest.outer)))
         self.order = [nest.outer[k] for k in order]
         self.vector_axis = nest.outer[schedule.vector] if isinstance(schedule.vector, int) else None
+        self.blocks = self._cache_blocks()
+        self.levels = [a for a in self.order if a in self.blocks] + self.order
         self.tiles: dict[Var, Tile] = {}
+        self.spans: dict[Var, Span] = {}
         self.points: dict[Var, Expr] = {}
         self.storage: dict[Buffer, Buffer] = {}
         self.locals: list[Buffer] = []
@@ -67,11 +79,15 @@ class NestLowering:
     # The walk over outer tiles.
 
     def outer_loops(self, position: int) -> list[Stmt]:
-        if position == len(self.order):
+        if position == len(self.levels):
             return self.tile_body()
-        axis = self.order[position]
+        axis = self.levels[position]
         extent, size = axis.extent, self.sizes[axis]
         assert extent is not None
+        if position < len(self.blocks):
+            return self._blocks_of(position, axis)
+        if axis in self.spans:
+            return self._tiles_of(position, axis, self.spans[axis])
         if isinstance(extent, int):
             if axis is self.vector_axis:
                 inside = interior(self.nest, axis)
@@ -81,6 +97,56 @@ class NestLowering:
         full = build.size_floordiv(extent, size) if size > 1 else extent
         body = self._full_tiles(position, axis, 0, full, size)
         return body if size == 1 else body + self._open_tail(position, axis, extent, size)
+
+    # Cache blocks: loops over some tiles of an axis, outside of the loops over tiles.
+
+    def _cache_blocks(self) -> dict[Var, int]:
+        """Tiles in a cache block, of each axis that has blocks; borders and open axes have none."""
+        blocks: dict[Var, int] = {}
+        given = self.schedule.cache_block or (0,) * len(self.nest.outer)
+        for axis, points in zip(self.nest.outer, given, strict=True):
+            tiles, rest = divmod(points, self.sizes[axis])
+            if rest:
+                raise IRError(f"a cache block of {points} is cut by tiles of {self.sizes[axis]}")
+            if not tiles or not isinstance(axis.extent, int):
+                continue
+            inside = interior(self.nest, axis) if axis is self.vector_axis else None
+            if inside is None or (inside.start, inside.stop) == (0, axis.extent):
+                blocks[axis] = tiles
+        return blocks
+
+    def _blocks_of(self, position: int, axis: Var) -> list[Stmt]:
+        """The loop over an axis' blocks; the smaller tile at the end is a block of its own."""
+        assert isinstance(axis.extent, int)
+        size, each = self.sizes[axis], self.blocks[axis]
+        full, rest = divmod(axis.extent, size)
+        body: list[Stmt] = []
+        if full:
+            counter = Var(f"{axis.name}_b", -(-full // each))
+            first = build.mul(counter, build.index(each))
+            count: Size = each
+            if full % each:
+                count = build.minimum(build.index(each), build.sub(build.index(full), first))
+            self.spans[axis] = Span(build.mul(first, build.index(size)), count, size)
+            body.append(For(counter, "serial", self.outer_loops(position + 1)))
+        if rest:
+            self.spans[axis] = Span(build.index(full * size), 1, rest)
+            body += self.outer_loops(position + 1)
+        return body
+
+    def _tiles_of(self, position: int, axis: Var, span: Span) -> list[Stmt]:
+        """The loop over the tiles of the current block."""
+        counter = Var(f"{axis.name}_t", span.count)
+        origin = build.add(span.origin, build.mul(counter, build.index(span.size)))
+        self.tiles[axis] = Tile(origin, span.size)
+        kind: LoopKind = "parallel" if self._tasks_at(position) > 1 else "serial"
+        return [For(counter, kind, self.outer_loops(position + 1))]
+
+    def _tasks_at(self, position: int) -> int:
+        """Tasks that a loop is cut into: the first loop over tiles, inside of the blocks."""
+        return self.schedule.chunks if position == len(self.blocks) else 1
+
+    # Tiles.
 
     def _cut(self, position: int, axis: Var, inside: Interior) -> list[Stmt]:
         """Borders of the vector axis point by point, the interior in tiles."""
@@ -109,7 +175,7 @@ class NestLowering:
     def _full_tiles(
         self, position: int, axis: Var, start: int, full: Size, size: int
     ) -> list[Stmt]:
-        chunks = self.schedule.chunks if position == 0 else 1
+        chunks = self._tasks_at(position)
         if full == 1:
             self.tiles[axis] = Tile(build.index(start), size)
             return self.outer_loops(position + 1)

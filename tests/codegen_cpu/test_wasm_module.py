@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.codegen_cpu import wasm_programs as programs
 
+from tests.codegen_cpu import wasm_programs as programs
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.codegen_cpu.wasm_binary import ExternalKind, Reader, SectionId, read_sections

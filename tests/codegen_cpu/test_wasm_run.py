@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.codegen_cpu import wasm_programs as programs
 
+from tests.codegen_cpu import wasm_programs as programs
 from tilewright.codegen_cpu.wasm_module import LinkOptions
 from tilewright.codegen_cpu.wasm_node import find_node, run_in_node
 from tilewright.codegen_cpu.wasm_run import WasmFrame, WasmInstance, plan_memory

@@ -7,8 +7,8 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.codegen_cpu import wasm_programs as programs
 
+from tests.codegen_cpu import wasm_programs as programs
 from tilewright.codegen_cpu import wasm_binary as binary
 from tilewright.codegen_cpu.wasm_binary import Section, SectionId
 from tilewright.codegen_cpu.wasm_module import LinkOptions

@@ -179,7 +179,7 @@ def test_float64_is_demoted_where_the_program_says_so() -> None:
     array = np.array([1 / 3, 1e300, -0.0])
     spec = spec_for(array, "float32")
     words = pack(spec, array)
-    np.testing.assert_array_equal(words, np.float32([1 / 3, np.inf, -0.0]))
+    np.testing.assert_array_equal(words, np.array([1 / 3, np.inf, -0.0], np.float32))
     np.testing.assert_array_equal(unpack(spec, words), words.astype(np.float64))
 
 

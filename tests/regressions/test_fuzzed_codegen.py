@@ -38,11 +38,11 @@ def test_exponentials_in_more_lanes_than_a_register_holds(dtype: str, size: int)
 def test_gathers_that_leave_their_loop() -> None:
     """A gather was emitted in the inner loop while what used it was placed before the loop."""
 
-    def moved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def moved(a, b):
         rows = tw.compute((33, 7), lambda i, j: a[i, j] + a[32 - i, (j * 3 + 1) % 7])
         return rows @ b
 
-    def smallest(a: np.ndarray) -> np.ndarray:
+    def smallest(a):
         changed = a.copy()
         changed[14::-2] = 3
         return tw.compute((17,), lambda i: tw.min(lambda k: changed[i, k] * changed[k % 17, k], 64))

@@ -238,6 +238,6 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 def test_what_a_file_cannot_hold_is_refused_before_writing(tmp_path: Path) -> None:
     compiled = gathered.compile(tw.f32[3, 4], tw.i32[3], float, np.sum)
-    with pytest.raises(tw.UnsupportedError, match="argument 'mode' is .* a file cannot hold"):
+    with pytest.raises(tw.UnsupportedError, match=r"argument 'mode' is .* a file cannot hold"):
         compiled.save(tmp_path / "k")
     assert not (tmp_path / "k").exists()

@@ -1,4 +1,4 @@
-"""Matrix products under any tile, order and packing keep the bound of numerics.md."""
+"""Matrix products under any tile, order, block and packing keep the bound of numerics.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build
 from tilewright.ir.dtypes import F32
 from tilewright.ir.expr import Load, Var
-from tilewright.ir.kernel import Buffer
+from tilewright.ir.kernel import Buffer, For, statements
 from tilewright.ir.lower.nest import lower_nest
 from tilewright.ir.lower.pack_panels import LEFT, RIGHT, pack_panels
 from tilewright.ir.program import Launch, Nest, Program, Stage
@@ -89,6 +89,7 @@ def test_every_choice_of_packing(pack: tuple[int, ...], turned: tuple[bool, bool
     width=st.sampled_from([1, 4, 8, 16]),
     order=st.sampled_from([(0, 1), (1, 0)]),
     pack=st.sampled_from([(), (LEFT,), (RIGHT,), (LEFT, RIGHT)]),
+    blocks=st.tuples(st.integers(0, 4), st.integers(0, 3)),
     chunks=st.integers(1, 5),
     turned=st.tuples(st.booleans(), st.booleans()),
 )
@@ -98,11 +99,26 @@ def test_random_schedules(
     width: int,
     order: tuple[int, int],
     pack: tuple[int, ...],
+    blocks: tuple[int, int],
     chunks: int,
     turned: tuple[bool, bool],
 ) -> None:
     nest, buffers = product(*sizes, turned)
-    check(nest, buffers, Schedule(tile, 1, width, order=order, pack=pack, chunks=chunks))
+    cache_block = (blocks[0] * tile[0], blocks[1] * tile[1])
+    check(
+        nest,
+        buffers,
+        Schedule(tile, 1, width, 1, order, chunks, pack=pack, cache_block=cache_block),
+    )
+
+
+def test_cache_blocks_stand_outside_of_tiles() -> None:
+    nest, _ = product(96, 8, 128)
+    schedule = Schedule((8, 32), 1, 16, cache_block=(24, 64))
+    kernel = lower_nest(nest, schedule, "product")
+    loops = [s for s in statements(kernel.body) if isinstance(s, For) and s.kind == "serial"]
+    extents = [(s.var.name, s.extent) for s in loops[:4]]
+    assert extents == [("i_b", 4), ("j_b", 2), ("i_t", 3), ("j_t", 2)]
 
 
 def test_long_reductions_stay_inside_the_bound() -> None:
