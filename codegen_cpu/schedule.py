@@ -216,7 +216,7 @@ class Heuristic:
         return whole
 
     def _clipped(self, axis: Var, size: int) -> int:
-        return min(size, axis.extent) if isinstance(axis.extent, int) else size
+        return max(1, min(size, axis.extent)) if isinstance(axis.extent, int) else size
 
     # Loops.
 
@@ -294,7 +294,7 @@ def _best_divisor(axis: Var, most: int) -> int:
     """The largest tile up to `most`, a divisor of the extent if one is at least half of it."""
     size = points((axis,))
     if size <= most:
-        return size if isinstance(axis.extent, int) else most
+        return max(1, size) if isinstance(axis.extent, int) else most
     for tile in range(most, most // 2, -1):
         if size % tile == 0:
             return tile

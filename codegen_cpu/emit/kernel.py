@@ -12,8 +12,8 @@ from tilewright.codegen_cpu.emit.statements import StatementEmitter
 from tilewright.codegen_cpu.emit.types import Types
 from tilewright.codegen_cpu.emit.values import Value
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Var
-from tilewright.ir.kernel import For, Kernel
+from tilewright.ir.expr import Var, post_order
+from tilewright.ir.kernel import For, Kernel, expressions, statements
 
 NAME = "@KERNEL"
 """Stands for the kernel's name in the text, until equal texts have been found."""
@@ -63,15 +63,19 @@ class KernelEmitter(StatementEmitter):
         if not self.threads:
             self._serial(stmt)
             return
-        outer = self._outer_variables()
+        outer = self._outer_variables(stmt)
         name = f"{NAME}.task{len(self.functions)}"
         task = _Task(self, outer, name)
         self.functions += task.emit_task(stmt)
         self._dispatch(stmt, outer, name)
 
-    def _outer_variables(self) -> list[tuple[Var, Value]]:
+    def _outer_variables(self, stmt: For) -> list[tuple[Var, Value]]:
+        """What the loop reads of the variables outside of it. Others may be those of loops that
+        have ended: their values do not reach here."""
+        roots = [e for s in statements(stmt.body) for e in expressions(s)]
+        used = {n for n in post_order(roots) if isinstance(n, Var)}
         bindings = self.environment.bindings.items()
-        return [(v, b) for v, b in bindings if isinstance(b, Value)]
+        return [(v, b) for v, b in bindings if isinstance(b, Value) and v in used]
 
     def _dispatch(self, stmt: For, outer: list[tuple[Var, Value]], task: str) -> None:
         """Fill the context and hand the task to the pool; without a runtime, run it in order."""
