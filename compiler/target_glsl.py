@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewright.codegen_glsl import backend
 from tilewright.codegen_glsl.options import GlslOptions
-from tilewright.compiler.gpu_results import deliver
+from tilewright.compiler.gpu_results import GpuFunction
 from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.targets import refuse_reproducible
 from tilewright.ir.fuse.options import FRAGMENT
@@ -30,24 +30,6 @@ class GlslArtifact:
     def __init__(self, program: GpuProgram, constants: tuple[np.ndarray, ...]) -> None:
         self.program = program
         self.constants = constants
-
-
-class GlslFunction:
-    """An artifact loaded on the OpenGL device."""
-
-    def __init__(self, artifact: GlslArtifact, runtime: Runtime) -> None:
-        from tilewright.codegen_glsl.run import LoadedGlProgram
-
-        self.loaded = LoadedGlProgram(runtime.webgl, artifact.program, artifact.constants)
-
-    def __call__(
-        self,
-        inputs: Sequence[Any],
-        outputs: Sequence[np.ndarray | None] | None = None,
-        on_device: bool = False,
-    ) -> list[Any]:
-        """Run on arrays of the host or the device; results stay on the device if asked."""
-        return deliver(self.loaded(inputs, outputs_on_device=on_device), outputs)
 
 
 class GlslTargetDriver:
@@ -88,9 +70,12 @@ class GlslTargetDriver:
         """Shaders and constants."""
         return GlslArtifact(*decode_program(described, blobs))
 
-    def load(self, artifact: GlslArtifact) -> GlslFunction:
+    def load(self, artifact: GlslArtifact) -> GpuFunction:
         """The shaders as programs on this process's device."""
-        return GlslFunction(artifact, self.runtime)
+        from tilewright.codegen_glsl.run import LoadedGlProgram
+
+        loaded = LoadedGlProgram(self.runtime.webgl, artifact.program, artifact.constants)
+        return GpuFunction(loaded)
 
     def upload(self, array: np.ndarray) -> Any:
         """A texture with the array's elements, laid out as kernels read them."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewright.codegen_wgsl import backend
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.compiler.gpu_results import deliver
+from tilewright.compiler.gpu_results import GpuFunction
 from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.targets import refuse_reproducible
 from tilewright.ir import dtypes
@@ -24,24 +24,6 @@ if TYPE_CHECKING:
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Program
-
-
-class WgslFunction:
-    """An artifact loaded on the WebGPU device."""
-
-    def __init__(self, artifact: WgslArtifact, runtime: Runtime) -> None:
-        from tilewright.codegen_wgsl.run import LoadedProgram
-
-        self.loaded = LoadedProgram(runtime.webgpu, artifact.program, artifact.constants)
-
-    def __call__(
-        self,
-        inputs: Sequence[Any],
-        outputs: Sequence[np.ndarray | None] | None = None,
-        on_device: bool = False,
-    ) -> list[Any]:
-        """Run on arrays of the host or the device; results stay on the device if asked."""
-        return deliver(self.loaded(inputs, outputs_on_device=on_device), outputs)
 
 
 class WgslTargetDriver:
@@ -85,9 +67,12 @@ class WgslTargetDriver:
         program, constants = decode_program(described, blobs)
         return WgslArtifact(program, constants, (), tuple(described["notes"]))
 
-    def load(self, artifact: WgslArtifact) -> WgslFunction:
+    def load(self, artifact: WgslArtifact) -> GpuFunction:
         """The shaders as pipelines on this process's device."""
-        return WgslFunction(artifact, self.runtime)
+        from tilewright.codegen_wgsl.run import LoadedProgram
+
+        loaded = LoadedProgram(self.runtime.webgpu, artifact.program, artifact.constants)
+        return GpuFunction(loaded)
 
     def upload(self, array: np.ndarray) -> Any:
         """A storage buffer with the array's elements, laid out as kernels read them."""
