@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Call = Callable[[], object]
 Clock = Callable[[], float]
@@ -21,16 +21,37 @@ Clock = Callable[[], float]
 _STRETCH_SECONDS = 500e-6
 _MOST_ROUNDS = 1000
 
+# OpenBLAS's threads go on polling for 100 ms after a matrix product, on the core that the next
+# contender needs: measured in turns without a pause, our two threads had the speed of one.
+_THREADS_POLL_SECONDS = 0.15
+_STRETCH_OF_THREADS_SECONDS = 10e-3
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
     """At least `rounds` rounds and `seconds` in all; but slow functions get no more than
-    `most_seconds` once there are `few_rounds`."""
+    `most_seconds` once there are `few_rounds`.
+
+    A function runs for `settle_seconds` before its time is taken, over `stretch_seconds`.
+    """
 
     rounds: int = 11
     seconds: float = 0.5
     few_rounds: int = 3
     most_seconds: float = 5.0
+    settle_seconds: float = 0.0
+    stretch_seconds: float = _STRETCH_SECONDS
+
+    def with_threads(self, threads: int) -> Effort:
+        """The same for functions that use `threads` threads: each has them to itself."""
+        if threads == 1:
+            return self
+        return replace(
+            self,
+            rounds=min(self.rounds, 5),
+            settle_seconds=_THREADS_POLL_SECONDS,
+            stretch_seconds=_STRETCH_OF_THREADS_SECONDS,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +76,14 @@ def measure(
     """Time `calls` against each other. Each has been called before: nothing is compiled here."""
     effort = effort or Effort()
     with _no_garbage_collection():
-        repeats = {name: _repeats(call, clock) for name, call in calls.items()}
+        repeats = {name: _repeats(call, effort, clock) for name, call in calls.items()}
         rounds: dict[str, list[float]] = {name: [] for name in calls}
         start = clock()
         for number in range(_MOST_ROUNDS):
             if _is_enough(number, clock() - start, effort):
                 break
             for name in _rotated(list(calls), number):
+                _settle(calls[name], effort, clock)
                 rounds[name].append(_time(calls[name], repeats[name], clock))
     return Timings({name: tuple(times) for name, times in rounds.items()})
 
@@ -78,14 +100,20 @@ def _rotated(names: Sequence[str], number: int) -> Iterator[str]:
     yield from (*names[first:], *names[:first])
 
 
-def _repeats(call: Call, clock: Clock) -> int:
+def _repeats(call: Call, effort: Effort, clock: Clock) -> int:
     """How many calls fill a stretch."""
     repeats = 1
     while True:
         seconds = _time(call, repeats, clock)
-        if seconds * repeats >= _STRETCH_SECONDS:
+        if seconds * repeats >= effort.stretch_seconds:
             return repeats
-        repeats = max(2 * repeats, int(_STRETCH_SECONDS / max(seconds, 1e-9)))
+        repeats = max(2 * repeats, int(effort.stretch_seconds / max(seconds, 1e-9)))
+
+
+def _settle(call: Call, effort: Effort, clock: Clock) -> None:
+    start = clock()
+    while clock() - start < effort.settle_seconds:
+        call()
 
 
 def _time(call: Call, repeats: int, clock: Clock) -> float:

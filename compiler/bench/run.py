@@ -71,7 +71,7 @@ def run_subject(
             if rival is not None:
                 calls[name] = lambda rival=rival: rival(*arguments)  # type: ignore[misc]
     with thread_count(threads):  # again: rivals that have just been imported take part
-        timings = measure(calls, effort)
+        timings = measure(calls, (effort or Effort()).with_threads(threads))
     return Result(
         name=subject.name,
         family=subject.family,

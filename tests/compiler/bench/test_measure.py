@@ -66,6 +66,17 @@ def test_functions_take_turns_at_being_first() -> None:
     assert "".join(machine.calls[3:]) == "abcbcacab"
 
 
+def test_several_threads_are_given_time_to_settle() -> None:
+    machine = Machine()
+    calls = {name: machine.call(name, 0.04) for name in "ab"}
+    measure(calls, Effort(rounds=2, seconds=0).with_threads(2), machine.clock)
+    assert "".join(machine.calls[2:]) == "aaaaabbbbbbbbbbaaaaa"
+
+
+def test_one_thread_settles_nothing() -> None:
+    assert Effort(rounds=2).with_threads(1) == Effort(rounds=2)
+
+
 @pytest.mark.parametrize(
     ("seconds", "effort", "rounds"),
     [
