@@ -6,10 +6,10 @@ Nothing here needs LLVM, so that an artifact can be read from the disk cache wit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Size, Var
 from tilewright.ir.sizes import evaluate

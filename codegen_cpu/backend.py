@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,14 +12,16 @@ from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
 from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction
 from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
+from tilewright.ir.lower.branch_on_positions import branch_on_positions
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.nest import INNER, lower_nest
 from tilewright.ir.lower.ordered import lower_ordered
 from tilewright.ir.lower.pack_operands import pack_operands
 from tilewright.ir.lower.pack_panels import pack_panels
-from tilewright.ir.lower.sort import lower_sort
+from tilewright.ir.lower.share_expressions import share_expressions
 from tilewright.ir.passes.plan_memory import plan_memory
 from tilewright.ir.program import (
     Launch,
@@ -51,7 +52,7 @@ def lower(
     program: Program, target: CpuTarget, schedules: Mapping[str, Schedule] | None = None
 ) -> Lowered:
     """Every step as a legal kernel. `schedules` overrides the default by nest name."""
-    return _Lowering(target, schedules or {}).run(program)
+    return _Lowering(program, target, schedules or {}).run()
 
 
 def emit(lowered: Lowered, target: CpuTarget) -> str:
@@ -64,17 +65,17 @@ def build(
     target: CpuTarget,
     schedules: Mapping[str, Schedule] | None = None,
     observe: Observer | None = None,
-    compile: Callable[[str, CpuTarget], bytes] = compile_object,
 ) -> CpuArtifact:
     """Compile a program. `observe(stage, value)` sees ``kernel``, ``schedule`` and ``llvm``."""
     lowered = lower(program, target, schedules)
-    text = emit(lowered, target)
     if observe:
         observe("kernel", lowered.program)
         observe("schedule", lowered.schedules)
+    text = emit(lowered, target)
+    if observe:
         observe("llvm", text)
     return CpuArtifact(
-        compile(text, target),
+        compile_object(text, target),
         tuple(TensorSpec(b.shape, b.dtype) for b in program.inputs),
         tuple(TensorSpec(b.shape, b.dtype) for b in program.outputs),
         tuple(np.ascontiguousarray(a) for _, a in program.constants),
@@ -96,13 +97,17 @@ def _is_parallel(program: Program) -> bool:
 class _Lowering:
     """Lowers the steps of one program, and collects what lowering adds to it."""
 
-    def __init__(self, target: CpuTarget, schedules: Mapping[str, Schedule]) -> None:
+    def __init__(
+        self, program: Program, target: CpuTarget, schedules: Mapping[str, Schedule]
+    ) -> None:
+        self.program = program
         self.target = target
         self.given = schedules
         self.used: list[tuple[str, Schedule]] = []
         self.temporaries: list[Buffer] = []
 
-    def run(self, program: Program) -> Lowered:
+    def run(self) -> Lowered:
+        program = self.program
         steps = map_steps(program.steps, self._step)
         temporaries = (*program.temporaries, *self.temporaries)
         lowered = replace(program, steps=steps, temporaries=temporaries)
@@ -119,7 +124,12 @@ class _Lowering:
             case Ordered():
                 kernel = lower_ordered(step, name)
             case SortRows():
-                sorted_rows = lower_sort(step, name)
+                from tilewright.ir.lower.elements_read import elements_read
+                from tilewright.ir.lower.sort import VectorUnit, lower_sort
+
+                unit = VectorUnit(self.target.vector_bits, self.target.vector_registers)
+                read = elements_read(self.program, step.target, step.axis)
+                sorted_rows = lower_sort(step, name, unit=unit, read=read)
                 kernel = sorted_rows.kernel
                 self.temporaries += sorted_rows.temporaries
             case _:
@@ -127,19 +137,27 @@ class _Lowering:
         self.used.append((step.name, Schedule()))
         return [self._launch(kernel)]
 
+    def _given(self, nest: Nest, schedule: Schedule) -> Schedule:
+        """A schedule of the user's, if it fits; what would change rounding is left out."""
+        from tilewright.ir.lower.check_schedule import check_schedule
+
+        check_schedule(nest, schedule)
+        if not (self.target.reproducible and has_rounded_reduction(nest)):
+            return schedule
+        vector = None if schedule.vector == INNER else schedule.vector
+        return replace(schedule, vector=vector, reduce_block=0)
+
     def _nest(self, nest: Nest) -> list[Step]:
         name = f"k{len(self.used)}"
         nest = collapse_axes(nest)
         schedule = self.given.get(nest.name)
         if schedule is None:
             schedule = default_schedule(nest, self.target)
-        elif self.target.reproducible and has_rounded_reduction(nest):
-            schedule = replace(
-                schedule,
-                vector=None if schedule.vector == INNER else schedule.vector,
-                reduce_block=0,
-            )
+        else:
+            schedule = self._given(nest, schedule)
         self.used.append((nest.name, schedule))
+        if schedule.lines:
+            return self._row_product(nest, schedule, name)
         nest, copies = pack_panels(nest, schedule)
         launches: list[Step] = []
         for k, copy in enumerate(copies):
@@ -148,5 +166,15 @@ class _Lowering:
             launches.append(self._launch(lower_nest(copy.nest, copy.schedule, f"{name}p{k}")))
         return [*launches, self._launch(lower_nest(nest, schedule, name))]
 
+    def _row_product(self, nest: Nest, schedule: Schedule, name: str) -> list[Step]:
+        from tilewright.ir.lower.row_products import in_parts, lower_row_product
+
+        if schedule.chunks == 1:
+            return [self._launch(lower_row_product(nest, schedule, name))]
+        nest, added, between = in_parts(nest, schedule.chunks)
+        self.temporaries.append(between)
+        return [self._launch(lower_row_product(nest, schedule, name)), *self._nest(added)]
+
     def _launch(self, kernel: Kernel) -> Launch:
-        return Launch(legalize(kernel, self.target))
+        body = branch_on_positions(share_expressions(kernel.body))
+        return Launch(legalize(replace(kernel, body=body), self.target))

@@ -13,6 +13,7 @@ from tilewright.ir.expr import Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import accesses, points
 from tilewright.ir.lower.pack_panels import LEFT, RIGHT, can_pack
+from tilewright.ir.lower.row_products import is_row_product
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import variables
 
@@ -24,6 +25,8 @@ _LEAST_PARALLEL_PRODUCTS = 1 << 19
 _PRODUCTS_PER_TASK = 1 << 18
 _MOST_TASKS = 64
 _CORES_THAT_SHARE = 8
+_LINES = 8
+"""As many lines at a time read a matrix from memory at the speed of a copy; 4 or 16 are slower."""
 
 
 def vectors_beside(rows: int, available: int, target: CpuTarget) -> int:
@@ -80,6 +83,19 @@ def rows_of_block(stage: Stage, column: Var, rows: Var, tile: int, target: CpuTa
     if one_row * points((rows,)) <= room:
         return 0
     return max(1, room // one_row // tile) * tile
+
+
+def read_lines(nest: Nest, target: CpuTarget) -> tuple[int, int]:
+    """For a row times a matrix from memory: lines to read at a time, and in how many parts."""
+    if target.reproducible or not is_row_product(nest):
+        return 0, 0
+    product = nest.stages[0]
+    largest = max(_bytes(load) for load in _operands(product))
+    if largest <= target.caches.l3 // _CORES_THAT_SHARE:
+        return 0, 0
+    lines = points(product.reduce_axes)
+    parts = next(parts for parts in (8, 4, 2, 1) if lines % parts == 0)
+    return _LINES, parts if target.has_threads else 1
 
 
 def tasks(nest: Nest, stage: Stage) -> int:

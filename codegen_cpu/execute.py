@@ -16,7 +16,7 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.sizes import bind_symbols, evaluate
 
 if TYPE_CHECKING:
-    from tilewright.codegen_cpu.jit import ObjectLoader
+    from tilewright.codegen_cpu.loader import ObjectLoader
 
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
 

@@ -11,9 +11,10 @@ from tilewright.codegen_cpu import fastcall_ir as ir
 from tilewright.codegen_cpu import python_abi
 from tilewright.codegen_cpu.fast_spec import (
     ArrayArgument,
+    ArrayGuard,
     CellGuard,
     FastSpec,
-    GlobalGuard,
+    Guard,
     Linear,
     Open,
     ScalarArgument,
@@ -51,7 +52,7 @@ class Record:
         pointers = self._int64([*unknown, *spec.constants])
         arguments = self._arguments(pointers)
         outputs = self._outputs(pointers + 8 * passed)
-        guards = [_guard(guard) for guard in spec.guards]
+        guards = [self._guard(guard) for guard in spec.guards]
         return ir.RecordStruct(
             busy=0,
             argument_count=len(spec.arguments),
@@ -132,6 +133,22 @@ class Record:
             pointer += 8
         return self._store((ir.OutputStruct * len(structs))(*structs))
 
+    def _guard(self, guard: Guard) -> ir.GuardStruct:
+        match guard:
+            case CellGuard():
+                return ir.GuardStruct(id(guard.cell), None, id(guard.value))
+            case ArrayGuard():
+                array = self._array_argument(guard.array, set(), 0)
+                return ir.GuardStruct(
+                    container=id(guard.home),
+                    key=None if guard.name is None else id(guard.name),
+                    expected=guard.elements.ctypes.data,
+                    array=self._store((ir.ArgumentStruct * 1)(array)),
+                    size=guard.elements.nbytes,
+                )
+            case _:
+                return ir.GuardStruct(id(guard.namespace), id(guard.name), id(guard.value))
+
     def _workspace(self, size: int) -> int:
         if not size:
             return 0
@@ -176,9 +193,3 @@ def _flags(spec: FastSpec) -> int:
         | (ir.RETURNS_TUPLE if spec.result == "tuple" else 0)
         | (ir.OPEN_OUTPUTS if open_outputs else 0)
     )
-
-
-def _guard(guard: GlobalGuard | CellGuard) -> ir.GuardStruct:
-    if isinstance(guard, CellGuard):
-        return ir.GuardStruct(id(guard.cell), None, id(guard.value))
-    return ir.GuardStruct(id(guard.namespace), id(guard.name), id(guard.value))

@@ -7,12 +7,12 @@ left to the callable's ``__call__``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from tilewright.codegen_cpu.fastcall_ir import MAX_OUTPUTS
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 
 if TYPE_CHECKING:
@@ -93,6 +93,20 @@ class CellGuard:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ArrayGuard:
+    """The specialisation holds only while ``namespace[name]``, or the closure cell where there is
+    no name, is an array as `array` says that holds `elements`, a contiguous copy."""
+
+    home: dict[str, Any] | CellType
+    name: str | None
+    array: ArrayArgument
+    elements: np.ndarray
+
+
+Guard = GlobalGuard | CellGuard | ArrayGuard
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FastSpec:
     """One specialisation of a kernel.
 
@@ -107,7 +121,7 @@ class FastSpec:
     entry: int
     on_error: Callable[..., object]
     constants: tuple[int, ...] = ()
-    guards: tuple[GlobalGuard | CellGuard, ...] = ()
+    guards: tuple[Guard, ...] = ()
     runtime: int = 0
     workspace_bytes: int = 0
     result: Literal["single", "tuple"] = "single"

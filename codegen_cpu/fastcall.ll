@@ -20,6 +20,7 @@ declare double @PyFloat_AsDouble(ptr)
 declare ptr @PyDict_GetItem(ptr, ptr)
 declare ptr @PyArray_Return(ptr)
 declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
+declare i32 @memcmp(ptr, ptr, i64)
 
 ; @array_fits compares with sizes and strides; @argument_fits stores the value where the kernel
 ; finds it as soon as it fits: nobody reads it unless the whole record fits.
@@ -207,7 +208,7 @@ define internal i1 @guards_hold(ptr %record) nounwind {
   br label %next
 
 next:
-  %i = phi i64 [ 0, %0 ], [ %i_next, %compare ]
+  %i = phi i64 [ 0, %0 ], [ %i_next, %same_object ], [ %i_next, %same_elements ]
   %more = icmp slt i64 %i, %count
   br i1 %more, label %guard, label %yes
 
@@ -233,10 +234,35 @@ dict:
 
 compare:
   %value = phi ptr [ %contents, %cell ], [ %item, %dict ]
+  %array_at = getelementptr i8, ptr %spec, i64 $guard_array
+  %array = load ptr, ptr %array_at
+  %is_array = icmp ne ptr %array, null
+  br i1 %is_array, label %present, label %same_object
+
+same_object:
   %expected_at = getelementptr i8, ptr %spec, i64 $guard_expected
   %expected = load ptr, ptr %expected_at
   %same = icmp eq ptr %value, %expected
   br i1 %same, label %next, label %no
+
+present:
+  %exists = icmp ne ptr %value, null
+  br i1 %exists, label %alike, label %no
+
+alike:
+  %fits = call i1 @array_fits(ptr %value, ptr %array, ptr null)
+  br i1 %fits, label %same_elements, label %no
+
+same_elements:
+  %data_at = getelementptr i8, ptr %value, i64 $ARRAY_DATA
+  %data = load ptr, ptr %data_at
+  %expected_bytes_at = getelementptr i8, ptr %spec, i64 $guard_expected
+  %expected_bytes = load ptr, ptr %expected_bytes_at
+  %bytes_at = getelementptr i8, ptr %spec, i64 $guard_size
+  %bytes = load i64, ptr %bytes_at
+  %difference = call i32 @memcmp(ptr %data, ptr %expected_bytes, i64 %bytes)
+  %unchanged = icmp eq i32 %difference, 0
+  br i1 %unchanged, label %next, label %no
 
 yes:
   ret i1 true

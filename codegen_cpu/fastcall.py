@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tilewright.codegen_cpu import fastcall_ir as ir
 from tilewright.codegen_cpu import python_abi
 from tilewright.codegen_cpu.fast_callable import accepts_records, point_to, records_of
-from tilewright.codegen_cpu.jit import compile_object, load_object
+from tilewright.codegen_cpu.jit import compile_object
+from tilewright.codegen_cpu.loader import load_object
 from tilewright.codegen_cpu.target import host_target
 
 if TYPE_CHECKING:

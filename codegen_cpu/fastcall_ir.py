@@ -15,8 +15,6 @@ does not exist there.
 from __future__ import annotations
 
 import ctypes
-from importlib.resources import files
-from string import Template
 from typing import Final
 
 from tilewright.codegen_cpu import python_abi
@@ -71,12 +69,18 @@ class OutputStruct(ctypes.Structure):
 
 
 class GuardStruct(ctypes.Structure):
-    """A name that must still mean the same object: a dict's key, or a closure cell (no key)."""
+    """A name that must still mean the same: a dict's key, or a closure cell (no key).
+
+    The same object `expected`; or, where `array` is an `ArgumentStruct`, an array that fits it and
+    whose `size` bytes are those at `expected`.
+    """
 
     _fields_ = (
         ("container", ctypes.c_void_p),
         ("key", ctypes.c_void_p),
         ("expected", ctypes.c_void_p),
+        ("array", ctypes.c_void_p),
+        ("size", ctypes.c_int64),
     )
 
 
@@ -141,6 +145,9 @@ def dispatcher_module() -> str:
         **_offsets("record", RecordStruct),
         **_offsets("call", CallStruct),
     }
+    from importlib.resources import files
+    from string import Template
+
     text = (files("tilewright.codegen_cpu") / "fastcall.ll").read_text(encoding="utf-8")
     return Template(text).substitute(numbers)
 

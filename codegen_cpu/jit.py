@@ -1,4 +1,4 @@
-"""LLVM IR text -> object code -> addresses that can be called.
+"""LLVM IR text -> object code, which `loader` makes callable.
 
 The two steps are separate so that object code can be kept on disk: `compile_object` takes 12-100 ms
 for a kernel, `load_object` 0.2 ms. No pass pipeline runs: the emitter's IR is already vectorised,
@@ -8,11 +8,8 @@ and O2 would cost 2.5 times the compile time for nothing (measured on matrix pro
 from __future__ import annotations
 
 import re
-import sys
 from contextlib import closing
-from functools import lru_cache
-from itertools import count
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import llvmlite.binding as llvm
 
@@ -20,12 +17,9 @@ from tilewright.codegen_cpu.target import CpuTarget, host_target, target_machine
 from tilewright.ir.errors import IRError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
 T = TypeVar("T")
-
-ENTRY_POINT: Final = "tw_main"
-_NO_IMPORTS: Final[Mapping[str, int]] = {}
 
 
 class InvalidModuleError(IRError):
@@ -53,65 +47,17 @@ def assembly(ir_text: str, target: CpuTarget | None = None) -> str:
     return _with_module(ir_text, target or host_target(), emit)
 
 
-class LoadedObject:
-    """Object code in executable memory, which is given back when the last reference goes."""
+def verbose_assembly(ir_text: str, target: CpuTarget) -> str:
+    """`assembly` with LLVM's comments on loops and spilled registers."""
 
-    __slots__ = ("_tracker",)
-
-    def __init__(self, tracker: llvm.ResourceTracker) -> None:
-        self._tracker = tracker
-
-    def address(self, symbol: str = ENTRY_POINT) -> int:
-        """The address of an exported symbol; it is valid for as long as this object lives."""
+    def emit(machine: llvm.TargetMachine, module: llvm.ModuleRef) -> str:
+        machine.set_asm_verbosity(True)
         try:
-            return int(self._tracker[symbol])
-        except KeyError:
-            raise IRError(f"symbol {symbol!r} was not exported by the loaded object") from None
+            return str(machine.emit_assembly(module))
+        finally:
+            machine.set_asm_verbosity(False)  # machines are shared
 
-
-class ObjectLoader:
-    """Loads object code for this process through LLVM's ORC."""
-
-    def __init__(self) -> None:
-        # JITLink lays all sections of an object out in one block, so that code reaches its
-        # constants with 32-bit offsets; its COFF support is young, hence not on Windows.
-        machine = target_machine(host_target())
-        self._jit = llvm.create_lljit_compiler(machine, use_jit_link=sys.platform != "win32")
-        self._names = count()
-
-    def load(
-        self,
-        code: bytes,
-        exports: Iterable[str] = (ENTRY_POINT,),
-        imports: Mapping[str, int] = _NO_IMPORTS,
-    ) -> LoadedObject:
-        """Load `code`. A symbol that it does not define is taken from `imports`, else from the
-        process (LLVM itself calls ``memset`` and ``memcpy``)."""
-        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
-        for name, address in imports.items():
-            builder.import_symbol(name, address)
-        for name in exports:
-            builder.export_symbol(name)
-        try:
-            tracker = builder.link(self._jit, f"tilewright.{next(self._names)}")
-        except RuntimeError as error:
-            raise IRError(f"object code cannot be loaded: {str(error).strip()}") from error
-        return LoadedObject(tracker)
-
-
-@lru_cache(maxsize=1)
-def object_loader() -> ObjectLoader:
-    """This process's loader; making one takes 0.6 ms, and it never refers to what it loaded."""
-    return ObjectLoader()
-
-
-def load_object(
-    code: bytes,
-    exports: Iterable[str] = (ENTRY_POINT,),
-    imports: Mapping[str, int] = _NO_IMPORTS,
-) -> LoadedObject:
-    """`ObjectLoader.load` of this process's loader."""
-    return object_loader().load(code, exports, imports)
+    return _with_module(ir_text, target, emit)
 
 
 def _with_module(

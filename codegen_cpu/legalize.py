@@ -8,32 +8,38 @@ rewritten here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tilewright.codegen_cpu.emit.operations import LEGAL
 from tilewright.codegen_cpu.target import CpuTarget
-from tilewright.ir.elementary import Machine, expand
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
 from tilewright.ir.legal import floats, half, integers
 from tilewright.ir.legal.remainder import expand_float_remainder
-from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
+from tilewright.ir.traverse import Rule, rewrite, rewrite_to_fixpoint
+
+if TYPE_CHECKING:
+    from tilewright.ir.elementary import Machine
 
 
 def machine_of(target: CpuTarget) -> Machine:
     """What elementary functions may use on this target."""
-    has_scale = target.architecture == "x86_64" and target.vector_bits == 512
-    has_scale = has_scale and not target.reproducible
-    return Machine(has_fma=target.has_fma, ieee=True, has_f64=True, scale=has_scale)
+    from tilewright.ir.elementary import Machine  # 15 modules: not for kernels without any
+
+    has_avx512 = target.architecture == "x86_64" and target.vector_bits == 512
+    own = has_avx512 and not target.reproducible
+    return Machine(has_fma=target.has_fma, ieee=True, has_f64=True, scale=own, pick=own)
 
 
 def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
     """The rules, in the order in which they are tried at a node."""
-    machine = machine_of(target)
 
     def expand_elementary(node: Expr) -> Expr | None:
         if isinstance(node, Apply) and node.op.elementary:
-            return expand(node.op, node.operands, machine)
+            from tilewright.ir.elementary import expand
+
+            return expand(node.op, node.operands, machine_of(target))
         return None
 
     return (
@@ -41,8 +47,10 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
         half.round_double_to_half_once,
         floats.convert_half_through_single,
         integers.expand_integer_division,
+        integers.divide_in_floats,
         integers.expand_shifts,
         integers.expand_integer_sign,
+        integers.expand_signed_popcount,
         integers.expand_bool_extremes,
         floats.expand_extremes,
         floats.expand_classification,
@@ -54,11 +62,27 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
     )
 
 
+def rule_in_context(target: CpuTarget) -> Rule:
+    """The rule that looks at what operands are computed from: before they are expanded."""
+
+    def rule(node: Expr) -> Expr | None:
+        if not isinstance(node, Apply) or not node.op.elementary:
+            return None
+        from tilewright.ir.elementary import expand_in_context
+
+        return expand_in_context(node, machine_of(target))
+
+    return rule
+
+
 def legalize(kernel: Kernel, target: CpuTarget) -> Kernel:
     """`kernel` with only operations that the emitter spells."""
     rules = rules_for(target)
+    early: dict[Expr, Expr] = {}
+    rule = rule_in_context(target)
+    body = map_expressions(kernel.body, lambda e: rewrite(e, rule, early))
     memo: dict[Expr, Expr] = {}
-    body = map_expressions(kernel.body, lambda e: rewrite_to_fixpoint(e, rules, memo))
+    body = map_expressions(body, lambda e: rewrite_to_fixpoint(e, rules, memo))
     legal = Kernel(kernel.name, kernel.parameters, kernel.symbols, kernel.locals, body)
     if not target.has_half_conversion:
         legal = half.store_half_as_bits(legal)

@@ -13,7 +13,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tilewright.codegen_cpu.jit import compile_object, load_object
+from tilewright.codegen_cpu.jit import compile_object
+from tilewright.codegen_cpu.loader import load_object
 from tilewright.codegen_cpu.pool_ir import (
     OFFSETS,
     STATE_BYTES,

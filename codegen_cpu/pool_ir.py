@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 from typing import Final, Literal
+
+from tilewright.ir.dataclass import dataclass
 
 SPIN_NANOSECONDS: Final = 100_000
 JOIN_SPINS: Final = 4096

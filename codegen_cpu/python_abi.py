@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-import sysconfig
 from functools import lru_cache
 from types import CellType
 from typing import Any, Final
@@ -56,10 +55,8 @@ def unusable() -> str | None:
     """Why the native call path cannot be used in this process, or None."""
     if platform.python_implementation() != "CPython" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return f"{platform.python_implementation()} {8 * ctypes.sizeof(ctypes.c_void_p)} bit"
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return "a free-threaded Python"
-    if hasattr(sys, "gettotalrefcount"):
-        return "a debug build of Python"
+    if object.__basicsize__ != OBJECT_HEADER_BYTES or hasattr(sys, "gettotalrefcount"):
+        return "a free-threaded or a debug build of Python"
     if sys.byteorder != "little":
         return "a big-endian machine"
     samples = (np.zeros((3, 5), np.float32), np.zeros(7, np.int64)[::2], np.array(2.0))

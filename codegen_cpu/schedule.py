@@ -7,26 +7,37 @@ latencies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
 
-from tilewright.codegen_cpu.contraction_schedule import rows_of_block, tasks, vectors_beside, walk
+from tilewright.codegen_cpu.contraction_schedule import (
+    read_lines,
+    rows_of_block,
+    tasks,
+    vectors_beside,
+    walk,
+)
+from tilewright.codegen_cpu.stencil_schedule import neighbour_axis, rows_of_tile
 from tilewright.codegen_cpu.target import CpuTarget
-from tilewright.ir import build
-from tilewright.ir.expr import Expr, Var, post_order
+from tilewright.ir import ops
+from tilewright.ir.dataclass import dataclass
+from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.lower.accesses import Access, accesses, operations, points, work
-from tilewright.ir.lower.nest import INNER, is_product
-from tilewright.ir.lower.segments import interior
-from tilewright.ir.lower.simplify_indices import index_simplifier
+from tilewright.ir.lower.nest import INNER, lane_axis
+from tilewright.ir.lower.segments import nest_inside
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
-from tilewright.ir.traverse import substitute
 
 # Some 25 and 6 microseconds of vector code: waking a thread can cost more than 30.
 _LEAST_PARALLEL_WORK = 1 << 19
 _WORK_PER_TASK = 1 << 17
 _MOST_TASKS = 64
 _EXPANDED_REDUCTION = 32
+_CHEAP = 8
 _MOST_EXPANDED_CODE = 160
+_COST_OF_COMBINED_LANES = 27  # relative to the load of one element into a lane
+_LEAST_IN_STEP, _MOST_IN_STEP = 20, 200
+_BRANCHING = frozenset({ops.SIN, ops.COS, ops.TAN, ops.POW})
+_WORTH_OF_OPERATION = 0.1  # relative to a load of neighbouring elements
 
 
 def default_schedule(nest: Nest, target: CpuTarget) -> Schedule:
@@ -50,14 +61,16 @@ class Heuristic:
         walked, pack = self._walk(axis)
         order, chunks = self._parallel(tile, walked)
         vector = nest.outer.index(axis) if isinstance(axis, Var) else axis
+        lines, parts = read_lines(nest, self.target) if vector == 0 else (0, 0)
         return Schedule(
             tile=tile,
             vector=vector,
-            width=width if vector is not None else 1,
+            width=width * self._in_step(axis, tile, width) if vector is not None else 1,
             unroll=unroll,
             order=order,
-            chunks=chunks,
-            unroll_reduce=self._unroll_reduce(),
+            chunks=parts or chunks,
+            lines=lines,
+            unroll_reduce=self._unroll_reduce(math.prod(tile) // width),
             pack=pack,
             cache_block=self._cache_block(axis, tile) if pack else (),
         )
@@ -83,7 +96,21 @@ class Heuristic:
             best = max(best, (self._outer_score(axis, found, width), axis), key=lambda b: b[0])
         if self._may_use_inner() and any(s.axes or s.reduce_axes for s in self.nest.stages):
             best = max(best, (self._inner_score(found, width), INNER), key=lambda b: b[0])
-        return best[1]
+        return self._side_by_side(found, width) or best[1] if best[1] == INNER else best[1]
+
+    def _side_by_side(self, found: list[Access], width: int) -> Var | None:
+        """The outer axis, where rows are so short that it takes longer to combine the lanes of
+        their reductions than to load a vector of rows element by element."""
+        reductions = [s for s in self.nest.stages if s.reduce_axes]
+        axis = self.nest.outer[-1] if self.nest.outer else None
+        if axis is None or points((axis,)) < 4 * width or any(map(adds_products, reductions)):
+            return None
+        apart = sum(
+            self._weight(a.stage) * (2 if a.is_store else 1)
+            for a in found
+            if a.stride(axis) not in (0, 1)
+        )
+        return axis if apart <= _COST_OF_COMBINED_LANES * len(reductions) else None
 
     def _may_use_inner(self) -> bool:
         """A scan runs in order; sums whose lanes are combined last depend on the vector's width."""
@@ -94,27 +121,14 @@ class Heuristic:
     def _outer_score(self, axis: Var, found: list[Access], width: int) -> float:
         if any(_depends(a, axis) for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)):
             return -1.0
-        inside = accesses(self._interior(axis))
+        inside = accesses(nest_inside(self.nest, axis))
         total = sum(self._value(a, axis) * self._weight(a.stage) for a in inside)
-        return total * _filled(axis, width)
+        return (total + self._arithmetic()) * _filled(axis, width)
 
-    def _interior(self, axis: Var) -> Nest:
-        """The nest as it reads in the interior of an axis, where boundary rules do nothing."""
-        inside = interior(self.nest, axis)
-        if (inside.start, inside.stop) in ((0, 0), (0, axis.extent)):
-            return self.nest
-        short = Var(axis.name, inside.stop - inside.start)
-        place = build.add(short, build.index(inside.start))
-        simplify = index_simplifier()
-
-        def moved(value: Expr) -> Expr:
-            return substitute(simplify(substitute(value, {axis: place})), {short: axis})
-
-        stages = tuple(
-            replace(s, value=moved(s.value), indices=tuple(moved(i) for i in s.indices))
-            for s in self.nest.stages
-        )
-        return replace(self.nest, stages=stages)
+    def _arithmetic(self) -> float:
+        """What it is worth to compute in full vectors, whatever the accesses are."""
+        stages = [s for s in self.nest.stages if not s.axes and not s.reduce_axes]
+        return sum(_WORTH_OF_OPERATION * operations(s.value) for s in stages)
 
     def _inner_score(self, found: list[Access], width: int) -> float:
         total = 0.0
@@ -124,7 +138,7 @@ class Heuristic:
             if not inside:
                 total -= weight
                 continue
-            last = inside[-1]
+            last = inside[-1] if access.stage.reduce_axes else lane_axis(inside)
             total += self._value(access, last) * weight * _filled(last, width)
         return total
 
@@ -153,10 +167,19 @@ class Heuristic:
             sizes[axis] = self._clipped(axis, vectors * width)
             if rows is not None:
                 sizes[rows] = self._rows(rows, min(vectors, 2))
+            else:
+                sizes.update(self._stencil_rows(axis, width))
             sizes.update(self._interleaved(axis))
-        elif axis == INNER and main is not None and is_product(main):
+        elif axis == INNER and main is not None and adds_products(main):
             sizes.update(self._dot_tile())
         return tuple(sizes[a] for a in self.nest.outer)
+
+    def _stencil_rows(self, axis: Var, width: int) -> dict[Var, int]:
+        """One vector in each of several rows that share what they read."""
+        rows = neighbour_axis(self.nest, axis)
+        if rows is None:
+            return {}
+        return {rows: rows_of_tile(self.target), axis: self._clipped(axis, width)}
 
     def _main_reduction(self) -> Stage | None:
         """The reducing stage with the most work, if no stage has axes of its own."""
@@ -170,15 +193,41 @@ class Heuristic:
         available = max(1, -(-points((axis,)) // width))
         if main is None:
             cost = max(operations(s.value) for s in self.nest.stages)
+            if self._keeps_step(cost):
+                return min(available, 8 if cost > 40 and not self._branches() else 4), None
             return min(available, 4 if cost <= 40 else 2 if cost <= 200 else 1), None
         rows = self._reuse_axis(axis, main)
         long = points(main.reduce_axes) > _EXPANDED_REDUCTION
-        if not is_product(main) or (rows is None and not long):
+        if not adds_products(main) or (rows is None and not long):
             cost = operations(main.value)
+            if cost <= _CHEAP and self.target.vector_registers >= 32:
+                return min(available, 8), None  # long stretches of rows that lie far apart
             return min(available, 4 if cost <= 40 else 2), None
         if not long:
             return min(available, 2), rows
         return vectors_beside(points((rows,)) if rows else 1, available, self.target), rows
+
+    def _keeps_step(self, cost: int) -> bool:
+        """Whether a few vectors take every operation together, as one wide vector: in a long
+        formula, on a machine with many registers. One after the other, a vector's chain of
+        operations would have to end before the processor sees the next one's."""
+        maps = not any(s.axes or s.reduce_axes for s in self.nest.stages)
+        long = _LEAST_IN_STEP < cost <= _MOST_IN_STEP
+        return maps and long and self.target.vector_registers >= 32
+
+    def _branches(self) -> bool:
+        """Whether a function is used that has a branch, beyond which nothing waits in registers."""
+        nodes = post_order(s.value for s in self.nest.stages)
+        return any(isinstance(n, Apply) and n.op in _BRANCHING for n in nodes)
+
+    def _in_step(self, axis: Var | str | None, tile: tuple[int, ...], width: int) -> int:
+        """How many vectors are one."""
+        cost = max(operations(s.value) for s in self.nest.stages)
+        if not isinstance(axis, Var) or not self._keeps_step(cost):
+            return 1
+        vectors = tile[self.nest.outer.index(axis)] // width
+        near = all(a.stride(axis) in (0, 1) for a in accesses(self.nest))
+        return vectors if near and vectors in (2, 4, 8) else 1
 
     def _reuse_axis(self, axis: Var, main: Stage) -> Var | None:
         """The outer axis, besides the vector axis, along which a load of the reduction stays."""
@@ -193,7 +242,8 @@ class Heuristic:
         return max(reversed(reused), key=lambda a: points((a,)), default=None)
 
     def _rows(self, rows: Var, vectors: int) -> int:
-        most = max(1, (self.target.vector_registers - 1 - vectors) // vectors)
+        sums = sum(1 for s in self.nest.stages if s.reduce_axes)
+        most = max(1, (self.target.vector_registers - 1 - vectors) // (vectors * sums))
         most = min(most, 14 if self.target.vector_registers >= 32 else 6)
         return _best_divisor(rows, most)
 
@@ -204,14 +254,15 @@ class Heuristic:
         return {a: _best_divisor(a, side) for a in largest}
 
     def _interleaved(self, axis: Var) -> dict[Var, int]:
-        """Short axes that lie between the elements of the vector axis are taken whole."""
+        """Short axes that lie between the elements of the vector axis are taken whole, so that
+        what is loaded or gathered for one of their points serves the others."""
         whole: dict[Var, int] = {}
         for other in self.nest.outer:
-            if other is axis or not isinstance(other.extent, int) or other.extent > 4:
+            if other is axis or not isinstance(other.extent, int) or not 1 < other.extent <= 4:
                 continue
             for access in accesses(self.nest):
                 stride, along = access.stride(other), access.stride(axis)
-                if stride and along and 0 < abs(stride) < abs(along) <= 4:
+                if stride and (along is None or 0 < abs(stride) < abs(along) <= 4):
                     whole[other] = other.extent
         return whole
 
@@ -222,13 +273,19 @@ class Heuristic:
 
     def _unroll(self) -> int:
         main = self._main_reduction()
-        if main is not None and is_product(main) and len(self.nest.outer) > 1:
+        if main is not None and adds_products(main) and len(self.nest.outer) > 1:
             return 1
         cost = max(operations(s.value) for s in self.nest.stages)
         return 4 if cost <= 40 else 2 if cost <= 200 else 1
 
-    def _unroll_reduce(self) -> int:
-        """Short reductions are expanded, unless that makes a lot of code."""
+    def _unroll_reduce(self, sums: int) -> int:
+        """Short reductions are expanded, unless that makes a lot of code.
+
+        Where the `sums` of a tile fill the registers there is none left for what would be kept
+        from one point of the reduction to the next.
+        """
+        if 2 * sums > self.target.vector_registers:
+            return 0
         reducing = [s for s in self.nest.stages if s.reduce_axes]
         most = max((points(s.reduce_axes) for s in reducing), default=0)
         code = sum(points(s.reduce_axes) * (2 + operations(s.value)) for s in reducing)
@@ -239,7 +296,7 @@ class Heuristic:
         """The outer axes from the outermost tile loop inwards, and the operands to pack."""
         main = self._main_reduction()
         order = list(range(len(self.nest.outer)))
-        if main is None or not isinstance(axis, Var) or not is_product(main):
+        if main is None or not isinstance(axis, Var) or not adds_products(main):
             return order, ()
         axes, pack = walk(self.nest, main, axis, self._reuse_axis(axis, main), self.target)
         return [self.nest.outer.index(a) for a in axes], pack
@@ -266,12 +323,25 @@ class Heuristic:
 
     def _tasks(self) -> int:
         main = self._main_reduction()
-        if main is not None and is_product(main):
+        if main is not None and adds_products(main):
             return tasks(self.nest, main)
         total = work(self.nest)
         if total < _LEAST_PARALLEL_WORK:
             return 1
         return min(_MOST_TASKS, max(2, total // _WORK_PER_TASK))
+
+
+def adds_products(stage: Stage) -> bool:
+    """Whether the stage adds up products, or a few of them: complex numbers are multiplied so."""
+    return stage.combiner == "add" and stage.value.dtype.is_float and _is_product(stage.value)
+
+
+def _is_product(value: Expr) -> bool:
+    while isinstance(value, Apply) and value.op is ops.CAST:
+        value = value.operands[0]
+    if isinstance(value, Apply) and value.op in (ops.ADD, ops.SUB):
+        return all(_is_product(v) for v in value.operands)
+    return isinstance(value, Apply) and value.op is ops.MUL
 
 
 def has_rounded_reduction(nest: Nest) -> bool:

@@ -7,14 +7,13 @@ is not this one needs nothing of that machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import llvmlite
 import llvmlite.binding as llvm
 
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 CODEGEN_LEVEL: Final = 2
 """LLVM's code generator level; 0 makes code 3-9 times slower, 3 changes nothing (measured)."""
 
+_MOST_CACHES: Final = 8
 _V2_FEATURES: Final = ("cx16", "popcnt", "sahf", "sse3", "sse4.1", "sse4.2", "ssse3")
 _V3_FEATURES: Final = (
     *_V2_FEATURES, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave"
@@ -46,10 +46,12 @@ class CpuTarget:
     `vector_bits` is the widest vector register that code should use and `vector_registers` how
     many there are. `has_fma`: ``llvm.fma`` is one instruction. `has_relaxed_madd`: the same for
     ``llvm.wasm.relaxed.madd``. `has_masked_memory`: masked loads and stores are cheap (below
-    AVX-512 LLVM makes up to 232 instructions of one). `has_half_conversion`: float16 <-> float32
-    is an instruction and not a call into a library that may not be there. `has_threads`: loops
-    may run on the thread pool. `reproducible`: the same bits as every other reproducible target,
-    so no fused operations, and reductions in an order that the shape alone decides.
+    AVX-512 LLVM makes up to 232 instructions of one). `has_gather`: loads of lanes at offsets are
+    an instruction, no slower than loads one by one. `has_byte_tables`: an instruction picks bytes
+    out of two registers, by bytes. `has_half_conversion`: float16 <-> float32 is an instruction
+    and not a call into a library that may not be there. `has_threads`: loops may run on the
+    thread pool. `reproducible`: the same bits as every other reproducible target, so no fused
+    operations, and reductions in an order that the shape alone decides.
     """
 
     name: str
@@ -62,6 +64,8 @@ class CpuTarget:
     has_fma: bool = False
     has_relaxed_madd: bool = False
     has_masked_memory: bool = False
+    has_gather: bool = False
+    has_byte_tables: bool = False
     has_half_conversion: bool = False
     has_threads: bool = True
     reproducible: bool = False
@@ -182,6 +186,8 @@ def _x86_target(
         vector_registers=32 if has_avx512 else 16,
         has_fma=available.get("fma", False),
         has_masked_memory=has_avx512,
+        has_gather=has_avx512,
+        has_byte_tables=has_avx512 and available.get("avx512vbmi", False),
         has_half_conversion=available.get("f16c", False),
         caches=caches,
     )
@@ -231,16 +237,19 @@ def _host_caches() -> CacheSizes:
     """Sizes from sysfs; the defaults where the system does not say (glibc's sysconf can be wrong:
     on this family of AMD servers it reports ten times the L3)."""
     found: dict[str, int] = {}
-    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+    for number in range(_MOST_CACHES):
         try:
-            kind = (index / "type").read_text().strip()
-            level = (index / "level").read_text().strip()
-            size = (index / "size").read_text().strip()
+            kind, level, size = (_cache_fact(number, fact) for fact in ("type", "level", "size"))
         except OSError:
-            continue
+            break
         if kind != "Instruction" and level in "123" and size.endswith("K"):
             found[f"l{level}"] = int(size[:-1]) << 10
     return CacheSizes(**found)
+
+
+def _cache_fact(number: int, fact: str) -> str:
+    with open(f"/sys/devices/system/cpu/cpu0/cache/index{number}/{fact}", encoding="ascii") as file:
+        return file.read().strip()
 
 
 _WASM_FEATURES: Final = {

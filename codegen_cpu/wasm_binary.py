@@ -7,9 +7,9 @@ checks lengths, so a truncated file is an `IRError` and never an `IndexError`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 
 HEADER = b"\0asm\x01\0\0\0"

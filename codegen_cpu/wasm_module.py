@@ -16,7 +16,6 @@ dropped, function names with them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from tilewright.codegen_cpu import wasm_binary as binary
@@ -37,6 +36,7 @@ from tilewright.codegen_cpu.wasm_object import (
     WasmObject,
     parse_object,
 )
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError, LimitError
 
 PAGE: Final = 65536

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from tilewright.codegen_cpu.wasm_module import WasmModule
 from tilewright.codegen_cpu.wasm_run import Array, MemoryPlan, memory_limit_error, plan_memory
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError, IRError
 
 _SCRIPT: Final = Path(__file__).with_suffix(".mjs")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from tilewright.codegen_cpu.wasm_binary import (
@@ -19,6 +18,7 @@ from tilewright.codegen_cpu.wasm_binary import (
     SectionId,
     read_sections,
 )
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 
 _LINKING_VERSION = 2

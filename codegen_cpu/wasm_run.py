@@ -8,7 +8,6 @@ does too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +22,7 @@ from tilewright.codegen_cpu.wasm_module import (
     STACK_POINTER,
     WasmModule,
 )
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError, IRError, LimitError
 
 Array = NDArray[Any]

@@ -8,7 +8,6 @@ scan, a sort, a scatter, a long reduction) is first rewritten into nests that ga
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 from tilewright.codegen_glsl.assemble import assemble
 from tilewright.codegen_glsl.legalize import legalize
@@ -18,15 +17,21 @@ from tilewright.codegen_glsl.schedule import default_schedule
 from tilewright.ir.artifact import GpuProgram, ShaderLaunch
 from tilewright.ir.artifact import Repeat as ArtifactRepeat
 from tilewright.ir.artifact import Step as ArtifactStep
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.fragment_grid import lower_to_fragments
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.pad_rows import pad_rows
 from tilewright.ir.lower.row_targets import spread_rows
+from tilewright.ir.lower.split_inputs import split_inputs
 from tilewright.ir.program import Launch, Nest, Program, Step, map_steps
 from tilewright.ir.schedule import Schedule
 
 Observer = Callable[[str, object], None]
+# A pass reads this many: every WebGL 2 device has 16, but phones get slow before that.
+_MOST_TEXTURES = 8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -71,13 +76,21 @@ def lower(
             return [step]
         if options.f64 == "error":
             refuse_float64(step)
-        schedule = (schedules or {}).get(step.name) or default_schedule(step)
+        schedule = (schedules or {}).get(step.name)
+        if schedule is None:
+            schedule = default_schedule(step)
+        else:
+            check_schedule(collapse_axes(step), schedule)
         kernel = lower_to_fragments(step, schedule, f"k{len(used)}_{step.name}")
         used.append((step.name, schedule))
         return [Launch(legalize(kernel))]
 
     external = {b.root for b in (*program.inputs, *program.outputs)}
-    gathered = pad_rows(gather_only((*program.init, *program.steps)), external)
+    narrow = map_steps(
+        gather_only((*program.init, *program.steps)),
+        lambda s: split_inputs(s, _MOST_TEXTURES + 1) if isinstance(s, Nest) else (s,),
+    )
+    gathered = pad_rows(narrow, external)
     spread = map_steps(gathered, lambda s: spread_rows(s) if isinstance(s, Nest) else (s,))
     steps = map_steps(spread, launch)
     return Lowered(replace(program, steps=steps, init=()), tuple(used))

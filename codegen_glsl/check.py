@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tilewright.codegen_glsl.texture import FORMATS, capacity, stored_words, texture_of
+from tilewright.codegen_glsl.texture import FORMATS, capacity, texture_of
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
 from tilewright.ir.errors import IRError, LimitError
+from tilewright.ir.transfer import word_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,9 +47,9 @@ def _check_buffer(program: GpuProgram, index: int, facts: GlFacts) -> None:
     layout = texture_of(spec)
     if FORMATS.get(spec.storage) != layout.format:
         raise IRError(f"buffer {index} stores {spec.storage} in a texture of {layout.format}")
-    if capacity(layout) < stored_words(spec):
+    if capacity(layout) < word_count(spec):
         raise IRError(
-            f"buffer {index} holds {stored_words(spec)} words and its texture "
+            f"buffer {index} holds {word_count(spec)} words and its texture "
             f"{layout.width} x {layout.height} has room for {capacity(layout)}"
         )
     if max(layout.width, layout.height) > facts.max_texture_size:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tilewright.codegen_glsl.context import GlContext, open_context
 from tilewright.codegen_glsl.probe import GlFacts, probe
 from tilewright.codegen_glsl.worker import Worker
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError, DeviceLostError
 
 if TYPE_CHECKING:

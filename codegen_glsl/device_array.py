@@ -8,14 +8,12 @@ import numpy as np
 
 from tilewright.codegen_glsl.texture import (
     layout_for,
-    pack,
     storage_for,
-    stored_words,
     texture_of,
-    unpack,
 )
 from tilewright.ir.artifact import BufferSpec
 from tilewright.ir.errors import DeviceError, DeviceLostError
+from tilewright.ir.transfer import pack, unpack, word_count
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -49,7 +47,7 @@ class GlDeviceArray:
         layout = layout_for(array.size, storage, max_size=device.facts.max_texture_size)
         name = array.dtype.name
         spec = BufferSpec("input", name, storage, array.shape, array.size, texture=layout)
-        words = pack(spec, array)
+        words = pack(array, spec, "the array")
 
         def job(context: GlContext) -> GlDeviceArray:
             lease = context.arena.acquire(layout)
@@ -79,11 +77,11 @@ class GlDeviceArray:
         """A new host array with these values."""
 
         def job(context: GlContext) -> NDArray[np.generic]:
-            words = context.download(self.lease(context), stored_words(self.spec))
+            words = context.download(self.lease(context), word_count(self.spec))
             context.check()
             return words
 
-        return unpack(self.spec, self.device.run(job))
+        return unpack(self.device.run(job), self.spec)
 
     def lease(self, context: GlContext) -> Lease:
         """The texture, for use on `context`; `DeviceLostError` if it was on one that is gone."""

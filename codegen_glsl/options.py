@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from tilewright.codegen_glsl.texture import DEFAULT_WIDTH
+from tilewright.ir.dataclass import dataclass
 
 Float64Mode = Literal["error", "f32"]
 

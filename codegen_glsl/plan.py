@@ -6,10 +6,10 @@ it and those whose texture is free after it: buffers that do not live at the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
+from tilewright.ir.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,12 @@ float textures store 16. So a device is tried with values that any loss of bits 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tilewright.codegen_glsl.texture import layout_for
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError
 
 if TYPE_CHECKING:

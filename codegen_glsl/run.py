@@ -8,15 +8,16 @@ program is loaded, and again by the first call after the device was lost.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tilewright.codegen_glsl.check import check_program
 from tilewright.codegen_glsl.device_array import GlDeviceArray
 from tilewright.codegen_glsl.plan import plan_textures
-from tilewright.codegen_glsl.texture import pack, stored_words, texture_of, unpack
+from tilewright.codegen_glsl.texture import texture_of
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DTypeError, IRError, ShapeError
+from tilewright.ir.transfer import pack, unpack, word_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,8 @@ class LoadedGlProgram:
         self.program = program
         # Kept on the host, so that a lost device costs a reload and not the program.
         self._constants = {
-            i: pack(program.buffers[i], value) for i, value in zip(indexes, constants, strict=True)
+            i: pack(value, program.buffers[i], "a constant")
+            for i, value in zip(indexes, constants, strict=True)
         }
         self._plan = plan_textures(program)
         self._prepared: _Prepared | None = None
@@ -144,7 +146,7 @@ class LoadedGlProgram:
                 for lease, spec in zip(leases, specs, strict=True)
             )
         words = self.device.run(lambda context: self._execute_and_read(context, given))
-        return tuple(unpack(spec, array) for spec, array in zip(specs, words, strict=True))
+        return tuple(unpack(array, spec) for spec, array in zip(specs, words, strict=True))
 
     def _check_inputs(
         self, inputs: Sequence[HostArray | GlDeviceArray]
@@ -154,14 +156,14 @@ class LoadedGlProgram:
         if len(inputs) != len(program.inputs):
             raise ShapeError(f"the program has {len(program.inputs)} inputs and got {len(inputs)}")
         given: list[HostArray | GlDeviceArray] = []
-        for index, value in zip(program.inputs, inputs, strict=True):
+        for number, (index, value) in enumerate(zip(program.inputs, inputs, strict=True)):
             spec = program.buffers[index]
             if isinstance(value, GlDeviceArray):
                 _check_same(spec, value)
                 value.check_fits(self.device, spec)
                 given.append(value)
             else:
-                given.append(pack(spec, value))
+                given.append(pack(value, spec, f"argument {number}"))
         return given
 
     def _execute_and_read(
@@ -169,7 +171,7 @@ class LoadedGlProgram:
     ) -> list[NDArray[np.generic]]:
         _, leases = self._execute(context, given)
         return [
-            context.download(lease, stored_words(self.program.buffers[i]))
+            context.download(lease, word_count(self.program.buffers[i]))
             for i, lease in zip(self.program.outputs, leases, strict=True)
         ]
 

@@ -1,21 +1,16 @@
-"""How a host array lies in a texture: layouts, and words to and from NumPy arrays.
+"""How the words of an array lie in a texture: four per texel, row by row.
 
-In: a `BufferSpec` and a NumPy array. Out: the one-dimensional array of the 32-bit words that the
-texture holds (four per texel, row by row), or the other way round. Nothing here touches a device.
+Nothing here touches a device.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-
 from tilewright.ir.artifact import TextureLayout
-from tilewright.ir.errors import DTypeError, IRError, LimitError, ShapeError, UnsupportedError
+from tilewright.ir.errors import IRError, LimitError, UnsupportedError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from tilewright.ir.artifact import BufferSpec
 
 Storage = Literal["float32", "int32", "uint32"]
@@ -105,68 +100,8 @@ def texture_bytes(layout: TextureLayout) -> int:
     return layout.width * layout.height * BYTES_PER_TEXEL
 
 
-def stored_words(spec: BufferSpec) -> int:
-    """How many 32-bit words of a texture a buffer uses."""
-    return -(-spec.size // spec.packed)
-
-
 def texture_of(spec: BufferSpec) -> TextureLayout:
     """The layout of a buffer of a GLSL program, which always has one."""
     if spec.texture is None:
         raise IRError(f"a {spec.role} buffer of shape {spec.shape} has no texture layout")
     return spec.texture
-
-
-def pack(spec: BufferSpec, array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The words to upload for `array`, in one dimension; a view of it if nothing changes."""
-    if array.shape != spec.shape:
-        raise ShapeError(f"{spec.role} has shape {array.shape} where {spec.shape} was compiled")
-    if array.dtype.newbyteorder("=") != np.dtype(spec.dtype):
-        raise DTypeError(f"{spec.role} has dtype {array.dtype} where {spec.dtype} was compiled")
-    if spec.packed > 1:
-        return _pack_bits(spec, array)
-    storage = np.dtype(spec.storage)
-    demoted = array.dtype.kind == storage.kind == "f"  # float64 as float32 is the user's choice
-    if not demoted and not np.can_cast(array.dtype, storage, casting="safe"):
-        _check_narrowing(array, storage)
-    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite
-        return np.ascontiguousarray(array, dtype=storage).reshape(-1)
-
-
-def unpack(spec: BufferSpec, words: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The host array that `words` hold: a view of `words` where no conversion is needed."""
-    if spec.packed > 1:
-        flat: NDArray[np.generic] = words.view(spec.dtype)[: spec.size]
-    else:
-        # A float16 result beyond 65504 is infinite, as in NumPy; it is not worth a warning here.
-        with np.errstate(over="ignore"):
-            flat = words.astype(spec.dtype, copy=False)
-    return flat.reshape(spec.shape)
-
-
-def _pack_bits(spec: BufferSpec, array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Several host elements per word, bit by bit, lowest bits first."""
-    dtype = np.dtype(spec.dtype)
-    if dtype.itemsize * spec.packed != 4:
-        raise IRError(f"{spec.packed} elements of dtype {dtype} do not fill a word of 4 bytes")
-    padded = np.zeros(stored_words(spec) * spec.packed, dtype)
-    padded[: spec.size] = array.reshape(-1)
-    return padded.view(spec.storage)
-
-
-def _check_narrowing(array: NDArray[np.generic], storage: np.dtype[np.generic]) -> None:
-    """Integers may be stored in a smaller or differently signed dtype if every value fits."""
-    if array.dtype.kind not in "iu" or storage.kind not in "iu":
-        raise UnsupportedError(f"target 'glsl' cannot hold dtype {array.dtype} as {storage}")
-    if array.size == 0:
-        return
-    limits = np.iinfo(storage.name)
-    for position in (int(array.argmin()), int(array.argmax())):
-        value = int(array.reshape(-1)[position])
-        if not limits.min <= value <= limits.max:
-            where = tuple(int(i) for i in np.unravel_index(position, array.shape))
-            raise LimitError(
-                f"target 'glsl' holds {array.dtype} as {storage}, and the value {value} at index "
-                f"{where} does not fit",
-                help="run this kernel on target 'cpu', or use smaller values",
-            )

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ as plain data, and the constants to load it with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tilewright.codegen_wgsl.artifact import WgslArtifact
 from tilewright.codegen_wgsl.demote import check_dtypes
 from tilewright.codegen_wgsl.emit import Shader, emit_kernel
 from tilewright.codegen_wgsl.emit.shader import ENTRY_POINT
@@ -19,19 +18,21 @@ from tilewright.codegen_wgsl.legalize import legalize
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.schedule import default_schedule
 from tilewright.codegen_wgsl.storage import Storage, static_shape
-from tilewright.codegen_wgsl.wide_integers import integer_notes
 from tilewright.ir import artifact
 from tilewright.ir import build as b
 from tilewright.ir.artifact import BufferSpec, CopyBuffer, GpuProgram, Role, ShaderLaunch
+from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.lower.accesses import points
+from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.gather_updates import gather_updates
 from tilewright.ir.lower.ordered import lower_ordered
 from tilewright.ir.lower.sort_by_exchanges import sort_by_exchanges
 from tilewright.ir.lower.sort_by_rank import sort_by_rank
+from tilewright.ir.lower.split_inputs import split_inputs
 from tilewright.ir.lower.workgroups import lower_to_workgroups
 from tilewright.ir.program import (
     Copy,
@@ -54,17 +55,6 @@ _MOST_SEARCHED = 1 << 26
 _MOST_RANKED = 256
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class WgslArtifact:
-    """A program, the constants to load it with, the schedule of each nest, and what the user
-    should know about how it computes."""
-
-    program: GpuProgram
-    constants: tuple[NDArray[np.generic], ...]
-    schedules: tuple[tuple[str, Schedule], ...]
-    notes: tuple[str, ...]
-
-
 def build(
     program: Program,
     options: WgslOptions | None = None,
@@ -75,7 +65,7 @@ def build(
     `observe(stage, value)` sees the legal kernels (``kernel``), the schedules (``schedule``) and
     the text of the shaders (``wgsl``)."""
     chosen = options or WgslOptions()
-    notes = (*check_dtypes(program, chosen), *integer_notes(program))
+    notes = check_dtypes(program, chosen)
     builder = _Builder(program, chosen, schedules or {})
     result = builder.run(notes)
     if observe:
@@ -160,7 +150,8 @@ class _Builder:
     def _step(self, step: Step) -> list[artifact.Step]:
         match step:
             case Nest():
-                return self._nest(step)
+                parts = split_inputs(step, self.options.storage_buffers)
+                return [made for part in parts for made in self._nest(part)]
             case Ordered():
                 return self._ordered(step)
             case SortRows():
@@ -183,6 +174,8 @@ class _Builder:
         schedule = self.given.get(nest.name)
         if schedule is None:
             schedule = default_schedule(merged, self.options)
+        else:
+            check_schedule(merged, schedule, self.options.workgroup_invocations)
         self.used.append((nest.name, schedule))
         return self._launch(lower_to_workgroups(merged, schedule, nest.name), nest.name)
 
@@ -190,7 +183,7 @@ class _Builder:
         """A scatter: a search for every element, or one invocation where that is too much work."""
         elements = _elements(step.target.root) * points(step.axes)
         if elements <= _MOST_SEARCHED:
-            return self._nest(gather_updates(step))
+            return self._step(gather_updates(step))
         return self._launch(lower_ordered(step, step.name), step.name)
 
     def _sort(self, step: SortRows) -> list[artifact.Step]:

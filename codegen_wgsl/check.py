@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tilewright.codegen_wgsl.adapter import DeviceInfo
-from tilewright.codegen_wgsl.transfer import buffer_bytes, check_spec
+from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.ir.artifact import BufferSpec, GpuProgram, Repeat, ShaderLaunch, Step
 from tilewright.ir.errors import IRError, LimitError
+from tilewright.ir.transfer import check_spec
 
 WRITABLE = ("output", "temporary")
 

@@ -25,8 +25,8 @@ from tilewright.codegen_wgsl.adapter import (
     request_device,
 )
 from tilewright.codegen_wgsl.pool import BufferPool, PooledBuffer
-from tilewright.codegen_wgsl.transfer import Words
 from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError, TilewrightError
+from tilewright.ir.transfer import Words
 
 if TYPE_CHECKING:
     import wgpu

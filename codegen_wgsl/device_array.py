@@ -12,11 +12,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.pool import PooledBuffer
-from tilewright.codegen_wgsl.transfer import buffer_bytes, check_spec, pack, unpack
 from tilewright.ir.artifact import BufferSpec
 from tilewright.ir.errors import DeviceError, DeviceLostError, UnsupportedError
+from tilewright.ir.transfer import check_spec, pack, unpack
 
 
 class DeviceArray:
@@ -67,7 +68,7 @@ class DeviceArray:
             encoder.copy_buffer_to_buffer(self._buffer.raw, 0, staging.raw, 0, nbytes)
             device.submit(encoder.finish())
         with device.mapped(staging, nbytes) as words:
-            return unpack(words, self._spec)
+            return unpack(words, self._spec, copy=True)
 
     def buffer_for(self, device: Device, spec: BufferSpec, name: str) -> PooledBuffer:
         """The buffer, if a program on `device` can bind it for argument `name` as it lies."""

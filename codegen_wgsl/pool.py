@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tilewright.ir.dataclass import dataclass
 
 if TYPE_CHECKING:
     import wgpu

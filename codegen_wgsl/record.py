@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tilewright.codegen_wgsl.device import Access, Device
 from tilewright.codegen_wgsl.pool import PooledBuffer
 from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch, Step
+from tilewright.ir.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     import wgpu

@@ -36,10 +36,10 @@ class Rules:
             integers.expand_integer_division,
             integers.expand_shifts,
             integers.expand_integer_sign,
+            integers.expand_signed_popcount,
             integers.expand_bool_extremes,
             expand_bool_order,
             drop_likely,
-            expand_popcount,
             self.expand_extremes,
             expand_classification,
             expand_inequality,
@@ -217,14 +217,6 @@ def expand_copysign(node: Expr) -> Expr | None:
     x, y = node.operands
     sign = Apply(ops.AND, (build.bitcast(y, U32), build.const(_SIGN, U32)))
     return build.bitcast(Apply(ops.OR, (_magnitude(x), sign)), F32)
-
-
-def expand_popcount(node: Expr) -> Expr | None:
-    """NumPy counts the bits of a signed integer's magnitude."""
-    if not isinstance(node, Apply) or node.op is not ops.POPCOUNT or node.dtype is not I32:
-        return None
-    magnitude = build.bitcast(Apply(ops.ABS, node.operands), U32)
-    return build.bitcast(Apply(ops.POPCOUNT, (magnitude,)), I32)
 
 
 def shift_instead_of_divide(node: Expr) -> Expr | None:

@@ -12,26 +12,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from numpy.typing import NDArray
 
+from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.codegen_wgsl.check import WRITABLE, check_program, launches
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.device_array import DeviceArray
 from tilewright.codegen_wgsl.pool import PooledBuffer
 from tilewright.codegen_wgsl.record import PreparedStep, Recorder, prepare
-from tilewright.codegen_wgsl.transfer import (
-    WORD_BYTES,
-    Words,
-    buffer_bytes,
-    pack,
-    unpack,
-)
 from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
 from tilewright.ir.artifact import GpuProgram
+from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.errors import IRError, ShapeError
+from tilewright.ir.transfer import WORD_BYTES, Words, pack, unpack
 
 if TYPE_CHECKING:
     import wgpu
@@ -196,7 +191,7 @@ class LoadedProgram:
         offset = 0
         for index in self._program.outputs:
             end = offset + self._sizes[index] // WORD_BYTES
-            yield unpack(words[offset:end], self._program.buffers[index])
+            yield unpack(words[offset:end], self._program.buffers[index], copy=True)
             offset = end
 
     def _prepare(self) -> _Prepared:

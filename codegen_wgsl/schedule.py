@@ -7,9 +7,8 @@ Everything else has one invocation for each point, or for four neighbouring ones
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, points
 from tilewright.ir.lower.contraction import Contraction, match_contraction

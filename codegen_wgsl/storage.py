@@ -12,11 +12,12 @@ from tilewright.ir import build, ops
 from tilewright.ir.affine import Linear, linear, offset, row_major_strides
 from tilewright.ir.artifact import BufferSpec, Role
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, INDEX, U32, U64, DType
-from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.errors import LimitError, UnsupportedError
 from tilewright.ir.expr import Apply, Expr, Load
 from tilewright.ir.kernel import Buffer, Store
 from tilewright.ir.ranges import interval
 
+_MOST_ELEMENTS = (1 << 31) - 1
 WORD_BITS = 32
 _WIDE = {I64: I32, U64: U32, F64: F32}
 
@@ -48,6 +49,11 @@ class Storage:
         size = 1
         for extent in shape:
             size *= extent
+        if size > _MOST_ELEMENTS:
+            raise LimitError(
+                f"an array of {size} elements is more than indices of 32 bits can tell apart",
+                help="split the array, or run this kernel on target 'cpu'",
+            )
         packed = 1
         if role in ("input", "constant") and root.dtype.bits < WORD_BITS:
             packed = self.packed[root] = WORD_BITS // root.dtype.bits
@@ -117,9 +123,8 @@ def divide(form: Linear, divisor: int) -> tuple[Expr, Expr]:
     if low is not None and high is not None and low >= 0 and high < divisor:
         return Linear(even, form.constant // divisor).expression(), rest
     whole = form.expression()
-    return (
-        build.floordiv(whole, build.index(divisor)),
-        build.mod(whole, build.index(divisor)),
+    return Apply(ops.QUO, (whole, build.index(divisor))), Apply(
+        ops.REM, (whole, build.index(divisor))
     )
 
 

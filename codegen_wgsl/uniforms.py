@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tilewright.codegen_wgsl.transfer import BUFFER_GRANULE, WORD_BYTES, Words
+from tilewright.codegen_wgsl.buffer_sizes import BUFFER_GRANULE
+from tilewright.ir.transfer import WORD_BYTES, Words
 
 # 4096 slots of 256 bytes are one megabyte: a loop of 4096 steps needs no second upload.
 SLOTS = 4096

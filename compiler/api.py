@@ -5,23 +5,24 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from time import perf_counter
+from types import MethodType
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from tilewright.codegen_cpu.fast_callable import FastCallable
+from tilewright.compiler.argument_trees import Tree, described
 from tilewright.compiler.arguments import (
     Binder,
     DeclaredArguments,
     contiguous,
-    describe,
     device_target,
 )
-from tilewright.compiler.device_arrays import device_array
-from tilewright.compiler.results import place_outputs
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.targets import BuildOptions, check_target
+from tilewright.compiler.targets import BuildOptions, check_target, has_open_dimensions
 from tilewright.ir.errors import DTypeError, RespecializationWarning, TraceError
+from tilewright.ir.schedule import Schedule
 from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec, dim
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ class Kernel(FastCallable):
         self.__module__ = function.__module__
         self.__wrapped__ = function
         self._binder = Binder(function, self.bound)
+        self.__signature__ = self._binder.signature
         self._declared = DeclaredArguments(declared or {}, self._binder.all_names)
         self._declared_given = dict(declared or {})
         self._compiled: dict[Key, Specialization] = {}
-        self._needed_ints: dict[Key, tuple[str, ...]] = {}
+        self._needed_scalars: dict[Key, tuple[str, ...]] = {}
         self._others: dict[str, Kernel] = {}
         self._called_again: set[Key] = set()
         self._lock = threading.Lock()
@@ -81,11 +83,13 @@ class Kernel(FastCallable):
         values, specs = self._describe(args, kwargs)
         compiled = self._specialization(values, specs)
         interface = compiled.interface
-        inputs = [contiguous(values[n], interface.specs[n]) for n in interface.input_names]
+        inputs = [contiguous(values[n], interface.specs[n], n) for n in interface.input_names]
         if any(device_target(i) for i in inputs):
             return self._on_device(compiled, inputs, out)
         if out is None:
             return compiled.result(compiled.run(inputs))
+        from tilewright.compiler.results import place_outputs
+
         return place_outputs(compiled, inputs, out)
 
     def _on_device(self, compiled: Specialization, inputs: list[Any], out: Any) -> Any:
@@ -108,17 +112,20 @@ class Kernel(FastCallable):
     ) -> tuple[dict[str, Any], dict[str, ArgumentSpec]]:
         values: dict[str, Any] = {}
         specs: dict[str, ArgumentSpec] = {n: StaticSpec(v) for n, v in self.bound.items()}
-        for name, value in self._binder.bind(args, kwargs).items():
-            found, values[name] = describe(value, name)
-            specs[name] = self._declared.apply(name, found)
+        for argument, given in self._binder.bind(args, kwargs).items():
+            for name, found, value in described(given, argument):
+                values[name] = value
+                specs[name] = self._declared.apply(name, found)
+        if self._declared.specs and not has_open_dimensions(self.target):
+            specs = self._declared.closed(specs, values)
         return values, specs
 
     def _specialization(
         self, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
     ) -> Specialization:
         types = _key(specs)
-        needed = self._needed_ints.get(types, ())
-        key = (types, *(values[n] for n in needed))
+        needed = self._needed_scalars.get(types, ())
+        key = (types, *(_value_key(values[n]) for n in needed))
         found = self._compiled.get(key)
         if found is not None and not found.is_stale():
             if key not in self._called_again:
@@ -143,11 +150,14 @@ class Kernel(FastCallable):
     def _compile(
         self, types: Key, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
     ) -> Specialization:
+        begin = perf_counter()
         compiled = self._load_or_compile(values, specs)
+        compiled.seconds = perf_counter() - begin
         needed = tuple(n for n in specs if n in compiled.interface.specialized)
-        self._needed_ints[types] = needed
-        self._compiled[(types, *(values[n] for n in needed))] = compiled
-        self._called_again.discard((types, *(values[n] for n in needed)))
+        self._needed_scalars[types] = needed
+        key = (types, *(_value_key(values[n]) for n in needed))
+        self._compiled[key] = compiled
+        self._called_again.discard(key)
         if len(self._compiled) == _MANY_SPECIALIZATIONS:
             self._warn_many()
         return compiled
@@ -158,14 +168,14 @@ class Kernel(FastCallable):
         """From the disk cache without tracing, or else by tracing; only then it is imported."""
         from tilewright.compiler.front.entries import Request, front_key, load_front, store_front
 
-        ints = {n: v for n, v in values.items() if isinstance(specs[n], ScalarSpec)}
-        request = Request(self.python, specs, ints, self.target, self.options)
+        scalars = {n: _number(v) for n, v in values.items() if _is_number(v, specs[n])}
+        request = Request(self.python, specs, scalars, self.target, self.options)
         key = front_key(request, runtime().cache)
 
         def traced() -> Traced:
             from tilewright.compiler.trace.run import trace
 
-            return trace(self.python, specs, values=ints)
+            return trace(self.python, specs, values=scalars)
 
         found = load_front(request, key, runtime(), traced) if key else None
         if found is not None:
@@ -192,10 +202,10 @@ class Kernel(FastCallable):
             for name, spec in compiled.interface.specs.items():
                 seen.setdefault(name, set()).add(str(spec))
         name = max(seen, key=lambda n: len(seen[n]))
-        return (
-            f"argument {name!r} keeps changing ({len(seen[name])} forms):"
-            " declare its dimensions open with tw.dim, or pass the value as an array"
-        )
+        help = "declare its dimensions open with tw.dim, or pass the value as an array"
+        if not has_open_dimensions(self.target):
+            help = f"target {self.target!r} compiles each shape anew: pad the array to few sizes"
+        return f"argument {name!r} keeps changing ({len(seen[name])} forms): {help}"
 
     # Other forms of the same kernel.
 
@@ -232,17 +242,36 @@ class Kernel(FastCallable):
         return compile_ahead(self, specs, named, target or self.target)
 
     @property
+    def on_other_targets(self) -> tuple[Kernel, ...]:
+        """The kernels that `on` has made from this one."""
+        return tuple(self._others.values())
+
+    @property
     def specializations(self) -> tuple[Specialization, ...]:
         """What has been compiled so far."""
         return tuple(self._compiled.values())
 
-    def __get__(self, instance: object, owner: type | None = None) -> Kernel:
-        if instance is not None:
-            raise TraceError(
-                f"kernel {self.__name__!r} is called as a method",
-                help="make it a plain function and pass what it needs as arguments",
-            )
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """As a method: the object is the first argument, and its attributes are taken apart."""
+        return self if instance is None else MethodType(self, instance)
+
+    # Kernels are copied and pickled as functions are.
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        from tilewright.compiler.saved.pickled import reduce_kernel
+
+        return reduce_kernel(self)
+
+    def __copy__(self) -> Kernel:
         return self
+
+    def __deepcopy__(self, memo: object) -> Kernel:
+        return self
+
+    def _repr_html_(self) -> str:
+        from tilewright.compiler.display import kernel_html
+
+        return kernel_html(self)
 
     def __repr__(self) -> str:
         return f"<tilewright kernel {self.__name__}{self._binder.signature} on {self.target}>"
@@ -257,9 +286,23 @@ def _key(specs: Mapping[str, ArgumentSpec]) -> Key:
 
 def _value_key(value: Any) -> object:
     """Static values by value where they can be told apart so, else by identity."""
-    if isinstance(value, (tuple, str, bytes, bool, int, float, type(None))):
+    if isinstance(value, np.ndarray) and not value.shape:
+        value = value[()]
+    if isinstance(value, (tuple, str, bytes, bool, int, float, np.generic, type(None))):
         return repr(value)
-    return id(value)
+    return value if isinstance(value, Tree) else id(value)
+
+
+def _is_number(value: object, spec: ArgumentSpec) -> bool:
+    """Whether tracing may ask for the value of an argument."""
+    if isinstance(spec, ScalarSpec):
+        return True
+    return isinstance(value, np.ndarray) and not value.shape and value.dtype.kind in "iu"
+
+
+def _number(value: Any) -> Any:
+    """A number, also where NumPy holds it in an array of rank 0."""
+    return value[()] if isinstance(value, np.ndarray) else value
 
 
 def _frozen(value: Any) -> Any:
@@ -306,7 +349,7 @@ def kernel(
     ):
         if value not in allowed:
             raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, allowed))}")
-    options = BuildOptions(numerics, f64, schedule)
+    options = BuildOptions(numerics, f64, _checked_schedules(schedule))
 
     def decorate(plain: Callable[..., Any]) -> Kernel:
         return Kernel(plain, target=target, options=options, declared=declared)
@@ -314,4 +357,18 @@ def kernel(
     return decorate if function is None else decorate(function)
 
 
-__all__ = ["Kernel", "device_array", "dim", "kernel"]
+def _checked_schedules(given: Any) -> Mapping[str, Schedule] | None:
+    if given is None:
+        return None
+    fits = isinstance(given, Mapping) and all(
+        isinstance(name, str) and isinstance(schedule, Schedule) for name, schedule in given.items()
+    )
+    if not fits:
+        raise ValueError(
+            f"schedule is {given!r}; it maps names of nests to schedules, as the attribute"
+            " schedule of a compiled kernel does"
+        )
+    return dict(given)
+
+
+__all__ = ["Kernel", "dim", "kernel"]

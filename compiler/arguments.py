@@ -14,9 +14,10 @@ import numpy as np
 
 from tilewright.ir import dtypes
 from tilewright.ir.dtypes import DType
-from tilewright.ir.errors import DTypeError, ShapeError, TraceError
+from tilewright.ir.errors import DTypeError, OutOfMemoryError, ShapeError, TraceError
 from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
+from tilewright.ir.sizes import bind_symbols
 
 
 class Binder:
@@ -66,7 +67,7 @@ def describe(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
     if kind is int:
         _check_int(value, name)
         return ScalarSpec("int"), value
-    if isinstance(value, tuple) and all(isinstance(v, (bool, int, float, str)) for v in value):
+    if _is_static(value):
         return StaticSpec(value), value
     if device_target(value) is not None:
         return _array(value, name)
@@ -76,6 +77,22 @@ def describe(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
             help="pass the data with missing values filled in, and the mask as an argument",
         )
     return _array(_converted(value, name), name)
+
+
+def _is_static(value: Any) -> bool:
+    """Whether a kernel is specialised for `value`: plain data that is no number or array."""
+    if isinstance(value, tuple):
+        return all(isinstance(v, (bool, int, float)) or _is_static(v) for v in value)
+    if isinstance(value, (str, bytes, np.dtype, slice)) or value is Ellipsis:
+        return True
+    return value is None or isinstance(value, bool) or hasattr(type(value), "__members__")
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether `describe` knows what to do with a value."""
+    if isinstance(value, (int, float, np.ndarray, np.generic, list)) or callable(value):
+        return True
+    return _is_static(value) or hasattr(value, "__array__") or device_target(value) is not None
 
 
 def _check_int(value: int, name: str) -> None:
@@ -95,6 +112,8 @@ def _converted(value: Any, name: str) -> np.ndarray:
         return np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"argument {name!r} cannot be made an array: {error}") from error
+    except (TypeError, RuntimeError) as error:  # arrays of other libraries that lie elsewhere
+        raise DTypeError(f"argument {name!r} cannot be made an array: {error}") from error
 
 
 def device_target(value: object) -> str | None:
@@ -120,12 +139,18 @@ def _array(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
     return ArraySpec(checked_dtype(value, name), value.shape), value
 
 
-def contiguous(value: Any, spec: ArgumentSpec) -> np.ndarray:
+def contiguous(value: Any, spec: ArgumentSpec, name: str) -> np.ndarray:
     """A run-time argument as a C-contiguous, aligned, native array of the spec's dtype."""
     assert isinstance(spec, (ArraySpec, ScalarSpec))
     if device_target(value) is not None:
         return value  # type: ignore[no-any-return]
-    array = np.require(value, dtype=spec.dtype.numpy, requirements=("C", "A"))
+    try:
+        array = np.require(value, dtype=spec.dtype.numpy, requirements=("C", "A"))
+    except MemoryError as error:  # a broadcast array is small until it is copied
+        raise OutOfMemoryError(
+            f"argument {name!r} must be copied to lie in one piece: {error}",
+            help="broadcast it inside of the kernel, or call the kernel on parts of it",
+        ) from error
     return array if type(array) is np.ndarray else np.asarray(array)
 
 
@@ -164,3 +189,13 @@ class DeclaredArguments:
             if not isinstance(size, Var) and given != size:
                 raise ShapeError(f"argument {name!r} is {found}, but was declared as {declared}")
         return declared
+
+    def closed(
+        self, specs: Mapping[str, ArgumentSpec], values: Mapping[str, Any]
+    ) -> dict[str, ArgumentSpec]:
+        """The specs of a call with its sizes in place of open dimensions."""
+        arrays = {n: s for n, s in specs.items() if n in self.specs and isinstance(s, ArraySpec)}
+        actual = [np.shape(values[n]) for n in arrays]
+        bind_symbols([s.shape for s in arrays.values()], actual, list(arrays))
+        sizes = zip(arrays.items(), actual, strict=True)
+        return {**specs, **{n: ArraySpec(s.dtype, shape) for (n, s), shape in sizes}}

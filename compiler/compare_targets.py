@@ -8,7 +8,6 @@ fused less than the kernel itself; a difference that only fusion causes shows in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from tilewright.compiler.arguments import contiguous, describe
 from tilewright.compiler.driver import compile_traced
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.structure import OutputInfo
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.graph import Constant, Input, Loop, While
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def compare_targets(
     """Run `kernel` on both targets, every operation of it, and compare."""
     traced = kernel.compile(**arguments, target="cpu").specialization.traced
     inputs = [
-        contiguous(describe(arguments[name], name)[1], traced.specs[name])
+        contiguous(describe(arguments[name], name)[1], traced.specs[name], name)
         for name in traced.input_names
     ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from tilewright.compiler.argument_trees import described
 from tilewright.compiler.arguments import Binder, contiguous, describe
 from tilewright.compiler.results import place_outputs
 from tilewright.compiler.targets import check_target
@@ -35,10 +37,11 @@ class Compiled:
         """Run on NumPy arrays; `out` receives the result."""
         interface = self.specialization.interface
         values: dict[str, Any] = {}
-        for name, value in self._binder.bind(args, kwargs).items():
-            found, values[name] = describe(value, name)
-            _check_fits(name, found, interface.specs[name])
-        inputs = [contiguous(values[n], interface.specs[n]) for n in interface.input_names]
+        for argument, given in self._binder.bind(args, kwargs).items():
+            for name, found, value in described(given, argument):
+                _check_fits(name, found, interface.specs.get(name))
+                values[name] = value
+        inputs = [contiguous(values[n], interface.specs[n], n) for n in interface.input_names]
         if out is not None:
             return place_outputs(self.specialization, inputs, out)
         return self.specialization.result(self.specialization.run(inputs))
@@ -73,6 +76,22 @@ class Compiled:
         found: Sequence[tuple[str, Schedule]] = self.specialization.stage("schedule")  # type: ignore[assignment]
         return dict(found)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        from tilewright.compiler.saved.pickled import reduce_compiled
+
+        return reduce_compiled(self)
+
+    def __copy__(self) -> Compiled:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Compiled:
+        return self
+
+    def _repr_html_(self) -> str:
+        from tilewright.compiler.display import compiled_html
+
+        return compiled_html(self)
+
     def __repr__(self) -> str:
         specs = self.specialization.interface.specs
         shown = ", ".join(f"{n}: {s}" for n, s in specs.items())
@@ -90,27 +109,32 @@ def compile_ahead(
     check_target(target)
     binder = Binder(kernel.python, kernel.bound)
     given: dict[str, ArgumentSpec] = {n: StaticSpec(v) for n, v in kernel.bound.items()}
-    ints: dict[str, int] = {}
-    for name, value in binder.bind(tuple(specs), named).items():
-        given[name] = _spec_of(value, name)
-        if isinstance(given[name], ScalarSpec) and isinstance(value, int):
-            ints[name] = value
-    traced = trace(kernel.python, given, values=ints)
+    scalars: dict[str, int | float] = {}
+    for argument, example in binder.bind(tuple(specs), named).items():
+        for name, spec, value in described(example, argument, _spec_of):
+            given[name] = spec
+            if isinstance(spec, ScalarSpec) and isinstance(value, (int, float)):
+                scalars[name] = value
+    begin = perf_counter()
+    traced = trace(kernel.python, given, values=scalars)
     made = compile_traced(traced, target, kernel.options, runtime())
+    made.seconds = perf_counter() - begin
     return Compiled(kernel.__name__, made, binder)
 
 
-def _spec_of(value: Any, name: str) -> ArgumentSpec:
+def _spec_of(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
     if isinstance(value, (ArraySpec, ScalarSpec, StaticSpec)):
-        return value
+        return value, None
     if isinstance(value, ElementType):
-        return ArraySpec(value.dtype)
+        return ArraySpec(value.dtype), None
     if value is float or value is int:
-        return ScalarSpec(value.__name__)
-    return describe(value, name)[0]
+        return ScalarSpec(value.__name__), None
+    return describe(value, name)
 
 
-def _check_fits(name: str, found: ArgumentSpec, expected: ArgumentSpec) -> None:
+def _check_fits(name: str, found: ArgumentSpec, expected: ArgumentSpec | None) -> None:
+    if expected is None:
+        raise DTypeError(f"argument {name!r} is not among those that were compiled")
     if isinstance(expected, StaticSpec):
         if isinstance(found, StaticSpec) and found.value != expected.value:
             raise DTypeError(f"argument {name!r} is {found}, compiled was {expected}")

@@ -5,11 +5,13 @@ trace -> graph passes -> fusion -> the target's lowering, legalisation and emiss
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tilewright.compiler.interface import Interface
 from tilewright.compiler.specialization import Specialization
 from tilewright.compiler.targets import BuildOptions, Target, open_target
+from tilewright.ir.errors import ShapeError
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.passes import run_passes
 from tilewright.ir.passes.narrow_positions import narrow_positions
@@ -27,7 +29,7 @@ def compile_traced(
     """Compile a traced function for a target, or take the result from the cache."""
     with runtime.lock:
         target = open_target(target_name, runtime)
-        stages: dict[str, object] = {}
+        stages = StageRecord({}, {"graph": traced.milliseconds})
 
         def make() -> Any:
             return build(traced, target, options, stages)
@@ -38,6 +40,8 @@ def compile_traced(
             made = runtime.cache.artifact(key, traced.graph.symbols, make)
         else:
             made = make()
+        if not stages.values:
+            stages.time("cache")
         return Specialization(
             interface=Interface.of(traced),
             target=target,
@@ -45,19 +49,58 @@ def compile_traced(
             options=options,
             trace=lambda: traced,
             dependencies=traced.dependencies,
-            stages=stages,
+            stages=stages.values,
+            timings=stages.milliseconds,
             key=key,
         )
 
 
-def build(traced: Traced, target: Target, options: BuildOptions, stages: dict[str, object]) -> Any:
+class StageRecord:
+    """What came out of each stage, and the time from the end of the stage before."""
+
+    def __init__(self, values: dict[str, object], milliseconds: dict[str, float]) -> None:
+        self.values = values
+        self.milliseconds = milliseconds
+        self._since = perf_counter()
+
+    def __call__(self, stage: str, value: object) -> None:
+        """The stage has ended, with this value."""
+        self.time(stage)
+        self.values[stage] = value
+
+    def time(self, stage: str) -> None:
+        """The stage has ended; its value is not kept."""
+        now = perf_counter()
+        self.milliseconds[stage] = (now - self._since) * 1e3
+        self._since = now
+
+
+def build(traced: Traced, target: Target, options: BuildOptions, stages: StageRecord) -> Any:
     """Graph passes, fusion, and the target's own stages, all remembered in `stages`."""
     graph = traced.graph if target.has_float64 else narrow_positions(traced.graph)
     graph = run_passes(graph)
-    stages["optimized"] = graph
+    stages("optimized", graph)
     program = build_program(graph, target.fusion, "program")
-    stages["program"] = program
-    return target.build(program, options, stages.__setitem__)
+    stages("program", program)
+    if not target.has_float64:  # nor 64-bit integers
+        from tilewright.compiler.narrowing import warn_of_narrowing
+
+        warn_of_narrowing(program, target.name)
+    made = target.build(program, options, stages)
+    stages.time("code")
+    _check_names(options, stages.values)
+    return made
+
+
+def _check_names(options: BuildOptions, stages: dict[str, Any]) -> None:
+    """A schedule under a name that no nest has would be ignored, which nobody means."""
+    known = [name for name, _ in stages.get("schedule", ())]
+    for name in options.schedules or {}:
+        if name not in known:
+            raise ShapeError(
+                f"there is a schedule for {name!r}, but no such nest",
+                help=f"the nests of this kernel are {', '.join(known)}",
+            )
 
 
 def _cache_key(traced: Traced, target: Target, options: BuildOptions, runtime: Runtime) -> str:

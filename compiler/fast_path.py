@@ -14,16 +14,21 @@ from tilewright.codegen_cpu.fast_record import Record
 from tilewright.codegen_cpu.fast_spec import (
     Argument,
     ArrayArgument,
+    ArrayGuard,
     CellGuard,
     FastSpec,
     GlobalGuard,
+    Guard,
     Linear,
     Open,
     Output,
     ScalarArgument,
     StaticArgument,
 )
+from tilewright.compiler.argument_trees import Tree
 from tilewright.compiler.structure import Leaf, Sequence
+from tilewright.compiler.trace.contents import ArrayContents
+from tilewright.compiler.trace.dependencies import MISSING, Dependency
 from tilewright.ir.affine import linear
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size, Var
@@ -100,7 +105,7 @@ def _argument(spec: ArgumentSpec, symbols: dict[Var, int]) -> Argument | None:
         case ScalarSpec():
             return ScalarArgument(spec.dtype.numpy)
         case StaticSpec():
-            return StaticArgument(spec.value)
+            return None if isinstance(spec.value, Tree) else StaticArgument(spec.value)
 
 
 def _output(
@@ -124,18 +129,26 @@ def _size(size: Size, symbols: dict[Var, int]) -> int | Linear | None:
     return Linear(form.constant, factor, symbols[atom])
 
 
-def _guards(compiled: Specialization) -> tuple[GlobalGuard | CellGuard, ...] | None:
-    guards: list[GlobalGuard | CellGuard] = []
-    for dependency in compiled.dependencies or ():
-        if dependency.fingerprint is not None:
-            return None  # its contents may change while it stays the same object
-        if isinstance(dependency.home, CellType):
-            guards.append(CellGuard(dependency.home, dependency.value))
-        elif isinstance(dependency.home, dict):
-            guards.append(GlobalGuard(dependency.home, dependency.name, dependency.value))
-        else:
-            return None
-    return tuple(guards)
+def _guards(compiled: Specialization) -> tuple[Guard, ...] | None:
+    guards = [_guard(dependency) for dependency in compiled.dependencies or ()]
+    known = tuple(guard for guard in guards if guard is not None)
+    return known if len(known) == len(guards) else None
+
+
+def _guard(dependency: Dependency) -> Guard | None:
+    home = dependency.home
+    if not isinstance(home, (CellType, dict)) or dependency.value is MISSING:
+        return None
+    if isinstance(dependency.contents, ArrayContents):
+        elements = dependency.contents.elements
+        array = ArrayArgument(elements.dtype, elements.shape)
+        name = None if isinstance(home, CellType) else dependency.name
+        return ArrayGuard(home, name, array, elements)
+    if dependency.contents is not None:
+        return None  # a list or a dict, which may change while it stays the same object
+    if isinstance(home, CellType):
+        return CellGuard(home, dependency.value)
+    return GlobalGuard(home, dependency.name, dependency.value)
 
 
 def _result(compiled: Specialization) -> Literal["single", "tuple"] | None:
@@ -144,8 +157,9 @@ def _result(compiled: Specialization) -> Literal["single", "tuple"] | None:
     if isinstance(structure, Leaf):
         return "single" if count == 1 else None
     in_order = tuple(Leaf(k) for k in range(count))
-    is_tuple = isinstance(structure, Sequence) and structure.kind is tuple
-    return "tuple" if is_tuple and structure.items == in_order else None
+    if not isinstance(structure, Sequence) or structure.kind is not tuple:
+        return None
+    return "tuple" if structure.items == in_order else None
 
 
 def _is_long(arguments: tuple[Argument, ...], outputs: list[Output | None]) -> bool:

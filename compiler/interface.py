@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.structure import OutputInfo, Structure
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import BoundsError
 from tilewright.ir.expr import Size, Var
 from tilewright.ir.signature import ArgumentSpec
@@ -31,10 +31,11 @@ class DataCheck:
     def test(self, least: int, most: int, symbols: Mapping[Var, int]) -> None:
         """Raise `BoundsError` if one of the extremes is outside; ``least > most`` means none."""
         size = evaluate(self.size, symbols)
-        wrong = least if least < (-size if self.wraps else 0) else most
-        if least <= most and (wrong is least or most >= size):
+        too_small = least < (-size if self.wraps else 0)
+        if least <= most and (too_small or most >= size):
             raise BoundsError(
-                f"index {wrong} is out of bounds for axis {self.axis} with size {size}",
+                f"index {least if too_small else most} is out of bounds for axis {self.axis}"
+                f" with size {size}",
                 loc=self.loc,
             )
 

@@ -7,11 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from tilewright.ir.errors import TilewrightError
-
-
-class OutputError(TilewrightError):
-    """An output file cannot be written."""
+from tilewright.ir.errors import OutputError
 
 
 def write_atomically(path: str, data: bytes) -> None:

@@ -40,27 +40,47 @@ def _check_all(
 ) -> None:
     expected = compiled.interface.outputs
     if len(given) != len(expected):
-        raise ShapeError(f"out has {len(given)} arrays for {len(expected)} results")
+        raise ShapeError(
+            f"out has {len(given)} arrays for {len(expected)} results",
+            help="give one array, or a tuple with an array or None for each result",
+        )
     shapes = compiled.interface.result_shapes(inputs)
     for number, (array, info) in enumerate(zip(given, expected, strict=True)):
         if array is None:
             continue
-        _check(array, f"out[{number}]" if len(given) > 1 else "out")
+        name = f"out[{number}]" if len(given) > 1 else "out"
+        fitting = f"np.empty({shapes[number]}, np.{info.dtype})"
+        _check(array, name, fitting)
         if array.dtype != info.dtype:
-            raise DTypeError(f"out has dtype {array.dtype}, the result has {info.dtype}")
+            raise DTypeError(
+                f"{name} has dtype {array.dtype}, the result has {info.dtype}",
+                help=f"make it with {fitting}",
+            )
         if array.shape != shapes[number]:
-            raise ShapeError(f"out has shape {array.shape}, the result has {shapes[number]}")
+            raise ShapeError(
+                f"{name} has shape {array.shape}, the result has {shapes[number]}",
+                help=f"make it with {fitting}",
+            )
     _check_overlap(given)
 
 
-def _check(array: Any, name: str) -> None:
+def _check(array: Any, name: str, fitting: str) -> None:
     if not isinstance(array, np.ndarray):
-        raise DTypeError(f"{name} is a {type(array).__name__}, not a NumPy array")
+        raise DTypeError(
+            f"{name} is a {type(array).__name__}, not a NumPy array", help=f"make it with {fitting}"
+        )
+    if isinstance(array, np.ma.MaskedArray):
+        raise DTypeError(
+            f"{name} is a masked array, whose mask would not be written",
+            help=f"give {name}.data, and set the mask yourself",
+        )
     if not array.flags.writeable:
-        raise ValueError(f"{name} is read-only")
+        raise ValueError(f"{name} is read-only; give an array that may be written")
     repeated = [s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)]
     if any(repeated):
-        raise ValueError(f"{name} has elements that share memory (a stride of 0)")
+        raise ValueError(
+            f"{name} has elements that share memory (a stride of 0); make it with {fitting}"
+        )
 
 
 def _is_plain(array: np.ndarray, inputs: Sequence[np.ndarray]) -> bool:
@@ -75,4 +95,4 @@ def _check_overlap(given: Sequence[np.ndarray | None]) -> None:
     for k, one in enumerate(arrays):
         for other in arrays[k + 1 :]:
             if np.shares_memory(one, other):
-                raise ValueError("two arrays in out share memory")
+                raise ValueError("two arrays in out share memory; give each result its own")

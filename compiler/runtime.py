@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tilewright.codegen_cpu.fastcall import Calls
-    from tilewright.codegen_cpu.jit import ObjectLoader
+    from tilewright.codegen_cpu.loader import ObjectLoader
     from tilewright.codegen_cpu.pool import Pool
     from tilewright.codegen_glsl.device import GlDevice
     from tilewright.codegen_wgsl.device import Device
@@ -31,7 +31,7 @@ class Runtime:
     @cached_property
     def loader(self) -> ObjectLoader:
         """Puts object code into executable memory."""
-        from tilewright.codegen_cpu.jit import object_loader
+        from tilewright.codegen_cpu.loader import object_loader
 
         return object_loader()
 

@@ -7,12 +7,12 @@ runs without them, and is traced only when somebody asks for a stage of its comp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tilewright.compiler.structure import rebuild
-from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.dataclass import dataclass, field
+from tilewright.ir.errors import OutOfMemoryError, UnsupportedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,10 @@ class Specialization:
 
     `trace` gives the traced function, for those who want to see it; `stages` is what lay between
     it and the artifact, empty as long as nobody went that way in this process. `key` is where the
-    cache holds the artifact, if it does, and `text` the generated code where it was kept.
+    cache holds the artifact, if it does, and `text` the generated code where it was kept; `seconds`
+    is how long it took to make or to load, and `timings` how many milliseconds each stage did:
+    "graph" is tracing, "code" what follows the last stage with a name, "cache" stands for all that
+    was loaded instead.
     """
 
     interface: Interface
@@ -39,8 +42,10 @@ class Specialization:
     trace: Callable[[], Traced]
     dependencies: Dependencies | None = None
     stages: dict[str, object] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
     key: str | None = None
     text: str | None = None
+    seconds: float | None = None
 
     @cached_property
     def executable(self) -> Executable:
@@ -63,7 +68,13 @@ class Specialization:
         count = len(self.interface.outputs)
         checks = self.interface.checks
         given = None if outputs is None else [*outputs, *[None] * (2 * len(checks))]
-        results = self.executable(inputs, given)
+        try:
+            results = self.executable(inputs, given)
+        except MemoryError as error:
+            raise OutOfMemoryError(
+                f"a result or a temporary does not fit in memory: {error}",
+                help="call the kernel on parts of its arguments",
+            ) from error
         if checks:
             self._test(results[count:], inputs)
         return results[:count]
@@ -98,9 +109,10 @@ class Specialization:
         if name == "graph":
             return self.traced.graph
         if not self.stages:  # the artifact came from the cache: go the whole way now
-            from tilewright.compiler.driver import build
+            from tilewright.compiler.driver import StageRecord, build
 
-            build(self.traced, self.target, self.options, self.stages)
+            record = StageRecord(self.stages, self.timings)
+            build(self.traced, self.target, self.options, record)
         if name == "asm" and "llvm" in self.stages:
             return self.target.source(self.artifact, self.stages)
         if name not in self.stages:

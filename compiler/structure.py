@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from tilewright.ir.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,30 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """A dict of results."""
+    """A dict (or ordered dict) of results."""
 
     keys: tuple[Any, ...]
     items: tuple[Structure, ...]
+    kind: type = dict
 
 
-Structure = Leaf | Sequence | Mapping
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A part of the result that is no array and was known while tracing: None, a bool, a string."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object of the user's dataclass `kind`, by its fields."""
+
+    kind: type
+    keys: tuple[str, ...]
+    items: tuple[Structure, ...]
+
+
+Structure = Leaf | Sequence | Mapping | Known | Object
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +71,12 @@ def rebuild(structure: Structure, outputs: list[Any]) -> Any:
         case Sequence(kind, items):
             values = [rebuild(i, outputs) for i in items]
             return kind(*values) if hasattr(kind, "_fields") else kind(values)
-        case Mapping(keys, items):
-            return dict(zip(keys, (rebuild(i, outputs) for i in items), strict=True))
+        case Mapping(keys, items, kind):
+            return kind(zip(keys, (rebuild(i, outputs) for i in items), strict=True))
+        case Known(value):
+            return value
+        case Object(kind, keys, items):
+            made: Any = object.__new__(kind)
+            for key, item in zip(keys, items, strict=True):
+                object.__setattr__(made, key, rebuild(item, outputs))
+            return made

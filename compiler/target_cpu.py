@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tilewright.codegen_cpu.execute import CpuFunction
-from tilewright.codegen_cpu.target import host_target
 from tilewright.compiler.cache.encoding import decode, encode
-from tilewright.compiler.saved.machine import check_machine
 from tilewright.compiler.targets import no_device_memory
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tilewright.codegen_cpu.artifact import CpuArtifact
+    from tilewright.codegen_cpu.target import CpuTarget
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
     from tilewright.ir.expr import Var
@@ -34,7 +34,13 @@ class CpuTargetDriver:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.machine = host_target()
+
+    @cached_property
+    def machine(self) -> CpuTarget:
+        """This processor. What comes from the cache is for it already, and does not ask."""
+        from tilewright.codegen_cpu.target import host_target
+
+        return host_target()
 
     @property
     def fusion(self) -> FusionOptions:
@@ -50,8 +56,7 @@ class CpuTargetDriver:
         machine = self.machine
         if options.numerics == "reproducible":
             machine = machine.with_reproducible_results()
-        compile_text = self.runtime.cache.compile_cached
-        return backend.build(program, machine, options.schedules, observe, compile_text)
+        return backend.build(program, machine, options.schedules, observe)
 
     def finish(self, made: CpuArtifact) -> CpuArtifact:
         """What `build` made is complete."""
@@ -67,6 +72,8 @@ class CpuTargetDriver:
         self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
     ) -> CpuArtifact:
         """The artifact, if this processor can run it."""
+        from tilewright.compiler.saved.machine import check_machine
+
         check_machine(described, self.machine)
         artifact = decode(blobs[0], symbols)
         if artifact is None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tilewright.codegen_glsl import backend
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.compiler.gpu_results import GpuFunction
 from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.targets import refuse_reproducible
-from tilewright.ir.fuse.options import FRAGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,10 +45,14 @@ class GlslTargetDriver:
     @property
     def fusion(self) -> FusionOptions:
         """Reductions with an element-wise end, one result each."""
+        from tilewright.ir.fuse.options import FRAGMENT
+
         return FRAGMENT
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> GlslArtifact:
         """Fragment shaders for any WebGL 2 device with float render targets."""
+        from tilewright.codegen_glsl import backend  # saved kernels run without it
+
         refuse_reproducible(self.name, options)
         chosen = GlslOptions(f64="f32" if options.f64 == "f32" else "error")
         made = backend.build(program, options.schedules, chosen, observe)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import math
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from tilewright.codegen_cpu.artifact import workspace_bytes
 from tilewright.codegen_cpu.target import cpu_target
-from tilewright.codegen_cpu.wasm_module import WasmModule, link_module
+from tilewright.codegen_cpu.wasm_module import MAXIMUM_PAGES, PAGE, WasmModule, link_module
 from tilewright.compiler.cache.encoding import decode, encode
 from tilewright.compiler.targets import no_device_memory
+from tilewright.ir.dataclass import dataclass, replace
+from tilewright.ir.errors import LimitError
 from tilewright.ir.sizes import bind_symbols, evaluate
 
 if TYPE_CHECKING:
@@ -63,6 +66,21 @@ class WasmFunction:
         return results
 
 
+def _check_memory(program: Program) -> None:
+    """Sizes that are known now need not wait for a call to be refused."""
+    needed = 0
+    for buffer in (*program.inputs, *program.outputs):
+        sizes = [s for s in buffer.shape if isinstance(s, int)]
+        if len(sizes) == len(buffer.shape):
+            needed += math.prod(sizes) * buffer.dtype.itemsize
+    if needed > PAGE * MAXIMUM_PAGES:
+        raise LimitError(
+            f"arguments and results of {needed} bytes are more than wasm memory can hold"
+            f" ({PAGE * MAXIMUM_PAGES})",
+            help="split the arrays, or run this kernel on the 'cpu' target",
+        )
+
+
 class WasmTargetDriver:
     """wasm32 with SIMD128."""
 
@@ -87,11 +105,11 @@ class WasmTargetDriver:
         """A relocatable object."""
         from tilewright.codegen_cpu import backend
 
+        _check_memory(program)
         machine = self.machine
         if options.numerics == "reproducible":
             machine = machine.with_reproducible_results()
-        compile_text = self.runtime.cache.compile_cached
-        made = backend.build(program, machine, options.schedules, observe, compile_text)
+        made = backend.build(program, machine, options.schedules, observe)
         observe("wat", _Text(made.code))
         return made
 

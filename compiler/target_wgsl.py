@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tilewright.codegen_wgsl import backend
+from tilewright.codegen_wgsl.artifact import WgslArtifact
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.gpu_results import GpuFunction
 from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.targets import refuse_reproducible
 from tilewright.ir import dtypes
-from tilewright.ir.fuse.options import WORKGROUP
 from tilewright.ir.kernel import Buffer
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tilewright.codegen_wgsl.backend import WgslArtifact
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
     from tilewright.ir.expr import Var
@@ -41,10 +39,14 @@ class WgslTargetDriver:
     @property
     def fusion(self) -> FusionOptions:
         """Rows in workgroup memory, eight buffers."""
+        from tilewright.ir.fuse.options import WORKGROUP
+
         return WORKGROUP
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> WgslArtifact:
         """Shaders for any WebGPU device."""
+        from tilewright.codegen_wgsl import backend  # saved kernels run without it
+
         refuse_reproducible(self.name, options)
         chosen = WgslOptions(f64="f32" if options.f64 == "f32" else "error")
         return backend.build(program, chosen, options.schedules, observe)
@@ -62,8 +64,6 @@ class WgslTargetDriver:
         self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
     ) -> WgslArtifact:
         """Shaders and constants; schedules are not kept."""
-        from tilewright.codegen_wgsl.backend import WgslArtifact
-
         program, constants = decode_program(described, blobs)
         return WgslArtifact(program, constants, (), tuple(described["notes"]))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ _HOMES = {
     "glsl": ("tilewright.compiler.target_glsl", "GlslTargetDriver"),
 }
 NAMES: Sequence[str] = tuple(_HOMES)
+# Their shaders hold all sizes: what is declared open is compiled for the sizes of each call.
+_FIXED_SIZES = ("wgsl", "glsl")
 
 
 def check_target(name: str) -> str:
@@ -89,6 +91,11 @@ def check_target(name: str) -> str:
             f"there is no target {name!r}", help=f"the targets are {', '.join(NAMES)}"
         )
     return name
+
+
+def has_open_dimensions(target: str) -> bool:
+    """Whether one compiled kernel of the target serves every size of a dimension."""
+    return target not in _FIXED_SIZES
 
 
 def no_device_memory(target: str) -> UnsupportedError:

@@ -14,7 +14,6 @@ In: a kernel, arguments, targets. Out: a `Report`, or an AssertionError that nam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.arguments import contiguous
 from tilewright.compiler.targets import check_target
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.error_bounds import bound_graph
 from tilewright.ir.error_rules import TARGET_CLASSES, Bounded
 from tilewright.ir.sizes import bind_symbols
@@ -112,7 +112,7 @@ def _run(
     values, specs = on_target._describe(tuple(args), {})
     compiled: Specialization = on_target._specialization(values, specs)
     traced = compiled.traced
-    inputs = [contiguous(values[n], traced.specs[n]) for n in traced.input_names]
+    inputs = [contiguous(values[n], traced.specs[n], n) for n in traced.input_names]
     graph = traced.graph
     symbols = bind_symbols(
         [t.shape for t in graph.inputs], [i.shape for i in inputs], traced.input_names
@@ -136,6 +136,15 @@ def _excess(found: np.ndarray, allowed: Bounded) -> tuple[np.ndarray, np.ndarray
     return np.where(np.isnan(error), np.inf, error), bound
 
 
+def _wrong_sign(found: np.ndarray, allowed: Bounded) -> np.ndarray:
+    """Zeros that are exact and promised to have a sign, and have the other one."""
+    if found.dtype.kind != "f":
+        return np.zeros(found.shape, bool)
+    zero = (found == 0) & (allowed.value == 0) & (allowed.bound == 0)
+    signs = np.signbit(found) != np.signbit(allowed.value)
+    return np.asarray(zero & signs & ~np.asarray(allowed.unsigned))
+
+
 def worst_ratio(found: np.ndarray, allowed: Bounded) -> float:
     """The largest error in units of its allowance, over the elements that have one."""
     error, bound = _excess(found, allowed)
@@ -148,6 +157,8 @@ def compare(target: str, output: int, found: np.ndarray, allowed: Bounded) -> Di
     """The element that is furthest outside its bound, if any is."""
     error, bound = _excess(found, allowed)
     wrong = ~((error <= bound) | np.isinf(bound))
+    if TARGET_CLASSES[target].ieee:
+        wrong |= _wrong_sign(found, allowed)
     if not wrong.any():
         return None
     at = tuple(map(int, np.argwhere(wrong)[0]))

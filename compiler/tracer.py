@@ -184,7 +184,7 @@ class Tracer:
     def tensor(self, handle: Handle) -> Tensor:
         """The elements of `handle` as a graph tensor of its shape."""
         value = handle.cell.read()
-        if isinstance(value, Tensor) and handle.view is None:
+        if isinstance(value, Tensor) and handle.window is None:
             return self.imported(value)
         axes = self.axes(handle.sizes)
         return self.as_tensor(self.finish(axes, handle.element(axes), "copy"))
@@ -273,11 +273,11 @@ class Tracer:
         self.refuse_unwritable(handle)
         if any(size == 0 for size in handle.sizes):
             return
-        if handle.view is None:
+        if handle.window is None:
             cell.write(value)
             return
         axes = self.axes(cell.sizes)
-        inverse = views.invert(handle.view, handle.sizes, cell.sizes, axes)
+        inverse = views.invert(handle.window, handle.sizes, cell.sizes, axes)
         if inverse is None:
             raise failure(
                 TraceError,

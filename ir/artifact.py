@@ -6,8 +6,9 @@ are storage buffers) and GLSL (buffers are textures); `texture` says how a buffe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from tilewright.ir.dataclass import dataclass
 
 Role = Literal["input", "output", "constant", "temporary"]
 

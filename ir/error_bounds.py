@@ -79,6 +79,17 @@ def _full(bounded: Bounded, shape: tuple[int, ...]) -> Bounded:
     return Bounded(
         np.array(np.broadcast_to(bounded.value, shape)),
         np.array(np.broadcast_to(bounded.bound, shape), np.float64),
+        np.broadcast_to(bounded.unsigned, shape),
+        np.broadcast_to(bounded.fusible, shape),
+    )
+
+
+def _reshaped(bounded: Bounded, shape: tuple[int, ...]) -> Bounded:
+    return Bounded(
+        bounded.value.reshape(shape),
+        bounded.bound.reshape(shape),
+        bounded.unsigned.reshape(shape),
+        bounded.fusible.reshape(shape),
     )
 
 
@@ -120,8 +131,7 @@ class _Evaluation:
             case Reduction():
                 return self._reduction(node, tensors)
             case Reshape():
-                shape, old = self._shape(node.shape), tensors[node.operand]
-                return Bounded(old.value.reshape(shape), old.bound.reshape(shape))
+                return _reshaped(tensors[node.operand], self._shape(node.shape))
             case Scan():
                 return self._scan(node, tensors[node.operand])
             case Sort():
@@ -134,7 +144,7 @@ class _Evaluation:
         """`body` at every point of `axes`."""
         shape = self._shape([a.extent for a in axes])
         if 0 in shape:
-            return Bounded(np.zeros(shape, _held(body.dtype)), np.zeros(shape))
+            return _full(exact(np.zeros(shape, _held(body.dtype))), shape)
         values: dict[Expr, Bounded] = {}
         grid = np.ix_(*(np.arange(n, dtype=np.int64) for n in shape))
         variables = {**self._symbols, **dict(zip(axes, grid, strict=True))}
@@ -163,8 +173,7 @@ class _Evaluation:
             neutral = identity(node.combiner, node.dtype)
             value = neutral.value if isinstance(neutral, Const) else 0
             return exact(np.full(outer, value, _held(node.dtype)))
-        value = rows.value.reshape((*outer, count))
-        rows = Bounded(value, rows.bound.reshape((*outer, count)))
+        rows = _reshaped(rows, (*outer, count))
         if node.combiner in ("argmin", "argmax"):
             return _position(node.combiner, rows)
         if not node.dtype.is_float or node.combiner in _EXACT:
@@ -194,7 +203,7 @@ class _Evaluation:
         finite = np.isfinite(value).all(-1)
         near = (overflow > float(np.finfo(dtype.numpy).max) / 2) & finite
         passed = np.where(near & (height > 0), np.inf, np.where(finite, passed, 0.0))
-        moves = np.isinf(bound).any(-1)
+        moves = np.isinf(bound).any(-1) | np.any(rows.fusible, -1)
         if combiner == "mul":
             moves |= ((np.abs(value) <= bound) & (bound > 0)).any(-1) & ~finite
             vanishes = np.prod(np.where(np.isfinite(value), np.minimum(np.abs(value), 1), 1), -1)
@@ -207,7 +216,9 @@ class _Evaluation:
             passed = np.where(
                 size < 1e-30, passed + np.finfo(dtype.numpy).tiny * value.shape[-1], passed
             )
-        return finish(total, passed, 0.0, dtype, self._target)
+        made = finish(total, passed, 0.0, dtype, self._target)
+        # A run starts from +0, and which zeros meet first depends on the tree.
+        return Bounded(made.value, made.bound, np.broadcast_to(True, total.shape))
 
     def _scan(self, node: Scan, source: Bounded) -> Bounded:
         axis, count = node.axis, source.value.shape[node.axis]
@@ -218,15 +229,15 @@ class _Evaluation:
             head = Bounded(
                 np.moveaxis(source.value, axis, -1)[..., :end],
                 np.moveaxis(source.bound, axis, -1)[..., :end],
+                fusible=np.moveaxis(source.fusible, axis, -1)[..., :end],
             )
             if not node.dtype.is_float or node.combiner in _EXACT:
                 parts.append(_combine_exactly(node.combiner, head))
             else:
                 height = 0 if end == 1 else min(end, 2 * TREE_HEIGHT + end.bit_length())
                 parts.append(self._tree(node.combiner, head, height, node.dtype))
-        return Bounded(
-            np.stack([p.value for p in parts], axis), np.stack([p.bound for p in parts], axis)
-        )
+        value = np.stack([p.value for p in parts], axis)
+        return Bounded(value, np.stack([p.bound for p in parts], axis), value == 0)
 
     def _scatter(self, node: Scatter, tensors: Tensors) -> Bounded:
         base = tensors[node.base]
@@ -240,8 +251,10 @@ class _Evaluation:
             return Bounded(value, np.full(value.shape, np.inf))
         where = tuple(p.value.reshape(-1) for p in places)
         if node.combiner is None:
+            unsigned = base.unsigned.copy()
             value[where], bound[where] = new.value.reshape(-1), new.bound.reshape(-1)
-            return Bounded(value, bound)
+            unsigned[where] = new.unsigned.reshape(-1)
+            return Bounded(value, bound, unsigned)
         return self._accumulate(node, Bounded(value, bound), where, new)
 
     def _accumulate(
@@ -263,7 +276,7 @@ class _Evaluation:
             else:
                 one = self._tree(combiner, row, len(row.value), node.dtype)
             base.value[place], base.bound[place] = one.value, one.bound
-        return base
+        return Bounded(base.value, base.bound, base.value == 0)
 
     def _repeat(self, node: Loop | While, tensors: Tensors) -> list[Bounded]:
         state = [tensors[t] for t in node.initial]
@@ -293,8 +306,8 @@ def _load(node: Load, indices: Sequence[Bounded], tensors: Tensors) -> Bounded:
     known: Array = np.asarray(True)
     for index in indices:
         known = known & (index.bound == 0)
-    value, bound = source.value[places], source.bound[places]
-    return Bounded(value, np.where(known, bound, np.inf))
+    bound = np.where(known, source.bound[places], np.inf)
+    return Bounded(source.value[places], bound, source.unsigned[places], source.fusible[places])
 
 
 def _combine_exactly(combiner: str, rows: Bounded) -> Bounded:
@@ -307,7 +320,7 @@ def _combine_exactly(combiner: str, rows: Bounded) -> Bounded:
         end = _EXACT[combiner].reduce(rows.value + sign * rows.bound, axis=-1)
         far = np.maximum(far, np.where(end == value, 0.0, np.abs(end - value)))
     far = np.where(np.isnan(far) | np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
-    return Bounded(value, np.where(np.isnan(value), 0.0, far))
+    return Bounded(value, np.where(np.isnan(value), 0.0, far), value == 0)
 
 
 def _position(combiner: str, rows: Bounded) -> Bounded:
@@ -332,7 +345,8 @@ def _sorted(node: Sort, source: Bounded) -> Bounded:
     reach = source.bound.max(node.axis, keepdims=True)
     ordered = np.sort(source.value, axis=node.axis, kind="stable")
     if not node.positions:
-        return Bounded(ordered, np.broadcast_to(reach, ordered.shape))
+        unsigned = np.broadcast_to(source.unsigned, ordered.shape).any(node.axis, keepdims=True)
+        return Bounded(ordered, np.broadcast_to(reach, ordered.shape), unsigned)
     gaps = np.diff(ordered, axis=node.axis)
     apart = (np.abs(gaps) > 2 * reach).all(node.axis, keepdims=True)
     known = (reach == 0) | (apart & np.isfinite(reach))

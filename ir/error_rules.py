@@ -9,12 +9,12 @@ of inf allows every value, NaN included.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tilewright.ir import ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Apply
 from tilewright.ir.ops import Op
@@ -24,10 +24,17 @@ Array = Any
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """Reference values, and how far from them a target's values may be (broadcastable)."""
+    """Reference values, and how far from them a target's values may be (broadcastable).
+
+    `unsigned`: if the value is zero, it may have either sign, since nobody says which of two equal
+    zeros `maximum` returns. `fusible`: a product of finite numbers that overflows; a sum that
+    takes it in without rounding it (an FMA, which `numerics.md` allows) may be finite.
+    """
 
     value: Array
     bound: Array
+    unsigned: Array = False
+    fusible: Array = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ PROMISES: dict[str, tuple[float, float]] = {
 # Correctly rounded on cpu and wasm: of exact operands the result is one value. A product is not
 # here, because it may be fused with a sum that uses it.
 _ROUNDED = {ops.ADD, ops.SUB, ops.DIV, ops.SQRT, ops.CAST, ops.MOD, ops.FMOD, ops.FLOORDIV}
+_EXTREMES = (ops.MIN, ops.MAX, ops.FMIN, ops.FMAX)
 _MONOTONE = {
     *(ops.FLOOR, ops.CEIL, ops.TRUNC, ops.RINT, ops.SIGN, ops.SQRT, ops.EXP, ops.EXP2, ops.EXPM1),
     *(ops.LOG, ops.LOG2, ops.LOG10, ops.LOG1P, ops.ASIN, ops.ACOS, ops.ATAN, ops.SINH, ops.TANH),
@@ -117,8 +125,7 @@ def finish(
     bound = passed + ulps * unit(np.abs(value) + np.where(np.isinf(passed), 0, passed), dtype)
     if not target.ieee:
         tiny = float(np.finfo(dtype.numpy).tiny)
-        # Twice: what a function computes on the way may be subnormal where its result is not yet.
-        bound = np.where((np.abs(value) - bound < 2 * tiny) & (ulps > 0), bound + tiny, bound)
+        bound = np.where((np.abs(value) - bound < tiny) & (ulps > 0), bound + tiny, bound)
         bound = np.where((value == 0) & (passed == 0), 0.0, bound)
     elif rounds:
         value = np.where(passed == 0, single, value)
@@ -134,7 +141,7 @@ def _overflow(value: Array, passed: Array, bound: Array, dtype: DType) -> Bounde
     odd = ~np.isfinite(value)
     bound = np.where(odd, np.where(np.isinf(passed), np.inf, 0.0), bound)
     near = np.abs(value) + bound > largest
-    surely = np.abs(value) - bound > largest * (1 + np.finfo(dtype.numpy).eps)
+    surely = np.abs(value) - bound > largest * (1 + float(np.finfo(dtype.numpy).eps))
     surely |= (bound == 0) & near
     bound = np.where(near & ~odd, np.where(surely, 0.0, np.inf), bound)
     value = np.where(near & surely & ~odd, np.copysign(np.inf, value), value)
@@ -143,6 +150,34 @@ def _overflow(value: Array, passed: Array, bound: Array, dtype: DType) -> Bounde
 
 def apply_operation(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bounded:
     """The result of one operation."""
+    made = _result(node, operands, target)
+    if not node.dtype.is_float:
+        return made
+    return Bounded(made.value, made.bound, _unsigned(node, operands), _fusible(node, operands))
+
+
+def _unsigned(node: Apply, operands: Sequence[Bounded]) -> Array:
+    """Where the sign of a zero is not promised: from such operands, or of two zeros."""
+    if not all(o.dtype.is_float for o in node.operands[-2:]):
+        return False
+    free: Array = np.asarray(False)
+    for operand in operands:
+        free = free | operand.unsigned
+    if node.op in _EXTREMES:
+        free = free | ((operands[0].value == 0) & (operands[1].value == 0))
+    return free
+
+
+def _fusible(node: Apply, operands: Sequence[Bounded]) -> Array:
+    if node.op is ops.NEG:
+        return operands[0].fusible
+    if node.op is not ops.MUL:
+        return False
+    x, y = (o.value for o in operands)
+    return np.isfinite(x) & np.isfinite(y) & (np.abs(x * y) > float(np.finfo(node.dtype.numpy).max))
+
+
+def _result(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bounded:
     if node.op is ops.CAST:
         return _cast(node, operands[0], target)
     if node.op is ops.BITCAST:
@@ -183,28 +218,37 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
     for bound in bounds:
         unknown, zero = unknown | np.isinf(bound), zero & (bound == 0)
     passed = np.where(unknown, np.inf, np.where(zero, 0.0, passed))
+    passed = passed + _lost_signs(op, value, operands, target)
     if not target.ieee:
         passed = passed + _gpu_extra(op, value, values)
+    if op in (ops.ADD, ops.SUB):
+        passed = np.where(operands[0].fusible | operands[1].fusible, np.inf, passed)
     ulps = PROMISES.get(op.name, (0.0, 0.0))[target.column]
-    if op is ops.MUL:  # a product that overflows stays finite inside a fused multiply-add
-        largest = float(np.finfo(dtype.numpy).max)
-        finite = np.isfinite(values[0]) & np.isfinite(values[1])
-        passed = np.where(finite & (np.abs(value) > largest), np.inf, passed)
     return finish(value, passed, ulps, dtype, target, op in _ROUNDED)
 
 
+def _lost_signs(op: Op, value: Array, operands: Sequence[Bounded], target: TargetClass) -> Array:
+    """What depends on the sign of a zero that is not promised (on a GPU none is) is free."""
+    last = operands[-1]
+    lost = [(o.value == 0) & (o.unsigned | (not target.ieee)) for o in operands]
+    if op in (ops.DIV, ops.RSQRT):
+        free = lost[-1] & ~np.isnan(value)
+    elif op is ops.COPYSIGN:
+        free = lost[1]
+    elif op is ops.ATAN2:
+        free = lost[0] | (lost[1] & (operands[0].value == 0))
+    elif op is ops.POW:
+        free = lost[0] & (last.value != 0)
+    else:
+        return 0.0
+    return np.where(free, np.inf, 0.0)
+
+
 def _gpu_extra(op: Op, value: Array, values: Sequence[Array]) -> Array:
-    """What a GPU may do beyond its ulps: signs of zero get lost, large angles are absolute."""
+    """What a GPU may do beyond its ulps: large angles are absolute, NaN may be assumed away."""
     if op in (ops.SIN, ops.COS, ops.TAN):
         scale = 2 * (1 + value * value) if op is ops.TAN else 1.0
         return np.where(np.abs(values[0]) > _TURN_LIMIT, _TURN_ERROR * scale, 0.0)
-    if op in (ops.DIV, ops.RSQRT):
-        return np.where((values[-1] == 0) & ~np.isnan(value), np.inf, 0.0)
-    if op in (ops.COPYSIGN, ops.ATAN2):
-        sign = values[1] if op is ops.COPYSIGN else np.where(values[1] == 0, 0.0, values[0])
-        return np.where(sign == 0, np.inf, 0.0)
-    if op is ops.POW:
-        return np.where(values[0] == 0, np.inf, 0.0)
     if op in (ops.MOD, ops.FMOD, ops.FLOORDIV):
         return _gpu_remainder(op, values)
     if op in (ops.ADD, ops.SUB, ops.MUL):
@@ -333,7 +377,7 @@ _PASSED: dict[Op, Callable[..., Array]] = {
     ops.FLOORDIV: _remainder_passed(ops.FLOORDIV),
     ops.NEG: lambda _, v, b: b[0],
     ops.ABS: lambda _, v, b: b[0],
-    **{op: _extreme_passed(op) for op in (ops.MIN, ops.MAX, ops.FMIN, ops.FMAX)},
+    **{op: _extreme_passed(op) for op in _EXTREMES},
     ops.FMA: _fused_passed,
     ops.MAD: _fused_passed,
     ops.COPYSIGN: lambda _, v, b: np.where((b[1] > 0) & (np.abs(v[1]) <= b[1]), np.inf, b[0]),
@@ -358,7 +402,8 @@ def _compare(op: Op, a: Bounded, b: Bounded) -> Bounded:
 def _classify(op: Op, x: Bounded, target: TargetClass) -> Bounded:
     known = np.isfinite(x.bound)
     if op is ops.SIGNBIT:
-        sure = (x.bound == 0) if target.ieee else np.asarray(False)
+        sure = (x.bound == 0) & ~((x.value == 0) & x.unsigned)
+        sure = sure if target.ieee else np.asarray(False)
         known = known & (sure | (np.abs(x.value) > x.bound)) & ~np.isnan(x.value)
     return Bounded(np.asarray(op.reference(x.value)), uncertain(known))
 
@@ -408,8 +453,9 @@ def _bitcast(node: Apply, x: Bounded, target: TargetClass) -> Bounded:
         value = value.astype(source.numpy)
     value = np.asarray(np.array(value, order="C").view(dtype.numpy))
     unknown = uncertain(x.bound == 0)
-    if source.is_float and not target.ieee:  # the sign of zero
-        unknown = np.where(x.value == 0, np.inf, unknown)
+    if source.is_float:  # the sign of zero
+        lost = (x.value == 0) & (x.unsigned | (not target.ieee))
+        unknown = np.where(lost, np.inf, unknown)
     if not dtype.is_float:
         return Bounded(value, unknown)
     seen = read_float(value, dtype, target)

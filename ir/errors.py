@@ -71,6 +71,14 @@ class LimitError(KernelError, ValueError):
     """Larger than a stated limit of Tilewright or of the device."""
 
 
+class OutOfMemoryError(LimitError, MemoryError):
+    """An array is larger than what is left of the host's memory."""
+
+
+class OutputError(TilewrightError):
+    """An output file cannot be written."""
+
+
 class ModelError(TilewrightError, ValueError):
     """A model file is malformed."""
 
@@ -93,6 +101,10 @@ class IRError(TilewrightError):
 
 class CacheWarning(UserWarning):
     """The disk cache or the tuning database could not be used; the work went on without it."""
+
+
+class NarrowingWarning(UserWarning):
+    """64-bit integers are carried in 32 bits on this target, and may not fit."""
 
 
 class RespecializationWarning(UserWarning):

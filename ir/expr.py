@@ -150,13 +150,15 @@ def _result_dtype(op: Op, operands: tuple[Expr, ...], given: DType | None) -> DT
         if given is None:
             raise IRError(f"{op.name} needs a result dtype")
         return given
-    values = operands[1:] if op.result == "select" else operands
+    values = operands[1:] if op.result in ("select", "pick") else operands
     first = values[0].dtype
     for operand in values:
         if operand.dtype is not first:
             raise IRError(f"{op.name}: operand dtypes {first} and {operand.dtype} differ")
     if op.result == "select" and operands[0].dtype is not BOOL:
         raise IRError(f"select: the condition is {operands[0].dtype}, not bool")
+    if op.result == "pick" and not operands[0].dtype.is_integer:
+        raise IRError(f"pick: the number of the entry is {operands[0].dtype}")
     if first.kind not in op.domain:
         raise IRError(f"{op.name} is not defined on {first}")
     return BOOL if op.result == "bool" else first

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
+from tilewright.ir.dataclass import replace
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Source
 from tilewright.ir.graph import (

@@ -18,9 +18,9 @@ are never memory: every index into one must be a literal once unroll and vector 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Source, Var, post_order
@@ -172,8 +172,8 @@ class Kernel:
     @property
     def written(self) -> tuple[Buffer, ...]:
         """The global buffers (roots) that the kernel stores to, in parameter order."""
-        stored = {id(s.buffer.root) for s in statements(self.body) if isinstance(s, Store)}
-        return tuple(p for p in self.parameters if id(p.root) in stored)
+        stored = set(stored_roots(self.body))
+        return tuple(p for p in self.parameters if p.root in stored)
 
 
 def children(stmt: Stmt) -> tuple[Stmt, ...]:
@@ -242,6 +242,12 @@ def loaded_buffers(body: Sequence[Stmt]) -> tuple[Buffer, ...]:
     return tuple(found.values())
 
 
+def stored_roots(body: Sequence[Stmt]) -> tuple[Buffer, ...]:
+    """The storage in memory that the statements write, in order of the first store."""
+    found = {s.buffer.root: None for s in statements(body) if isinstance(s, Store)}
+    return tuple(root for root in found if root.space != "register")
+
+
 __all__ = [
     "Barrier",
     "Buffer",
@@ -259,4 +265,5 @@ __all__ = [
     "loaded_buffers",
     "map_expressions",
     "statements",
+    "stored_roots",
 ]

@@ -8,8 +8,8 @@ repeat covers the positions of all its steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.effects import effects
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Program, Repeat, RepeatWhile, Step

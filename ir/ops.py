@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from tilewright.ir.dataclass import dataclass
 
 Reference = Callable[..., Any]
 
@@ -22,9 +23,9 @@ Reference = Callable[..., Any]
 class Op:
     """One operation.
 
-    `result` is ``"same"`` (the operands' one dtype), ``"bool"``, ``"select"`` (of the second
-    operand), or ``"given"`` (named by the node). `domain` holds the kinds (`DType.kind`) that
-    the operands may have. `cost` is a rough count of machine operations, used by fusion.
+    `result` is ``"same"`` (the operands' one dtype), ``"bool"``, ``"select"`` or ``"pick"`` (of the
+    second operand), or ``"given"`` (named by the node). `domain` holds the kinds (`DType.kind`)
+    that the operands may have. `cost` is a rough count of machine operations, used by fusion.
     `reference` evaluates it on NumPy arrays of the operands' dtype.
     """
 
@@ -229,15 +230,40 @@ def _truncating_quotient(a: Any, b: Any) -> Any:
 
 
 def _scale(x: Any, n: Any) -> Any:
-    return np.ldexp(x, np.clip(n, -4096, 4096).astype(np.int32))
+    return np.ldexp(x, np.floor(np.clip(n, -4096, 4096)).astype(np.int32))
 
 
-# After legalisation: cheap and without guards. `scale(x, n)` is x * 2**n for a whole-numbered
-# float n, overflow and subnormals included.
+def _exponent(x: Any) -> Any:
+    """floor(log2(abs(x))), subnormals included."""
+    fraction, above = np.frexp(x)
+    special = np.where(x == 0, -np.inf, np.abs(fraction))  # infinity and NaN stay
+    return np.where((x == 0) | ~np.isfinite(x), special, above - 1).astype(np.asarray(x).dtype)
+
+
+def _mantissa(x: Any) -> Any:
+    """x as a number in [3/4, 3/2) by a power of two; 1 for 0 and infinity, NaN below 0."""
+    fraction, _ = np.frexp(x)
+    m = np.where(fraction < 0.75, fraction + fraction, fraction)
+    m = np.where((x == 0) | (x == np.inf), 1.0, m)
+    return np.where(x < 0, np.nan, m).astype(np.asarray(x).dtype)
+
+
+def _pick(number: Any, *table: Any) -> Any:
+    which = np.asarray(number) & (len(table) - 1)
+    rows = np.stack([np.broadcast_to(entry, which.shape) for entry in table])
+    return np.take_along_axis(rows, which[np.newaxis], axis=0)[0]
+
+
+# After legalisation: cheap and without guards. `scale(x, n)` is x * 2**floor(n), overflow and
+# subnormals included; `exponent` and `mantissa` take a float apart; `pick(i, t0, … t15)` is the
+# literal whose number the low four bits of i give.
 QUO = _op("quo", 2, "iux", _quiet(_truncating_quotient), cost=4)
 REM = _op("rem", 2, "iux", _quiet(np.fmod), cost=4)
 SHL_RAW = _op("shl_raw", 2, "iux", np.left_shift)
 SHR_RAW = _op("shr_raw", 2, "iux", np.right_shift)
 SCALE = _op("scale", 2, "f", _quiet(_scale), cost=2)
+EXPONENT = _op("exponent", 1, "f", _quiet(_exponent))
+MANTISSA = _op("mantissa", 1, "f", _quiet(_mantissa))
+PICK = _op("pick", 17, "f", _pick, result="pick")
 
 COMPARISONS = (EQ, NE, LT, LE, GT, GE)

@@ -9,9 +9,9 @@ Schedules turn a nest into a kernel (`ir/lower`): tile sizes, vectors, threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.expr import Expr, Size, Var
 
 if TYPE_CHECKING:

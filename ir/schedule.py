@@ -6,7 +6,12 @@ speed. A user can print one and paste it into ``@tw.kernel(schedule=…)``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
+
+from tilewright.ir.dataclass import dataclass
+
+INNER: Final = "inner"
+"""The last axis of each stage, as a vector axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class Schedule:
       vector axis, 0 those that do not.
     * `cache_block`: points of each outer axis that are walked before the next, whole tiles (0: all
       of them); the loops over blocks stand outside of all loops over tiles, in the same order.
+    * `lines`: lines of the matrix that a product of one row reads at a time, from one end to the
+      other, its results waiting in memory (0: results in registers, a tile at a time).
     * `workgroup`: invocations of a workgroup on GPU targets.
     * `stage_tile`: depth of the reduced axis that a workgroup keeps in its memory (0: none).
     """
@@ -40,6 +47,7 @@ class Schedule:
     unroll_reduce: int = 0
     pack: tuple[int, ...] = ()
     cache_block: tuple[int, ...] = ()
+    lines: int = 0
     workgroup: tuple[int, ...] = ()
     stage_tile: int = 0
     streaming: bool = False

@@ -7,9 +7,8 @@ that an open dimension (`Var`) compares by identity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.ir import dtypes
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Var
@@ -94,6 +93,10 @@ class ElementType:
 
 def dim(name: str, least: int = 0) -> Var:
     """An open dimension: one compiled kernel serves every size from `least` up."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ShapeError(f"the name of a dimension is an identifier, not {name!r}")
+    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+        raise ShapeError(f"the least size of {name} is a number from 0 up, not {least!r}")
     return Var(name, least=least)
 
 

@@ -62,16 +62,26 @@ def substitute(
     load: Callable[[Load], Expr | None] | None = None,
     memo: dict[Expr, Expr] | None = None,
 ) -> Expr:
-    """`root` with variables replaced, index arithmetic folded again, and loads mapped by `load`."""
+    """`root` with variables replaced, index arithmetic folded again, and loads mapped by `load`.
 
-    def rule(node: Expr) -> Expr | None:
-        if isinstance(node, Var):
-            return bindings.get(node)
-        if isinstance(node, Load):
-            return load(node) if load else None
-        return refold(node)
-
-    return rewrite(root, rule, memo)
+    What does not change stays the same object: expressions are known by their identity, and a copy
+    would be taken for another one.
+    """
+    done: dict[Expr, Expr] = {} if memo is None else memo
+    for node in post_order((root,)):
+        if node in done:
+            continue
+        operands = node.operands
+        rebuilt = rebuild(node, tuple(done[o] for o in operands)) if operands else node
+        replaced: Expr | None = None
+        if isinstance(rebuilt, Var):
+            replaced = bindings.get(rebuilt)
+        elif isinstance(rebuilt, Load):
+            replaced = load(rebuilt) if load else None
+        elif rebuilt is not node:
+            replaced = refold(rebuilt)
+        done[node] = rebuilt if replaced is None else replaced
+    return done[root]
 
 
 def refold(node: Expr) -> Expr | None:

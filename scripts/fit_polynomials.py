@@ -9,14 +9,18 @@ its rounding error (Brisebarre, Muller and Tisserand, 2006, do this optimally; h
     python scripts/fit_polynomials.py            # fits all, prints the errors reached (minutes)
     python scripts/fit_polynomials.py --write    # and writes the module
     python scripts/fit_polynomials.py --only EXP # those whose name starts so; no others change
+
+`PIECEWISE` holds functions that are cut into up to 16 pieces for machines that can pick each
+lane's coefficients; those go to `ir/elementary/pieces.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import multiprocessing.pool
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +33,7 @@ NEAR_ZERO = mpf(10) ** -9
 Real = Callable[[mpf], mpf]
 Coefficients = dict[tuple[str, str], tuple[str, ...]]  # (name, dtype) -> lines of the module
 OUTPUT = Path(__file__).parents[1] / "ir" / "elementary" / "coefficients.py"
+PIECES_OUTPUT = OUTPUT.with_name("pieces.py")
 HEADER = '''"""Coefficients of the polynomials, the constant term first.
 
 Written by `scripts/fit_polynomials.py`, where each name's function and interval are stated; the
@@ -36,6 +41,17 @@ comment beside each gives the largest weighted error as a power of two. Do not e
 """
 
 from tilewright.ir.dtypes import F32, F64
+'''
+PIECES_HEADER = '''"""Coefficients of functions in pieces, for machines that pick them by number.
+
+Written by `scripts/fit_polynomials.py`, where each name's function is stated; the comment beside
+each gives the largest weighted error as a power of two. Do not edit.
+"""
+# fmt: off
+# ruff: noqa: E501
+
+from tilewright.ir.dtypes import F32, F64
+from tilewright.ir.elementary.piecewise import CubeRoot, Logarithm, Pieces
 '''
 DIGITS = {"F32": 24, "F64": 53}
 
@@ -199,6 +215,7 @@ LN2 = mp.log(2)
 LN10 = mp.log(10)
 HALF_LN2 = LN2 / 2 * mpf("1.0001")
 QUARTER_TURN = mpf("0.80")  # pi / 4 and what an inexact multiple of pi / 2 adds to it
+HALF_TURN = mp.pi / 2 * mpf("1.0005")
 LOG_LOW, LOG_HIGH = mp.sqrt(mpf(1) / 2) - 1, mp.sqrt(2) - 1
 _log_tail = _series(mp.log1p, 2, 80)
 
@@ -270,9 +287,15 @@ def _odd(name: str, function: Real, bound: float | mpf, terms: tuple[int, int]) 
     return _both(name, _in_square(function, 3), 0, mpf(bound) ** 2, terms, weight)
 
 
+def _sine_weight(t: mpf) -> mpf:
+    return mp.sqrt(t) ** 3 / mp.sin(mp.sqrt(t)) if t else mpf(0)
+
+
 FITS: tuple[Fit, ...] = (
     # e^r = 1 + r + r^2 q(r)
     *_both("EXP", _series(mp.exp, 2), -HALF_LN2, HALF_LN2, (5, 10), _absolute(2)),
+    # the same where the power of two counts in sixteenths
+    Fit("EXP_SIXTEENTH", "F32", _series(mp.exp, 2), -HALF_LN2 / 16, HALF_LN2 / 16, 2, _absolute(2)),
     # 2^f = 1 + f q(f)
     *_both("EXP2", _series(_power_of_two, 1), -0.501, 0.501, (6, 12), _absolute(1)),
     # log_b(1 + f) = f log_b(e) + f^2 q(f)
@@ -285,6 +308,8 @@ FITS: tuple[Fit, ...] = (
     ),
     # for float32 powers: log2(1 + f) = f q(f) in float64, to about 2^-35
     Fit("POW_RATIO", "F64", _log2_ratio, LOG_LOW, LOG_HIGH, 13, _inverse(_log2_ratio)),
+    # 2^f again, for powers, whose logarithm has an error of its own
+    Fit("POW_EXP2", "F32", _series(_power_of_two, 1), -0.501, 0.501, 7, _absolute(1)),
     # for powers without float64: log2(1 + f) = (f - f^2 / 2) / log(2) + f^3 q(f)
     Fit("POW_CUBIC", "F32", _log2_cubic, -0.168, 0.118, 6, _relative(mp.log1p, 3)),
     # for float64 powers: atanh(s) = s + s^3 / 3 + s^5 q(s^2)
@@ -295,6 +320,7 @@ FITS: tuple[Fit, ...] = (
     *_both("COSH_KERNEL", _in_square(mp.cosh, 2), 0, HALF_LN2**2, (3, 6), _absolute(1)),
     *_odd("TANH", mp.tanh, 0.625, (5, 12)),
     *_odd("SIN", mp.sin, QUARTER_TURN, (3, 6)),
+    Fit("SIN_HALF", "F32", _in_square(mp.sin, 3), 0, HALF_TURN**2, 4, _sine_weight),
     # cos(r) = 1 - r^2 / 2 + r^4 q(r^2)
     *_both("COS", _in_square(mp.cos, 4), 0, QUARTER_TURN**2, (3, 6), _absolute(2)),
     *_odd("TAN", mp.tan, QUARTER_TURN, (7, 15)),
@@ -311,13 +337,216 @@ FITS: tuple[Fit, ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Piecewise:
+    """`function` of x >= 0 in float32 on pieces of half an octave: [0, 1.5 low), [1.5 low, 2 low),
+    [2 low, 3 low) … up to `high`, a polynomial in x minus the middle of the piece on each.
+
+    `odd`: the function is x times something near one there; the first piece is of what is to be
+    added to x, a polynomial in x without a constant.
+    """
+
+    name: str
+    function: Real
+    low: float
+    high: float
+    terms: int
+    odd: bool
+
+    def edges(self) -> list[tuple[float, float]]:
+        starts, step = [0.0], self.low / 2
+        edge = self.low + step
+        while edge < self.high:
+            starts.append(edge)
+            edge += step
+            if edge >= 4 * step:
+                step *= 2
+        return list(zip(starts, [*starts[1:], self.high], strict=True))
+
+
+PIECEWISE: tuple[Piecewise, ...] = (
+    Piecewise("TANH", mp.tanh, 0.25, 9.2, 7, odd=True),
+    Piecewise("ERF", mp.erf, 0.25, 4.2, 7, odd=True),
+    # e^(x^2) erfc(x)
+    Piecewise("ERFC", lambda x: mp.exp(x * x) * mp.erfc(x), 0.25, 10.1, 8, odd=False),
+)
+
+
+@dataclass(frozen=True)
+class Logarithm:
+    """The logarithm of a mantissa in [3/4, 3/2), by its first four bits: for each of the sixteen
+    intervals that they name an inverse c of a number in it and -log(c), and one polynomial
+    ``log(1 + r) / r`` for what remains, ``r = c m - 1``. Beside 1 the inverse is 1.
+    """
+
+    name: str
+    base: mpf
+    dtype: str = "F32"
+    terms: int = 5
+    dropped: int = 0  # leading terms that the polynomial leaves out, for the caller to add
+    halved: bool = True  # the upper half of the mantissas is taken below 1; else they are in [1, 2]
+
+    def function(self, x: mpf) -> mpf:
+        return mp.log(x) / mp.log(self.base)
+
+    def entries(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        middles = [1 + (k + 0.5) / 16 for k in range(16)]
+        beside_one = (0, 15) if self.halved else (0,)
+        if self.halved:
+            middles = [m if k < 8 else m / 2 for k, m in enumerate(middles)]
+        inverses = [
+            1.0 if k in beside_one else float(_accurate_inverse(self.function, m, self.dtype))
+            for k, m in enumerate(middles)
+        ]
+        return tuple(inverses), tuple(
+            float(_round(-self.function(mpf(c)), self.dtype)) for c in inverses
+        )
+
+    def ratio(self) -> Fit:
+        def function(r: mpf) -> mpf:
+            return (1 + r * _log_tail(r)) / mp.log(self.base)
+
+        if self.dropped:
+            tail, weight = _LOG_CUBIC, _absolute(2)
+            return Fit(self.name, self.dtype, tail, -1 / 32, 1 / 16, self.terms, weight)
+        return Fit(self.name, self.dtype, function, -1 / 32, 1 / 16, self.terms, _inverse(function))
+
+
+LOGARITHMS: tuple[Logarithm, ...] = (
+    Logarithm("LOG", mp.e),
+    Logarithm("LOG", mp.e, "F64", 10),
+    Logarithm("LOG2", mpf(2)),
+    Logarithm("LOG2", mpf(2), "F64", 10),
+    Logarithm("LOG10", mpf(10)),
+    Logarithm("LOG10", mpf(10), "F64", 10),
+    # log(1 + x) for x in [0, 1]
+    Logarithm("LOG1P", mp.e, halved=False),
+    Logarithm("LOG1P", mp.e, "F64", 10, halved=False),
+    # for powers: the polynomial is (log(1 + r) - r + r^2 / 2) / r^3
+    Logarithm("POW", mpf(2), dropped=2),
+)
+
+
+def _accurate_inverse(function: Real, middle: float, dtype: str = "F32") -> mpf:
+    """About 1 / middle, so that the function of it is nearly a float."""
+    return _accurate_middle(function, 1 / middle, 1 / middle, 6000, dtype)
+
+
+def fit_piece(name: str, low: float, high: float) -> tuple[list[float], float]:
+    """The middle of one piece and its coefficients, and log2 of the relative error left."""
+    whole = next(task for task in PIECEWISE if task.name == name)
+    if low == 0 and whole.odd:
+
+        def ratio(t: mpf) -> mpf:
+            t = max(t, mpf(10) ** -20)
+            return whole.function(t) / t
+
+        def more(t: mpf) -> mpf:
+            return ratio(t) - 1
+
+        task = Fit(name, "F32", more, low, high, whole.terms - 1, _inverse(ratio))
+        coefficients, error = fit(task)
+        return [0.0, 0.0, *coefficients], error
+    middle = _accurate_middle(whole.function, low, high)
+
+    def moved(t: mpf) -> mpf:
+        return whole.function(middle + t)
+
+    task = Fit(name, "F32", moved, low - middle, high - middle, whole.terms, _inverse(moved))
+    coefficients, error = fit(task)
+    return [float(middle), *coefficients], error
+
+
+def _accurate_middle(
+    function: Real, low: float, high: float, tried: int = 2000, dtype: str = "F32"
+) -> mpf:
+    """A float near the middle at which the function is nearly a float itself, so that the constant
+    loses nothing by rounding (S. Gal, "Computing elementary functions", 1986)."""
+    kind, integer = (np.float32, np.int32) if dtype == "F32" else (np.float64, np.int64)
+    first = int(np.array([(low + high) / 2], kind).view(integer)[0])
+    nearby = np.arange(first, first + tried, dtype=integer).view(kind)
+
+    def lost(x: float) -> mpf:
+        value = function(mpf(x))
+        return abs(value - _round(value, dtype)) / abs(value)
+
+    with mp.workdps(40):
+        return mpf(min(nearby.tolist(), key=lost))
+
+
+def _run_piece(task: tuple[str, float, float]) -> tuple[list[float], float]:
+    return fit_piece(*task)
+
+
+def _pieces_module(pool: multiprocessing.pool.Pool) -> str:
+    text = [PIECES_HEADER]
+    for task in PIECEWISE:
+        pieces = pool.map(_run_piece, [(task.name, *edge) for edge in task.edges()])
+        error = max(error for _, error in pieces)
+        print(task.name, "in", len(pieces), "pieces", f"2^{error:.1f}", flush=True)
+        columns = zip(*(values for values, _ in pieces), strict=True)
+        middles, *rows = (f"({_literals(row, 'F32')})," for row in columns)
+        lines = [f"    middles={middles}", "    coefficients=(", *(f"        {r}" for r in rows)]
+        opening = f"\n{task.name} = Pieces(  # 2^{error:.1f}\n    low={task.low},"
+        opening += f"\n    high={task.high},\n    odd={task.odd},"
+        text.append("\n".join([opening, *lines, "    ),", ")\n"]))
+    for name in dict.fromkeys(logarithm.name for logarithm in LOGARITHMS):
+        chosen = [logarithm for logarithm in LOGARITHMS if logarithm.name == name]
+        text.append(f"\n{name} = {{\n{''.join(map(_logarithm, chosen))}}}\n")
+    text.append(_cube_root())
+    return "".join(text)
+
+
+def _logarithm(task: Logarithm) -> str:
+    inverses, values = task.entries()
+    ratio, error = fit(task.ratio())
+    print(task.name, task.dtype, f"2^{error:.1f}", flush=True)
+    rows = (("inverses", inverses), ("logarithms", values), ("ratio", ratio))
+    fields = (f"        {name}=({_literals(row, task.dtype)}),\n" for name, row in rows)
+    return f"    {task.dtype}: Logarithm(  # 2^{error:.1f}\n{''.join(fields)}    ),\n"
+
+
+def _literals(row: Sequence[float], dtype: str) -> str:
+    return ", ".join(_literal(value, dtype) for value in row)
+
+
+def _cube_root() -> str:
+    """Inverses c of mantissas, the cube roots of 1 / c, and ``((1 + r)**(1/3) - 1) / r``."""
+
+    def root(x: mpf) -> mpf:
+        return 1 / mp.cbrt(x)
+
+    def ratio(r: mpf) -> mpf:
+        return (mp.cbrt(1 + r) - 1) / r if abs(r) > NEAR_ZERO else mpf(1) / 3
+
+    middles = [1 + (k + 0.5) / 16 if k < 8 else 0.5 + (k + 0.5) / 32 for k in range(16)]
+    inverses = [1.0, *(float(_accurate_inverse(root, m)) for m in middles[1:])]
+    inverses[15] = 1.0
+    roots = [float(root(mpf(c))) for c in inverses]
+    coefficients, error = fit(Fit("CBRT", "F32", ratio, -1 / 32, 1 / 16, 5, _absolute(1)))
+    rows = (("inverses", inverses), ("roots", roots), ("ratio", coefficients))
+    shown = (f"    {n}=({_literals(row, 'F32')}),\n" for n, row in rows)
+    return f"\nCBRT = CubeRoot(  # 2^{error:.1f}\n{''.join(shown)})\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--pieces", action="store_true", help="only those of PIECEWISE")
     options = parser.parse_args()
-    chosen = [i for i, task in enumerate(FITS) if task.name.startswith(options.only)]
+    if options.pieces:
+        with multiprocessing.Pool() as pool:
+            text = _pieces_module(pool)
+        if options.write:
+            PIECES_OUTPUT.write_text(text)
+        return
     known = _read(OUTPUT.read_text()) if OUTPUT.exists() else {}
+    chosen = [
+        i
+        for i, task in enumerate(FITS)
+        if task.name.startswith(options.only) or (task.name, task.dtype) not in known
+    ]
     with multiprocessing.Pool() as pool:
         for index, lines in pool.imap_unordered(_run, chosen):
             known[FITS[index].name, FITS[index].dtype] = lines

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `make test` needs and pip cannot bring: software GPU drivers (Mesa's lavapipe for
-# WGSL, llvmpipe for GLSL), Chromium, Node. Only what is missing is installed. Where that is not
+# WGSL, llvmpipe for GLSL), Chromium, Firefox, Node. Only what is missing is installed. Where that is not
 # possible (not Debian or Ubuntu, not root and no sudo without a password) it says what is missing
 # and succeeds: the tests then name each target that cannot run.
 set -euo pipefail
@@ -31,6 +31,10 @@ has_chromium() {
     command -v chromium || command -v google-chrome || compgen -G "$HOME/.cache/ms-playwright/chromium*"
 }
 
+has_firefox() {
+    command -v firefox-esr || command -v firefox
+}
+
 has_node() { # 18 is the first with the built-in fetch and test runner
     [[ $(node --version) =~ ^v([0-9]+) ]] && ((BASH_REMATCH[1] >= 18))
 }
@@ -42,6 +46,8 @@ need libgl1 has_library libGL.so.1
 need libgles2 has_library libGLESv2.so.2
 need libgl1-mesa-dri has_gl_driver
 need chromium has_chromium
+need firefox-esr has_firefox
+need xvfb command -v Xvfb # without a display Firefox has no WebGL
 need libatomic1 has_library libatomic.so.1 # for the Node inside of playwright
 need nodejs has_node
 [[ ! -f tests/web/package.json ]] || need npm command -v npm

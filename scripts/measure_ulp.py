@@ -5,7 +5,7 @@
 The reference is float64 from the same inputs: NumPy's, or for erf our own float64 kernel (whose
 error, 1.2 ulp of float64, does not show). Errors are in units in the last place of the true value
 rounded to float32; results below 2**-126 count in units of the smallest subnormal. `--step N`
-looks at every N-th bit pattern. All patterns take one to two minutes per function.
+looks at every N-th bit pattern. All patterns take about a minute per function.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.progress import track
 
 import tilewright as tw
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # so that its arrays stay in the cache
 CONSOLE = Console(stderr=True)  # so that the table alone goes to a file
 FUNCTIONS: dict[str, Any] = {
     "exp": np.exp,
@@ -67,13 +67,18 @@ def chunks(step: int) -> Iterator[np.ndarray]:
         yield np.arange(start, stop, step, dtype=np.uint64).astype(np.uint32).view(np.float32)
 
 
+EXPONENT = np.uint64(0x7FF0000000000000)
+SMALLEST = np.float64(2.0**-149)
+
+
 def ulps(result: np.ndarray, exact: np.ndarray) -> np.ndarray:
     """The error of each result; where one is NaN or infinite, 0 if both are alike, else inf."""
-    with np.errstate(all="ignore"):
-        rounded = exact.astype(np.float32)
-        exponent = np.frexp(exact)[1] - 24
-        unit = np.ldexp(1.0, np.maximum(exponent, -149))
-        error = np.abs(result.astype(np.float64) - exact) / unit
+    power = (exact.view(np.uint64) & EXPONENT).view(np.float64)
+    unit = np.maximum(power * 2.0**-23, SMALLEST)
+    error: np.ndarray = np.abs(result - exact) / unit
+    if np.isfinite(error).all():
+        return error
+    rounded = exact.astype(np.float32)
     special = ~np.isfinite(rounded) | ~np.isfinite(result)
     alike = (result == rounded) | (np.isnan(result) & np.isnan(rounded))
     return np.where(special, np.where(alike, 0.0, np.inf), error)
@@ -84,12 +89,12 @@ def measure(name: str, step: int) -> tuple[float, float]:
     kernel, reference = kernel_of(FUNCTIONS[name]), reference_of(name)
     worst, place = 0.0, 0.0
     total = -(-(1 << 32) // (CHUNK * step))
-    for x in track(chunks(step), name, total, transient=True, console=CONSOLE):
-        with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):
+        for x in track(chunks(step), name, total, transient=True, console=CONSOLE):
             error = ulps(kernel(x), reference(x.astype(np.float64)))
-        at = int(np.argmax(error))
-        if error[at] > worst:
-            worst, place = float(error[at]), float(x[at])
+            at = int(np.argmax(error))
+            if error[at] > worst:
+                worst, place = float(error[at]), float(x[at])
     return worst, place
 
 

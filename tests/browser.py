@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-from tilewright.codegen_wgsl.transfer import buffer_bytes, pack, unpack
+from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.ir.artifact import BufferSpec, GpuProgram, Repeat, Step
+from tilewright.ir.transfer import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,14 +74,22 @@ class Browser:
     def version(self) -> str:
         return self._browser.version
 
-    def compile_wgsl(self, sources: Sequence[str]) -> list[list[str]]:
+    def compile_wgsl(self, sources: Sequence[str], pipelines: bool = True) -> list[list[str]]:
         """What Tint says about each module (``"error 3:14: …"``), and, if that is no error, what
-        making a compute pipeline of it says; an empty list means that all is well."""
-        return self._map("compileWgsl", sources)
+        making a compute pipeline of it says; an empty list means that all is well. Pipelines of
+        large shaders take SwiftShader seconds."""
+        said: list[list[str]] = self._page.evaluate(
+            "([sources, pipelines]) => harness.compileWgsl(sources, pipelines)",
+            [list(sources), pipelines],
+        )
+        return said
 
     def compile_glsl(self, sources: Sequence[str]) -> list[str]:
         """The log of compiling each fragment shader and linking it; empty if all is well."""
-        return self._map("compileGlsl", sources)
+        said: list[str] = self._page.evaluate(
+            "(sources) => sources.map(harness.compileGlsl)", list(sources)
+        )
+        return said
 
     def run_program(
         self,
@@ -102,16 +111,6 @@ class Browser:
             unpack(np.frombuffer(base64.b64decode(text), np.uint32), program.buffers[index])
             for index, text in zip(program.outputs, texts, strict=True)
         ]
-
-    def _map(self, function: str, sources: Sequence[str]) -> list[Any]:
-        # One after the other: error scopes of one device are a stack.
-        script = (
-            "async (sources) => { const said = [];"
-            f" for (const source of sources) said.push(await harness.{function}(source));"
-            " return said; }"
-        )
-        said: list[Any] = self._page.evaluate(script, list(sources))
-        return said
 
 
 def _buffer_data(spec: BufferSpec, value: NDArray[Any] | None) -> dict[str, Any]:

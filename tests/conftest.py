@@ -1,8 +1,8 @@
 """Fixtures and rules that every test shares.
 
-* A test marked `wgsl`, `glsl`, `wasm`, `node` or `chromium` is skipped, with the reason, where that
-  cannot run; with TILEWRIGHT_REQUIRE_ALL=1 (set by `make test`) it fails instead, so that a
-  machine that lost a driver cannot pass by testing less.
+* A test marked `wgsl`, `glsl`, `wasm`, `node`, `chromium` or `firefox` is skipped, with the reason,
+  where that cannot run; with TILEWRIGHT_REQUIRE_ALL=1 (set by `make test`) it fails instead, so
+  that a machine that lost a driver cannot pass by testing less.
 * The disk cache of a test run is its own: an artifact that an older compiler left behind would
   otherwise make a broken one look right.
 """
@@ -42,6 +42,7 @@ with sync_playwright() as p:
     # A system's Chromium, else playwright's own; root in a container has no sandbox.
     p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"]).close()
 """,
+    "firefox": "from tests.web.firefox import firefox_command; firefox_command()",
 }
 
 

@@ -87,7 +87,7 @@ def test_promises_are_those_that_are_measured() -> None:
     text = (DOCS / "numerics.md").read_text(encoding="utf-8")
     found = {
         name: (int(cpu), int(gpu))
-        for names, cpu, gpu in re.findall(r"^\| (`[a-z].*?) \| (\d+) \| (\d+)\b", text, re.M)
+        for names, cpu, gpu in re.findall(r"^\| (`[a-z].*?) \| (\d+) \| (\d+)(?![.\d])", text, re.M)
         for name in re.findall(r"`(\w+)`", names)
     }
     assert found == PROMISES

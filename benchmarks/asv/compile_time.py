@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import tilewright as tw
 from benchmarks.asv.gallery import ENTRIES, TYPICAL
+from benchmarks.first_call.__main__ import CASES, ROOT, run
 from tilewright.compiler.arguments import describe
 from tilewright.compiler.cache import ArtifactCache
 from tilewright.compiler.runtime import runtime
@@ -78,3 +80,28 @@ class Cached(Fresh):
 
     def time_compile(self, name):
         self.compile()
+
+
+class FirstCall:
+    """The first call in a new process, imports of ours included. `python -m benchmarks.first_call`
+    prints more."""
+
+    params = CASES
+    param_names = ("kernel",)
+    unit = "ms"
+    timeout = 300
+    rounds = 5
+
+    def first_call(self, name, prepared):
+        found = []
+        with tempfile.TemporaryDirectory() as shared:
+            for _ in range(self.rounds + 1):  # the first fills the cache, and compiles our files
+                with tempfile.TemporaryDirectory() as own:
+                    found.append(run(name, ROOT / "src", shared if prepared else own)["first call"])
+        return median(found[1:])
+
+    def track_nothing_cached(self, name):
+        return self.first_call(name, prepared=False)
+
+    def track_cached(self, name):
+        return self.first_call(name, prepared=True)

@@ -1,16 +1,17 @@
 """The text of one LLVM function under construction: blocks, names, and scopes to place code in.
 
-A scope is a loop body or a branch. An instruction without side effects is placed in the outermost
-scope that knows its operands, at the end of the block that was open when the next scope began: that
-is loop-invariant code motion, done while emitting. What was placed is remembered per scope, which
-is common-subexpression elimination.
+An instruction that belongs into an outer scope (`ir/emit/scopes.py`) is placed at the end of the
+block that was open when the next scope began.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 from itertools import count
+
+from tilewright.ir.dataclass import dataclass, field
+from tilewright.ir.emit.scopes import Holds, Scope, Scopes
+from tilewright.ir.kernel import Buffer
 
 
 @dataclass(eq=False, slots=True)
@@ -23,30 +24,21 @@ class Block:
 
 
 @dataclass(eq=False, slots=True)
-class Scope:
-    """A region of the function that is entered from `preheader`.
+class Region(Scope):
+    """A scope that is entered from `preheader`."""
 
-    `pins_loads` is set where a load must not move out (a branch, or a loop that may not run);
-    `stored` are the storage roots written inside. What a `lazy` scope needs is computed inside of
-    it, even where it could be placed just before: the scope is seldom entered.
-    """
-
-    preheader: Block | None
-    pins_loads: bool
-    stored: frozenset[int]
-    lazy: bool = False
-    cache: dict[Hashable, object] = field(default_factory=dict)
+    preheader: Block | None = None
 
 
-class FunctionText:
+class FunctionText(Scopes[Region]):
     """Blocks and scopes of one function."""
 
     def __init__(self, header: str) -> None:
+        super().__init__(Region())
         self.header = header
         self.entry = Block("entry")
         self.blocks = [self.entry]
         self.current = self.entry
-        self.scopes = [Scope(None, False, frozenset())]
         self._names = count()
 
     def name(self) -> str:
@@ -62,16 +54,11 @@ class FunctionText:
         self.blocks.append(block)
         self.current = block
 
-    @property
-    def depth(self) -> int:
-        return len(self.scopes) - 1
-
-    def enter(self, pins_loads: bool, stored: frozenset[int], lazy: bool = False) -> None:
-        """Begin a scope whose preheader is the current block."""
-        self.scopes.append(Scope(self.current, pins_loads, stored, lazy))
-
-    def leave(self) -> None:
-        self.scopes.pop()
+    def begin(
+        self, holds: Holds, stored: frozenset[Buffer] = frozenset(), lazy: bool = False
+    ) -> None:
+        """Enter a scope whose preheader is the current block."""
+        self.enter(Region(holds, stored, lazy, preheader=self.current))
 
     def line(self, text: str) -> None:
         """Append an instruction with side effects to the current block."""
@@ -84,26 +71,17 @@ class FunctionText:
         if at == self.depth:
             self.current.lines.append(f"{name} = {right}")
         else:
-            preheader = self.scopes[at + 1].preheader
+            preheader = self.stack[at + 1].preheader
             assert preheader is not None
             preheader.lines.append(f"{name} = {right}")
         return name
 
     def once(self, key: Hashable, right: str, depth: int) -> str:
         """As `assign`, but the same key at the same depth gives the same name."""
-        cache = self.scopes[depth].cache
-        found = cache.get(key)
+        found = self.name_of(key, depth)
         if found is None:
-            found = cache[key] = self.assign(right, depth)
-        return str(found)
-
-    def load_floor(self, root: int) -> int:
-        """The outermost depth at which a load from storage `root` may be placed."""
-        for depth in range(self.depth, 0, -1):
-            scope = self.scopes[depth]
-            if scope.pins_loads or root in scope.stored:
-                return depth
-        return 0
+            found = self.stack[depth].names[key] = self.assign(right, depth)
+        return found
 
     def text(self) -> str:
         parts = [self.header + " {"]

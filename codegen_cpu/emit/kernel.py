@@ -1,7 +1,7 @@
 """One kernel -> LLVM functions: the kernel itself, and one more for each parallel loop (its task).
 
 A kernel takes the runtime, a pointer for each parameter and an integer for each symbol. It names no
-buffer of the program, so that kernels of the same text are one function.
+buffer of the program, so that equal kernels are one function.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.operations import Spelling
 from tilewright.codegen_cpu.emit.statements import StatementEmitter
 from tilewright.codegen_cpu.emit.types import Types
-from tilewright.codegen_cpu.emit.values import Value
+from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Var, post_order
 from tilewright.ir.kernel import For, Kernel, expressions, statements
 
 NAME = "@KERNEL"
-"""Stands for the kernel's name in the text, until equal texts have been found."""
+"""Stands for the kernel's name in the text, which does not know it."""
 
 _SCRATCH_ALIGNMENT = 64
 
@@ -61,7 +61,7 @@ class KernelEmitter(StatementEmitter):
 
     def parallel(self, stmt: For) -> None:
         if not self.threads:
-            self._serial(stmt)
+            self.serial(stmt)
             return
         outer = self._outer_variables(stmt)
         name = f"{NAME}.task{len(self.functions)}"

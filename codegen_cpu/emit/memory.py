@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from tilewright.codegen_cpu.emit.addresses import Access
 from tilewright.codegen_cpu.emit.function import FunctionText
+from tilewright.codegen_cpu.emit.gathers import GatherEmitter
 from tilewright.codegen_cpu.emit.operations import Spelling
 from tilewright.codegen_cpu.emit.registers import Registers, Row
 from tilewright.codegen_cpu.emit.types import Types, vector
-from tilewright.codegen_cpu.emit.values import Lanes, Value, ValueEmitter
 from tilewright.ir import ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import BOOL, INDEX, DType
+from tilewright.ir.emit.environment import Lanes, Value, buffer_of
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Expr, LaneReduce, Load, Var
-from tilewright.ir.kernel import Buffer
+from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var, post_order
+from tilewright.ir.kernel import Buffer, Store
 
 _WIDEST_SHUFFLED_STRIDE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where lanes lie: at ``pointer + stride * lane``, or at ``pointer + offsets[lane]``.
-
-    `pointer` is `constant` elements beyond `base`.
-    """
-
-    pointer: str
-    depth: int
-    lanes: int
-    stride: int
-    offsets: str | None
-    base: str
-    constant: int
+_MOST_GUESTS = 12
+"""Vectors loaded outside of a loop for its inside, of some 16 or 32 registers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +37,7 @@ class Gap:
     stretch: int
 
 
-class MemoryEmitter(ValueEmitter):
+class MemoryEmitter(GatherEmitter):
     """Expressions with loads from memory and registers."""
 
     def __init__(
@@ -61,118 +52,37 @@ class MemoryEmitter(ValueEmitter):
         self.registers = Registers(function, types)
         self._gaps: dict[Gap, dict[int, str]] = {}
 
-    # Addresses.
-
-    def access(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Access:
-        """The place of an access under the current bindings."""
-        form = self.environment.offset(buffer, indices)
-        element = self.types.memory(buffer.dtype)
-        constant, stride, lanes = form.constant, 0, 1
-        uniform: list[tuple[Value, int]] = []
-        varying: list[tuple[Value, int]] = []
-        for atom, factor in form.terms.items():
-            binding = self.environment.bindings.get(atom) if isinstance(atom, Var) else None
-            if isinstance(binding, Lanes):
-                constant += factor * binding.start
-                stride += factor
-                lanes = binding.count
-                continue
-            value = self.evaluate(atom)
-            if value.known is not None:
-                constant += factor * value.known
-            elif value.lanes == 1:
-                uniform.append((value, factor))
-            else:
-                varying.append((value, factor))
-        base, depth = self._pointer(buffer.root, element, uniform)
-        offsets = None
-        if varying:
-            lanes = varying[0][0].lanes
-            inner = max(value.depth for value, _ in varying)
-            offsets = self._offset_vector(varying, stride, lanes, inner)
-            stride = 0
-        elif not stride:
-            lanes = 1
-        pointer = self._shifted(base, depth, element, constant)
-        if varying:
-            depth = max(depth, inner)
-        return Access(pointer, depth, lanes, stride, offsets, base, constant)
-
-    def _pointer(
-        self, root: Buffer, element: str, terms: list[tuple[Value, int]]
-    ) -> tuple[str, int]:
-        """``root + sum(terms)``: terms are added scope by scope, so that outer parts are shared."""
-        pointer, depth = self.pointers[root], 0
-        by_depth: dict[int, list[tuple[Value, int]]] = {}
-        for value, factor in terms:
-            by_depth.setdefault(value.depth, []).append((value, factor))
-        for depth_here in sorted(by_depth):
-            depth = max(depth, depth_here)
-            for value, factor in by_depth[depth_here]:
-                step = self._scaled(value, factor, depth)
-                pointer = self.function.once(
-                    ("gep", pointer, step, element),
-                    f"getelementptr {element}, ptr {pointer}, {self.types.index} {step}",
-                    depth,
-                )
-        return pointer, depth
-
-    def _scaled(self, value: Value, factor: int, depth: int) -> str:
-        if factor == 1:
-            return value.text
-        right = f"mul {self.types.index} {value.text}, {factor}"
-        return self.function.once(("mul", value.text, factor), right, depth)
-
-    def _shifted(self, pointer: str, depth: int, element: str, constant: int) -> str:
-        if not constant:
-            return pointer
-        right = f"getelementptr {element}, ptr {pointer}, {self.types.index} {constant}"
-        return self.function.once(("shift", pointer, constant, element), right, depth)
-
-    def _offset_vector(
-        self, varying: list[tuple[Value, int]], stride: int, lanes: int, depth: int
-    ) -> str:
-        """Per-lane element offsets, where an index is not linear in the lane."""
-        kind = vector(self.types.index, lanes)
-        total = ""
-        for value, factor in varying:
-            step = value.text
-            if factor != 1:
-                splat = f"splat ({self.types.index} {factor})"
-                step = self.function.assign(f"mul {kind} {step}, {splat}", depth)
-            if total:
-                step = self.function.assign(f"add {kind} {total}, {step}", depth)
-            total = step
-        if stride:
-            ramp = ", ".join(f"{self.types.index} {stride * k}" for k in range(lanes))
-            total = self.function.assign(f"add {kind} {total}, <{ramp}>", depth)
-        return total
-
     # Loads.
 
     def load(self, node: Load) -> Value:
-        buffer = node.source
-        assert isinstance(buffer, Buffer)
+        buffer = buffer_of(node)
         if buffer.space == "register":
             return self._read_register(buffer, node.indices)
         self.fill_gaps(buffer.root)
         place = self.access(buffer, node.indices)
-        depth = max(place.depth, self.function.load_floor(id(buffer.root)))
+        depth = max(place.depth, self.function.load_floor(buffer.root))
+        if place.lanes > 1:
+            depth = self.function.for_guest(depth, _MOST_GUESTS)
         if place.offsets is not None:
-            return Value(self._gather(buffer.dtype, place, depth), place.lanes, depth)
+            text = self.gather(buffer, place, depth)
+            text = self._from_memory(text, buffer.dtype, place.lanes, depth)
+            return Value(text, place.lanes, depth)
         if place.lanes == 1:
-            text = self._load(buffer.dtype, place.pointer, 1, depth)
-            return Value(text, 1, depth)
+            return Value(self._load(buffer, place.pointer, 1, depth), 1, depth)
         if place.stride == 1:
-            return Value(
-                self._load(buffer.dtype, place.pointer, place.lanes, depth), place.lanes, depth
-            )
+            text = self._load(buffer, place.pointer, place.lanes, depth)
+            return Value(text, place.lanes, depth)
         return Value(self._strided(buffer.dtype, place, depth), place.lanes, depth)
 
-    def _load(self, dtype: DType, pointer: str, lanes: int, depth: int) -> str:
+    def _load(self, buffer: Buffer, pointer: str, lanes: int, depth: int) -> str:
+        """Neighbouring elements; what was read there before and is still the same is not read
+        again (a row of a stencil that the row above has read)."""
+        dtype = buffer.dtype
         kind = vector(self.types.memory(dtype), lanes)
         right = f"load {kind}, ptr {pointer}, align {dtype.itemsize}"
-        return self._from_memory(self.function.assign(right, depth), dtype, lanes, depth)
+        version = self.environment.versions.get(buffer.root, 0)
+        text = self.function.once(("load", kind, pointer, version), right, depth)
+        return self._from_memory(text, dtype, lanes, depth)
 
     def _from_memory(self, text: str, dtype: DType, lanes: int, depth: int) -> str:
         if dtype is not BOOL:
@@ -188,7 +98,7 @@ class MemoryEmitter(ValueEmitter):
         element = self.types.memory(dtype)
         pointer = place.pointer
         if place.stride < 0:
-            pointer = self._shifted(pointer, place.depth, element, 1 - span)
+            pointer = self.shifted(pointer, place.depth, element, 1 - span)
         kind = vector(element, span)
         whole = self.function.assign(f"load {kind}, ptr {pointer}, align {dtype.itemsize}", depth)
         picked = [stride * k for k in range(lanes)]
@@ -205,26 +115,7 @@ class MemoryEmitter(ValueEmitter):
         kind = vector(element, place.lanes)
         text = "poison"
         for lane in range(place.lanes):
-            pointer = self._shifted(place.pointer, place.depth, element, lane * place.stride)
-            one = self.function.assign(
-                f"load {element}, ptr {pointer}, align {dtype.itemsize}", depth
-            )
-            text = self.function.assign(
-                f"insertelement {kind} {text}, {element} {one}, i64 {lane}", depth
-            )
-        return self._from_memory(text, dtype, place.lanes, depth)
-
-    def _gather(self, dtype: DType, place: Access, depth: int) -> str:
-        """Elements at unrelated offsets, one scalar load each."""
-        element = self.types.memory(dtype)
-        kind = vector(element, place.lanes)
-        index = vector(self.types.index, place.lanes)
-        text = "poison"
-        for lane in range(place.lanes):
-            at = self.function.assign(f"extractelement {index} {place.offsets}, i64 {lane}", depth)
-            pointer = self.function.assign(
-                f"getelementptr {element}, ptr {place.pointer}, {self.types.index} {at}", depth
-            )
+            pointer = self.shifted(place.pointer, place.depth, element, lane * place.stride)
             one = self.function.assign(
                 f"load {element}, ptr {pointer}, align {dtype.itemsize}", depth
             )
@@ -235,8 +126,10 @@ class MemoryEmitter(ValueEmitter):
 
     # Stores.
 
-    def store(self, buffer: Buffer, indices: tuple[Expr, ...], value: Value, lanes: int) -> None:
-        """Store `value` (splat to `lanes` where the place varies with the lane)."""
+    def store(self, stmt: Store) -> None:
+        """A store of as many lanes as the place has."""
+        buffer, indices = stmt.buffer, stmt.indices
+        value = self.evaluate(stmt.value)
         if buffer.space == "register":
             self._write_register(buffer, indices, value)
             return
@@ -288,7 +181,7 @@ class MemoryEmitter(ValueEmitter):
         mixed = self.function.assign(
             f"shufflevector {kind} {joined}, {kind} poison, <{have} x i32> <{mask}>"
         )
-        pointer = self._shifted(gap.base, gap.depth, element, gap.stretch * gap.stride)
+        pointer = self.shifted(gap.base, gap.depth, element, gap.stretch * gap.stride)
         align = gap.buffer.dtype.itemsize
         self.function.line(f"store {kind} {mixed}, ptr {pointer}, align {align}")
 
@@ -311,23 +204,26 @@ class MemoryEmitter(ValueEmitter):
             element = self.types.memory(gap.buffer.dtype)
             for position, text in self._gaps.pop(gap).items():
                 constant = gap.stretch * gap.stride + position
-                pointer = self._shifted(gap.base, gap.depth, element, constant)
-                place = Access(pointer, gap.depth, gap.lanes, gap.stride, None, gap.base, constant)
+                pointer = self.shifted(gap.base, gap.depth, element, constant)
+                place = Access(
+                    pointer, gap.depth, gap.lanes, gap.stride, None, gap.base, constant, None
+                )
                 self._store_one_by_one(gap.buffer, place, text)
 
     def _store_one_by_one(self, buffer: Buffer, place: Access, text: str) -> None:
         element = self.types.memory(buffer.dtype)
         align = f"align {buffer.dtype.itemsize}"
         kind = vector(element, place.lanes)
-        index = vector(self.types.index, place.lanes)
         for lane in range(place.lanes):
             one = self.function.assign(f"extractelement {kind} {text}, i64 {lane}")
             if place.offsets is None:
-                pointer = self._shifted(place.pointer, place.depth, element, lane * place.stride)
+                pointer = self.shifted(place.pointer, place.depth, element, lane * place.stride)
             else:
-                at = self.function.assign(f"extractelement {index} {place.offsets}, i64 {lane}")
+                index, offsets = place.offsets.element, place.offsets.text
+                wide = vector(index, place.lanes)
+                at = self.function.assign(f"extractelement {wide} {offsets}, i64 {lane}")
                 pointer = self.function.assign(
-                    f"getelementptr {element}, ptr {place.pointer}, {self.types.index} {at}"
+                    f"getelementptr {element}, ptr {place.pointer}, {index} {at}"
                 )
             self.function.line(f"store {element} {one}, ptr {pointer}, {align}")
 
@@ -341,7 +237,7 @@ class MemoryEmitter(ValueEmitter):
         last = self.environment.offset(_LAST, (indices[-1],))
         start, count = last.constant, 1
         for atom, factor in last.terms.items():
-            binding = self.environment.bindings.get(atom) if isinstance(atom, Var) else None
+            binding = self.environment.bindings.get(atom)
             match binding:
                 case Lanes(first, lanes) if factor == 1:
                     start += first
@@ -359,6 +255,11 @@ class MemoryEmitter(ValueEmitter):
         return value.known
 
     def _read_register(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Value:
+        if indices and self._permutes(indices[-1]):
+            leading = tuple(self._literal(buffer, i) for i in indices[:-1])
+            elements = self._literal_lanes(buffer, indices[-1])
+            text = self.registers.pick((buffer, leading), elements)
+            return Value(text, len(elements), self.function.depth)
         row, start, count = self._row(buffer, indices)
         return Value(self.registers.read(row, start, count), count, self.function.depth)
 
@@ -368,12 +269,37 @@ class MemoryEmitter(ValueEmitter):
             raise IRError(f"{value.lanes} lanes are stored to one element of {buffer.name}")
         self.registers.write(row, start, count, self.splat(value, buffer.dtype, count))
 
+    def _permutes(self, index: Expr) -> bool:
+        """Whether neighbouring lanes read elements of a register that are no neighbours."""
+        bindings = self.environment.bindings
+
+        def varies(atom: Expr) -> bool:
+            found = [bindings.get(v) for v in self.environment.facts(atom).variables]
+            return any(isinstance(b, Lanes) and b.count > 1 for b in found)
+
+        terms = self.environment.offset(_LAST, (index,)).terms
+        lanes = [(atom, factor) for atom, factor in terms.items() if varies(atom)]
+        return any(factor != 1 or not isinstance(atom, Var) for atom, factor in lanes)
+
+    def _literal_lanes(self, buffer: Buffer, index: Expr) -> list[int]:
+        """An index into a register in each lane: arithmetic on literals."""
+        values: dict[Expr, Any] = {}
+        for node in post_order((index,)):
+            if isinstance(node, Apply) and node.dtype is INDEX:
+                values[node] = node.op.reference(*(values[o] for o in node.operands))
+            elif isinstance(binding := self.environment.bindings.get(node), Lanes):
+                values[node] = np.arange(binding.start, binding.start + binding.count)
+            else:
+                values[node] = np.int64(self._literal(buffer, node))
+        return [int(k) for k in values[index]]
+
     def lane_reduce(self, node: LaneReduce) -> Value:
-        buffer = node.source
-        assert isinstance(buffer, Buffer)
+        buffer = buffer_of(node)
         row = (buffer, tuple(self._literal(buffer, i) for i in node.indices))
         size = buffer.shape[-1]
         assert isinstance(size, int)
+        if buffer.dtype is BOOL:
+            return Value(self._reduce_flags(node, row), 1, self.function.depth)
         scratch = Registers(self.function, self.types)
         scratch.rows[row] = self.registers.snapshot()[row]
         while size > 1:
@@ -384,6 +310,26 @@ class MemoryEmitter(ValueEmitter):
             scratch.write(row, 0, size - half, both)
             size = half
         return Value(scratch.read(row, 0, 1), 1, self.function.depth)
+
+    def _reduce_flags(self, node: LaneReduce, row: Row) -> str:
+        """Whether any or all lanes are set: the order does not matter, and masks have no halves."""
+        by_count: dict[int, str] = {}
+        for chunk in self.registers.rows[row]:
+            text = chunk.text
+            if chunk.count in by_count:
+                text = self._combined_flags(node, by_count[chunk.count], text, chunk.count)
+            by_count[chunk.count] = text
+        result = ""
+        for count, text in by_count.items():
+            if count > 1:
+                name = f"llvm.vector.reduce.{_LOGIC[node.op]}.v{count}i1"
+                call = self.spelling.call(name, "i1", [(self.types.value(BOOL, count), text)])
+                text = self.function.assign(call)
+            result = self._combined_flags(node, result, text, 1) if result else text
+        return result
+
+    def _combined_flags(self, node: LaneReduce, a: str, b: str, lanes: int) -> str:
+        return self.function.assign(f"{_LOGIC[node.op]} {self.types.value(BOOL, lanes)} {a}, {b}")
 
     def _combined(self, node: LaneReduce, a: str, b: str, lanes: int) -> str:
         if node.op in _ORDERED and node.dtype.is_float:
@@ -410,4 +356,5 @@ _ORDERED = {
     ops.FMIN: (ops.LT, 1),
     ops.FMAX: (ops.GT, 1),
 }
+_LOGIC = {ops.AND: "and", ops.MIN: "and", ops.OR: "or", ops.MAX: "or", ops.XOR: "xor"}
 _LAST = Buffer("row", (1,), INDEX, "register")

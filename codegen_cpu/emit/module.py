@@ -7,21 +7,24 @@ the inputs, outputs, constants and packed buffers, in this order; `symbols` the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.kernel import NAME, emit_kernel
 from tilewright.codegen_cpu.emit.operations import Spelling
+from tilewright.codegen_cpu.emit.rare import NAME as RARE
 from tilewright.codegen_cpu.emit.statements import StatementEmitter
 from tilewright.codegen_cpu.emit.types import Types
-from tilewright.codegen_cpu.emit.values import Value
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir import build
+from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.legal.integers import expand_integer_division
+from tilewright.ir.printer import print_kernel
 from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
+from tilewright.ir.text.style import CANONICAL
 from tilewright.ir.traverse import rewrite_to_fixpoint
 
 DISPATCH = """\
@@ -58,10 +61,12 @@ class ModuleEmitter(StatementEmitter):
         function = FunctionText(
             "define i32 @tw_main(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounwind"
         )
-        super().__init__(function, types, Spelling(types), {})
+        register_bits = 0 if target.architecture == "wasm32" else target.vector_bits
+        spelling = Spelling(types, target.has_gather, target.has_byte_tables, register_bits)
+        super().__init__(function, types, spelling, {})
         self.program = program
         self.target = target
-        self._names: dict[tuple[str, ...], str] = {}
+        self._names: dict[str, str] = {}
         self._functions: list[str] = []
         self._bind(offsets)
 
@@ -71,8 +76,9 @@ class ModuleEmitter(StatementEmitter):
         self.function.current.terminator = "ret i32 0"
         # The name must not come from the user: LLVM reads it as part of the text.
         parts = [f'target triple = "{self.target.triple}"']
-        parts += [DISPATCH] if self.target.has_threads else []
-        parts += [*self._functions, self.function.text()]
+        # LLVM compiles what nobody calls, too, and as no pass runs it would stay.
+        parts += [DISPATCH] if any("@tw_dispatch(" in text for text in self._functions) else []
+        parts += [*self.spelling.functions(RARE), *self._functions, self.function.text()]
         parts += sorted(self.spelling.declarations)
         return "\n\n".join(parts) + "\n"
 
@@ -123,12 +129,13 @@ class ModuleEmitter(StatementEmitter):
             self.environment.stored(parameter.root)
 
     def _kernel(self, kernel: Kernel) -> str:
-        """The name of the kernel's function; equal texts share one."""
-        texts = tuple(emit_kernel(kernel, self.types, self.spelling, self.target.has_threads))
-        if texts not in self._names:
-            name = self._names[texts] = f"@k{len(self._names)}"
+        """The name of the kernel's function; equal kernels share one, and are emitted once."""
+        key = print_kernel(kernel, CANONICAL)
+        if key not in self._names:
+            name = self._names[key] = f"@k{len(self._names)}"
+            texts = emit_kernel(kernel, self.types, self.spelling, self.target.has_threads)
             self._functions += [text.replace(NAME, name) for text in texts]
-        return self._names[texts]
+        return self._names[key]
 
     def _copy(self, step: Copy) -> None:
         size = build.size_mul(build.product(step.source.shape), step.source.dtype.itemsize)
@@ -147,7 +154,7 @@ class ModuleEmitter(StatementEmitter):
         extent = self._size(step.counter.extent)
         before, test = function.current, function.new_block("test")
         body, after = function.new_block("body"), function.new_block("end")
-        function.enter(True, self._written(step.steps))
+        self._enter_loop(step.steps)
         before.terminator = f"br label %{test.name}"
         function.open(test)
         counter = function.name()
@@ -168,7 +175,7 @@ class ModuleEmitter(StatementEmitter):
         function = self.function
         before, test = function.current, function.new_block("test")
         body, after = function.new_block("body"), function.new_block("end")
-        function.enter(True, self._written((*step.test, *step.body)))
+        self._enter_loop((*step.test, *step.body))
         before.terminator = f"br label %{test.name}"
         function.open(test)
         self._steps(step.test)
@@ -181,21 +188,26 @@ class ModuleEmitter(StatementEmitter):
         function.leave()
         function.open(after)
 
-    def _written(self, steps: Sequence[Step]) -> frozenset[int]:
-        written: set[int] = set()
-        for step in steps:
-            match step:
-                case Launch():
-                    written |= {id(b.root) for b in step.kernel.written}
-                case Copy():
-                    written.add(id(step.target.root))
-                case Repeat():
-                    written |= self._written(step.steps)
-                case RepeatWhile():
-                    written |= self._written((*step.test, *step.body))
-                case _:
-                    pass
-        return frozenset(written)
+    def _enter_loop(self, steps: Sequence[Step]) -> None:
+        """Begin a loop that may not run; what it changes has to be read in it."""
+        written = frozenset(_written(steps))
+        for root in written:
+            self.environment.stored(root)
+        self.function.begin("loads", written)
+
+
+def _written(steps: Sequence[Step]) -> Iterator[Buffer]:
+    """The storage that the steps write."""
+    for step in steps:
+        match step:
+            case Launch():
+                yield from (b.root for b in step.kernel.written)
+            case Copy():
+                yield step.target.root
+            case Repeat():
+                yield from _written(step.steps)
+            case RepeatWhile():
+                yield from _written((*step.test, *step.body))
 
 
 def emit_program(program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> str:

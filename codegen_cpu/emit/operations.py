@@ -61,18 +61,44 @@ LEGAL = frozenset(
         ops.BITCAST,
         ops.POPCOUNT,
         ops.SCALE,
+        ops.EXPONENT,
+        ops.MANTISSA,
+        ops.PICK,
     }
 )
+_ON_REGISTERS = {ops.SCALE: "scalef", ops.EXPONENT: "getexp", ops.MANTISSA: "getmant"}
+_THREE_QUARTERS_NAN_BELOW_ZERO = 15  # getmant: the interval [3/4, 3/2) and what the sign does
 
 Instruction = Callable[[str], str]
 
 
 class Spelling:
-    """Right-hand sides for one machine; collects the intrinsics that it used."""
+    """Right-hand sides for one machine; collects the intrinsics and the functions that they use.
 
-    def __init__(self, types: Types) -> None:
+    `register_bits` is the size of the vectors that functions are given, 0 where they are not.
+    """
+
+    def __init__(
+        self,
+        types: Types,
+        has_gather: bool = False,
+        has_byte_tables: bool = False,
+        register_bits: int = 0,
+    ) -> None:
         self.types = types
+        self.has_gather = has_gather
+        self.has_byte_tables = has_byte_tables
+        self.register_bits = register_bits
         self.declarations: set[str] = set()
+        self._functions: dict[str, str] = {}
+
+    def define(self, text: str, name: str) -> str:
+        """The name of a function of this text, which says `name` where its own name belongs."""
+        return self._functions.setdefault(text, f"{name.lower()}{len(self._functions)}")
+
+    def functions(self, name: str) -> list[str]:
+        """The texts of the functions that were defined under `name`, with their own names."""
+        return [text.replace(name, own) for text, own in self._functions.items()]
 
     def operation(
         self, op: Op, result: DType, dtype: DType, lanes: int, operands: Sequence[str]
@@ -150,8 +176,6 @@ class Spelling:
                 return self.cast(dtype, result, lanes, operands[0])
             case ops.BITCAST:
                 return f"bitcast {kind} {operands[0]} to {self.types.value(result, lanes)}"
-            case ops.SCALE:
-                return self.scale(dtype, lanes, operands)
         raise IRError(f"{op.name} on {dtype} is not legal for LLVM")
 
     def _all_ones(self, dtype: DType, lanes: int) -> str:
@@ -186,18 +210,34 @@ class Spelling:
             return 1
         return self.types.index_bits if dtype.kind == "x" else dtype.bits
 
-    def scale(self, dtype: DType, lanes: int, operands: Sequence[str]) -> str:
-        """``x * 2**n`` by AVX-512's vscalef, on a whole register."""
+    def on_registers(self, op: Op, dtype: DType, lanes: int, operands: Sequence[str]) -> str:
+        """`scale`, `exponent` or `mantissa` by AVX-512, on a whole register."""
         bits = lanes * dtype.bits
         suffix = "ps" if dtype.bits == 32 else "pd"
         kind = self.types.value(dtype, lanes)
-        mask = "i16 -1" if lanes == 16 else "i8 -1"
-        tail = f"{kind} zeroinitializer, {mask}" + (", i32 4" if bits == 512 else "")
-        shown = ", ".join(f"{kind} {o}" for o in operands)
-        kinds = [kind, kind, kind, mask.split()[0], *(["i32"] if bits == 512 else [])]
-        name = f"llvm.x86.avx512.mask.scalef.{suffix}.{bits}"
-        self.declarations.add(f"declare {kind} @{name}({', '.join(kinds)})")
-        return f"call {kind} @{name}({shown}, {tail})"
+        parts = [f"{kind} {o}" for o in operands]
+        if op is ops.MANTISSA:
+            parts.append(f"i32 {_THREE_QUARTERS_NAN_BELOW_ZERO}")
+        parts += [f"{kind} zeroinitializer", "i16 -1" if lanes == 16 else "i8 -1"]
+        parts += ["i32 4"] if bits == 512 else []
+        return self._avx512(f"mask.{_ON_REGISTERS[op]}.{suffix}.{bits}", kind, parts)
+
+    def pick(self, dtype: DType, table: str, number: str) -> str:
+        """Lanes of a table of sixteen literals, by the low bits of a register's lanes."""
+        lanes, bits = 512 // dtype.bits, dtype.bits
+        kind, numbers = self.types.value(dtype, lanes), f"<{lanes} x i{bits}>"
+        entries = table.split(", ")
+        low, high = (f"<{', '.join(part)}>" for part in (entries[:lanes], entries[lanes:]))
+        if not entries[lanes:]:
+            return self._avx512("permvar.sf.512", kind, [f"{kind} {low}", f"{numbers} {number}"])
+        operands = [f"{kind} {low}", f"{numbers} {number}", f"{kind} {high}"]
+        return self._avx512("vpermi2var.pd.512", kind, operands)
+
+    def _avx512(self, name: str, kind: str, operands: Sequence[str]) -> str:
+        """A call of an intrinsic, declared on the way. An operand is a type and a text."""
+        kinds = ", ".join(o[: o.index(">") + 1] if o[0] == "<" else o.split()[0] for o in operands)
+        self.declarations.add(f"declare {kind} @llvm.x86.avx512.{name}({kinds})")
+        return f"call {kind} @llvm.x86.avx512.{name}({', '.join(operands)})"
 
 
 def _mangled(scalar: str, lanes: int) -> str:

@@ -6,10 +6,11 @@ usually fit a chunk exactly; where they do not, chunks are cut and joined by shu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.types import Types
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 from tilewright.ir.kernel import Buffer
 
@@ -24,6 +25,10 @@ class Chunk:
 
 
 Row = tuple[Buffer, tuple[int, ...]]
+
+
+def _holds(chunk: Chunk, element: int) -> bool:
+    return chunk.start <= element < chunk.start + chunk.count
 
 
 class Registers:
@@ -74,6 +79,25 @@ class Registers:
                 kept.append(Chunk(start + count, size, cut))
         kept.append(Chunk(start, count, text))
         self.rows[row] = sorted(kept, key=lambda c: c.start)
+
+    def pick(self, row: Row, elements: Sequence[int]) -> str:
+        """These elements in this order as one value: a shuffle of the chunks that hold them."""
+        held = [c for c in self.rows.get(row, []) if any(_holds(c, e) for e in elements)]
+        if not all(any(_holds(c, e) for c in held) for e in elements):
+            raise IRError(f"register {row[0].name}{list(row[1])} is read before it is written")
+        if len(held) > 2 or len({c.count for c in held}) > 1 or held[0].count == 1:
+            first, last = min(elements), max(elements)
+            held = [Chunk(first, last - first + 1, self.read(row, first, last - first + 1))]
+        width = held[0].count
+        if width == 1:
+            text, width = self._widen(row[0], held[0].text, 1, len(elements)), len(elements)
+            held = [Chunk(held[0].start, width, text)]
+        lanes = [
+            next(k * width + e - c.start for k, c in enumerate(held) if _holds(c, e))
+            for e in elements
+        ]
+        kind = self.types.value(row[0].dtype, width)
+        return self._shuffle(kind, held[0].text, held[1].text if held[1:] else "poison", lanes)
 
     def snapshot(self) -> dict[Row, list[Chunk]]:
         """A copy of the contents."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from tilewright.codegen_cpu.emit.function import Block
+from tilewright.codegen_cpu.emit.function import Block, FunctionText
 from tilewright.codegen_cpu.emit.memory import MemoryEmitter
 from tilewright.codegen_cpu.emit.registers import Chunk, Row
-from tilewright.codegen_cpu.emit.values import Lanes, Value
+from tilewright.ir.dataclass import dataclass
+from tilewright.ir.emit.environment import Value
+from tilewright.ir.emit.statements import StatementWalk
 from tilewright.ir.errors import IRError
-from tilewright.ir.kernel import Buffer, For, If, Stmt, Store, WhileLoop, statements
+from tilewright.ir.kernel import Buffer, For, If, Stmt, Store, WhileLoop, statements, stored_roots
 
 
 @dataclass(slots=True)
@@ -25,12 +26,8 @@ class Carried:
     position: int
 
 
-class StatementEmitter(MemoryEmitter):
+class StatementEmitter(MemoryEmitter, StatementWalk[FunctionText]):
     """Statements of one function. `parallel` is supplied by the kernel emitter."""
-
-    def block(self, body: Sequence[Stmt]) -> None:
-        for stmt in body:
-            self.statement(stmt)
 
     def region(self, body: Sequence[Stmt]) -> None:
         """The body of a loop or a branch: what waits to be stored is stored where it begins and
@@ -38,74 +35,29 @@ class StatementEmitter(MemoryEmitter):
         self.block(body)
         self.fill_gaps()
 
-    def statement(self, stmt: Stmt) -> None:
-        self.begin_statement()
-        match stmt:
-            case Store():
-                self.store(stmt.buffer, stmt.indices, self.evaluate(stmt.value), 1)
-            case For():
-                self._for(stmt)
-            case If():
-                self.fill_gaps()
-                self._if(stmt)
-            case WhileLoop():
-                self.fill_gaps()
-                self._while(stmt)
-            case _:
-                raise IRError(f"{type(stmt).__name__} has no meaning on a CPU")
-
     def parallel(self, stmt: For) -> None:
         """Run the iterations as tasks."""
         raise NotImplementedError
 
-    def _for(self, stmt: For) -> None:
-        match stmt.kind:
-            case "unroll":
-                for k in range(_static(stmt)):
-                    self.environment.bindings[stmt.var] = k
-                    self.block(stmt.body)
-            case "vector":
-                self._vector(stmt)
-            case "serial":
-                self.fill_gaps()
-                self._serial(stmt)
-            case "parallel":
-                self.fill_gaps()
-                self.parallel(stmt)
-            case _:
-                raise IRError(f"a {stmt.kind} loop has no meaning on a CPU")
-
-    def _vector(self, stmt: For) -> None:
-        """Full vectors, then halves of them down to single elements: exact tails, no masks."""
-        position, end = 0, _static(stmt)
-        width = stmt.width or 1
-        while position < end:
-            while width > end - position:
-                width //= 2
-            self.environment.bindings[stmt.var] = Lanes(position, width)
-            self.block(stmt.body)
-            position += width
+    def other_loop(self, stmt: For) -> None:
+        if stmt.kind != "parallel":
+            raise IRError(f"a {stmt.kind} loop has no meaning on a CPU")
+        self.fill_gaps()
+        self.parallel(stmt)
 
     # Serial loops.
 
-    def _serial(self, stmt: For) -> None:
-        if isinstance(stmt.extent, int):
-            if stmt.extent == 0:
-                return
-            if stmt.extent == 1:
-                self.environment.bindings[stmt.var] = 0
-                self.block(stmt.body)
-                return
-            self._counted(stmt, str(stmt.extent))
-            return
-        extent = self.evaluate(stmt.extent)
-        if extent.known is not None:
-            if extent.known > 0:
-                self._counted(stmt, extent.text)
-            return
-        self._guarded(stmt, extent)
+    def serial(self, stmt: For) -> None:
+        self.fill_gaps()
+        super().serial(stmt)
 
-    def _guarded(self, stmt: For, extent: Value) -> None:
+    def counted(self, stmt: For, extent: Value, stored: frozenset[Buffer]) -> None:
+        if extent.known is not None:
+            self._at_least_once(stmt, extent.text, stored)
+        else:
+            self._guarded(stmt, extent, stored)
+
+    def _guarded(self, stmt: For, extent: Value, stored: frozenset[Buffer]) -> None:
         """A loop that may not run at all stands in a branch of its own."""
         function = self.function
         before = function.current
@@ -113,26 +65,24 @@ class StatementEmitter(MemoryEmitter):
         inside, after = function.new_block("some"), function.new_block("done")
         before.terminator = f"br i1 {runs}, label %{inside.name}, label %{after.name}"
         old = self.registers.snapshot()
-        function.enter(True, _stored(stmt.body))
+        function.begin("loads", stored)
         function.open(inside)
-        self._counted(stmt, extent.text)
+        self._at_least_once(stmt, extent.text, stored)
         last = function.current
         last.terminator = f"br label %{after.name}"
         function.leave()
         function.open(after)
         self._merge(before, old, last, self.registers.snapshot())
 
-    def _counted(self, stmt: For, extent: str) -> None:
-        """A loop that runs at least once, tested at the end."""
+    def _at_least_once(self, stmt: For, extent: str, stored: frozenset[Buffer]) -> None:
+        """A loop that is tested at the end."""
         function, index = self.function, self.types.index
-        for root in _roots(stmt.body):
-            self.environment.stored(root)
         before, body, after = (
             function.current,
             function.new_block("loop"),
             function.new_block("end"),
         )
-        function.enter(False, _stored(stmt.body))
+        function.begin("nothing", stored)
         before.terminator = f"br label %{body.name}"
         function.open(body)
         counter = function.name()
@@ -179,7 +129,8 @@ class StatementEmitter(MemoryEmitter):
 
     # Branches.
 
-    def _if(self, stmt: If) -> None:
+    def branch(self, stmt: If) -> None:
+        self.fill_gaps()
         function = self.function
         condition = self.evaluate(stmt.condition)
         if condition.lanes != 1:
@@ -199,7 +150,7 @@ class StatementEmitter(MemoryEmitter):
     def _branch(self, body: Sequence[Stmt], before: Block, first: Block, after: Block) -> Block:
         function = self.function
         function.current = before
-        function.enter(True, _stored(body))
+        function.begin("loads", frozenset(stored_roots(body)))
         function.open(first)
         self.region(body)
         last = function.current
@@ -234,13 +185,13 @@ class StatementEmitter(MemoryEmitter):
 
     # While loops.
 
-    def _while(self, stmt: WhileLoop) -> None:
+    def while_loop(self, stmt: WhileLoop) -> None:
+        self.fill_gaps()
         function = self.function
-        for root in _roots(stmt.body):
-            self.environment.stored(root)
+        stored = self.changed(stmt.body)
         before, test = function.current, function.new_block("test")
         body, after = function.new_block("body"), function.new_block("end")
-        function.enter(True, _stored(stmt.body))
+        function.begin("loads", stored)
         before.terminator = f"br label %{test.name}"
         function.open(test)
         carried = self._phis(stmt.body, test)
@@ -257,22 +208,6 @@ class StatementEmitter(MemoryEmitter):
         function.leave()
         self.registers.rows = at_test
         function.open(after)
-
-
-def _static(stmt: For) -> int:
-    if not isinstance(stmt.extent, int):
-        raise IRError(f"{stmt.kind} loop over {stmt.var.name} has an extent that is not static")
-    return stmt.extent
-
-
-def _roots(body: Sequence[Stmt]) -> tuple[Buffer, ...]:
-    """The storage in memory that the statements write."""
-    found = {s.buffer.root: None for s in statements(body) if isinstance(s, Store)}
-    return tuple(b for b in found if b.space != "register")
-
-
-def _stored(body: Sequence[Stmt]) -> frozenset[int]:
-    return frozenset(id(b) for b in _roots(body))
 
 
 def _registers(body: Sequence[Stmt]) -> set[Buffer]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from tilewright.ir.dataclass import dataclass
 
 LONGEST = 96
 

@@ -7,37 +7,18 @@ the components are chosen at run time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 
-from tilewright.codegen_glsl.emit.block import Value
 from tilewright.codegen_glsl.emit.textures import Sampler, Samplers
 from tilewright.codegen_glsl.emit.types import COMPONENTS, type_name
-from tilewright.codegen_glsl.emit.values import LANES, Lanes, ValueEmitter
-from tilewright.ir.affine import Linear, linear
+from tilewright.codegen_glsl.emit.values import LANES, ValueEmitter
+from tilewright.ir.dataclass import dataclass
+from tilewright.ir.emit.environment import Value, buffer_of
+from tilewright.ir.emit.expressions import Offset
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load
-from tilewright.ir.kernel import Buffer
-from tilewright.ir.ranges import Interval, interval
-
-
-@dataclass(slots=True)
-class Offset:
-    """``constant + lane_step * lane + sum(factor * value)``, of which `vectors` have four lanes."""
-
-    constant: int = 0
-    lane_step: int = 0
-    scalars: list[tuple[Value, int]] = field(default_factory=list)
-    vectors: list[tuple[Value, int]] = field(default_factory=list)
-
-    @property
-    def aligned(self) -> bool:
-        """Whether, lane and literal aside, the offset is a multiple of four."""
-        return all(factor % LANES == 0 for _, factor in self.scalars)
-
-    def texels(self) -> list[tuple[Value, int]]:
-        return [(value, factor // LANES) for value, factor in self.scalars]
+from tilewright.ir.intervals import Interval
+from tilewright.ir.ranges import interval
 
 
 class LoadEmitter(ValueEmitter):
@@ -45,56 +26,23 @@ class LoadEmitter(ValueEmitter):
 
     def __init__(self, samplers: Samplers) -> None:
         super().__init__(samplers)
-        self._forms: dict[Expr, Linear] = {}
         self._ranges: dict[Expr, Interval] = {}
 
-    def needed(self, node: Expr) -> Sequence[Expr]:
-        if isinstance(node, Load) and not _is_register(node):
-            return tuple(self._form(node).terms)
-        return () if isinstance(node, Load) else node.operands
-
     def load(self, node: Load) -> Value:
-        if _is_register(node):
+        buffer = buffer_of(node)
+        if buffer.space == "register":
             return self.read_register(node)
-        assert isinstance(node.source, Buffer)
-        sampler = self.samplers.of(node.source)
-        offset = self._offset(self._form(node))
-        fetch = Fetch(self, sampler, *self._bounds(node))
+        sampler = self.samplers.of(buffer)
+        offset = self.resolve(self.environment.offset(buffer, node.indices))
+        fetch = Fetch(self, sampler, *interval(node.indices[0], self._ranges))
         if offset.vectors:
             return fetch.gather(offset)
-        if offset.lane_step == 0:
+        if offset.step == 0:
             return fetch.element(offset)
-        return fetch.static_lanes(offset) if offset.aligned else fetch.unaligned_lanes(offset)
+        return fetch.static_lanes(offset) if _aligned(offset) else fetch.unaligned_lanes(offset)
 
     def read_register(self, node: Load) -> Value:
         raise NotImplementedError
-
-    def _form(self, node: Load) -> Linear:
-        (index,) = node.indices
-        found = self._forms.get(index)
-        if found is None:
-            found = self._forms[index] = linear(index)
-        return found
-
-    def _bounds(self, node: Load) -> Interval:
-        return interval(node.indices[0], self._ranges)
-
-    def _offset(self, form: Linear) -> Offset:
-        result = Offset(constant=form.constant)
-        for atom, factor in form.terms.items():
-            binding = self.bindings.get(atom)  # type: ignore[call-overload]
-            if isinstance(binding, Lanes):
-                result.lane_step += factor
-                continue
-            value = self.find(atom)
-            assert value is not None
-            if value.known is not None:
-                result.constant += factor * value.known
-            elif value.lanes == 1:
-                result.scalars.append((value, factor))
-            else:
-                result.vectors.append((value, factor))
-        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +56,17 @@ class Fetch:
 
     def element(self, offset: Offset) -> Value:
         """One element for all lanes."""
-        if offset.aligned:
-            texel = self._texel(offset.texels(), offset.constant // LANES)
+        if _aligned(offset):
+            texel = self._texel(_texels(offset), offset.constant // LANES)
             return Value(f"{texel.text}.{COMPONENTS[offset.constant % LANES]}", 1, texel.depth)
         place = self._sum(offset.scalars, offset.constant)
         return self._call("element", self._guarded(place, LANES), 1)
 
     def static_lanes(self, offset: Offset) -> Value:
         """Lanes whose components are known here."""
-        places = [offset.constant + offset.lane_step * lane for lane in range(LANES)]
+        places = [offset.constant + offset.step * lane for lane in range(LANES)]
         texels = {place // LANES: None for place in places}
-        fetched = {k: self._texel(offset.texels(), k) for k in texels}
+        fetched = {k: self._texel(_texels(offset), k) for k in texels}
         chosen = [(fetched[p // LANES], COMPONENTS[p % LANES]) for p in places]
         depth = max(texel.depth for texel, _ in chosen)
         if len(texels) > 1:
@@ -133,12 +81,11 @@ class Fetch:
 
     def unaligned_lanes(self, offset: Offset) -> Value:
         """Lanes a fixed step apart, from an element whose component is not known."""
-        if offset.lane_step == 1:
+        if offset.step == 1:
             place = self._sum(offset.scalars, offset.constant)
             return self._call("span", self._guarded(place, LANES), LANES)
         places = [
-            self._sum(offset.scalars, offset.constant + offset.lane_step * lane)
-            for lane in range(LANES)
+            self._sum(offset.scalars, offset.constant + offset.step * lane) for lane in range(LANES)
         ]
         calls = [self.sampler.call("element", self._guarded(p, LANES).text) for p in places]
         depth = max(place.depth for place in places)
@@ -147,8 +94,8 @@ class Fetch:
     def gather(self, offset: Offset) -> Value:
         """Lanes at four offsets that only the run time knows."""
         place = self._sum(offset.vectors + offset.scalars, offset.constant, LANES)
-        if offset.lane_step:
-            steps = ", ".join(str(offset.lane_step * lane) for lane in range(LANES))
+        if offset.step:
+            steps = ", ".join(str(offset.step * lane) for lane in range(LANES))
             place = self._name(f"{place.text} + ivec4({steps})", LANES, place.depth)
         place = self._guarded(place, LANES)
         calls = [self.sampler.call("element", f"{place.text}.{c}") for c in COMPONENTS]
@@ -167,10 +114,10 @@ class Fetch:
         return self._named(self.sampler.call(function, place.text), lanes, place.depth)
 
     def _named(self, right: str, lanes: int, depth: int) -> Value:
-        return self.emitter.named(type_name(self.sampler.dtype, lanes), right, lanes, depth)
+        return self.emitter.assign(type_name(self.sampler.dtype, lanes), right, lanes, depth)
 
     def _name(self, right: str, lanes: int, depth: int) -> Value:
-        return self.emitter.named("int" if lanes == 1 else "ivec4", right, lanes, depth)
+        return self.emitter.assign("int" if lanes == 1 else "ivec4", right, lanes, depth)
 
     def _guarded(self, place: Value, unit: int) -> Value:
         """`place`, kept inside of the texture unless that is proven; it counts texels or, where
@@ -210,5 +157,11 @@ class Fetch:
         return self._name(" + ".join(texts), lanes, depth)
 
 
-def _is_register(node: Load) -> bool:
-    return isinstance(node.source, Buffer) and node.source.space == "register"
+def _aligned(offset: Offset) -> bool:
+    """Whether, lane and literal aside, the offset is a multiple of four."""
+    return all(factor % LANES == 0 for _, factor in offset.scalars)
+
+
+def _texels(offset: Offset) -> list[tuple[Value, int]]:
+    """The terms of an aligned offset in units of texels."""
+    return [(value, factor // LANES) for value, factor in offset.scalars]

@@ -7,10 +7,10 @@ for vectors too; the others exist for scalars only and are written out lane by l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tilewright.codegen_glsl.emit.types import COMPONENTS, type_name
 from tilewright.ir import ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.ops import Op

@@ -5,9 +5,6 @@ The kernel is a single fragment loop; what it stores to its outputs becomes ``o0
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from tilewright.codegen_glsl.emit.block import Value
 from tilewright.codegen_glsl.emit.fold import render
 from tilewright.codegen_glsl.emit.operations import HELPERS
 from tilewright.codegen_glsl.emit.statements import StatementEmitter
@@ -16,6 +13,8 @@ from tilewright.codegen_glsl.emit.types import sampler_prefix
 from tilewright.codegen_glsl.emit.values import LANES
 from tilewright.ir.affine import linear
 from tilewright.ir.artifact import TextureLayout
+from tilewright.ir.dataclass import dataclass
+from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Var
 from tilewright.ir.kernel import Buffer, For, Kernel, Store
@@ -76,7 +75,7 @@ class ShaderEmitter(StatementEmitter):
             raise UnsupportedError(f"{self.kernel.name} needs several values at run time: {names}")
         if not symbols:
             return None
-        self.bindings[symbols[0]] = Value("u[0]", 1, 0)
+        self.environment.bindings[symbols[0]] = Value("u[0]", 1, 0)
         return symbols[0]
 
     def _bind_texel(self, loop: For, layout: TextureLayout) -> None:
@@ -87,7 +86,7 @@ class ShaderEmitter(StatementEmitter):
             number = f"min({number}, {extent - 1})"  # fragments past the end repeat the last one
         self.texel = loop.var
         self.function.write("int texel", number)
-        self.bindings[loop.var] = Value("texel", 1, 0)
+        self.environment.bindings[loop.var] = Value("texel", 1, 0)
 
     def store_output(self, stmt: Store) -> None:
         (index,) = stmt.indices
@@ -105,6 +104,9 @@ class ShaderEmitter(StatementEmitter):
         for number, output in enumerate(self.outputs):
             prefix = sampler_prefix(STORED[self.layouts[output].format])
             lines.append(f"layout(location={number}) out {prefix}vec4 o{number};")
+            # Compilers then keep to the arithmetic as it is written. Mesa makes `fmax` of
+            # ``a > b ? a : b`` otherwise, and 0 of ``a - a``, which NaN shows.
+            lines.append(f"invariant o{number};")
         for op, helper in HELPERS.items():
             if op in self.helpers:
                 lines += helper.splitlines()
@@ -113,5 +115,5 @@ class ShaderEmitter(StatementEmitter):
         return lines
 
     def _main(self) -> list[str]:
-        (block,) = self.function.blocks
+        (block,) = self.function.stack
         return ["void main() {", *(f"  {line}" for line in render(block.lines)), "}"]

@@ -6,74 +6,41 @@ are written out; the vector loop is one pass with all lanes at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tilewright.codegen_glsl.emit.block import Value
+from tilewright.codegen_glsl.emit.function import Block, FunctionText
 from tilewright.codegen_glsl.emit.loads import LoadEmitter
-from tilewright.codegen_glsl.emit.types import COMPONENTS, literal, type_name
-from tilewright.codegen_glsl.emit.values import ALL_LANES, LANES, Lanes
+from tilewright.codegen_glsl.emit.types import COMPONENTS, type_name
+from tilewright.codegen_glsl.emit.values import LANES
+from tilewright.ir.emit.environment import Lanes, Value
+from tilewright.ir.emit.statements import StatementWalk, static_extent
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load
-from tilewright.ir.kernel import Buffer, For, Stmt, Store
+from tilewright.ir.kernel import Buffer, For, Store
 
 
-class StatementEmitter(LoadEmitter):
+class StatementEmitter(LoadEmitter, StatementWalk[FunctionText]):
     """Statements of one shader; what becomes of stores to the output is left to the shader."""
-
-    def block(self, body: Sequence[Stmt]) -> None:
-        for stmt in body:
-            match stmt:
-                case Store():
-                    self._store(stmt)
-                case For():
-                    self._for(stmt)
-                case _:
-                    raise IRError(f"{type(stmt).__name__} has no meaning in a fragment shader")
 
     def store_output(self, stmt: Store) -> None:
         raise NotImplementedError
 
     # Loops.
 
-    def _for(self, stmt: For) -> None:
-        match stmt.kind:
-            case "unroll":
-                for k in range(_static(stmt)):
-                    self.bindings[stmt.var] = k
-                    self.block(stmt.body)
-            case "vector":
-                if _static(stmt) != LANES:
-                    raise IRError(f"a vector of {stmt.extent} lanes in a fragment shader")
-                self.bindings[stmt.var] = ALL_LANES
-                self.block(stmt.body)
-            case "serial":
-                self._serial(stmt)
-            case _:
-                raise IRError(f"a {stmt.kind} loop has no meaning in a fragment shader")
+    def vector(self, stmt: For) -> None:
+        if static_extent(stmt) != LANES:
+            raise IRError(f"a vector of {stmt.extent} lanes in a fragment shader")
+        super().vector(stmt)
 
-    def _serial(self, stmt: For) -> None:
-        self.begin_statement()
-        extent = (
-            literal(stmt.extent, stmt.var.dtype)
-            if isinstance(stmt.extent, int)
-            else self.evaluate(stmt.extent).text
-        )
-        if extent == "0":
-            return
-        if extent == "1":
-            self.bindings[stmt.var] = 0
-            self.block(stmt.body)
-            return
+    def counted(self, stmt: For, extent: Value, stored: frozenset[Buffer]) -> None:
         counter = self.function.name("i")
-        self.function.open_loop()
-        self.bindings[stmt.var] = Value(counter, 1, self.function.depth)
+        self.function.enter(Block("nothing", stored))
+        self.environment.bindings[stmt.var] = Value(counter, 1, self.function.depth)
         self.block(stmt.body)
-        self.function.close_loop(f"for (int {counter} = 0; {counter} < {extent}; ++{counter})")
+        head = f"for (int {counter} = 0; {counter} < {extent.text}; ++{counter})"
+        self.function.close_loop(head)
 
     # Registers.
 
-    def _store(self, stmt: Store) -> None:
-        self.begin_statement()
+    def store(self, stmt: Store) -> None:
         if stmt.buffer.space != "register":
             self.store_output(stmt)
             return
@@ -82,7 +49,7 @@ class StatementEmitter(LoadEmitter):
         name = self.function.declared(key)
         if name is None:
             name = self.function.name("r")
-            self.function.blocks[-1].registers[key] = name
+            self.function.stack[-1].registers[key] = name
             kind = type_name(stmt.buffer.dtype, LANES if laned else 1)
             self.function.write(f"{kind} {name}", value)
         else:
@@ -114,7 +81,7 @@ class StatementEmitter(LoadEmitter):
 
     def _row(self, buffer: Buffer, indices: tuple[Expr, ...]) -> tuple[tuple[object, ...], bool]:
         """The key of a register variable, and whether it holds all lanes."""
-        if indices and isinstance(self.bindings.get(indices[-1]), Lanes):  # type: ignore[call-overload]
+        if indices and isinstance(self.environment.bindings.get(indices[-1]), Lanes):
             return (buffer, *self._static_indices(indices[:-1])), True
         return (buffer, *self._static_indices(indices)), False
 
@@ -123,9 +90,3 @@ class StatementEmitter(LoadEmitter):
         if any(k is None for k in known):
             raise IRError("the index of a register is not a literal")
         return tuple(k for k in known if k is not None)
-
-
-def _static(stmt: For) -> int:
-    if not isinstance(stmt.extent, int):
-        raise IRError(f"the {stmt.kind} loop over {stmt.var.name} has an open extent")
-    return stmt.extent

@@ -7,10 +7,9 @@ functions that are used: ``texel0(i)`` is four elements from ``4 i``, ``element0
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from tilewright.codegen_glsl.emit.types import sampler_prefix
 from tilewright.ir.artifact import TextureLayout
+from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.dtypes import F32, I32, U32, DType
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.kernel import Buffer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tilewright.codegen_wgsl.emit.environment import Environment, buffer_of
+from tilewright.ir.emit.environment import Environment, buffer_of
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store, children, expressions
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.codegen_wgsl.emit import types
-from tilewright.codegen_wgsl.emit.environment import Environment, Lanes, Value, buffer_of
 from tilewright.codegen_wgsl.emit.layout import WIDTH, register_widths, wide_buffers
+from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
 from tilewright.codegen_wgsl.emit.values import ValueEmitter
-from tilewright.ir.affine import linear
+from tilewright.ir.affine import Linear, linear
+from tilewright.ir.dataclass import dataclass
+from tilewright.ir.emit.environment import Value, buffer_of
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Expr, Load, Var
-from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.expr import Expr, Load
+from tilewright.ir.kernel import Buffer, Kernel, Store
 
 _COMPONENTS = "xyzw"
 
@@ -44,21 +44,15 @@ class Place:
 class MemoryEmitter(ValueEmitter):
     """Adds loads and stores. `names` are those of the roots in memory."""
 
-    def __init__(self, kernel: Kernel, environment: Environment, names: dict[Buffer, str]) -> None:
+    def __init__(
+        self, kernel: Kernel, environment: CountingEnvironment, names: dict[Buffer, str]
+    ) -> None:
         super().__init__(environment)
         self.names = names
         self.wide = wide_buffers(kernel, environment)
         self.widths = register_widths(kernel, environment)
         self.registers: dict[tuple[Buffer, tuple[int, ...], int], str] = {}
         self.declarations: list[str] = []
-
-    def needed(self, node: Expr) -> tuple[Expr, ...]:
-        if not isinstance(node, Load):
-            return tuple(node.operands)
-        buffer = buffer_of(node)
-        if buffer.space == "register":
-            return ()
-        return tuple(self.environment.offset(buffer, node.indices).terms)
 
     # Loads.
 
@@ -67,7 +61,7 @@ class MemoryEmitter(ValueEmitter):
         if buffer.space == "register":
             return self._load_register(buffer, node)
         place = self._place(buffer, node.indices)
-        depth = self.depth(self.environment.facts(node))
+        depth = self.depth_of(node)
         if place.lanes == 1:
             return self.place(node, self._element(buffer, place, depth), 1, depth)
         if self._is_vector(buffer, place):
@@ -96,16 +90,14 @@ class MemoryEmitter(ValueEmitter):
         """The name of the ``vec4`` around an aligned place."""
         text = f"{self.names[buffer.root]}[{self._offset(_quarter(place))}]"
         version = self.environment.versions.get(buffer.root, 0)
-        for outer in range(self.scopes.depth, -1, -1):
-            found = self.scopes.stack[outer].known.get((text, version))
-            if found is not None:
-                return str(found)
-        return self.scopes.once((text, version), text, depth)
+        return self.function.once((text, version), text, depth)
 
     # Stores.
 
-    def store(self, buffer: Buffer, indices: tuple[Expr, ...], value: Value) -> None:
-        """``buffer[indices] = value``, for each lane if the value or an index has lanes."""
+    def store(self, stmt: Store) -> None:
+        """A store for each lane, if the value or an index has lanes."""
+        buffer, indices = stmt.buffer, stmt.indices
+        value = self.evaluate(stmt.value)
         if buffer.space == "register":
             self._store_register(buffer, indices, value)
             return
@@ -114,16 +106,16 @@ class MemoryEmitter(ValueEmitter):
         if place.lanes == 1:
             if value.lanes != 1:
                 raise IRError(f"{value.lanes} lanes are stored to one element of {buffer.name}")
-            self.scopes.line(f"{self._target(buffer, place)} = {value.text};")
+            self.function.line(f"{self._target(buffer, place)} = {value.text};")
             return
         text = self.splat(value, buffer.dtype, place.lanes)
         if self._is_vector(buffer, place) and place.lanes == WIDTH:
             quarter = self._offset(_quarter(place))
-            self.scopes.line(f"{self.names[buffer.root]}[{quarter}] = {text};")
+            self.function.line(f"{self.names[buffer.root]}[{quarter}] = {text};")
             return
-        named = self.scopes.let(text, self.scopes.depth)
+        named = self.function.let(text, self.function.depth)
         for lane, part in zip(_COMPONENTS, self._lanes(place), strict=False):
-            self.scopes.line(f"{self._target(buffer, part)} = {named}.{lane};")
+            self.function.line(f"{self._target(buffer, part)} = {named}.{lane};")
 
     def _target(self, buffer: Buffer, place: Place) -> str:
         name = self.names[buffer.root]
@@ -138,42 +130,27 @@ class MemoryEmitter(ValueEmitter):
     # Offsets.
 
     def _place(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Place:
-        form = self.environment.offset(buffer, indices)
-        return self._resolved(form.terms, form.constant)
+        return self._resolved(self.environment.offset(buffer, indices))
 
-    def _resolved(self, form: dict[Expr, int], constant: int) -> Place:
+    def _resolved(self, form: Linear) -> Place:
+        offset = self.resolve(form)
         terms: dict[str, int] = {}
-        vectors: list[tuple[str, int]] = []
-        step, lanes, depth = 0, 1, 0
-        for atom, factor in form.items():
-            binding = self.environment.bindings.get(atom) if isinstance(atom, Var) else None
-            if isinstance(binding, Lanes):
-                constant += factor * binding.start
-                step, lanes = step + factor, max(lanes, binding.count)
-                continue
-            value = self.named(atom)
-            if value.known is not None:
-                constant += factor * value.known
-                continue
-            depth = max(depth, value.depth)
-            if value.lanes > 1:
-                vectors.append((value.text, factor))
-                lanes = max(lanes, value.lanes)
-            else:
-                terms[value.text] = terms.get(value.text, 0) + factor
-        place = Place(tuple(terms.items()), constant, step if lanes > 1 else 0, lanes, depth)
-        return self._irregular(place, vectors) if vectors else place
+        for value, factor in offset.scalars:
+            terms[value.text] = terms.get(value.text, 0) + factor
+        depth = max((v.depth for v, _ in (*offset.scalars, *offset.vectors)), default=0)
+        place = Place(tuple(terms.items()), offset.constant, offset.step, offset.lanes, depth)
+        return self._irregular(place, offset.vectors) if offset.vectors else place
 
-    def _irregular(self, place: Place, vectors: list[tuple[str, int]]) -> Place:
+    def _irregular(self, place: Place, vectors: list[tuple[Value, int]]) -> Place:
         kind = f"vec{place.lanes}<i32>"
-        parts = [_product(text, factor) for text, factor in vectors]
+        parts = [_product(value.text, factor) for value, factor in vectors]
         if place.step:
             steps = ", ".join(str(place.step * k) for k in range(place.lanes))
             parts.append(f"{kind}({steps})")
         if place.terms or place.constant:
             parts.append(f"{kind}({self._offset(place.moved(0))})")
         text = " + ".join(parts)
-        name = self.scopes.once((kind, text), text, max(place.depth, self.scopes.branch_depth()))
+        name = self.function.once((kind, text), text, max(place.depth, self.function.floor))
         return Place((), 0, 0, place.lanes, place.depth, name)
 
     def _lanes(self, place: Place) -> list[Place]:
@@ -189,31 +166,23 @@ class MemoryEmitter(ValueEmitter):
         text = " + ".join(_product(name, factor) for name, factor in place.terms)
         text = text.replace("+ -", "- ")
         if len(place.terms) > 1 or place.terms[0][1] != 1:
-            depth = max(place.depth, self.scopes.branch_depth())
-            text = self._shared_offset(text, depth)
+            text = self.function.once(text, text, max(place.depth, self.function.floor))
         if place.constant:
             sign = "+" if place.constant > 0 else "-"
             text = f"{text} {sign} {abs(place.constant)}"
         return text
-
-    def _shared_offset(self, text: str, depth: int) -> str:
-        for outer in range(self.scopes.depth, -1, -1):
-            found = self.scopes.stack[outer].known.get(text)
-            if found is not None:
-                return str(found)
-        return self.scopes.once(text, text, depth)
 
     # Registers.
 
     def _load_register(self, buffer: Buffer, node: Load) -> Value:
         row, start, lanes = self._register_place(buffer, node.indices)
         text = self._register_text(buffer, row, start, lanes)
-        return Value(text, lanes, self.scopes.depth)
+        return Value(text, lanes, self.function.depth)
 
     def _store_register(self, buffer: Buffer, indices: tuple[Expr, ...], value: Value) -> None:
         row, start, lanes = self._register_place(buffer, indices)
         text = self.splat(value, buffer.dtype, lanes)
-        self.scopes.line(f"{self._register_text(buffer, row, start, lanes)} = {text};")
+        self.function.line(f"{self._register_text(buffer, row, start, lanes)} = {text};")
 
     def _register_place(
         self, buffer: Buffer, indices: tuple[Expr, ...]
@@ -221,10 +190,7 @@ class MemoryEmitter(ValueEmitter):
         """The row (all indices but the last), the first element and the number of lanes."""
         if not indices:
             return (), 0, 1
-        places = []
-        for index in indices:
-            form = linear(index)
-            places.append(self._resolved(form.terms, form.constant))
+        places = [self._resolved(linear(index)) for index in indices]
         last = places[-1]
         if any(p.terms or p.vector for p in places) or any(p.lanes > 1 for p in places[:-1]):
             raise IRError(f"an index into register {buffer.name} is not a literal")

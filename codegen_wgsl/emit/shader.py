@@ -7,15 +7,15 @@ the program do not appear in the text, so kernels of one form share a pipeline.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.codegen_wgsl.emit import types
-from tilewright.codegen_wgsl.emit.environment import Environment, Value, stored_roots
 from tilewright.codegen_wgsl.emit.layout import WIDTH
 from tilewright.codegen_wgsl.emit.statements import StatementEmitter
+from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
+from tilewright.ir.dataclass import dataclass
+from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Var
-from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, loaded_buffers
+from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, loaded_buffers, stored_roots
 
 ENTRY_POINT = "main"
 GROUPS_PER_DIMENSION = 65535
@@ -50,7 +50,7 @@ class _ShaderEmitter(StatementEmitter):
         names = {b.root: f"b{k}" for k, b in enumerate(kernel.parameters)}
         kept = [b for b in kernel.locals if b.base is None and b.space in ("workgroup", "scratch")]
         names |= {b: f"{b.space[0]}{k}" for k, b in enumerate(kept)}
-        super().__init__(kernel, Environment(kernel.body), names)
+        super().__init__(kernel, CountingEnvironment(kernel.body), names)
         self.kernel = kernel
         self.kept = kept
         loaded = {b.root for b in loaded_buffers(kernel.body)}
@@ -65,11 +65,11 @@ class _ShaderEmitter(StatementEmitter):
         self._bind_invocation(group, local, grid)
         if grid[0] * grid[1] > groups:
             assert group is not None
-            self.scopes.enter(True)
+            self.function.begin("everything")
             self.block(body)
             index = self.environment.bindings[group.var]
             assert isinstance(index, Value)
-            self.scopes.leave(f"if ({index.text} < {groups}) {{")
+            self.function.end(f"if ({index.text} < {groups}) {{")
         else:
             self.block(body)
         written = self.kernel.written
@@ -80,7 +80,7 @@ class _ShaderEmitter(StatementEmitter):
     def _bind_symbols(self) -> None:
         for k, symbol in enumerate(self.kernel.symbols):
             text = f"i32(u[{k // WIDTH}].{'xyzw'[k % WIDTH]})"
-            self.environment.bindings[symbol] = Value(self.scopes.let(text, 0), 1, 0)
+            self.environment.bindings[symbol] = Value(self.function.let(text, 0), 1, 0)
 
     def _bind_invocation(
         self, group: For | None, local: For | None, grid: tuple[int, int, int]
@@ -89,9 +89,9 @@ class _ShaderEmitter(StatementEmitter):
             text = "i32(group.x)"
             if grid[1] > 1:
                 text = f"i32(group.x + group.y * {grid[0]}u)"
-            self.environment.bindings[group.var] = Value(self.scopes.let(text, 0), 1, 0)
+            self.environment.bindings[group.var] = Value(self.function.let(text, 0), 1, 0)
         if local is not None:
-            name = self.scopes.let("i32(lane)", 0)
+            name = self.function.let("i32(lane)", 0)
             self.environment.bindings[local.var] = Value(name, 1, 0)
 
     # The text around the body.
@@ -104,7 +104,7 @@ class _ShaderEmitter(StatementEmitter):
             f"fn {ENTRY_POINT}(@builtin(workgroup_id) group: vec3<u32>, "
             "@builtin(local_invocation_index) lane: u32) {"
         )
-        body = [*self.declarations, *self._scratch(), *self.scopes.stack[0].lines]
+        body = [*self.declarations, *self._scratch(), *self.function.stack[0].lines]
         parts += [f"  {line}" for line in body]
         parts.append("}")
         return "\n".join(parts) + "\n"

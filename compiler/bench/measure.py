@@ -12,7 +12,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+
+from tilewright.ir.dataclass import dataclass, replace
 
 Call = Callable[[], object]
 Clock = Callable[[], float]

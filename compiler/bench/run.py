@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tilewright.compiler.bench.measure import Call, Effort, Timings, measure
 from tilewright.compiler.bench.subject import Function, Subject, largest_error
 from tilewright.compiler.bench.threads import thread_count
 from tilewright.compiler.bench.work import Work, work_of
+from tilewright.ir.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tilewright.ir.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Expr, Size, Var, post_order
 from tilewright.ir.graph import Compute, Graph, Loop, Reduction, Scatter, Tensor, While
 from tilewright.ir.sizes import evaluate

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tilewright.compiler.cache.encoding import decode, encode
 from tilewright.compiler.cache.identity import compiler_identity, host_identity
 from tilewright.compiler.cache.store import MOST_BYTES, Store
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import CacheWarning
 
 if TYPE_CHECKING:

@@ -33,7 +33,6 @@ from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.ir.dtypes import DType, from_numpy, from_short
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr, Size, Var, post_order
-from tilewright.ir.ops import OPS
 
 _LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 64
@@ -134,6 +133,10 @@ class SizeWriter:
 def read_nodes(rows: list[list[Any]], symbols: tuple[Var, ...]) -> list[Expr]:
     """The expressions of a `SizeWriter`'s table."""
     nodes: list[Expr] = []
+    if not rows:
+        return nodes
+    from tilewright.ir.ops import OPS  # only open dimensions need the table of operations
+
     for kind, *rest in rows:
         match kind, rest:
             case "var", [int(number)]:

@@ -71,17 +71,11 @@ class Files(Protocol):
     def write(self, handle: int, data: bytes | memoryview) -> int:
         """Append some of `data`; how many bytes."""
 
-    def sync(self, handle: int) -> None:
-        """Wait until the contents are on the medium."""
-
     def close(self, handle: int) -> None:
         """Give the handle back."""
 
     def rename(self, old: str, new: str) -> None:
         """Give a file another name, in one step; a file of that name is replaced."""
-
-    def sync_directory(self, path: str) -> None:
-        """Wait until the names in a directory are on the medium."""
 
     def touch(self, path: str) -> None:
         """Set the time of change to now."""
@@ -143,23 +137,11 @@ class SystemFiles:
     def write(self, handle: int, data: bytes | memoryview) -> int:
         return os.write(handle, data)
 
-    def sync(self, handle: int) -> None:
-        os.fsync(handle)
-
     def close(self, handle: int) -> None:
         os.close(handle)
 
     def rename(self, old: str, new: str) -> None:
         os.replace(old, new)
-
-    def sync_directory(self, path: str) -> None:
-        if os.name != "posix":
-            return  # Windows cannot open a directory, and orders such changes itself
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
     def touch(self, path: str) -> None:
         os.utime(path)

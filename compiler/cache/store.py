@@ -1,7 +1,7 @@
 """A directory of checksummed entries: a key and bytes in, the same bytes or None out.
 
 One file per entry, in 256 folders named by the first two digits of the key. A file appears under
-its name complete or not at all (written aside, synced, renamed), and whatever is found damaged, of
+its name complete or not at all (written aside, then renamed), and whatever is found damaged, of
 another version, under a wrong name or not ours is a miss. Trouble with the file system is one
 `CacheWarning`, never an exception. No operation needs a lock: writers of one key write the same
 bytes, the last rename wins; removing is idempotent; a reader of a removed file reads on.
@@ -17,11 +17,11 @@ import os
 import threading
 import warnings
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tilewright.compiler.cache.entry import HEADER_BYTES, pack, unpack
 from tilewright.compiler.cache.files import Files, RefusedFileError, SystemFiles
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import CacheWarning
 
 if TYPE_CHECKING:
@@ -182,7 +182,11 @@ class Store:
         return f"{self.directory}/{key[:2]}/{key}"
 
     def _write(self, path: str, data: bytes) -> None:
-        """Write aside, sync, rename. Until the rename nothing can be seen, afterwards all of it."""
+        """Write aside, rename. Until the rename nothing can be seen, afterwards all of it.
+
+        Nothing waits for the medium, which takes up to 20 ms per entry: what a power cut leaves
+        of one is noticed by its checksum, and made again.
+        """
         folder = os.path.dirname(path)
         temporary = f"{path}.{self._files.unique()}{_UNFINISHED}"
         try:
@@ -194,7 +198,6 @@ class Store:
         try:
             try:
                 self._write_all(handle, data)
-                self._files.sync(handle)
             finally:
                 self._files.close(handle)
             self._files.rename(temporary, path)
@@ -202,8 +205,6 @@ class Store:
             with suppress(OSError):
                 self._files.remove(temporary)
             raise
-        with suppress(OSError):  # at worst a power cut loses the entry
-            self._files.sync_directory(folder)
 
     def _write_all(self, handle: int, data: bytes) -> None:
         rest = memoryview(data)

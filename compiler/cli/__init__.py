@@ -47,6 +47,8 @@ def tilewright_command(cache_dir: str | None, threads: int | None) -> None:
     """NumPy kernels, compiled for the CPU, WebGPU, WebGL and WebAssembly."""
     from tilewright.compiler.runtime import runtime
 
+    if cache_dir == "":
+        raise click.BadParameter("it is empty", param_hint="'--cache-dir'")
     if cache_dir is not None:
         from pathlib import Path
 

@@ -9,13 +9,13 @@ import ast
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilewright.compiler.cli.failures import BadFileError
 from tilewright.ir import dtypes
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.signature import ArraySpec, ElementType, dim
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tilewright.compiler.api import Kernel
 
+_NPY_MAGIC = b"\x93NUMPY"
 _ARRAY = re.compile(r"(?P<dtype>[a-z]+\d*)(\[(?P<shape>[^\]]*)\])?")
 
 
@@ -83,12 +84,14 @@ def _read_array(file: str) -> np.ndarray:
     import numpy as np
 
     try:
+        with open(file, "rb") as opened:
+            if opened.read(len(_NPY_MAGIC)) != _NPY_MAGIC:
+                raise BadFileError(f"{file!r} is not a .npy file", help="write one with np.save")
         loaded = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise BadFileError(f"cannot read {file!r}: {reason}") from error
-    if not isinstance(loaded, np.ndarray):
-        raise BadFileError(f"{file!r} holds several arrays", help="save one with np.save")
+    assert isinstance(loaded, np.ndarray)
     return loaded
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from tilewright.compiler.cli.kernel_file import KernelPath, load_kernels
 from tilewright.compiler.cli.options import argument_option, examples, kernel_path, target_option
 from tilewright.compiler.cli.tables import console
 from tilewright.compiler.output_file import write_atomically
+from tilewright.ir.dataclass import replace
 from tilewright.ir.errors import TilewrightError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -101,10 +101,10 @@ def bench(
     warning = load_warning()
     results, codes = _run(subjects, target, count, Effort(seconds=seconds), rivals)
     _print(results, warning)
-    if json_path:
+    if json_path is not None:
         text = json.dumps(document(results, environment()), indent=2)
         write_atomically(json_path, f"{text}\n".encode())
-    if plot_path:
+    if plot_path is not None:
         write_atomically(plot_path, plot(results, _image_format(plot_path)))
     return max(codes)
 

@@ -7,12 +7,11 @@ import linecache
 import os
 import sys
 import traceback
-from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.cli.failures import BadFileError
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import TilewrightError
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 _MODULE = "__tilewright_file__"
+_MOST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,14 @@ def _read(file: str) -> bytes:
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
-        return Path(file).read_bytes()
+        with open(file, "rb") as opened:
+            source = opened.read(_MOST_BYTES + 1)  # it may be a device without end
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BadFileError(f"cannot read {file!r}: {reason}", help=_other_spelling(file)) from error
+    if len(source) > _MOST_BYTES:
+        raise BadFileError(f"{file!r} is no Python file: it is longer than {_MOST_BYTES} bytes")
+    return source
 
 
 def _other_spelling(file: str) -> str | None:

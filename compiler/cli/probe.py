@@ -7,10 +7,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 
 from tilewright.compiler.runtime import Runtime, runtime
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError, TilewrightError
 
 

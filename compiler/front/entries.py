@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,8 +18,9 @@ from tilewright.compiler.front.code import DoubtError
 from tilewright.compiler.front.fingerprint import Fingerprint
 from tilewright.compiler.saved.interface_encoding import decode_interface, encode_interface
 from tilewright.compiler.specialization import Specialization
-from tilewright.compiler.structure import Leaf, Sequence, Structure
+from tilewright.compiler.structure import Known, Leaf, Object, Sequence, Structure
 from tilewright.compiler.targets import BuildOptions, open_target
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, StaticSpec
@@ -148,8 +148,10 @@ def _with_values(key: str, needs: list[str], request: Request, runtime: Runtime)
 
 def _is_plain(structure: Structure) -> bool:
     """Whether the result is made of arrays, tuples, lists and dicts, and of no named tuples."""
-    if isinstance(structure, Leaf):
+    if isinstance(structure, (Leaf, Known)):
         return True
+    if isinstance(structure, Object):
+        return False
     if isinstance(structure, Sequence) and structure.kind not in (tuple, list):
         return False
     return all(map(_is_plain, structure.items))

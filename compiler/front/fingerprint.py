@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from tilewright.compiler.argument_trees import Tree
 from tilewright.compiler.front.code import DoubtError, facts_of, names_of
 from tilewright.compiler.trace.dependencies import Dependencies
 from tilewright.ir.expr import Var
@@ -211,6 +212,10 @@ class Fingerprint:
             self._write("trick", str([value is trick for trick in _INDEX_TRICKS]))
         elif isinstance(value, ElementType):
             self._write("element", value.dtype.short)
+        elif isinstance(value, Tree) and value.kind in (dict, list, tuple):
+            self._write("tree", value.kind.__name__)
+            self.add(value.keys)
+            self.add(value.leaves)
         else:
             raise DoubtError(f"a {kind.__name__}")
 

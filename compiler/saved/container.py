@@ -24,6 +24,10 @@ VERSION: Final = 1
 _HEAD: Final = struct.Struct("<8sIQ")
 _CHECKSUM_BYTES: Final = 32
 _SAVE_AGAIN: Final = "save the kernel again"
+UNREADABLE: Final = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+)  # fmt: skip
+"""What reading a description raises that `pack` did not write."""
 
 
 class Content(NamedTuple):
@@ -62,7 +66,7 @@ def unpack(data: bytes, path: str) -> Content:
     try:
         description = json.loads(data[_HEAD.size : _HEAD.size + length])
         return Content(description, _blobs(data, _HEAD.size + length, description["blobs"]))
-    except (LookupError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise _damaged(path, f"its description makes no sense ({error})") from error
 
 

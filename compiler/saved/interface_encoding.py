@@ -7,16 +7,15 @@ is not plain (captured functions, bound arrays) is ``["fixed", text]``: it is in
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 from collections.abc import Sequence as Items
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
 from tilewright.compiler.cache.encoding import EncodedSize, SizeWriter, read_nodes, read_size
 from tilewright.compiler.interface import DataCheck, Interface
-from tilewright.compiler.structure import Leaf, Mapping, OutputInfo, Sequence, Structure
+from tilewright.compiler.structure import Known, Leaf, Mapping, OutputInfo, Sequence, Structure
 from tilewright.ir.dtypes import from_short
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.expr import Expr, Size, Var
@@ -50,7 +49,7 @@ def encode_interface(interface: Interface) -> dict[str, Any]:
         "outputs": [[info.dtype.str, info.kind] for info in interface.outputs],
         "structure": _encode_structure(interface.structure),
         "checks": [
-            [sizes.add(c.size), c.axis, c.wraps, list(astuple(c.loc)) if c.loc else None]
+            [sizes.add(c.size), c.axis, c.wraps, _location(c.loc) if c.loc else None]
             for c in interface.checks
         ],
         "specialized": sorted(interface.specialized),
@@ -83,6 +82,11 @@ def decode_interface(encoded: dict[str, Any], symbols: tuple[Var, ...] | None = 
         symbols=symbols,
         specialized=frozenset(encoded["specialized"]),
     )
+
+
+def _location(loc: Location) -> list[Any]:
+    columns = (loc.column, loc.end_line, loc.end_column)
+    return [loc.file, loc.line, *columns, loc.function]
 
 
 def _encode_spec(spec: ArgumentSpec, sizes: SizeWriter) -> list[Any]:
@@ -149,10 +153,14 @@ def _encode_structure(structure: Structure) -> Any:
                 return [kind.__name__, *inner]
             if hasattr(kind, "_fields"):
                 return ["named", kind.__name__, list(kind._fields), *inner]
-        case Mapping(keys, items):
+        case Mapping(keys, items, kind):
             plain = [encode_value(key) for key in keys]
             if all(key[0] != "fixed" for key in plain):
-                return ["dict", plain, *map(_encode_structure, items)]
+                name = "dict" if kind is dict else "ordered"
+                return [name, plain, *map(_encode_structure, items)]
+        case Known(value):
+            if encode_value(value)[0] != "fixed":
+                return ["known", *encode_value(value)]
     raise UnsupportedError(
         f"a kernel that returns {structure} cannot be saved",
         help="return arrays, or tuples, lists and dicts of them with plain keys",
@@ -169,7 +177,10 @@ def _decode_structure(encoded: Any) -> Structure:
         case ["named", str(name), list(fields), *items]:
             # The class itself may not be importable here; one with the same fields will do.
             return Sequence(namedtuple(name, fields), tuple(map(_decode_structure, items)))
-        case ["dict", list(keys), *items]:
+        case ["dict" | "ordered" as name, list(keys), *items]:
             found = tuple(map(decode_value, keys))
-            return Mapping(found, tuple(map(_decode_structure, items)))
+            kind_of_dict = dict if name == "dict" else OrderedDict
+            return Mapping(found, tuple(map(_decode_structure, items)), kind_of_dict)
+        case ["known", *value]:
+            return Known(decode_value(value))
     raise ValueError(f"{encoded!r} is not the structure of a result")

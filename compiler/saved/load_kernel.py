@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tilewright.compiler.arguments import Binder
 from tilewright.compiler.compiled import Compiled
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.saved.container import Content, unpack
+from tilewright.compiler.saved.container import UNREADABLE, Content, unpack
 from tilewright.compiler.saved.interface_encoding import decode_interface
 from tilewright.compiler.specialization import Specialization
 from tilewright.compiler.targets import BuildOptions, open_target
@@ -29,10 +28,16 @@ def load(path: str | os.PathLike[str]) -> Compiled:
     `DeviceError`.
     """
     name = os.fspath(path)
-    content = unpack(Path(name).read_bytes(), name)
+    with open(name, "rb") as file:
+        return from_bytes(file.read(), os.fsdecode(name))
+
+
+def from_bytes(data: bytes, name: str) -> Compiled:
+    """The kernel in the bytes of a file; messages call it `name`."""
+    content = unpack(data, name)
     try:
         return _compiled(content, runtime())
-    except (LookupError, TypeError, ValueError, IRError, zlib.error) as error:
+    except (*UNREADABLE, IRError, zlib.error) as error:
         raise SavedKernelError(
             f"{name!r} holds something else than a kernel of this version ({error})",
             help="save the kernel again with this version of Tilewright",

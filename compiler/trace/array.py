@@ -5,9 +5,8 @@ Operators and attributes only: what they mean is in `ufuncs.py`, `indexing.py` a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +15,9 @@ from tilewright.compiler.trace.branches import branch_failure
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.methods import METHODS
-from tilewright.compiler.trace.operands import as_int, as_number, int_arguments, raise_needed
+from tilewright.compiler.trace.operands import as_int, as_number, raise_needed, scalar_arguments
+from tilewright.compiler.trace.selections import Selection
+from tilewright.compiler.trace.selections import call as call_selected
 from tilewright.ir.build import product
 from tilewright.ir.errors import DTypeError, TraceError, UnsupportedError
 
@@ -37,6 +38,8 @@ def _unary(ufunc: np.ufunc) -> Any:
 
 
 def _operate(ufunc: np.ufunc, left: Any, right: Any) -> Any:
+    if isinstance(left, Selection) or isinstance(right, Selection):
+        return call_selected(ufunc, (left, right), {})
     for operand in (left, right):
         if operand is None or isinstance(operand, (str, bytes, dict, set)):
             raise failure(
@@ -105,8 +108,14 @@ class TracedArray(Handle):
         return self
 
     @property
-    def flat(self) -> NoReturn:
-        raise failure(UnsupportedError, "x.flat is not supported", help="use x.reshape(-1)")
+    def flat(self) -> Any:
+        return dispatch.dispatch(np.reshape, (self, -1), {})
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        from tilewright.compiler.trace.numpy_strides import strides_of
+
+        return strides_of(self)
 
     def __getattr__(self, name: str) -> Any:
         method = METHODS.get(name)
@@ -114,7 +123,9 @@ class TracedArray(Handle):
             return lambda *args, **kwargs: method(self, *args, **kwargs)
         if name.startswith("__"):
             raise AttributeError(name)
-        close = difflib.get_close_matches(name, [*METHODS, "shape", "dtype", "ndim", "size"], 1)
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [*METHODS, "shape", "dtype", "ndim", "size"], 1)
         raise failure(
             TraceError,
             f"arrays have no attribute {name!r} that can be traced",
@@ -155,7 +166,7 @@ class TracedArray(Handle):
         known = self.known()
         if known is not None:
             return bool(known)
-        raise_if_int_argument(self)
+        raise_if_argument(self)
         raise branch_failure(self)
 
     def __index__(self) -> int:
@@ -171,7 +182,7 @@ class TracedArray(Handle):
         known = self.known()
         if known is not None:
             return float(known)
-        raise_if_int_argument(self)
+        raise_if_argument(self)
         raise failure(
             TraceError,
             f"a Python float is needed here, but {self!r} is known at run time only",
@@ -268,9 +279,9 @@ class TracedArray(Handle):
         return dispatch.write_out(dispatch.dispatch(np.matmul, (self, other), {}), self)
 
 
-def raise_if_int_argument(array: Handle) -> None:
-    """Have an int argument become static when Python asks for its truth or value."""
-    if int_arguments(array):
+def raise_if_argument(array: Handle) -> None:
+    """Have scalar arguments become static when Python asks for their truth or value."""
+    if scalar_arguments(array):
         raise_needed(array, "the value")
 
 

@@ -15,6 +15,8 @@ import numpy as np
 
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.trace.selections import call as call_selected
+from tilewright.compiler.trace.selections import selected
 from tilewright.compiler.tracing_state import current
 from tilewright.ir.errors import (
     BoundsError,
@@ -59,9 +61,7 @@ EFFECTS = frozenset(
 
 _ALTERNATIVES = {
     "unique": "its result's size depends on the data; sort, then mark where neighbours differ",
-    "nonzero": "its result's size depends on the data; use np.where(condition, a, b)",
     "argwhere": "its result's size depends on the data; use np.where(condition, a, b)",
-    "flatnonzero": "its result's size depends on the data; use np.where(condition, a, b)",
     "compress": "its result's size depends on the data; use np.where(condition, a, b)",
     "extract": "its result's size depends on the data; use np.where(condition, a, b)",
     "vectorize": "call the function on whole arrays, or use tw.compute",
@@ -96,6 +96,8 @@ def implements(
 
 def dispatch(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Call NumPy's `function` on values of a kernel that is being traced."""
+    if selected(args) is not None or (kwargs and selected([*kwargs.values()]) is not None):
+        return call_selected(function, args, kwargs)
     if function not in _ALWAYS_TRACED and not has_traced((*args, *kwargs.values())):
         return fold(function, args, kwargs)
     implementation = IMPLEMENTATIONS.get(function)

@@ -18,8 +18,8 @@ class IntegerRangeError(DTypeError, OverflowError):
     """A Python integer does not fit in the dtype that it meets (NumPy's OverflowError)."""
 
 
-class SpecializeInt(BaseException):
-    """The values of these int arguments are needed while tracing: trace again with them static.
+class SpecializeScalars(BaseException):
+    """The values of these arguments are needed while tracing: trace again with them static.
 
     Not an `Exception`: the kernel's own ``except Exception`` must not catch it.
     """

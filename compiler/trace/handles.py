@@ -149,14 +149,14 @@ def _ints(sizes: Sequence[Size]) -> tuple[int, ...]:
 
 
 class Handle:
-    """An array as the user holds it: the elements of `cell` seen through `view`.
+    """An array as the user holds it: the elements of `cell` seen through `window`, or all of them.
 
     `weak` marks what is a Python number in the undecorated function (a scalar argument, an index
     variable, a size): such values do not take part in promotion. A `frozen` view is read-only
     (NumPy makes those by broadcasting).
     """
 
-    __slots__ = ("cell", "frozen", "sizes", "view", "weak")
+    __slots__ = ("cell", "frozen", "sizes", "weak", "window")
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class Handle:
     ) -> None:
         self.cell = cell
         self.sizes = cell.sizes if sizes is None else sizes
-        self.view = view
+        self.window = view
         self.weak = weak
         self.frozen = frozen
 
@@ -182,8 +182,8 @@ class Handle:
 
     def element(self, indices: Sequence[Expr]) -> Expr:
         """The element at `indices` as an expression."""
-        if self.view is not None:
-            indices = views.locate(self.view, indices)
+        if self.window is not None:
+            indices = views.locate(self.window, indices)
         return load(self.cell.read(), indices)
 
     def broadcast_element(self, axes: Sequence[Var]) -> Expr:
@@ -201,7 +201,7 @@ class Handle:
 
     def viewed(self, inner: View, sizes: tuple[Size, ...]) -> Self:
         """A view of this view: `inner` maps this one's axes from the axes of the new one."""
-        outer = views.identity(self.rank) if self.view is None else self.view
+        outer = views.identity(self.rank) if self.window is None else self.window
         view: View | None = views.compose(outer, inner)
         if view == views.identity(len(sizes)) and len(sizes) == len(self.cell.sizes):
             view = None if sizes == self.cell.sizes else view
@@ -210,7 +210,7 @@ class Handle:
     def known(self) -> np.ndarray | None:
         """The elements, where they are known while tracing."""
         array = self.cell.array
-        return None if array is None else seen_through(array, self.view, self.sizes)
+        return None if array is None else seen_through(array, self.window, self.sizes)
 
     def overwrite(self, value: Value) -> None:
         """Replace every element of this view."""

@@ -16,7 +16,21 @@ import numpy as np
 from tilewright.compiler.trace import positions, views
 from tilewright.compiler.trace.dispatch import bare, fold, has_traced
 from tilewright.compiler.trace.failures import failure
-from tilewright.compiler.trace.handles import Handle, describe, seen_through, show_sizes
+from tilewright.compiler.trace.handles import (
+    Formula,
+    Handle,
+    describe,
+    seen_through,
+    show_sizes,
+)
+from tilewright.compiler.trace.masks import (
+    gather_selected,
+    is_mask,
+    known_mask,
+    mask_of_positions,
+    select,
+    store_selected,
+)
 from tilewright.compiler.trace.operands import (
     active,
     as_array,
@@ -26,38 +40,56 @@ from tilewright.compiler.trace.operands import (
     is_number,
     is_symbolic,
     literal,
-    truth,
 )
-from tilewright.compiler.trace.ranges import same_size
+from tilewright.compiler.trace.selections import Selection, refusal
 from tilewright.compiler.trace.views import AxisMap, along, fixed
 from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Size, Var
+from tilewright.ir.size_proofs import same_size
 
 
 def fetch(array: Handle, index: Any) -> Any:
     """``array[index]``."""
-    items = _items(array, index)
-    _refuse_mask(items)
+    raw = mask_of_positions(index if isinstance(index, tuple) else (index,))
+    if any(isinstance(i, Selection) for i in raw):
+        return gather_selected(array, raw)
+    items = _items(array, raw)
+    if any(is_mask(item) for item in items):
+        return select(items, lambda basic: _seen(array, basic))
     if any(_is_index_array(item) for item in items):
         return Advanced(array, items).gather()
     view, sizes = _basic(array, items)
     result = array.viewed(view, sizes)
-    return _scalar_if_known(result) if not sizes else result
+    if sizes or any(i is Ellipsis for i in raw):
+        return result
+    return _scalar(result)
 
 
-def _scalar_if_known(result: Handle) -> Any:
-    """An element of a known array is a NumPy scalar, with which Python can calculate."""
-    array = result.known()
-    return result if array is None else array[()]
+def _seen(array: Handle, items: Sequence[Any]) -> Handle:
+    """The view that basic indexing gives."""
+    view, sizes = _basic(array, items)
+    return array.viewed(view, sizes)
+
+
+def _scalar(element: Handle) -> Any:
+    """A NumPy scalar: the element as it is now, whatever is written to the array later.
+
+    One of a known array is NumPy's own, with which Python can calculate.
+    """
+    array = element.known()
+    if array is not None:
+        return array[()]
+    return active().wrap(Formula((), element.element(())), (), element.element_type)
 
 
 def store(array: Handle, index: Any, value: Any) -> None:
     """``array[index] = value``."""
+    index = mask_of_positions(index if isinstance(index, tuple) else (index,))
     items = _items(array, index)
-    if any(_is_mask(item) for item in items):
-        _store_masked(array, items, value)
+    if any(is_mask(item) for item in items):
+        store_selected(items, value, lambda basic: _seen(array, basic), _fitted)
         return
     if any(_is_index_array(item) for item in items):
         scatter(array, index, value, None)
@@ -78,7 +110,7 @@ def _store_known(target: Handle, value: Any) -> bool:
     if array is None or has_traced((value,)):
         return False
     numbers = np.arange(array.size).reshape(array.shape)
-    places = seen_through(numbers, target.view, target.sizes)
+    places = seen_through(numbers, target.window, target.sizes)
     if places is None:
         return False
     active().refuse_unwritable(target)
@@ -118,51 +150,13 @@ def _fitted(value: Any, dtype: DType, sizes: tuple[Size, ...], axes: tuple[Var, 
     return convert(source.broadcast_element(axes), dtype)
 
 
-def _store_masked(array: Handle, items: list[Any], value: Any) -> None:
-    """``array[mask] = value``: a selection, if the value does not depend on the mask's size."""
-    masks = [i for i in items if _is_mask(i)]
-    leading = items.index(masks[0])
-    others = [i for i in items if i is not masks[0]]
-    if any(not (isinstance(i, slice) and i == slice(None)) for i in others):
-        raise failure(
-            TraceError,
-            "a boolean mask can only be assigned through together with full slices",
-            help="use x[...] = np.where(mask, value, x)",
-        )
-    mask = as_array(masks[0])
-    covered = array.sizes[leading : leading + mask.rank]
-    if not all(same_size(a, b) for a, b in zip(mask.sizes, covered, strict=True)):
-        raise failure(
-            ShapeError,
-            f"a mask of shape {show_sizes(mask.sizes)} does not fit axes of shape "
-            f"{show_sizes(covered)}",
-        )
-    source = None if is_number(value) else as_array(value)
-    rest = array.sizes[leading + mask.rank :]
-    if source is not None and source.rank > len(rest):
-        if source.rank == len(rest) + 1 and source.sizes[0] == 1:
-            source = as_array(fetch(source, 0))
-        else:
-            raise failure(
-                TraceError,
-                "an array assigned through a boolean mask is matched to the mask's True elements, "
-                "whose number depends on data",
-                help="use x[...] = np.where(mask, values, x) with values of the shape of x",
-            )
-    axes = active().axes(array.sizes)
-    here = truth(mask.element(axes[leading : leading + mask.rank]))
-    new = _fitted(value if source is None else source, array.element_type, array.sizes, axes)
-    body = build.select(here, new, array.element(axes))
-    array.overwrite(active().finish(axes, body, "masked assignment"))
-
-
 # Parsing an index.
 
 
 def _items(array: Handle, index: Any) -> list[Any]:
     """The items of an index, the ellipsis spread, one for every axis."""
     raw = list(index) if isinstance(index, tuple) else [index]
-    items = [_item(i) for i in raw]
+    items = [item for i in raw for item in _known_mask_as_positions(_item(i))]
     used = sum(_axes_used(i) for i in items)
     if used > array.rank:
         raise failure(
@@ -179,13 +173,15 @@ def _items(array: Handle, index: Any) -> list[Any]:
 
 
 def _item(item: Any) -> Any:
+    if isinstance(item, Selection):
+        raise refusal(item, "assigning to the elements at these positions")
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item
     if isinstance(item, (bool, np.bool_)):
         raise failure(TraceError, "a bool is not supported as an index", help="use 0 or 1, or None")
     if isinstance(item, (int, np.integer)):
         return int(item)
-    if isinstance(item, (list, np.ndarray)):
+    if isinstance(item, (list, np.ndarray, range)):
         item = as_array(item if not isinstance(item, list) or item else np.zeros(0, np.int64))
     if not isinstance(item, Handle):
         try:
@@ -204,18 +200,13 @@ def _item(item: Any) -> Any:
         )
     if item.rank == 0 and item.element_type is not BOOL and item.known() is not None:
         return int(item.known())  # type: ignore[arg-type]
-    return _mask_positions(item) if _is_mask(item) and item.known() is not None else item
+    return item
 
 
-def _mask_positions(mask: Handle) -> Any:
-    """A known mask of rank one is the list of its positions; other ranks stay masks."""
-    known = mask.known()
-    assert known is not None
-    return active().known(np.flatnonzero(known)) if known.ndim == 1 else mask
-
-
-def _is_mask(item: Any) -> bool:
-    return isinstance(item, Handle) and item.element_type is BOOL
+def _known_mask_as_positions(item: Any) -> list[Any]:
+    """A mask that is known while tracing is the list of its positions along each of its axes."""
+    known = known_mask(item) if is_mask(item) and item.rank else None
+    return [item] if known is None else [active().known(n.copy()) for n in np.nonzero(known)]
 
 
 def _is_index_array(item: Any) -> bool:
@@ -225,15 +216,15 @@ def _is_index_array(item: Any) -> bool:
 def _axes_used(item: Any) -> int:
     if item is None or item is Ellipsis:
         return 0
-    return item.rank if _is_mask(item) else 1
+    return item.rank if is_mask(item) else 1
 
 
 def _refuse_mask(items: Sequence[Any]) -> None:
-    if any(_is_mask(i) for i in items):
+    if any(is_mask(i) for i in items):
         raise failure(
             TraceError,
-            "the size of x[mask] depends on data",
-            help="keep the shape: np.where(mask, x, 0), or reduce with np.sum(x, where=mask)",
+            "positions given by a boolean mask depend on data in number",
+            help="assign with x[mask] += value, or np.where(mask, value, x)",
         )
 
 

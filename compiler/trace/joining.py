@@ -16,14 +16,15 @@ from tilewright.compiler.trace.operands import (
     convert,
     literal,
     number_kind,
+    origins,
     result_dtype,
 )
-from tilewright.compiler.trace.ranges import same_size
 from tilewright.compiler.trace.ufuncs import is_weak
 from tilewright.ir import build
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Expr, Size
+from tilewright.ir.size_proofs import same_size
 
 Part = Callable[[Expr], Expr]
 
@@ -56,6 +57,7 @@ def concatenate(arrays: Sequence[Handle], axis: int, dtype: DType, label: str) -
             raise failure(
                 ShapeError,
                 f"cannot concatenate shapes {shapes} along axis {axis}",
+                notes=origins(first, other),
                 help="all other axes must be equal",
             )
     kept = [a for a in arrays if not (isinstance(a.sizes[axis], int) and a.sizes[axis] == 0)]
@@ -92,6 +94,7 @@ def stack(arrays: Sequence[Handle], axis: int, dtype: DType, label: str) -> Any:
             raise failure(
                 ShapeError,
                 f"cannot stack shapes {show_sizes(first.sizes)} and {show_sizes(other.sizes)}",
+                notes=origins(first, other),
                 help="all shapes must be equal",
             )
     new = as_axis(axis, first.rank + 1)

@@ -104,7 +104,7 @@ def copy(self: Handle, order: str = "C") -> Any:
     if known is not None:
         return active().known(known.copy())
     tracer = active()
-    if self.view is None:
+    if self.window is None:
         return tracer.wrap(self.cell.read(), self.sizes, self.element_type)
     return elementwise("copy", lambda e: e, (self,))
 

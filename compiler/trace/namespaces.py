@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from tilewright.compiler.trace.dispatch import callable_name, clothe, dispatch, fold
+from tilewright.compiler.trace.dispatch import (
+    callable_name,
+    clothe,
+    dispatch,
+    fold,
+    has_traced,
+    unsupported,
+)
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import as_array, as_dtype, cast_to
 from tilewright.compiler.trace.ufunc_methods import call_method
 from tilewright.compiler.trace.weak import to_bool, to_float, to_int
-from tilewright.ir.errors import TraceError
+from tilewright.ir.errors import TraceError, UnsupportedError
+
+
+class MissingAttributeError(TraceError, AttributeError):
+    """A module lacks a name; an `AttributeError` too, since kernels may ask with `hasattr`."""
 
 
 class Namespace:
@@ -28,9 +38,11 @@ class Namespace:
     def __getattr__(self, name: str) -> Any:
         module: ModuleType = self.__dict__["_module"]
         if not hasattr(module, name):
-            close = difflib.get_close_matches(name, dir(module), 1)
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, dir(module), 1)
             raise failure(
-                TraceError,
+                MissingAttributeError,
                 f"module {module.__name__!r} has no attribute {name!r}",
                 help=f"did you mean {close[0]!r}?" if close else None,
             )
@@ -85,6 +97,8 @@ class TypeStandIn:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         kind = self.__tilewright_stands_for__
+        if kind in (np.vectorize, np.nditer):
+            raise unsupported(kind)
         traced = [a for a in args if isinstance(a, Handle) and a.cell.array is None]
         if not traced:
             if kind in (int, float, bool) and len(args) == 1 and isinstance(args[0], Handle):
@@ -120,10 +134,36 @@ _CONVERSIONS: dict[type, Callable[[Any], Any]] = {float: to_float, int: to_int, 
 
 
 class IndexTrick:
-    """``np.mgrid``, ``np.r_`` and the like: answered by NumPy where all is known."""
+    """``np.mgrid``, ``np.r_`` and the like: answered by NumPy where all is known.
+
+    ``np.r_`` and ``np.c_`` also join arrays that are data.
+    """
 
     def __init__(self, trick: Any) -> None:
         self.__tilewright_stands_for__ = trick
 
     def __getitem__(self, key: Any) -> Any:
-        return dispatch(type(self.__tilewright_stands_for__).__getitem__, (self, key), {})
+        trick = self.__tilewright_stands_for__
+        parts = key if isinstance(key, tuple) else (key,)
+        if trick in (np.r_, np.c_) and has_traced(parts):
+            return _joined(trick, parts)
+        return dispatch(type(trick).__getitem__, (self, key), {})
+
+
+def _joined(trick: Any, parts: tuple[Any, ...]) -> Any:
+    """The parts one after the other: along the first axis, or as columns along the last."""
+    if any(isinstance(p, str) for p in parts):
+        raise failure(
+            UnsupportedError,
+            "np.r_ and np.c_ with directives in a string are not supported",
+            help="use np.concatenate or np.stack",
+        )
+    known = [trick[p] if isinstance(p, slice) else as_array(p) for p in parts]
+    least = 2 if trick is np.c_ else 1
+    arrays = [_with_rank(as_array(a), least) for a in known]
+    return dispatch(np.concatenate, (arrays,), {"axis": -1 if trick is np.c_ else 0})
+
+
+def _with_rank(array: Any, least: int) -> Any:
+    missing = least - array.rank
+    return array[(..., *(None,) * missing)] if missing > 0 else array

@@ -11,6 +11,7 @@ from tilewright.compiler.trace import joining
 from tilewright.compiler.trace.dispatch import bare, dispatch, has_traced, implements
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.trace.memory import detached, is_contiguous
 from tilewright.compiler.trace.operands import (
     active,
     as_array,
@@ -178,12 +179,17 @@ def _cast(value: Any, dtype: DType) -> Any:
     return value
 
 
-@implements(
-    np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require, always=True
-)
+@implements(np.asarray, np.asanyarray, np.asfortranarray, np.require, always=True)
 def asarray(a: Any, dtype: Any = None, order: Any = None, **_: Any) -> Any:
     made = _as_new_array(a, dtype)
     return made
+
+
+@implements(np.ascontiguousarray, always=True)
+def ascontiguousarray(a: Any, dtype: Any = None, **_: Any) -> Any:
+    made = _as_new_array(a, dtype)
+    made = made if made.rank else made[None]
+    return made if is_contiguous(made) else detached(made)
 
 
 @implements(np.copy, always=True)

@@ -13,6 +13,7 @@ from tilewright.compiler.trace.binary_search import position_of
 from tilewright.compiler.trace.dispatch import dispatch, implements, write_out
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.trace.masks import positions
 from tilewright.compiler.trace.operands import (
     active,
     as_array,
@@ -28,10 +29,11 @@ from tilewright.compiler.trace.operands import (
     result_dtype,
     truth,
 )
+from tilewright.compiler.trace.positions import inside
 from tilewright.compiler.trace.ufuncs import is_weak
 from tilewright.compiler.trace.weak import element
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, F64, I64, DType
+from tilewright.ir.dtypes import BOOL, F64, I64, INDEX, DType
 from tilewright.ir.errors import ShapeError, UnsupportedError
 from tilewright.ir.expr import Expr, Var
 
@@ -69,12 +71,18 @@ def _element(value: Any, dtype: DType, axes: tuple[Var, ...]) -> Expr:
 @implements(np.where)
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
-        raise failure(
-            UnsupportedError,
-            "np.where(condition) without values gives positions whose number depends on data",
-            help="use np.where(condition, a, b)",
-        )
+        return positions(condition)
     return select_elements((condition,), (x,), y, "np.where")
+
+
+@implements(np.nonzero)
+def nonzero(a: Any) -> Any:
+    return positions(a)
+
+
+@implements(np.flatnonzero)
+def flatnonzero(a: Any) -> Any:
+    return positions(dispatch(np.reshape, (a, -1), {}))[0]
 
 
 @implements(np.select)
@@ -89,11 +97,10 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     array = as_array(a)
     options = list(choices)
     if mode == "raise":
-        raise failure(
-            UnsupportedError,
-            'np.choose with mode="raise" is not supported',
-            help='give mode="clip" or mode="wrap", or use np.select',
-        )
+        axes = active().axes(array.sizes)
+        place = build.cast(array.element(axes), INDEX)
+        made = inside(place, len(options), 0, axes, wraps=False)
+        array = active().value(axes, build.cast(made, I64), "np.choose", array.sizes)
     if mode == "wrap":
         array = array % len(options)
     tests = [ufuncs.call(np.less_equal, (array, n)) for n in range(len(options) - 1)]
@@ -174,7 +181,8 @@ def nan_to_num(
         ufuncs.call(np.logical_and, (infinite, positive)),
         infinite,
     )
-    return cast_to(select_elements(tests, (nan, high, low), array, "np.nan_to_num"), dtype)
+    made = cast_to(select_elements(tests, (nan, high, low), array, "np.nan_to_num"), dtype)
+    return made if copy or not array.sizes else write_out(made, array)
 
 
 @implements(np.real, np.real_if_close)

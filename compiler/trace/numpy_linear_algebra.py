@@ -27,12 +27,12 @@ from tilewright.compiler.trace.operands import (
     origin,
     result_dtype,
 )
-from tilewright.compiler.trace.ranges import same_size
 from tilewright.compiler.trace.ufunc_rules import RULES
 from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, F16, F32, DType
 from tilewright.ir.errors import DTypeError, ShapeError, UnsupportedError
 from tilewright.ir.expr import Expr, Size, Var
+from tilewright.ir.size_proofs import same_size
 
 
 def contract(

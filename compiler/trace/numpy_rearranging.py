@@ -24,10 +24,10 @@ from tilewright.compiler.trace.operands import (
     as_int,
     as_size,
 )
-from tilewright.compiler.trace.ranges import same_size
 from tilewright.ir import build
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Expr, Size
+from tilewright.ir.size_proofs import same_size
 
 
 @implements(np.flip, always=True)

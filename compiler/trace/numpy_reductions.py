@@ -7,6 +7,7 @@ passes. Sums of narrow integers and bools promote to 64 bits, as in NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.views import along
 from tilewright.ir import build
-from tilewright.ir.dtypes import BOOL, F16, F32, F64, I64, U8, U64, DType
+from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, U8, U64, DType
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.graph import identity
@@ -104,6 +105,14 @@ class Plan:
             )
 
 
+def _finished(plan: Plan, value: Any, dtype: DType, keepdims: Any, out: Any) -> Any:
+    """The result of a reduction in its dtype and shape, written into `out` if that is given."""
+    from tilewright.compiler.trace.dispatch import write_out
+
+    result = plan.keep(cast_to(value, dtype), keepdims)
+    return result if out is None else write_out(result, out)
+
+
 def _is_int(size: Size) -> bool:
     return isinstance(size, int)
 
@@ -123,8 +132,7 @@ def combine(
     where: Any = True,
 ) -> Any:
     """``ufunc.reduce``."""
-    from tilewright.compiler.trace.dispatch import write_out
-
+    where = True if where is _NO_VALUE else where
     combiner = NAMES.get(ufunc)
     if combiner is None:
         raise unsupported(ufunc.reduce)
@@ -149,8 +157,7 @@ def combine(
         start = literal(initial, combining) if is_number(initial) else None
         other = active().value((), start, "initial") if start is not None else as_array(initial)
         result = ufuncs.call(ufunc, (result, cast_to(other, combining)))
-    result = plan.keep(cast_to(result, result_type), keepdims)
-    return result if out is None else write_out(result, out)
+    return _finished(plan, result, result_type, keepdims, out)
 
 
 def accumulator(ufunc: np.ufunc, dtype: DType, wanted: Any) -> tuple[DType, DType]:
@@ -166,53 +173,42 @@ def accumulator(ufunc: np.ufunc, dtype: DType, wanted: Any) -> tuple[DType, DTyp
     return (F32 if result is F16 and summing else result), result
 
 
-def _reduction(ufunc: np.ufunc) -> Callable[..., Any]:
-    def run(
-        a: Any,
-        axis: Any = None,
-        dtype: Any = None,
-        out: Any = None,
-        keepdims: Any = False,
-        initial: Any = _NO_VALUE,
-        where: Any = True,
-    ) -> Any:
-        where = True if where is _NO_VALUE else where
-        return combine(ufunc, a, axis, dtype, out, keepdims, initial, where)
+_DEFAULTS = {"keepdims": False, "initial": _NO_VALUE, "where": True}
 
+
+def _signature(positional: str, keywords: str = "") -> Signature:
+    """Of a NumPy function that reduces its first argument."""
+    kinds = ((positional, Parameter.POSITIONAL_OR_KEYWORD), (keywords, Parameter.KEYWORD_ONLY))
+    first = Parameter("a", Parameter.POSITIONAL_OR_KEYWORD, annotation=Any)
+    others = [
+        Parameter(name, kind, default=_DEFAULTS.get(name), annotation=Any)
+        for names, kind in kinds
+        for name in names.split()
+    ]
+    return Signature([first, *others], return_annotation=Any)
+
+
+def _reduction(ufunc: np.ufunc, signature: Signature) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return combine(ufunc, **signature.bind(*args, **kwargs).arguments)
+
+    run.__signature__ = signature  # type: ignore[attr-defined]
     return run
 
 
-def _extreme(ufunc: np.ufunc) -> Callable[..., Any]:
-    def run(
-        a: Any,
-        axis: Any = None,
-        out: Any = None,
-        keepdims: Any = False,
-        initial: Any = _NO_VALUE,
-        where: Any = True,
-    ) -> Any:
-        where = True if where is _NO_VALUE else where
-        return combine(ufunc, a, axis, None, out, keepdims, initial, where)
-
-    return run
-
-
-def _truth_reduction(ufunc: np.ufunc) -> Callable[..., Any]:
-    def run(
-        a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True
-    ) -> Any:
-        where = True if where is _NO_VALUE else where
-        return combine(ufunc, a, axis, None, out, keepdims, _NO_VALUE, where)
-
-    return run
-
-
-implements(np.sum)(_reduction(np.add))
-implements(np.prod)(_reduction(np.multiply))
-implements(np.max, np.amax)(_extreme(np.maximum))
-implements(np.min, np.amin)(_extreme(np.minimum))
-implements(np.all)(_truth_reduction(np.logical_and))
-implements(np.any)(_truth_reduction(np.logical_or))
+_SUMS = _signature("axis dtype out keepdims initial where")
+_EXTREMES = _signature("axis out keepdims initial where")
+_TRUTHS = _signature("axis out keepdims", "where")
+_REDUCTIONS: tuple[tuple[tuple[Callable[..., Any], ...], np.ufunc, Signature], ...] = (
+    ((np.sum,), np.add, _SUMS),
+    ((np.prod,), np.multiply, _SUMS),
+    ((np.max, np.amax), np.maximum, _EXTREMES),
+    ((np.min, np.amin), np.minimum, _EXTREMES),
+    ((np.all,), np.logical_and, _TRUTHS),
+    ((np.any,), np.logical_or, _TRUTHS),
+)
+for _functions, _ufunc, _parameters in _REDUCTIONS:
+    implements(*_functions)(_reduction(_ufunc, _parameters))
 
 
 def _float_type(dtype: DType, wanted: Any) -> tuple[DType, DType]:
@@ -231,14 +227,11 @@ def mean(
     *,
     where: Any = True,
 ) -> Any:
-    from tilewright.compiler.trace.dispatch import write_out
-
     array = as_array(a)
     plan = Plan(array, axis, True if where is _NO_VALUE else where)
     compute, result_type = _float_type(array.element_type, dtype)
     average = _average_of(plan, convert(plan.element(), compute), "np.mean")
-    result = plan.keep(cast_to(average, result_type), keepdims)
-    return result if out is None else write_out(result, out)
+    return _finished(plan, average, result_type, keepdims, out)
 
 
 def _average_of(plan: Plan, body: Expr, label: str, less: Any = 0) -> Any:
@@ -265,25 +258,6 @@ def _at_least_zero(value: Any) -> Any:
     return ufuncs.call(np.maximum, (value, 0))
 
 
-@implements(np.var)
-def var(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: Any = None,
-    ddof: Any = 0,
-    keepdims: Any = False,
-    *,
-    where: Any = True,
-    mean: Any = _NO_VALUE,
-    correction: Any = _NO_VALUE,
-) -> Any:
-    from tilewright.compiler.trace.dispatch import write_out
-
-    result = _variance(a, axis, dtype, ddof, keepdims, where, mean, correction)
-    return result if out is None else write_out(result, out)
-
-
 def _variance(
     a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, mean: Any, correction: Any
 ) -> Any:
@@ -305,32 +279,37 @@ def _variance(
     return squares.keep(cast_to(result, result_type), keepdims)
 
 
-@implements(np.std)
-def std(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: Any = None,
-    ddof: Any = 0,
-    keepdims: Any = False,
-    *,
-    where: Any = True,
-    mean: Any = _NO_VALUE,
-    correction: Any = _NO_VALUE,
-) -> Any:
-    from tilewright.compiler.trace.dispatch import write_out
+def _spread(finish: Callable[[Any], Any]) -> Callable[..., Any]:
+    """``np.var``, or what `finish` makes of it."""
 
-    array = as_array(a)
-    compute, result_type = _float_type(array.element_type, dtype)
-    variance = _variance(array, axis, compute, ddof, keepdims, where, mean, correction)
-    result = cast_to(ufuncs.call(np.sqrt, (variance,)), result_type)
-    return result if out is None else write_out(result, out)
+    def run(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        ddof: Any = 0,
+        keepdims: Any = False,
+        *,
+        where: Any = True,
+        mean: Any = _NO_VALUE,
+        correction: Any = _NO_VALUE,
+    ) -> Any:
+        from tilewright.compiler.trace.dispatch import write_out
+
+        compute, result_type = _float_type(as_array(a).element_type, dtype)
+        variance = _variance(a, axis, compute, ddof, keepdims, where, mean, correction)
+        result = cast_to(finish(variance), result_type)
+        return result if out is None else write_out(result, out)
+
+    return run
+
+
+var = implements(np.var)(_spread(lambda variance: variance))
+std = implements(np.std)(_spread(lambda variance: ufuncs.call(np.sqrt, (variance,))))
 
 
 def _position(combiner: str, name: str) -> Callable[..., Any]:
     def run(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
-        from tilewright.compiler.trace.dispatch import write_out
-
         array = as_array(a)
         plan = Plan(array, None if axis is None else as_axis(axis, array.rank))
         if any(array.sizes[g] == 0 for g in plan.gone if _is_int(array.sizes[g])):
@@ -338,8 +317,7 @@ def _position(combiner: str, name: str) -> Callable[..., Any]:
         key = plan.element()
         if key.dtype is BOOL:
             key = build.cast(key, U8)
-        result = plan.keep(plan.reduce(combiner, key, f"np.{name}"), keepdims)
-        return result if out is None else write_out(result, out)
+        return _finished(plan, plan.reduce(combiner, key, f"np.{name}"), I64, keepdims, out)
 
     return run
 
@@ -351,5 +329,7 @@ implements(np.argmin)(_position("argmin", "argmin"))
 @implements(np.count_nonzero)
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     plan = Plan(as_array(a), axis)
-    body = build.cast(truth(plan.element()), I64)
-    return plan.keep(plan.reduce("add", body, "np.count_nonzero"), keepdims)
+    few = isinstance(plan.count, int) and plan.count < 1 << 31  # then 32 bits hold every count
+    body = build.cast(truth(plan.element()), I32 if few else I64)
+    total = plan.reduce("add", body, "np.count_nonzero")
+    return plan.keep(cast_to(total, I64), keepdims)

@@ -15,6 +15,7 @@ from tilewright.compiler.trace.indexing import (
     broadcast_view,
     transposed,
 )
+from tilewright.compiler.trace.memory import detached, is_contiguous, shares_memory_as
 from tilewright.compiler.trace.operands import (
     active,
     as_array,
@@ -24,11 +25,11 @@ from tilewright.compiler.trace.operands import (
     as_size,
     broadcast_sizes,
 )
-from tilewright.compiler.trace.ranges import same_size
 from tilewright.compiler.trace.views import AxisMap, along, fixed
 from tilewright.ir import build
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Expr, Size
+from tilewright.ir.size_proofs import same_size
 
 FULL = slice(None)
 
@@ -55,7 +56,8 @@ def reshaped(array: Handle, sizes: tuple[Size, ...]) -> Any:
     tracer = active()
     if tracer.scopes and tracer.index_variables((array.element(tracer.axes(array.sizes)),)):
         return _formula_reshape(array, sizes)
-    return type(array)(ReshapedCell(array, sizes))
+    made = type(array)(ReshapedCell(array, sizes))
+    return made if shares_memory_as(array, sizes) else detached(made)
 
 
 def _formula_reshape(array: Handle, sizes: tuple[Size, ...]) -> Any:
@@ -145,7 +147,9 @@ def _unit_axes_view(array: Handle, sizes: tuple[Size, ...]) -> Any:
 
 @implements(np.ravel, always=True)
 def ravel(a: Any, order: str = "C") -> Any:
-    return reshape(a, -1, order if order == "F" else "C")
+    array = as_array(a)
+    flat = reshape(array, -1, order if order == "F" else "C")
+    return flat if is_contiguous(array) else detached(flat)
 
 
 @implements(np.transpose, always=True)

@@ -20,7 +20,7 @@ from tilewright.compiler.trace.operands import (
 from tilewright.compiler.trace.views import along
 from tilewright.ir import build
 from tilewright.ir.dtypes import F64
-from tilewright.ir.errors import DTypeError, ShapeError
+from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Size
 
 
@@ -83,18 +83,22 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
 
 @implements(np.cov)
 def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
-    array = cast_to(as_array(m), F64)
+    array = _variables(m, rowvar)
     if y is not None:
-        raise failure(DTypeError, "np.cov of two arrays is not supported", help="stack them first")
-    if array.rank == 1:
-        array = array[None, :]
-    if not rowvar:
-        array = array.T
+        array = dispatch(np.concatenate, ((array, _variables(y, rowvar)),), {"axis": 0})
     centered = array - mean(array, axis=1, keepdims=True)
     less = (0 if bias else 1) if ddof is None else ddof
     count = array.shape[1]
     product = dispatch(np.matmul, (centered, centered.T), {})
     return dispatch(np.squeeze, (product / (count - less),), {})
+
+
+def _variables(m: Any, rowvar: bool) -> Any:
+    """One variable in each row, in float64."""
+    array = cast_to(as_array(m), F64)
+    if array.rank < 2:
+        return dispatch(np.reshape, (array, (1, -1)), {})
+    return array if rowvar else array.T
 
 
 @implements(np.corrcoef)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.trace.failures import IntegerRangeError, SpecializeInt, failure
+from tilewright.compiler.trace.failures import IntegerRangeError, SpecializeScalars, failure
 from tilewright.compiler.trace.handles import Handle, describe, show_sizes
-from tilewright.compiler.trace.ranges import same_size
+from tilewright.compiler.trace.selections import Selection, refusal
 from tilewright.compiler.tracing_state import current
 from tilewright.ir import build, dtypes
 from tilewright.ir.dtypes import INDEX, DType
@@ -25,6 +25,7 @@ from tilewright.ir.errors import (
 )
 from tilewright.ir.expr import Apply, Const, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import Input, Tensor
+from tilewright.ir.size_proofs import same_size
 
 if TYPE_CHECKING:
     from tilewright.compiler.trace.array import TracedArray
@@ -62,11 +63,13 @@ def as_array(value: Any) -> TracedArray:
     if isinstance(value, (list, tuple)):
         return _stacked(value)
     if isinstance(value, (np.ndarray, np.generic, bool, int, float)):
-        return tracer.known(_native(np.asarray(value)))
+        return tracer.known(_native(np.asanyarray(value)))
     if isinstance(value, complex):
         raise failure(UnsupportedError, "complex numbers are not supported")
     if isinstance(value, range):
         return tracer.known(np.array(value))
+    if isinstance(value, Selection):
+        raise refusal(value, "using it here")
     raise failure(DTypeError, f"an array or a number is needed, not {_article(value)}")
 
 
@@ -76,7 +79,12 @@ def _article(value: object) -> str:
 
 def _native(array: np.ndarray) -> np.ndarray:
     if isinstance(array, np.ma.MaskedArray):
-        raise failure(DTypeError, "masked arrays are not supported")
+        raise failure(
+            DTypeError,
+            "masked arrays are not supported",
+            help="fill in the missing values (np.ma.filled), and use the mask as an array",
+        )
+    array = np.asarray(array)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if dtypes.from_numpy(array.dtype) is None:
@@ -235,10 +243,10 @@ def as_int(value: Any, what: str) -> int:
 
 
 def raise_needed(handle: Handle, what: str) -> None:
-    """Ask for the int arguments that `handle` is made of to become static, or explain why not."""
-    names = int_arguments(handle)
+    """Ask for the scalar arguments that `handle` is made of to become static, or say why not."""
+    names = scalar_arguments(handle)
     if names:
-        raise SpecializeInt(names)
+        raise SpecializeScalars(names)
     if handle.rank == 0 and is_symbolic(handle):
         raise failure(
             TraceError,
@@ -254,17 +262,20 @@ def raise_needed(handle: Handle, what: str) -> None:
     )
 
 
-def int_arguments(handle: Handle) -> frozenset[str]:
-    """The int arguments that a number or condition is computed from, if from nothing else."""
-    if handle.rank or handle.element_type.is_float:
-        return frozenset()
-    names = set()
-    for node in post_order((handle.element(()),)):
-        if isinstance(node, Load):
-            source = node.source
-            if not isinstance(source, Input) or source.label != "int argument":
+def scalar_arguments(handle: Handle) -> frozenset[str]:
+    """The int and float arguments that a value is computed from, if from no other data."""
+    expr = handle.element(active().axes(handle.sizes))
+    waiting: list[Any] = [n.source for n in post_order((expr,)) if isinstance(n, Load)]
+    names, seen = set(), set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Input):
+            if node.label not in ("int argument", "float argument"):
                 return frozenset()
-            names.add(source.name)
+            names.add(node.name)
+        elif node not in seen:
+            seen.add(node)
+            waiting.extend(node.sources)
     return frozenset(names)
 
 
@@ -405,6 +416,11 @@ def origin(handle: Handle) -> tuple[str, Location | None] | None:
     if isinstance(value, Tensor) and value.loc is not None:
         return f"a value has had shape {show_sizes(handle.sizes)}", value.loc
     return None
+
+
+def origins(*handles: Handle) -> list[tuple[str, Location | None]]:
+    """The notes of those handles that have one."""
+    return [note for handle in handles if (note := origin(handle))]
 
 
 Rule = Callable[..., Expr]

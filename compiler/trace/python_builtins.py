@@ -14,6 +14,7 @@ from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.namespaces import TypeStandIn
 from tilewright.compiler.trace.operands import as_int, as_number
+from tilewright.compiler.trace.selections import Selection
 from tilewright.ir.errors import LimitError, TraceError
 
 UNROLL_LIMIT = 65_536
@@ -57,6 +58,8 @@ def _range(*bounds: Any) -> range:
 def _len(value: Any) -> Any:
     if isinstance(value, Handle) and value.sizes:
         return as_number(value.sizes[0])
+    if isinstance(value, Selection):
+        return value.shape[0]
     return len(value)
 
 

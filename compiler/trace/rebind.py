@@ -9,16 +9,16 @@ Nothing of the user's is changed.
 from __future__ import annotations
 
 import builtins
-import difflib
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.trace.dependencies import Dependencies
+from tilewright.compiler.argument_trees import is_object
+from tilewright.compiler.trace.dependencies import MISSING, Dependencies
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.inspect_code import check_code
@@ -30,6 +30,7 @@ from tilewright.compiler.trace.namespaces import (
     NumpyUfunc,
     TypeStandIn,
 )
+from tilewright.compiler.trace.objects import traced_object
 from tilewright.compiler.trace.python_builtins import BUILTINS, REFUSED, TYPES
 from tilewright.compiler.trace.python_math import MATH
 from tilewright.compiler.trace.special import scipy_function
@@ -52,6 +53,8 @@ class Rebinder:
         self._globals: dict[int, ShadowGlobals] = {}
         self._translated: dict[int, tuple[object, object]] = {}
         self._containers: list[tuple[str, Any, Any]] = []
+        self.classes: dict[type, type] = {}
+        self._class_homes: dict[type, Mapping[str, Any]] = {}
 
     def function(self, original: FunctionType) -> FunctionType:
         """`original` rebuilt over shadow globals and cells."""
@@ -107,7 +110,9 @@ class Rebinder:
             return BUILTINS[name]
         if hasattr(builtins, name):
             return getattr(builtins, name)
-        close = difflib.get_close_matches(name, [*real, *vars(builtins)], 1)
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [*real, *vars(builtins)], 1)
         raise failure(
             TraceError,
             f"name {name!r} is not defined",
@@ -144,6 +149,10 @@ class Rebinder:
             return NumpyUfunc(value)
         if any(value is trick for trick in _INDEX_TRICKS):
             return IndexTrick(value)
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*(self.translate(v, name) for v in value))
+        if is_object(value) and not _is_kernel(value):
+            return self._object(value)
         if isinstance(value, functools.partial):
             return functools.partial(
                 self.translate(value.func),
@@ -156,9 +165,8 @@ class Rebinder:
         if not callable(value):
             return value
         module = getattr(value, "__module__", None) or ""
-        inner = getattr(value, "python", None)
-        if isinstance(inner, FunctionType) and not isinstance(value, FunctionType):
-            return self.function(inner)  # another kernel: its function becomes part of this one
+        if _is_kernel(value):
+            return self.function(value.python)  # its function becomes part of this one
         if value in IMPLEMENTATIONS or module.split(".")[0] == "numpy":
             return NumpyFunction(value)
         if module == "math":
@@ -173,7 +181,7 @@ class Rebinder:
         if isinstance(value, FunctionType):
             return self.function(value)
         if isinstance(value, MethodType) and isinstance(value.__func__, FunctionType):
-            return MethodType(self.function(value.__func__), value.__self__)
+            return MethodType(self.function(value.__func__), self.translate(value.__self__, "self"))
         return value
 
     def _type(self, value: type) -> Any:
@@ -199,8 +207,8 @@ class Rebinder:
     def _array(self, value: np.ndarray, name: str) -> Any:
         from tilewright.compiler.trace.operands import as_array
 
-        if value.dtype.kind not in "biuf":
-            return value  # object, str, datetime: an error where it meets a traced array
+        if value.dtype.kind not in "biuf" or isinstance(value, np.ma.MaskedArray):
+            return value  # object, str, masked: an error where it meets a traced array
         handle = as_array(np.array(value))
         handle.cell.owner = f"captured array {name!r}"
         return handle
@@ -213,8 +221,31 @@ class Rebinder:
         else:
             result = type(value)(self.translate(v, f"{name}[{i}]") for i, v in enumerate(value))
         if not isinstance(value, tuple):
-            self._containers.append((name, result, _snapshot(result)))
+            self.watch(name, result)
         return result
+
+    def _object(self, value: Any) -> Any:
+        attributes = vars(value)
+        where = f"object of class {type(value).__name__}"
+
+        def read(name: str) -> Any:
+            held = attributes.get(name, MISSING)
+            self.dependencies.add(where, name, attributes, held)
+            return self.translate(held, name)
+
+        return traced_object(self, type(value), attributes, read)
+
+    def made_object(self, kind: type, attributes: Mapping[str, Any]) -> Any:
+        """An object of `kind` that holds values which are traced already."""
+        return traced_object(self, kind, attributes, attributes.get)
+
+    def class_home(self, kind: type) -> Mapping[str, Any]:
+        """The attributes of a class, always the same mapping."""
+        return self._class_homes.setdefault(kind, vars(kind))
+
+    def watch(self, name: str, container: Any) -> None:
+        """Have `check_unchanged` compare a list or dict with what it holds now."""
+        self._containers.append((name, container, _snapshot(container)))
 
     def check_unchanged(self, loc: Any) -> None:
         """Raise if the function has changed a list or dict from outside of it."""
@@ -228,6 +259,12 @@ class Rebinder:
                     loc=loc,
                     help="a compiled kernel runs without Python: return the value instead",
                 )
+
+
+def _is_kernel(value: Any) -> bool:
+    """Whether `value` is another kernel."""
+    inner = getattr(value, "python", None)
+    return isinstance(inner, FunctionType) and callable(value) and type(value) is not FunctionType
 
 
 def _snapshot(container: Any) -> list[Any]:

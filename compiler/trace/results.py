@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.structure import Leaf, Mapping, OutputInfo, Sequence, Structure
+from tilewright.compiler.argument_trees import object_parts
+from tilewright.compiler.structure import (
+    Known,
+    Leaf,
+    Mapping,
+    Object,
+    OutputInfo,
+    Sequence,
+    Structure,
+)
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import as_array, is_number
+from tilewright.compiler.trace.selections import Selection, refusal
+from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.errors import TraceError
 from tilewright.ir.expr import Var, post_order
 from tilewright.ir.graph import Compute, Constant, Input, Reduction, Scatter, Tensor
@@ -51,22 +63,43 @@ def collect(tracer: Tracer, returned: Any, loc: Location) -> Outputs:
     outputs = Outputs()
     copies: dict[Tensor, Tensor] = {}
     outputs.structure = _structure(tracer, returned, outputs, copies, loc)
+    if not outputs.tensors:
+        raise TraceError("a kernel returns no array", loc=loc, help="return an array")
     if tracer.scoped or tracer.looped:
         _refuse_escaped_variables(outputs.tensors)
     return outputs
 
 
 def _structure(
+    tracer: Tracer,
+    value: Any,
+    outputs: Outputs,
+    copies: dict[Tensor, Tensor],
+    loc: Location,
+    outermost: bool = True,
+) -> Structure:
+
+    def inner(parts: Iterable[Any]) -> tuple[Structure, ...]:
+        return tuple(_structure(tracer, v, outputs, copies, loc, False) for v in parts)
+
+    if isinstance(value, (tuple, list)):
+        return Sequence(type(value), inner(value))
+    if isinstance(value, dict):
+        kind_of_dict = OrderedDict if isinstance(value, OrderedDict) else dict
+        return Mapping(tuple(value), inner(value.values()), kind_of_dict)
+    if not outermost and (value is None or isinstance(value, (str, bytes, np.dtype))):
+        return Known(value)
+    parts = object_parts(value)
+    if parts is not None:
+        return Object(value.__class__, tuple(parts), inner(parts.values()))
+    return _leaf(tracer, value, outputs, copies, loc)
+
+
+def _leaf(
     tracer: Tracer, value: Any, outputs: Outputs, copies: dict[Tensor, Tensor], loc: Location
 ) -> Structure:
-    if isinstance(value, (tuple, list)):
-        items = tuple(_structure(tracer, v, outputs, copies, loc) for v in value)
-        if not items:
-            raise TraceError("a kernel returns an empty sequence", loc=loc, help="return an array")
-        return Sequence(type(value), items)
-    if isinstance(value, dict):
-        inner = tuple(_structure(tracer, v, outputs, copies, loc) for v in value.values())
-        return Mapping(tuple(value), inner)
+    if isinstance(value, Selection):
+        raise refusal(value, "returning it")
     kind = "array"
     if isinstance(value, Handle):
         kind = "array" if value.sizes else "python" if value.weak else "scalar"
@@ -82,7 +115,7 @@ def _structure(
         raise TraceError(
             f"a kernel returns arrays and numbers, not {type(value).__name__}",
             loc=loc,
-            help="return arrays, or tuples, lists and dicts of them",
+            help="return arrays, or tuples, lists, dicts and dataclasses of them",
         )
     tensor = tracer.tensor(as_array(value))
     if isinstance(tensor, (Input, Constant)):

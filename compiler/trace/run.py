@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import builtins
-import difflib
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 import tilewright.compiler.trace.registry  # noqa: F401  (fills the table of NumPy functions)
+from tilewright.compiler.argument_trees import Tree, assembled, leaf_names
 from tilewright.compiler.structure import OutputInfo, Structure
 from tilewright.compiler.trace.dependencies import Dependencies
-from tilewright.compiler.trace.failures import SpecializeInt
+from tilewright.compiler.trace.failures import SpecializeScalars
 from tilewright.compiler.trace.handles import Cell
 from tilewright.compiler.trace.inspect_code import check_kernel
 from tilewright.compiler.trace.operands import check_limits
@@ -23,7 +23,8 @@ from tilewright.compiler.trace.results import collect
 from tilewright.compiler.tracer import Tracer
 from tilewright.compiler.tracing_state import tracing
 from tilewright.ir import build
-from tilewright.ir.errors import KernelError, TraceError
+from tilewright.ir.dataclass import dataclass, field, replace
+from tilewright.ir.errors import KernelError, OutOfMemoryError, TraceError
 from tilewright.ir.expr import Var
 from tilewright.ir.graph import Graph, Input
 from tilewright.ir.location import Location
@@ -46,6 +47,7 @@ class Traced:
     input_names: tuple[str, ...]
     specialized: frozenset[str]
     dependencies: Dependencies = field(repr=False)
+    milliseconds: float = field(default=0.0, repr=False)
 
     def is_stale(self) -> bool:
         """Whether a global or captured value that the graph was made from has changed since."""
@@ -57,20 +59,22 @@ def trace(
     arguments: Mapping[str, ArgumentSpec] | Sequence[ArgumentSpec],
     *,
     name: str | None = None,
-    values: Mapping[str, int] | None = None,
+    values: Mapping[str, int | float] | None = None,
 ) -> Traced:
     """The graph of `function` for arguments of these specs.
 
-    An int argument (`ScalarSpec`) whose value turns out to be needed as a shape or bound is made
-    static and the function traced again; its value is looked up in `values`.
+    A scalar argument (`ScalarSpec`) whose value turns out to be needed as a shape, bound or
+    condition is made static and the function traced again; its value is looked up in `values`.
     """
     plain = check_kernel(function)
     specs = _by_name(plain, arguments)
     specialized: set[str] = set()
+    start = time.perf_counter()
     while True:
         try:
-            return _Run(plain, specs, name or plain.__name__, frozenset(specialized)).result()
-        except SpecializeInt as needed:
+            made = _Run(plain, specs, name or plain.__name__, frozenset(specialized)).result()
+            return replace(made, milliseconds=(time.perf_counter() - start) * 1e3)
+        except SpecializeScalars as needed:
             for argument in needed.names:
                 if values is None or argument not in values:
                     raise TraceError(
@@ -78,7 +82,7 @@ def trace(
                         "a condition), but only its type is given",
                         help=f"give {argument!r} as a static value",
                     ) from None
-                specs[argument] = StaticSpec(int(values[argument]))
+                specs[argument] = StaticSpec(values[argument])
                 specialized.add(argument)
 
 
@@ -95,15 +99,17 @@ def _by_name(
                 f"not {len(arguments)}"
             )
         arguments = dict(zip(positional, arguments, strict=False))
+    leaves = {leaf for n in names if n in arguments for leaf in leaf_names(arguments, n)}
     for name in arguments:
-        if name not in names:
+        if name not in names and name not in leaves:
             raise TraceError(f"{function.__name__} has no argument {name!r}")
     defaults = function.__defaults__ or ()
     optional = {*positional[len(positional) - len(defaults) :], *(function.__kwdefaults__ or ())}
     for name in names:
         if name not in arguments and name not in optional:
             raise TraceError(f"{function.__name__} misses its argument {name!r}")
-    return {name: arguments[name] for name in names if name in arguments}
+    given = (name for name in names if name in arguments)
+    return {leaf: arguments[leaf] for name in given for leaf in leaf_names(arguments, name)}
 
 
 class _Run:
@@ -129,7 +135,8 @@ class _Run:
 
     def result(self) -> Traced:
         with tracing(self._tracer):
-            arguments = {name: self._argument(name, spec) for name, spec in self._specs.items()}
+            names = self._function.__code__.co_varnames
+            arguments = {name: self._argument(name) for name in self._specs if name in names}
             try:
                 returned = self._call(arguments)
                 outputs = collect(self._tracer, returned, self._loc)
@@ -153,14 +160,22 @@ class _Run:
             self._rebinder.dependencies,
         )
 
-    def _argument(self, name: str, spec: ArgumentSpec) -> Any:
+    def _argument(self, name: str) -> Any:
         tracer = self._tracer
+        spec = self._specs[name]
         match spec:
+            case StaticSpec(Tree() as tree):
+                made = assembled(tree, self._argument, self._rebinder.made_object)
+                if tree.form in ("dict", "sequence"):
+                    self._rebinder.watch(name, made)
+                return made
             case ArraySpec():
                 check_limits(spec.shape)
                 self._symbols.update(dict.fromkeys(s for s in spec.shape if isinstance(s, Var)))
                 node = tracer.input(name, spec.shape, spec.dtype)
                 self._inputs.append(node)
+                if not spec.shape and spec.dtype.kind in "iu":
+                    node.label = "int argument"  # a NumPy integer may be needed as a size, too
                 owner = f"argument {name!r}"
                 return type(tracer.wrap(node, (), spec.dtype))(
                     Cell(tracer, spec.shape, spec.dtype, value=node, owner=owner)
@@ -191,6 +206,12 @@ class _Run:
                 loc=self._loc,
                 help="use tw.loop or tw.while_loop",
             ) from error
+        except MemoryError as error:
+            raise OutOfMemoryError(
+                f"a constant does not fit in memory: {error}",
+                loc=_raised_at(error) or self._loc,
+                help="make it smaller, or compute it in index form (tw.compute)",
+            ) from error
         except NameError as error:
             if isinstance(error, KernelError):
                 raise
@@ -198,18 +219,28 @@ class _Run:
             candidates = () if isinstance(error, UnboundLocalError) else self._visible_names()
             raise self._unknown(error, candidates) from error
         except AttributeError as error:
-            if not isinstance(error.obj, ModuleType):
+            if isinstance(error, KernelError) or not isinstance(error.obj, ModuleType):
                 raise
             raise self._unknown(error, dir(error.obj)) from error
         except Exception as error:
             cause = error.__cause__ or error.__context__
             if isinstance(cause, KernelError) and not isinstance(error, KernelError):
                 raise cause from error  # NumPy has wrapped our error in one that says less
+            if isinstance(error, TypeError):
+                self._note_static_arguments(error)
             raise
+
+    def _note_static_arguments(self, error: TypeError) -> None:
+        """``None + 1`` is Python's own error, and says nothing of the argument that was None."""
+        for name, spec in self._specs.items():
+            if isinstance(spec, StaticSpec) and isinstance(spec.value, (str, bytes, type(None))):
+                error.add_note(f"note: argument {name!r} of kernel {self._name!r} is {spec}")
 
     def _unknown(self, error: NameError | AttributeError, candidates: Iterable[str]) -> TraceError:
         """A name that nothing has, with the nearest one that something has."""
-        close = difflib.get_close_matches(error.name or "", list(candidates), 1)
+        from difflib import get_close_matches
+
+        close = get_close_matches(error.name or "", list(candidates), 1)
         return TraceError(
             str(error),
             loc=_raised_at(error) or self._loc,

@@ -1,8 +1,9 @@
-"""``ufunc.reduce``, ``accumulate``, ``outer``, ``at`` on traced arrays."""
+"""``ufunc.reduce``, ``accumulate``, ``outer``, ``at``, ``reduceat`` on traced arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,10 @@ def call_method(
             from tilewright.compiler.trace.numpy_running import accumulate
 
             return accumulate(ufunc, *args, **kwargs)
+        case "reduceat":
+            from tilewright.compiler.trace.numpy_strides import reduce_at
+
+            return reduce_at(partial(_reduce, ufunc), *args, **kwargs)
     raise unsupported(getattr(ufunc, method))
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from tilewright.compiler.trace.ranges import at_most, same_size
 from tilewright.ir import build
 from tilewright.ir.expr import Expr, Size
+from tilewright.ir.size_proofs import at_most, same_size
 
 
 class AxisMap(NamedTuple):

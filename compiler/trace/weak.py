@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.trace import ufunc_rules
-from tilewright.compiler.trace.failures import SpecializeInt, failure
+from tilewright.compiler.trace.failures import SpecializeScalars, failure
 from tilewright.compiler.trace.handles import Formula, Handle
-from tilewright.compiler.trace.operands import active, int_arguments, is_symbolic, truth
-from tilewright.compiler.trace.ranges import at_most, below, bounds, polynomial, same_size
+from tilewright.compiler.trace.operands import active, is_symbolic, scalar_arguments, truth
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F64, I64, INDEX
 from tilewright.ir.errors import TraceError
 from tilewright.ir.expr import Expr
+from tilewright.ir.polynomials import polynomial
+from tilewright.ir.size_proofs import at_most, below, same_size
+from tilewright.ir.tensor_ranges import bounds
 
 _COMPARISONS: dict[np.ufunc, tuple[Callable[[Expr, Expr], bool], Callable[[Expr, Expr], bool]]] = {
     # For each: what proves it true, and what proves it false.
@@ -105,9 +107,9 @@ def _compare(ufunc: np.ufunc, operands: tuple[Any, ...], parts: list[Expr]) -> A
 
 def _power(base: Any, exponent: Any) -> Any:
     if isinstance(exponent, Handle) and not exponent.element_type.is_float:
-        names = int_arguments(exponent)
+        names = scalar_arguments(exponent)
         if names:
-            raise SpecializeInt(names)
+            raise SpecializeScalars(names)
     left, right = element(base), element(exponent)
     if not isinstance(exponent, Handle) and isinstance(exponent, int) and not left.dtype.is_float:
         if exponent < 0:

@@ -10,9 +10,9 @@ integers, therefore the same on every target. The bits are picked by selects: th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64, I32, I64, U64, DType, signed_of, unsigned_of
 from tilewright.ir.elementary.scaling import FORMATS, nearest_whole
 from tilewright.ir.elementary.term import (
@@ -106,6 +106,16 @@ def _reduce_fused(x: Term, machine: Machine) -> Angle:
     remainder = x
     for part in HALF_PI[x.dtype].rounded:
         remainder = fma(n.value, -part, remainder)
+    return Angle(remainder, x.like(0.0), n.bits)
+
+
+def reduce_half_turns(x: Term, machine: Machine, *, turned: float) -> Angle:
+    """The same by multiples of pi, plus `turned` of them, for float32 and fused operations."""
+    n = nearest_whole(x, 1.0 / math.pi, machine, turned)
+    steps = n.value - turned if turned else n.value
+    remainder = x
+    for part in HALF_PI[x.dtype].rounded:
+        remainder = fma(steps, -2.0 * part, remainder)
     return Angle(remainder, x.like(0.0), n.bits)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64
-from tilewright.ir.elementary import coefficients
+from tilewright.ir.elementary import coefficients, pieces
 from tilewright.ir.elementary.exponential import exp2_bounded, reduce_argument
 from tilewright.ir.elementary.pairs import two_product
+from tilewright.ir.elementary.piecewise import piecewise
 from tilewright.ir.elementary.scaling import (
     drop_low_half,
     keep_nan,
@@ -20,6 +20,7 @@ from tilewright.ir.elementary.term import (
     absolute,
     at_most,
     copysign,
+    fma,
     horner,
     mad,
     select,
@@ -49,6 +50,8 @@ def erf(x: Term, machine: Machine) -> Term:
     """
     facts = FACTS[x.dtype]
     size = absolute(x)
+    if machine.pick and x.dtype is F32:
+        return copysign(piecewise(size, pieces.ERF), x)
     near = mad(size, horner(x * x, coefficients.ERF_SMALL[x.dtype]), size)
     exponent = horner(at_most(size, facts.one), coefficients.ERF_LARGE[x.dtype])
     far = 1.0 - exp2_bounded(exponent, machine)
@@ -67,6 +70,8 @@ def erfc(x: Term, machine: Machine) -> Term:
     """
     facts = FACTS[x.dtype]
     size = at_most(absolute(x), facts.zero)
+    if machine.pick and x.dtype is F32:
+        return _erfc_in_pieces(x, size, machine)
     factor, lost = _scaled_erfc(size, machine)
     head = drop_low_half(size)
     n, r = reduce_argument(-(head * head), machine, (head - size) * (head + size))
@@ -77,6 +82,18 @@ def erfc(x: Term, machine: Machine) -> Term:
     else:
         tail = select(size > facts.normal, 0.0, shift_exponent(product, n, machine))
     return keep_nan(x, select(x < 0.0, 2.0 - tail, tail), machine)
+
+
+def _erfc_in_pieces(x: Term, size: Term, machine: Machine) -> Term:
+    """``e**-x**2`` times a function in pieces; fused, what the square lost is at hand."""
+    square = size * size
+    lost = fma(size, size, -square)
+    n, r = reduce_argument(-square, machine)
+    r = r - lost
+    power = mad(r * r, horner(r, coefficients.EXP[F32]), r)  # less one
+    factor = piecewise(size, pieces.ERFC)
+    tail = times_power_of_two(mad(factor, power, factor), n, machine)
+    return select(x < 0.0, 2.0 - tail, tail)
 
 
 def _scaled_erfc(x: Term, machine: Machine) -> tuple[Term, Term]:

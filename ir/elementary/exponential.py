@@ -8,12 +8,13 @@ two constants, the first short enough for its product with n to be exact, fused 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.scaling import (
     FORMATS,
+    SINGLE,
     Whole,
     infinity,
     keep_nan,
@@ -24,18 +25,22 @@ from tilewright.ir.elementary.scaling import (
     times_power_of_two,
 )
 from tilewright.ir.elementary.term import (
+    PICKED,
     Machine,
     Term,
     absolute,
     at_least,
     at_most,
-    copysign,
+    bits,
     horner,
     mad,
+    pick,
+    scale,
     select,
 )
 
 LOG2_E = math.log2(math.e)
+SIXTEENTHS = tuple(2.0 ** (k / 16) for k in range(PICKED))
 TINY = 2.0**-64  # below, e**x - 1 rounds to x in every format
 
 
@@ -99,11 +104,25 @@ def exp(x: Term, machine: Machine) -> Term:
     """e**x."""
     facts = FACTS[x.dtype]
     clamped = at_least(at_most(x, facts.high), facts.low)
+    if machine.pick and x.dtype is F32:
+        return _exp_by_table(clamped)
     n, r = reduce_argument(clamped, machine)
     p = horner(r, (1.0, 1.0, *coefficients.EXP[x.dtype]))
     if machine.ieee:
         return times_power_of_two(p, n, machine)
     return _saturate(x, shift_exponent(p, n, machine), facts.normal_low, facts.finite_high, machine)
+
+
+def _exp_by_table(x: Term) -> Term:
+    """``2**n 2**(k / 16) e**r``: in sixteenths, so that a short polynomial is enough. The addition
+    that rounds leaves k in the lowest bits, and scaling takes whole powers of two only."""
+    facts, sixteenths = FACTS[F32], SINGLE.rounder / 16.0
+    shifted = mad(x, LOG2_E, sixteenths)
+    n = shifted - sixteenths
+    r = mad(n, -facts.log2_low, mad(n, -facts.log2_high, x))
+    power = pick(bits(shifted), SIXTEENTHS, F32)
+    p = mad(r * r, horner(r, coefficients.EXP_SIXTEENTH[F32]), r)
+    return scale(mad(power, p, power), n)
 
 
 def exp2(x: Term, machine: Machine) -> Term:
@@ -167,8 +186,8 @@ def expm1(x: Term, machine: Machine) -> Term:
     p = mad(r * r, horner(r, coefficients.EXP[x.dtype]), r)
     power, _ = scaled_powers(n, -1, machine)
     half = mad(power, p, power - 0.5)
-    result = copysign(half + half, x)
+    # One half of a tiny result would be rounded, or flushed to zero.
+    result = select(absolute(x) < TINY, x, half + half)
     if machine.ieee:
         return result
-    result = select(absolute(x) < TINY, x, result)  # where one half of it would flush to zero
     return keep_nan(x, select(x > facts.finite_high, infinity(x), result), machine)

@@ -1,17 +1,17 @@
 """tanh, sinh, cosh, and their inverses.
 
 tanh is an odd polynomial near zero and ``1 - 2 / (e**2x + 1)`` above, where the error of the power
-shrinks with the quotient.
+shrinks with the quotient; in float32, machines that pick coefficients need no quotient.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64
-from tilewright.ir.elementary import coefficients
+from tilewright.ir.elementary import coefficients, pieces
 from tilewright.ir.elementary.exponential import LOG2_E, exp2_bounded, reduce_argument
 from tilewright.ir.elementary.logarithm import log1p_of_sum
+from tilewright.ir.elementary.piecewise import piecewise
 from tilewright.ir.elementary.scaling import infinity, keep_nan, not_a_number, scaled_powers
 from tilewright.ir.elementary.term import (
     Machine,
@@ -48,6 +48,8 @@ TANH_SMALL = 0.625  # below, tanh is a polynomial
 def tanh(x: Term, machine: Machine) -> Term:
     facts = FACTS[x.dtype]
     size = absolute(x)
+    if machine.pick and x.dtype is F32:
+        return copysign(piecewise(size, pieces.TANH), x)
     square = x * x
     near = mad(size * square, horner(square, coefficients.TANH[x.dtype]), size)
     power = exp2_bounded(at_most(size, facts.one) * (2.0 * LOG2_E), machine)

@@ -7,9 +7,10 @@ error of the power, so the logarithm and the product need some eleven bits more 
 from __future__ import annotations
 
 from tilewright.ir.dtypes import F32, F64
-from tilewright.ir.elementary import coefficients
+from tilewright.ir.elementary import coefficients, pieces
 from tilewright.ir.elementary.logarithm import LOWEST
 from tilewright.ir.elementary.pairs import log2_in_two, two_product
+from tilewright.ir.elementary.piecewise import mantissa_number
 from tilewright.ir.elementary.scaling import (
     FORMATS,
     drop_low_half,
@@ -33,12 +34,18 @@ from tilewright.ir.elementary.term import (
     at_most,
     bits,
     cast,
+    exponent_of,
+    fma,
     horner,
+    likely,
     mad,
+    mantissa_of,
+    pick,
     select,
     truncate,
 )
 
+LOG2_E = (1.4426950216293335, 1.925963033500011e-08)
 LOG2_E_HEAD, LOG2_E_REST = 1.4423828125, 0.00031222838896340733  # twelve bits, and what is left
 
 # The logarithms of 5/4 and 13/16: eleven bits, and how much that is too high
@@ -47,6 +54,8 @@ LOG2_13_16 = (-0.2998046875, -0.00024440564109216037)
 
 
 def power(x: Term, y: Term, machine: Machine) -> Term:
+    if machine.pick and x.dtype is F32:
+        return _power_by_table(x, y, machine)
     size = absolute(x)
     trivial = size.equals(1.0) | y.equals(0.0)
     if x.dtype is F64:
@@ -56,6 +65,53 @@ def power(x: Term, y: Term, machine: Machine) -> Term:
     else:
         result = _power_in_halves(size, y, trivial, machine)
     return _patch_sign(x, y, result, machine)
+
+
+def _power_by_table(x: Term, y: Term, machine: Machine) -> Term:
+    """For float32 with fused operations: the logarithm and the product as sums of two floats.
+
+    The bound on y loses nothing: the smallest logarithm that is not zero is above 2**-25.
+    """
+    size = absolute(x)
+    bounded = at_least(at_most(y, 2.0**33), -(2.0**33))
+    high, low = _log2_by_table(size)
+    product = bounded * high
+    rest = mad(bounded, low, fma(bounded, high, -product))
+    exponent = at_least(at_most(product, 200.0), -200.0)
+    rest = select(exponent.equals(product), rest, 0.0)  # else it may be anything
+    n = round_to_whole(exponent, machine)
+    p = horner((exponent - n.value) + rest, (1.0, *coefficients.POW_EXP2[F32]))
+    result = times_power_of_two(p, n, machine)
+    ordinary = (bits(x) > 0) & (x < infinity(x)) & y.equals(y)
+    trivial = size.equals(1.0) | y.equals(0.0)
+    patched = select(trivial, 1.0, _patch_extremes(size, y, result, machine))
+    return likely(ordinary, result, _patch_sign(x, y, patched, machine))
+
+
+def _log2_by_table(x: Term) -> tuple[Term, Term]:
+    """log2 of a positive finite number as a sum of two, to about 2**-34 of itself.
+
+    As `logarithm.log` does it, where machines can pick: ``x = 2**k m``, and c from the table. Then
+    ``c m - 1 = r + r_low`` and ``log(1 + r) = r - r**2 / 2 + r**3 q(r)``, where the first two terms
+    are kept exactly.
+    """
+    table = pieces.POW[F32]
+    m = mantissa_of(x)
+    k = exponent_of(x) - exponent_of(m)
+    number = mantissa_number(m)
+    c, constant = pick(number, table.inverses, F32), pick(number, table.logarithms, F32)
+    product = m * c
+    r = product - 1.0
+    r_low = fma(m, c, -product)
+    half = r * -0.5
+    bent = fma(half, r, r)
+    bent_low = fma(half, r, r - bent)
+    tail = mad(r * r * r, horner(r, table.ratio), mad(-r_low, r, r_low))
+    whole = k + constant
+    whole_low = constant - (whole - k)
+    high = fma(bent, LOG2_E[0], whole)
+    low = fma(bent, LOG2_E[0], whole - high) + whole_low
+    return high, mad(bent_low + tail, LOG2_E[0], mad(bent, LOG2_E[1], low))
 
 
 def _power_in_float64(size: Term, y: Term, trivial: Term, machine: Machine) -> Term:
@@ -161,7 +217,7 @@ def _patch_sign(x: Term, y: Term, result: Term, machine: Machine) -> Term:
     fraction = truncate(y).differs(y)
     finite_negative = (sign < 0) & (magnitude_bits(x) < FORMATS[x.dtype].infinity_bits)
     invalid = fraction & finite_negative & (magnitude_bits(x) > 0)
-    if not machine.ieee or x.dtype is F64:  # elsewhere NaN comes through the arithmetic
+    if not machine.ieee or machine.pick or x.dtype is F64:  # else NaN gets through arithmetic
         x_nan, y_nan = is_nan(x, machine), is_nan(y, machine)
         invalid = invalid | (x_nan & y.differs(0.0)) | (y_nan & x.differs(1.0))
     return select(invalid, not_a_number(x), signed)

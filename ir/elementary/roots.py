@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64
+from tilewright.ir.elementary import pieces
+from tilewright.ir.elementary.piecewise import mantissa_number
 from tilewright.ir.elementary.scaling import (
     FORMATS,
+    SINGLE,
     drop_low_half,
     infinity,
     is_nan,
@@ -15,13 +17,20 @@ from tilewright.ir.elementary.scaling import (
     sign_bits,
 )
 from tilewright.ir.elementary.term import (
+    PICKED,
     Machine,
     Term,
     absolute,
     bitcast,
     bits,
     copysign,
+    exponent_of,
+    floor,
+    horner,
     mad,
+    mantissa_of,
+    pick,
+    scale,
     select,
     square_root,
 )
@@ -66,6 +75,15 @@ ROOTS = {
 }
 
 
+def _by_four_bits(*values: float) -> tuple[float, ...]:
+    """A table for `pick` of which only the first entries are ever asked for."""
+    return (*values, *(values[-1:] * (PICKED - len(values))))
+
+
+THIRD_POWERS = _by_four_bits(1.0, 1.2599210739135742, 1.587401032447815)
+THIRD_POWERS_REST = _by_four_bits(0.0, -1.906365529657803e-08, 1.229707181902039e-08)  # of 1
+
+
 def rsqrt(x: Term, machine: Machine) -> Term:
     """``1 / sqrt(x)``: both operations are correctly rounded or nearly so."""
     root = 1.0 / square_root(x)
@@ -86,6 +104,8 @@ def cbrt(x: Term, machine: Machine) -> Term:
     that its square is exact, is corrected once: with ``d = (x / y**2 - y) / 3`` the root is
     ``y + d - d**2 / y`` up to third-order terms.
     """
+    if machine.pick and x.dtype is F32:
+        return copysign(_cbrt_by_table(absolute(x)), x)
     form, facts = FORMATS[x.dtype], ROOTS[x.dtype]
     size = absolute(x)
     tiny = size < form.smallest_normal
@@ -100,8 +120,25 @@ def cbrt(x: Term, machine: Machine) -> Term:
     root = y + mad(d * d, -w, d)
     if machine.ieee:
         root = select(tiny, root * facts.tiny_root, root)
-    finite = (magnitude_bits(x) < form.infinity_bits) & (magnitude_bits(x) > 0)
+    # Where subnormals may count as zeros they are left as they are: zero, or all but.
+    least = 1 if machine.ieee else 1 << form.mantissa_bits
+    finite = (magnitude_bits(x) < form.infinity_bits) & (magnitude_bits(x) >= least)
     return select(finite, copysign(root, x), x)
+
+
+def _cbrt_by_table(x: Term) -> Term:
+    """``2**n 2**(j / 3) cbrt(m)`` for ``x = 2**(3 n + j) m``; ``cbrt(m)`` from c near 1 / m as
+    ``cbrt(1 / c) cbrt(c m)``. Zero, infinity and NaN come out right through n and m."""
+    table = pieces.CBRT
+    m = mantissa_of(x)
+    k = exponent_of(x) - exponent_of(m)
+    n = floor(mad(k, 1.0 / 3.0, 1.0 / 6.0))
+    j = bits(mad(n, -3.0, k) + SINGLE.rounder)
+    number = mantissa_number(m)
+    r = mad(m, pick(number, table.inverses, F32), -1.0)
+    factor = pick(number, table.roots, F32) * pick(j, THIRD_POWERS, F32)
+    more = mad(r, horner(r, table.ratio), pick(j, THIRD_POWERS_REST, F32))
+    return scale(mad(factor, more, factor), n)
 
 
 def _rough_inverse_cube_root(x: Term) -> Term:

@@ -6,9 +6,8 @@ between floats and integers that saturate, and every step is exact unless the re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.ir import build, ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64, DType, signed_of
 from tilewright.ir.elementary.term import (
     Machine,
@@ -35,6 +34,10 @@ class Format:
     @property
     def smallest_normal(self) -> float:
         return float(2.0 ** (1 - self.bias))
+
+    @property
+    def largest(self) -> float:
+        return float((2.0 - 2.0**-self.mantissa_bits) * 2.0**self.bias)
 
     @property
     def infinity_bits(self) -> int:
@@ -64,16 +67,16 @@ class Whole:
     bits: Term
 
 
-def nearest_whole(x: Term, factor: Operand, machine: Machine) -> Whole:
-    """The whole number nearest to ``x * factor``, which must be below 2**21 in magnitude.
+def nearest_whole(x: Term, factor: Operand, machine: Machine, addend: float = 0.0) -> Whole:
+    """The whole number nearest to ``x * factor + addend``, which must be below 2**21 in magnitude.
 
     The addition that rounds also leaves the number's bits; a target that may reassociate would
     undo it, so there the rounding is an operation of its own.
     """
     rounder = FORMATS[x.dtype].rounder
     if not machine.ieee:
-        return whole_number(round_to_even(x * factor))
-    shifted = mad(x, factor, rounder)
+        return whole_number(round_to_even(mad(x, factor, addend) if addend else x * factor))
+    shifted = mad(x, factor, addend) + rounder if addend else mad(x, factor, rounder)
     return Whole(shifted - rounder, bits(shifted))
 
 

@@ -6,9 +6,8 @@ formula reads as a formula; Python numbers beside a `Term` become literals of it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.ir import build, ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import I32, DType, signed_of, unsigned_of
 from tilewright.ir.expr import Expr
 from tilewright.ir.ops import Op
@@ -24,12 +23,14 @@ class Machine:
     flush, and comparisons with NaN may give anything, so NaN is recognised by its bits.
     `has_f64`: 64-bit floats and 64-bit integers exist.
     `scale`: the target has the `scale` operation; elsewhere powers of two are made from bits.
+    `pick`: it has `pick`, `exponent` and `mantissa`.
     """
 
     has_fma: bool
     ieee: bool
     has_f64: bool
     scale: bool
+    pick: bool = False
 
 
 class Term:
@@ -136,6 +137,10 @@ def round_to_even(x: Term) -> Term:
     return _unary(ops.RINT, x)
 
 
+def floor(x: Term) -> Term:
+    return _unary(ops.FLOOR, x)
+
+
 def truncate(x: Term) -> Term:
     return _unary(ops.TRUNC, x)
 
@@ -194,6 +199,30 @@ def horner(x: Term, coefficients: tuple[float, ...]) -> Term:
         result = x.like(coefficient) if result is None else mad(result, x, coefficient)
     assert result is not None
     return result
+
+
+PICKED = 16  # entries of the table of a `pick`
+
+
+def pick(number: Term, table: tuple[float, ...], dtype: DType) -> Term:
+    """The entry of the table that the low four bits of `number` name."""
+    entries = (build.const(value, dtype) for value in table)
+    return Term(build.apply(ops.PICK, number.expr, *entries))
+
+
+def exponent_of(x: Term) -> Term:
+    """``floor(log2(abs(x)))`` as a float; -infinity for 0, infinity and NaN for themselves."""
+    return _unary(ops.EXPONENT, x)
+
+
+def mantissa_of(x: Term) -> Term:
+    """x over a power of two, in [3/4, 3/2); 1 for 0 and infinity, NaN for x < 0 and NaN."""
+    return _unary(ops.MANTISSA, x)
+
+
+def scale(x: Term, n: Term) -> Term:
+    """``x * 2**floor(n)``: only for machines that have it."""
+    return Term(build.apply(ops.SCALE, x.expr, n.expr))
 
 
 def bits(x: Term) -> Term:

@@ -7,16 +7,16 @@ it reads nothing of the group but what was made at that point.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from tilewright.ir import ops
+from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.fuse.options import FusionOptions
-from tilewright.ir.graph import Tensor
+from tilewright.ir.graph import Input, Tensor
 from tilewright.ir.ranges import largest
 from tilewright.ir.traverse import substitute
 
 _UNKNOWN_SIZE = 1024
+_MOST_SIBLINGS = 8
 
 
 @dataclass(eq=False, slots=True)
@@ -33,13 +33,18 @@ class Unit:
     combiner: str | None
     value: Expr
     indices: tuple[Var | None, ...]
+    _loads: list[Load] | None = field(default=None, repr=False)
 
     def loads(self) -> list[Load]:
-        return [n for n in post_order((self.value,)) if isinstance(n, Load)]
+        """What the value reads; looked up once, since each unit that may join asks all others."""
+        if self._loads is None:
+            self._loads = [n for n in post_order((self.value,)) if isinstance(n, Load)]
+        return self._loads
 
     def rename(self, bindings: dict[Var, Var]) -> None:
         """Replace axes by others of the same extent."""
         self.value = substitute(self.value, dict(bindings))
+        self._loads = None
         self.own = tuple(bindings.get(a, a) for a in self.own)
         self.indices = tuple(None if a is None else bindings.get(a, a) for a in self.indices)
 
@@ -81,29 +86,40 @@ class Grouper:
         self._group_of.clear()
 
     def _sibling(self, unit: Unit, after: Group | None) -> Group | None:
-        """A group of reductions over the same points of the same data, which the unit joins."""
-        if not self.options.rows or not unit.reduce_axes or is_contraction(unit, unit.own):
+        """A group over the same points that reads the same data, or whose result the same reader
+        waits for: the unit joins it, so that what they share is read, or kept, once."""
+        if not self.options.rows or is_contraction(unit, unit.own) or not unit.own:
             return None
         first = self.groups.index(after) + 1 if after in self.groups else 0
-        read = {n.source for n in unit.loads()}
         for group in reversed(self.groups[first:]):
             if group not in self._group_of.values():
                 break
-            leader = group.units[0]
-            if leader.own or _sizes(leader.reduce_axes) != _sizes(unit.reduce_axes):
-                continue
-            if _sizes(group.outer) != _sizes(unit.own) or not leader.reduce_axes:
-                continue
-            if not read & {n.source for n in leader.loads()}:
-                continue
-            if is_contraction(leader, group.outer) or not self._fits_inputs(group, unit):
+            if not self._is_sibling(group, unit) or not self._fits_inputs(group, unit):
                 continue
             self._adopt(group, unit, dict(zip(group.outer, unit.own, strict=True)))
             position = next((k for k, u in enumerate(group.units) if not u.reduce_axes), None)
-            if position is not None:  # beside its sibling, before what only follows it
+            if position is not None and unit.reduce_axes:
+                # Beside its sibling, before what only follows it.
                 group.units.insert(position, group.units.pop())
             return group
         return None
+
+    def _is_sibling(self, group: Group, unit: Unit) -> bool:
+        leader = group.units[0]
+        if leader.own or _sizes(leader.reduce_axes) != _sizes(unit.reduce_axes):
+            return False
+        if _sizes(group.outer) != _sizes(unit.own) or is_contraction(leader, group.outer):
+            return False
+        if not unit.reduce_axes:
+            maps = not any(u.own or u.reduce_axes for u in group.units)
+            return maps and len(group.units) < _MOST_SIBLINGS and _reads_alike(group, unit)
+        read = {n.source for n in unit.loads()} & {n.source for n in leader.loads()}
+        return bool(read) or self._meet(leader, unit)
+
+    def _meet(self, a: Unit, b: Unit) -> bool:
+        """Whether something computed reads both results."""
+        both = self.readers.get(a.tensor, set()) & self.readers.get(b.tensor, set())
+        return any(not isinstance(reader, Input) for reader in both)
 
     def _latest_producer(self, unit: Unit) -> Group | None:
         found = [self._group_of[s] for n in unit.loads() if (s := n.source) in self._group_of]
@@ -135,6 +151,8 @@ class Grouper:
                 if axis is None or axis not in group.outer:
                     continue
                 if not isinstance(index, Var) or index not in unit.own:
+                    return None
+                if index.extent != axis.extent:  # a part of the tensor: points would be too many
                     return None
                 if mapping.setdefault(axis, index) is not index:
                     return None
@@ -205,13 +223,26 @@ class Grouper:
             for axis, index in zip(producer.indices, node.indices, strict=True):
                 if axis is None or axis not in group.outer:
                     continue
-                plain = index if isinstance(index, Var) and index in unit.own else None
+                whole = isinstance(index, Var) and index in unit.own and index.extent == axis.extent
+                plain = index if isinstance(index, Var) and whole else None
                 if axis in kept and kept[axis] is not plain:
                     kept[axis] = None
                 else:
                     kept[axis] = plain
         result = {a: v for a, v in kept.items() if v is not None}
         return result if len(set(result.values())) == len(result) else None
+
+
+def _reads_alike(group: Group, unit: Unit) -> bool:
+    """Whether both walk over some tensor in the same order of axes."""
+    walks = {(n.source, _walk(n, group.outer)) for u in group.units for n in u.loads()}
+    return any(w and (n.source, w) in walks for n in unit.loads() if (w := _walk(n, unit.own)))
+
+
+def _walk(node: Load, axes: tuple[Var, ...]) -> tuple[int, ...]:
+    """The axes in the indices of a load, by position, from the first index to the last."""
+    found = [v for i in node.indices for v in post_order((i,)) if isinstance(v, Var)]
+    return tuple(axes.index(v) for v in found if v in axes)
 
 
 def _sizes(axes: tuple[Var, ...]) -> list[object]:

@@ -61,7 +61,7 @@ class Inliner:
                 stack += missing
                 continue
             stack.pop()
-            self._inlined[key] = substitute(moved.pop(key), {}, self._load)
+            self._inlined[key] = substitute(moved.pop(key), {}, self.inlined)
 
     def _inlinable(self, body: Expr) -> list[tuple[Compute, tuple[Expr, ...]]]:
         """The reads in a body of tensors that are not stored."""
@@ -80,11 +80,12 @@ class Inliner:
         if found is None:
             axes = node.axes + (node.reduce_axes if isinstance(node, Reduction) else ())
             unit: dict[Var, Expr] = {a: build.index(0) for a in axes if a.extent == 1}
-            found = substitute(node.body, unit, self._load)
+            found = substitute(node.body, unit, self.inlined)
             self._bodies[node] = found
         return found
 
-    def _load(self, node: Load) -> Expr | None:
+    def inlined(self, node: Load) -> Expr | None:
+        """What stands for a read in a body; None where the read stays."""
         source = node.source
         return self.value(source, node.indices) if isinstance(source, Tensor) else None
 

@@ -11,9 +11,10 @@ from itertools import count
 from tilewright.ir import build
 from tilewright.ir.dtypes import I64, DType
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Expr, Load, Size, Var
+from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.fuse.group import Group, Grouper, Unit
 from tilewright.ir.fuse.inline import Inliner
+from tilewright.ir.fuse.nest_builder import NestBuilder
 from tilewright.ir.fuse.options import FusionOptions
 from tilewright.ir.graph import (
     Compute,
@@ -43,7 +44,6 @@ from tilewright.ir.program import (
     Stage,
     Step,
 )
-from tilewright.ir.ranges import largest
 from tilewright.ir.traverse import replace_sources, substitute
 
 
@@ -277,7 +277,7 @@ class GraphLowering:
         memo: dict[Expr, Expr] = {}
 
         def ready(value: Expr) -> Expr:
-            inlined = substitute(value, dict(bindings), self.inliner._load, memo)
+            inlined = substitute(value, dict(bindings), self.inliner.inlined, memo)
             return self._on_buffers(inlined)
 
         indices = tuple(ready(i) for i in node.indices)
@@ -294,23 +294,60 @@ class GraphLowering:
 
     def _loop(self, node: Loop) -> list[Step]:
         states, steps = self._enter(node.initial)
-        counter = Var("step", node.count)
         body = run_passes(node.body)
-        number, *rest = body.inputs
-        scalars: dict[Tensor, Expr] = {number: build.cast(counter, I64)}
-        self._bind(rest, states, node.captured)
-        inner = self._round(body, scalars, states)
+        _, *rest = body.inputs
+        scalars = self._bind(rest, states, node.captured)
+        if isinstance(node.count, int) and not _has_loops(body):
+            steps += self._in_pairs(node.count, body, scalars, states)
+        else:
+            counter = Var("step", node.count)
+            scalars |= _number(body, counter)
+            steps.append(Repeat(counter, tuple(self._round(body, scalars, states))))
         self._leave(node, states)
-        return [*steps, Repeat(counter, tuple(inner))]
+        return steps
+
+    def _in_pairs(
+        self, count: int, body: Graph, scalars: dict[Tensor, Expr], states: list[Buffer]
+    ) -> list[Step]:
+        """Rounds that write the next state to other buffers and back again: nothing is copied.
+        An odd round stands at the end by itself."""
+        counter = Var("step", count // 2)
+        first = build.mul(counter, build.index(2))
+        others = [self.builder.temporary(s.shape, s.dtype) for s in states]
+        steps: list[Step] = []
+        if count > 1:
+            there = self._steps_between(body, scalars | _number(body, first), states, others)
+            second = scalars | _number(body, build.add(first, build.index(1)))
+            steps.append(
+                Repeat(counter, (*there, *self._steps_between(body, second, others, states)))
+            )
+        if count % 2:
+            last = scalars | _number(body, build.index(count - 1))
+            steps += self._steps_between(body, last, states, others)
+            steps += [Copy(n, s) for n, s in zip(others, states, strict=True)]
+        return steps
+
+    def _steps_between(
+        self, body: Graph, scalars: dict[Tensor, Expr], before: list[Buffer], after: list[Buffer]
+    ) -> list[Step]:
+        """One round from the state in `before` to the next one in `after`. Constants keep their
+        buffers for further rounds, what is computed does not."""
+        known = dict(self.buffers)
+        self.buffers.update(zip(body.inputs[1 : 1 + len(before)], before, strict=True))
+        steps = self.builder.steps(body, scalars, after)
+        known.update({t: b for t, b in self.buffers.items() if isinstance(t, Constant)})
+        self.buffers.clear()
+        self.buffers.update(known)
+        return steps
 
     def _while(self, node: While) -> list[Step]:
         states, steps = self._enter(node.initial)
         condition, body = run_passes(node.condition), run_passes(node.body)
-        self._bind(condition.inputs, states, node.captured)
-        self._bind(body.inputs, states, node.captured)
+        known = self._bind(condition.inputs, states, node.captured)
+        scalars = self._bind(body.inputs, states, node.captured)
         flag = self.builder.temporary((), condition.outputs[0].dtype)
-        test = self.builder.steps(condition, {}, [flag])
-        inner = self._round(body, {}, states)
+        test = self.builder.steps(condition, known, [flag])
+        inner = self._round(body, scalars, states)
         self._leave(node, states)
         return [*steps, RepeatWhile(tuple(test), flag, tuple(inner))]
 
@@ -320,10 +357,17 @@ class GraphLowering:
 
     def _bind(
         self, inputs: Sequence[Input], states: list[Buffer], captured: Sequence[Tensor]
-    ) -> None:
-        buffers = [*states, *(self.place(t) for t in captured)]
-        for tensor, buffer in zip(inputs, buffers, strict=True):
-            self.buffers[tensor] = buffer
+    ) -> dict[Tensor, Expr]:
+        """Give the inputs of a loop's body their buffers; answers with the captured ones that are
+        expressions (the number of an outer round)."""
+        self.buffers.update(zip(inputs, states, strict=False))
+        scalars: dict[Tensor, Expr] = {}
+        for tensor, outer in zip(inputs[len(states) :], captured, strict=True):
+            if outer in self.inliner.scalars:
+                scalars[tensor] = self.inliner.scalars[outer]
+            else:
+                self.buffers[tensor] = self.place(outer)
+        return scalars
 
     def _round(self, body: Graph, scalars: dict[Tensor, Expr], states: list[Buffer]) -> list[Step]:
         """One step: the next state in buffers of its own, then copied over the old."""
@@ -337,87 +381,17 @@ class GraphLowering:
                 self.buffers[result] = states[result.position]
 
 
-class NestBuilder:
-    """The stages, locals and stores of one group."""
+def _number(body: Graph, counter: Expr) -> dict[Tensor, Expr]:
+    """The first input of a loop's body, which is the number of the round."""
+    return {body.inputs[0]: build.cast(counter, I64)}
 
-    def __init__(self, lowering: GraphLowering, group: Group) -> None:
-        self.lowering = lowering
-        self.group = group
-        self.inside = {u.tensor for u in group.units}
-        self.local: dict[Tensor, Buffer] = {}
 
-    def nest(self) -> Nest:
-        stages: list[Stage] = []
-        for unit in self.group.units:
-            stages += self._stages(unit)
-        name = self.group.units[-1].tensor.name
-        return Nest(name, self.group.outer, tuple(stages), tuple(self.local.values()))
-
-    def _stages(self, unit: Unit) -> list[Stage]:
-        tensor = unit.tensor
-        readers = self.lowering.readers.get(tensor, set())
-        outside, inside = not readers <= self.inside, bool(readers & self.inside)
-        value = self._value(unit.value)
-        indices = tuple(build.index(0) if a is None else a for a in unit.indices)
-        if not self._keep_local(unit, inside):
-            target = self.lowering.place(tensor)
-            return [self._stage(unit, value, target, indices)]
-        local = Buffer(
-            f"l{len(self.local)}", [_extent(a) for a in unit.own], tensor.dtype, "scratch"
-        )
-        self.local[tensor] = local
-        stages = [self._stage(unit, value, local, unit.own)]
-        if outside:
-            target = self.lowering.place(tensor)
-            copied = Load(local, unit.own)
-            stages.append(
-                Stage(unit.own, (), None, copied, target, indices, tensor.label, tensor.loc)
-            )
-        return stages
-
-    def _stage(self, unit: Unit, value: Expr, target: Buffer, indices: tuple[Expr, ...]) -> Stage:
-        label, loc = unit.tensor.label, unit.tensor.loc
-        return Stage(unit.own, unit.reduce_axes, unit.combiner, value, target, indices, label, loc)
-
-    def _keep_local(self, unit: Unit, inside: bool) -> bool:
-        """Registers or scratch memory, unless nobody here reads it or it is too large."""
-        if unit.combiner is not None and not unit.own:
-            return True
-        if not inside:
-            return False
-        size = unit.tensor.dtype.itemsize
-        for axis in unit.own:
-            extent = largest(axis.extent) if axis.extent is not None else None
-            if not isinstance(axis.extent, int) or extent is None:
-                return False
-            size *= extent
-        return size <= self.lowering.builder.options.scratch_bytes
-
-    def _value(self, value: Expr) -> Expr:
-        """Reads of locals without the outer axes, reads of everything else from buffers."""
-
-        def load(node: Load) -> Expr | None:
-            local = self.local.get(node.source)  # type: ignore[call-overload]
-            if local is None:
-                assert isinstance(node.source, Tensor)
-                return Load(self.lowering.place(node.source), node.indices)
-            unit = self.group.unit_of(node.source)
-            assert unit is not None
-            own = {a: i for a, i in zip(unit.indices, node.indices, strict=True) if a is not None}
-            return Load(local, tuple(own[a] for a in unit.own))
-
-        return substitute(value, {}, load)
+def _has_loops(body: Graph) -> bool:
+    return any(isinstance(node, (Loop, While)) for node in body.nodes())
 
 
 def _loads(value: Expr) -> list[Load]:
-    from tilewright.ir.expr import post_order
-
     return [n for n in post_order((value,)) if isinstance(n, Load)]
-
-
-def _extent(axis: Var) -> Size:
-    assert axis.extent is not None
-    return axis.extent
 
 
 _OUTSIDE = Input("outside", (), I64)

@@ -95,9 +95,12 @@ def expand_nextafter(node: Expr) -> Expr | None:
     return build.select(isnan(x), x, moved)
 
 
+_NOT_ARITHMETIC = (ops.CAST, ops.BITCAST, ops.SELECT, ops.LIKELY, ops.SIGNBIT)
+
+
 def compute_half_in_single(node: Expr) -> Expr | None:
     """float16 arithmetic is done in float32 and rounded after each operation."""
-    if not isinstance(node, Apply) or node.op in (ops.CAST, ops.BITCAST, ops.SELECT, ops.SIGNBIT):
+    if not isinstance(node, Apply) or node.op in _NOT_ARITHMETIC:
         return None
     if not any(o.dtype is F16 for o in node.operands) or node.op is ops.NEXTAFTER:
         return None

@@ -166,7 +166,7 @@ class _Rewriter:
             case Apply(op=ops.BITCAST):
                 bits_now = build.bitcast(self.done[node.operands[0]], U16)
                 return bits_now, widened(bits_now)
-            case Apply(op=ops.SELECT):
+            case Apply(op=ops.SELECT | ops.LIKELY):
                 condition, yes, no = node.operands
                 chosen = self.done[condition]
                 return (

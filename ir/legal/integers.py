@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import INDEX, unsigned_of
+from tilewright.ir.dtypes import F32, F64, I32, INDEX, unsigned_of
 from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.ranges import interval
 
@@ -24,13 +24,14 @@ _DIVISIONS = (ops.FLOORDIV, ops.MOD, ops.FMOD)
 
 def _index_division(op: ops.Op, a: Expr, b: Expr) -> Expr:
     """Index operands are made non-negative, so that targets may divide them as unsigned."""
-    low = interval(a)[0]
+    low, high = interval(a)
     raw = ops.QUO if op is ops.FLOORDIV else ops.REM
     if low is not None and low >= 0:
         return Apply(raw, (a, b))
     divisor = build.known(b)
-    if low is not None and divisor:
-        steps = -(low // divisor)
+    steps = -(low // divisor) if low is not None and divisor else None
+    # An index has 32 bits on some targets.
+    if steps and divisor and (high or 0) + steps * divisor <= I32.max:
         shifted = build.add(a, build.index(steps * divisor))
         quotient = Apply(raw, (shifted, b))
         return build.sub(quotient, build.index(steps)) if op is ops.FLOORDIV else quotient
@@ -82,6 +83,24 @@ def _floored(op: ops.Op, a: Expr, b: Expr) -> Expr:
     return build.select(wrong, build.sub(quotient, build.const(1, a.dtype)), quotient)
 
 
+def divide_in_floats(node: Expr) -> Expr | None:
+    """`quo` and `rem` of integers of up to 32 bits from a float quotient, where no processor has
+    vectors of integer quotients. It is exact: an uneven quotient is at least 1 / divisor away from
+    the next whole number, which is more than its rounding. A literal divisor is left to LLVM,
+    which multiplies."""
+    if not isinstance(node, Apply) or node.op not in (ops.QUO, ops.REM):
+        return None
+    a, b = node.operands
+    if node.dtype.kind not in "iu" or node.dtype.bits > 32 or isinstance(b, Const):
+        return None
+    wide = F64 if node.dtype.bits == 32 else F32
+    ratio = Apply(ops.DIV, (build.cast(a, wide), build.cast(b, wide)))
+    quotient = build.cast(ratio, node.dtype)  # truncates
+    if node.op is ops.QUO:
+        return quotient
+    return build.sub(a, build.mul(quotient, b))
+
+
 def expand_shifts(node: Expr) -> Expr | None:
     """Shifts by the width or more, or by a negative amount, give 0 or the sign."""
     if not isinstance(node, Apply) or node.op not in (ops.SHL, ops.SHR):
@@ -126,3 +145,11 @@ def expand_bool_extremes(node: Expr) -> Expr | None:
     if isinstance(node, Apply) and node.dtype.kind == "b" and node.op in (ops.MIN, ops.MAX):
         return Apply(ops.AND if node.op is ops.MIN else ops.OR, node.operands)
     return None
+
+
+def expand_signed_popcount(node: Expr) -> Expr | None:
+    """NumPy counts the bits of a signed integer's magnitude."""
+    if not isinstance(node, Apply) or node.op is not ops.POPCOUNT or not node.dtype.is_signed:
+        return None
+    magnitude = build.bitcast(Apply(ops.ABS, node.operands), unsigned_of(node.dtype))
+    return build.bitcast(Apply(ops.POPCOUNT, (magnitude,)), node.dtype)

@@ -1,8 +1,9 @@
 """The exact remainder of float division (C's ``fmod``) from additions and multiplications.
 
-In: `fmod` nodes on floats. Out: branch-free arithmetic, so that it runs across vector lanes and
-needs no C library. With ``x = |a|`` and ``y = |b|`` the quotient may have thousands of bits; it is
-produced some bits at a time, as in long division. One step is
+In: `fmod` nodes on floats. Out: arithmetic that runs across vector lanes and needs no C library;
+what takes long, a large quotient, stands behind a branch. With ``x = |a|`` and ``y = |b|`` the
+quotient may have thousands of bits; it is produced some bits at a time, as in long division. One
+step is
 
     r  ->  2**bits * r - q * y        with  q = rint(2**bits * r / y)
 
@@ -19,9 +20,9 @@ that the steps that a small quotient does not need multiply and find ``q = 0``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from tilewright.ir import build, ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64, I64
 from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.traverse import Rule
@@ -38,22 +39,38 @@ def expand_float_remainder(has_fma: bool) -> Rule:
             return None
         a, b = node.operands
         if node.dtype is F32:
-            wide = _remainder_of_singles(build.cast(a, F64), build.cast(b, F64))
-            return _with_special_cases(a, b, build.cast(wide, F32))
-        return _with_special_cases(a, b, _remainder_of_doubles(_abs(a), _abs(b), has_fma))
+            x, y = _abs(build.cast(a, F64)), _abs(build.cast(b, F64))
+            short, long = _short_division(x, y, False, None), _remainder_of_singles(x, y)
+            return _by_size(a, b, build.cast(short, F32), build.cast(long, F32))
+        x, y = _abs(a), _abs(b)
+        short = _short_division(x, y, has_fma, None if has_fma else _halves(y))
+        return _by_size(a, b, short, _remainder_of_doubles(x, y, has_fma))
 
     return rule
 
 
-def _with_special_cases(a: Expr, b: Expr, rest: Expr) -> Expr:
-    """NaN for ``inf % b``, ``a % 0`` and NaN operands; `a` itself where it is the smaller."""
+def _by_size(a: Expr, b: Expr, short: Expr, long: Expr) -> Expr:
+    """`a` itself where it is the smaller, `short` where the quotient is, and NaN for ``inf % b``,
+    ``a % 0`` and NaN operands. What comes last is needed most seldom."""
     x, y = _abs(a), _abs(b)
     infinity, nan = (build.const(v, a.dtype) for v in (math.inf, math.nan))
-    rest = Apply(ops.COPYSIGN, (rest, a))
-    rest = build.select(build.lt(x, y), a, rest)
     defined = build.logical_and(build.lt(x, infinity), Apply(ops.GT, (y, build.zero(a.dtype))))
     # A NaN in b fails the comparison with 0, one in a that with infinity.
-    return build.select(defined, rest, nan)
+    rest = build.select(defined, Apply(ops.COPYSIGN, (long, a)), nan)
+    near = build.lt(x, _times(y, build.const(_SHORT_QUOTIENT, a.dtype)))
+    safe = build.logical_and(near, Apply(ops.GT, (y, build.const(_LEAST_SHORT, a.dtype))))
+    rest = Apply(ops.LIKELY, (safe, Apply(ops.COPYSIGN, (short, a)), rest))
+    return Apply(ops.LIKELY, (build.lt(x, y), a, rest))
+
+
+_SHORT_QUOTIENT = 2.0**20
+_LEAST_SHORT = 2.0**-100
+"""Divisors that are larger have a reciprocal, with which one step takes a quotient so short."""
+
+
+def _short_division(x: Expr, y: Expr, has_fma: bool, halves: tuple[Expr, Expr] | None) -> Expr:
+    """The remainder in one step, for a quotient of few bits."""
+    return _made_positive(Division(y, _SINGLE_BITS, has_fma, halves).once(x), y)
 
 
 # Terms.
@@ -96,6 +113,10 @@ class Division:
             rest = self._reduced(_times(rest, power), self._quotient(rest, estimate))
         return rest
 
+    def once(self, value: Expr) -> Expr:
+        """``value`` modulo `y`, between ``-y`` and ``y``, for a quotient below ``2**bits``."""
+        return self._reduced(value, self._quotient(value, Apply(ops.DIV, (_double(1.0), self.y))))
+
     def _quotient(self, rest: Expr, estimate: Expr) -> Expr:
         if self.has_fma:
             rounded: Expr = Apply(ops.FMA, (rest, estimate, _double(ROUND)))
@@ -121,9 +142,8 @@ def _made_positive(rest: Expr, y: Expr) -> Expr:
 _SINGLE_BITS = 28
 
 
-def _remainder_of_singles(a: Expr, b: Expr) -> Expr:
+def _remainder_of_singles(x: Expr, y: Expr) -> Expr:
     """Both operands hold float32 values; the products of a step are exact even without FMA."""
-    x, y = _abs(a), _abs(b)
     steps = -(-(128 - _least_exponent(y, -149)) // _SINGLE_BITS)
     scaled = _times(x, _double(2.0 ** (-_SINGLE_BITS * steps)))
     return _made_positive(Division(y, _SINGLE_BITS, False).run(scaled, steps), y)

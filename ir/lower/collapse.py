@@ -6,13 +6,13 @@ tails, for elementwise work as for reductions over several axes.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 from tilewright.ir import build
+from tilewright.ir.dataclass import replace
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lower.accesses import accesses, flat, free_uses
+from tilewright.ir.lower.accesses import Access, accesses, flat, free_uses
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import substitute
 
@@ -48,10 +48,34 @@ def _first_mergeable(nest: Nest) -> tuple[Var, Var] | None:
                 continue
             if not isinstance(b.extent, int) or not _independent(nest, a, b):
                 continue
-            strides = [(x.stride(a), x.stride(b)) for x in found]
-            if all(s is not None and t is not None and s == t * b.extent for s, t in strides):
+            if all(_walks_as_one(access, a, b) for access in found):
                 return a, b
     return None
+
+
+def _walks_as_one(access: Access, a: Var, b: Var) -> bool:
+    """Whether the access moves along `a` as it would along a longer `b`. A place that was loaded
+    (``table[image[a, b]]``) moves as the load of it does, which is an access of its own."""
+    assert isinstance(b.extent, int)
+    for atom in access.form.terms:
+        if not isinstance(atom, Var) and {a, b} & _outside_loads(atom):
+            return False
+    return access.form.coefficient(a) == access.form.coefficient(b) * b.extent
+
+
+def _outside_loads(root: Expr) -> set[Var]:
+    """The variables of an expression, those in the indices of loads left out."""
+    found: set[Var] = set()
+    stack, seen = [root], set[Expr]()
+    while stack:
+        node = stack.pop()
+        if node in seen or isinstance(node, Load):
+            continue
+        seen.add(node)
+        if isinstance(node, Var):
+            found.add(node)
+        stack.extend(node.operands)
+    return found
 
 
 def _local_axes(nest: Nest) -> set[Var]:

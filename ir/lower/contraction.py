@@ -7,9 +7,8 @@ with the reduced axes and the *batch*. Flattened, each group of axes is one axis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.ir import ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat

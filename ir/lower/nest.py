@@ -8,23 +8,29 @@ all points of the tile: locals without axes of their own are registers, others a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F16, F32, DType
-from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var, post_order
+from tilewright.ir.dataclass import dataclass
+from tilewright.ir.dtypes import DType
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import COMBINERS, identity
-from tilewright.ir.kernel import Buffer, For, Kernel, LoopKind, Stmt, Store
-from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, plan_levels
-from tilewright.ir.lower.segments import Interior, interior
+from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
+from tilewright.ir.lower.finish_kernel import finish_kernel
+from tilewright.ir.lower.first_extreme import (
+    FirstExtreme,
+    FirstExtremeLowering,
+    match_first_extreme,
+)
+from tilewright.ir.lower.reducer import Reducer, combine, is_product
+from tilewright.ir.lower.segments import interior
 from tilewright.ir.lower.simplify_indices import simplify_indices
+from tilewright.ir.lower.tile_walk import Tile, TileWalk
 from tilewright.ir.program import Nest, Stage
-from tilewright.ir.schedule import Schedule
+from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.traverse import substitute
 
-INNER = "inner"
 _EXPANDED_AXIS = 4
+_MOST_APART = 8
 
 
 def lower_nest(nest: Nest, schedule: Schedule, name: str) -> Kernel:
@@ -32,189 +38,19 @@ def lower_nest(nest: Nest, schedule: Schedule, name: str) -> Kernel:
     return NestLowering(nest, schedule).kernel(name)
 
 
-@dataclass(slots=True)
-class Tile:
-    """Where the current tile begins on an axis, and how many points it has there."""
-
-    origin: Expr
-    size: int
-
-
-@dataclass(slots=True)
-class Span:
-    """The tiles of an axis that the current cache block holds: `count` of `size` points each."""
-
-    origin: Expr
-    count: Size
-    size: int
-
-
-class NestLowering:
+class NestLowering(TileWalk):
     """State of one lowering: the current tile, and the locals that have been given storage."""
 
     def __init__(self, nest: Nest, schedule: Schedule) -> None:
-        self.nest = nest
-        self.schedule = schedule
-        tile = schedule.tile or (1,) * len(nest.outer)
-        if len(tile) != len(nest.outer) or min(tile, default=1) < 1:
-            raise IRError(f"tile {tile} does not fit {len(nest.outer)} outer axes")
-        self.sizes = dict(zip(nest.outer, tile, strict=True))
-        order = schedule.order or tuple(range(len(nest.outer)))
-        self.order = [nest.outer[k] for k in order]
-        self.vector_axis = nest.outer[schedule.vector] if isinstance(schedule.vector, int) else None
-        self.blocks = self._cache_blocks()
-        self.levels = [a for a in self.order if a in self.blocks] + self.order
-        self.tiles: dict[Var, Tile] = {}
-        self.spans: dict[Var, Span] = {}
+        super().__init__(nest, schedule)
         self.points: dict[Var, Expr] = {}
         self.storage: dict[Buffer, Buffer] = {}
         self.locals: list[Buffer] = []
-        self.at_border = False
         self.deciding = {a for a in nest.outer if a is not self.vector_axis and _decides(nest, a)}
 
     def kernel(self, name: str) -> Kernel:
         body = simplify_indices(self.outer_loops(0))
         return finish_kernel(name, body, self.locals)
-
-    # The walk over outer tiles.
-
-    def outer_loops(self, position: int) -> list[Stmt]:
-        if position == len(self.levels):
-            return self.tile_body()
-        axis = self.levels[position]
-        extent, size = axis.extent, self.sizes[axis]
-        assert extent is not None
-        if position < len(self.blocks):
-            return self._blocks_of(position, axis)
-        if axis in self.spans:
-            return self._tiles_of(position, axis, self.spans[axis])
-        if isinstance(extent, int):
-            if axis is self.vector_axis:
-                inside = interior(self.nest, axis)
-                if (inside.start, inside.stop) != (0, extent):
-                    return self._cut(position, axis, inside)
-            return self._static_tiles(position, axis, 0, extent, size)
-        full = build.size_floordiv(extent, size) if size > 1 else extent
-        body = self._full_tiles(position, axis, 0, full, size)
-        return body if size == 1 else body + self._open_tail(position, axis, extent, size)
-
-    # Cache blocks: loops over some tiles of an axis, outside of the loops over tiles.
-
-    def _cache_blocks(self) -> dict[Var, int]:
-        """Tiles in a cache block, of each axis that has blocks; borders and open axes have none."""
-        blocks: dict[Var, int] = {}
-        given = self.schedule.cache_block or (0,) * len(self.nest.outer)
-        for axis, points in zip(self.nest.outer, given, strict=True):
-            tiles, rest = divmod(points, self.sizes[axis])
-            if rest:
-                raise IRError(f"a cache block of {points} is cut by tiles of {self.sizes[axis]}")
-            if not tiles or not isinstance(axis.extent, int):
-                continue
-            inside = interior(self.nest, axis) if axis is self.vector_axis else None
-            if inside is None or (inside.start, inside.stop) == (0, axis.extent):
-                blocks[axis] = tiles
-        return blocks
-
-    def _blocks_of(self, position: int, axis: Var) -> list[Stmt]:
-        """The loop over an axis' blocks; the smaller tile at the end is a block of its own."""
-        assert isinstance(axis.extent, int)
-        size, each = self.sizes[axis], self.blocks[axis]
-        full, rest = divmod(axis.extent, size)
-        body: list[Stmt] = []
-        if full:
-            counter = Var(f"{axis.name}_b", -(-full // each))
-            first = build.mul(counter, build.index(each))
-            count: Size = each
-            if full % each:
-                count = build.minimum(build.index(each), build.sub(build.index(full), first))
-            self.spans[axis] = Span(build.mul(first, build.index(size)), count, size)
-            body.append(For(counter, "serial", self.outer_loops(position + 1)))
-        if rest:
-            self.spans[axis] = Span(build.index(full * size), 1, rest)
-            body += self.outer_loops(position + 1)
-        return body
-
-    def _tiles_of(self, position: int, axis: Var, span: Span) -> list[Stmt]:
-        """The loop over the tiles of the current block."""
-        counter = Var(f"{axis.name}_t", span.count)
-        origin = build.add(span.origin, build.mul(counter, build.index(span.size)))
-        self.tiles[axis] = Tile(origin, span.size)
-        kind: LoopKind = "parallel" if self._tasks_at(position) > 1 else "serial"
-        return [For(counter, kind, self.outer_loops(position + 1))]
-
-    def _tasks_at(self, position: int) -> int:
-        """Tasks that a loop is cut into: the first loop over tiles, inside of the blocks."""
-        return self.schedule.chunks if position == len(self.blocks) else 1
-
-    # Tiles.
-
-    def _cut(self, position: int, axis: Var, inside: Interior) -> list[Stmt]:
-        """Borders of the vector axis point by point, the interior in tiles."""
-        extent, size = axis.extent, self.sizes[axis]
-        assert isinstance(extent, int)
-        self.at_border = True
-        body = self._static_tiles(position, axis, 0, inside.start, 1)
-        self.at_border = False
-        body += self._static_tiles(position, axis, inside.start, inside.stop, size)
-        self.at_border = True
-        body += self._static_tiles(position, axis, inside.stop, extent, 1)
-        self.at_border = False
-        return body
-
-    def _static_tiles(
-        self, position: int, axis: Var, start: int, stop: int, size: int
-    ) -> list[Stmt]:
-        """Tiles over ``start … stop - 1``, a smaller one at the end."""
-        full, rest = divmod(stop - start, size)
-        body = self._full_tiles(position, axis, start, full, size) if full else []
-        if rest:
-            self.tiles[axis] = Tile(build.index(start + full * size), rest)
-            body += self.outer_loops(position + 1)
-        return body
-
-    def _full_tiles(
-        self, position: int, axis: Var, start: int, full: Size, size: int
-    ) -> list[Stmt]:
-        chunks = self._tasks_at(position)
-        if full == 1:
-            self.tiles[axis] = Tile(build.index(start), size)
-            return self.outer_loops(position + 1)
-        if chunks <= 1:
-            counter = Var(f"{axis.name}_t", full)
-            origin = build.add(build.mul(counter, build.index(size)), build.index(start))
-            self.tiles[axis] = Tile(origin, size)
-            return [For(counter, "serial", self.outer_loops(position + 1))]
-        return self._chunked(position, axis, start, full, size, chunks)
-
-    def _chunked(
-        self, position: int, axis: Var, start: int, full: Size, size: int, chunks: int
-    ) -> list[Stmt]:
-        """Tasks of equal numbers of tiles; the last may have fewer."""
-        if isinstance(full, int):
-            whole = -(-full // min(chunks, full))
-            each: Size = whole
-            count: Size = -(-full // whole)
-        else:
-            each = build.size_floordiv(build.size_add(full, chunks - 1), chunks)
-            count = chunks
-        chunk = Var(f"{axis.name}_c", count)
-        first = build.mul(chunk, build.index(each))
-        left = build.sub(build.index(full), first)
-        extent: Size = each
-        if not (isinstance(full, int) and isinstance(each, int) and full % each == 0):
-            extent = build.minimum(build.index(each), left)
-        counter = Var(f"{axis.name}_t", extent)
-        tile = build.mul(build.add(first, counter), build.index(size))
-        self.tiles[axis] = Tile(build.add(tile, build.index(start)), size)
-        inner = For(counter, "serial", self.outer_loops(position + 1))
-        return [For(chunk, "parallel", [inner])]
-
-    def _open_tail(self, position: int, axis: Var, extent: Expr, size: int) -> list[Stmt]:
-        """Points after the last full tile of an open axis, one by one."""
-        done = build.mul(build.floordiv(extent, build.index(size)), build.index(size))
-        counter = Var(f"{axis.name}_r", build.sub(extent, done))
-        self.tiles[axis] = Tile(build.add(done, counter), 1)
-        return [For(counter, "serial", self.outer_loops(position + 1))]
 
     # One tile.
 
@@ -223,9 +59,27 @@ class NestLowering:
         self.points = {axis: tile.origin for axis, tile in self.tiles.items()}
         self.storage = {}
         body: list[Stmt] = []
-        for stages in _together(self.nest.stages):
-            body += self.stage(stages)
+        groups = _together(self.nest.stages)
+        while groups:
+            stages = groups.pop(0)
+            pair = self._first_extreme(stages, groups)
+            if pair is not None:
+                groups.remove([pair.first])
+                body += self.over_tile(FirstExtremeLowering(self, pair).statements)
+            else:
+                body += self.stage(stages)
         return body
+
+    def _first_extreme(
+        self, stages: Sequence[Stage], following: Sequence[Sequence[Stage]]
+    ) -> FirstExtreme | None:
+        """An argmin or argmax, if one point's row is across lanes here: `stages` and the next
+        reduction (between them the extreme may be stored)."""
+        if self.schedule.vector != INNER or self.tiled or len(stages) != 1:
+            return None
+        reducing = (group for group in following if group[0].axes or group[0].reduce_axes)
+        after = next(reducing, ())
+        return match_first_extreme(stages[0], after[0]) if len(after) == 1 else None
 
     @property
     def tiled(self) -> list[Var]:
@@ -287,8 +141,11 @@ class NestLowering:
         if not axes:
             return make(stage, bound)
         if self.schedule.vector == INNER:
+            axis = lane_axis(axes)
+            first = axes.index(axis)
+            between = list(axes[first + 1 :])
             return self._serial_axes(
-                list(axes[:-1]), bound, lambda b: self._vector_map(stage, axes[-1], b)
+                list(axes[:first]), bound, lambda b: self._vector_map(stage, axis, between, b)
             )
         return self._serial_axes(list(axes), bound, lambda b: make(stage, b))
 
@@ -315,20 +172,46 @@ class NestLowering:
     def _map_point(self, stage: Stage, bound: dict[Var, Expr]) -> list[Stmt]:
         return self.over_tile(lambda point: [point.store(stage, bound)])
 
-    def _vector_map(self, stage: Stage, axis: Var, bound: dict[Var, Expr]) -> list[Stmt]:
-        """The last own axis across lanes: blocks of `unroll` vectors, then what is left."""
+    def _vector_map(
+        self, stage: Stage, axis: Var, between: list[Var], bound: dict[Var, Expr]
+    ) -> list[Stmt]:
+        """An own axis across lanes: blocks of `unroll` vectors, then what is left. The short axes
+        `between` its points are expanded inside of a block. Where a few points at an end choose
+        by position (``np.concatenate``), they stand apart."""
+
+        def at(place: Expr, lanes: Var | None) -> list[Stmt]:
+            def across(inner: dict[Var, Expr]) -> list[Stmt]:
+                body = self._map_point(stage, inner)
+                return [For(lanes, "vector", body, self.schedule.width)] if lanes else body
+
+            return self._serial_axes(between, {**bound, axis: place}, across)
+
+        extent = self.extent(axis, bound)
+        start, stop = self._few_apart(axis, extent)
 
         def block(origin: Expr, lanes: int) -> list[Stmt]:
             lane = Var(f"{axis.name}_v", lanes)
-            inner = {**bound, axis: build.add(origin, lane)}
-            return [For(lane, "vector", self._map_point(stage, inner), self.schedule.width)]
+            return at(build.add(build.add(origin, build.index(start)), lane), lane)
 
-        return self.strips(axis, self.extent(axis, bound), block)
+        if not isinstance(extent, int):
+            return self.strips(axis, extent, block)
+        before = [s for k in range(start) for s in at(build.index(k), None)]
+        after = [s for k in range(stop, extent) for s in at(build.index(k), None)]
+        return [*before, *self.strips(axis, stop - start, block), *after]
+
+    def _few_apart(self, axis: Var, extent: Size) -> tuple[int, int]:
+        """The part of an own axis in which index expressions keep one form, if that leaves out
+        some points but no more than a few."""
+        if not isinstance(extent, int):
+            return 0, 0
+        inside = interior(self.nest, axis)
+        outside = extent - (inside.stop - inside.start)
+        return (inside.start, inside.stop) if outside <= _MOST_APART else (0, extent)
 
     def strips(
         self, axis: Var, extent: Size, block: Callable[[Expr, int], list[Stmt]]
     ) -> list[Stmt]:
-        """``block(origin, lanes)`` over an axis: whole blocks, then the exact rest."""
+        """``block(origin, lanes)`` over an axis: whole blocks, then the rest."""
         lanes = self.schedule.width * self.schedule.unroll
         body: list[Stmt] = []
         if isinstance(extent, int):
@@ -336,8 +219,8 @@ class NestLowering:
                 counter = Var(f"{axis.name}_b", extent // lanes)
                 inner = block(build.mul(counter, build.index(lanes)), lanes)
                 body.append(For(counter, "serial", inner))
-            if extent % lanes:
-                body += block(build.index(extent - extent % lanes), extent % lanes)
+            for first, count in self._tail(extent, extent % lanes):
+                body += block(build.index(first), count) if count else []
             return body
         whole = build.floordiv(extent, build.index(lanes))
         counter = Var(f"{axis.name}_b", whole)
@@ -449,221 +332,15 @@ class Point:
         return Store(stage.target, indices, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """One of the reductions that share a loop: its stage, how values combine, and from what."""
-
-    stage: Stage
-    op: ops.Op
-    identity: Expr
-    value: Expr
-
-    @property
-    def dtype(self) -> DType:
-        return self.value.dtype
-
-
-class Reducer:
-    """Lowers reducing stages over the same reduced axes, for the current tile and fixed own axes.
-
-    All of them run in one loop: what they read in common is read once.
-    """
-
-    def __init__(
-        self, lowering: NestLowering, stages: Sequence[Stage], bound: dict[Var, Expr]
-    ) -> None:
-        self.lowering = lowering
-        self.axes = stages[0].reduce_axes
-        self.bound = bound
-        self.sums = [self._sum(stage) for stage in stages]
-        schedule = lowering.schedule
-        self.lanes = schedule.width * schedule.unroll if schedule.vector == INNER else 0
-        last = self.axes[-1].extent
-        if self.lanes and isinstance(last, int):
-            self.lanes = min(self.lanes, max(1, last))
-        self.levels = self._plan()
-
-    def _sum(self, stage: Stage) -> Sum:
-        combiner = COMBINERS[stage.combiner or ""]
-        assert combiner.op is not None
-        renamed: dict[Var, Expr] = dict(zip(stage.reduce_axes, self.axes, strict=True))
-        value = stage.value if stage.reduce_axes == self.axes else substitute(stage.value, renamed)
-        return Sum(stage, combiner.op, identity(combiner.name, value.dtype), value)
-
-    def _plan(self) -> list[tuple[int, ...]]:
-        rounded = [s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)]
-        if not rounded:
-            return [()] * len(self.axes)
-        extents = [a.extent if isinstance(a.extent, int) else None for a in self.axes]
-        if self.lanes and extents[-1] is not None:
-            extents[-1] = -(-extents[-1] // self.lanes)
-        plain = any(not is_product(s.stage) for s in rounded)
-        run = self.lowering.schedule.reduce_block or (SUM_RUN if plain else PRODUCT_RUN)
-        return plan_levels(extents, run)
-
-    def statements(self) -> list[Stmt]:
-        totals = self._accumulators(0)
-        body = self._initial(totals)
-        body += self._axis(0, dict(self.bound), totals)
-        return body + self.lowering.over_tile(
-            lambda point: [
-                self._finish(point, s, t) for s, t in zip(self.sums, totals, strict=True)
-            ]
-        )
-
-    def _accumulators(self, level: int) -> list[Buffer]:
-        own = (self.lanes,) if self.lanes else ()
-        return [
-            self.lowering.register(f"{s.stage.target.name}_acc{level}", s.dtype, own)
-            for s in self.sums
-        ]
-
-    def _over_lanes(self, make: Callable[[tuple[Expr, ...]], list[Stmt]], lanes: int) -> list[Stmt]:
-        if not lanes:
-            return make(())
-        lane = Var("lane", lanes)
-        return [For(lane, "vector", make((lane,)), self.lowering.schedule.width)]
-
-    def _over_accumulators(self, make: Callable[[tuple[Expr, ...], int], Stmt]) -> list[Stmt]:
-        """``make(place, number)`` for every element of every accumulator."""
-        return self.lowering.over_tile(
-            lambda point: self._over_lanes(
-                lambda lane: [make((*point.tile, *lane), k) for k in range(len(self.sums))],
-                self.lanes,
-            )
-        )
-
-    def _initial(self, totals: list[Buffer]) -> list[Stmt]:
-        return self._over_accumulators(
-            lambda place, k: Store(totals[k], place, self.sums[k].identity)
-        )
-
-    def _combine_levels(self, totals: list[Buffer], partials: list[Buffer]) -> list[Stmt]:
-        def one(place: tuple[Expr, ...], k: int) -> Stmt:
-            value = combine(self.sums[k].op, Load(totals[k], place), Load(partials[k], place))
-            return Store(totals[k], place, value)
-
-        return self._over_accumulators(one)
-
-    def _axis(self, position: int, bound: dict[Var, Expr], totals: list[Buffer]) -> list[Stmt]:
-        """Accumulate everything from axis `position` inwards into `totals`."""
-        if position == len(self.axes):
-            return self._accumulate(bound, totals, ())
-        axis = self.axes[position]
-        extent = self.lowering.extent(axis, bound)
-        if self.lanes and position == len(self.axes) - 1:
-            return self._lane_axis(axis, extent, bound, totals)
-        return self._blocks(
-            extent,
-            self.levels[position],
-            axis,
-            totals,
-            lambda index, acc: self._axis(position + 1, {**bound, axis: index}, acc),
-        )
-
-    def _blocks(
-        self,
-        extent: Size,
-        levels: tuple[int, ...],
-        axis: Var,
-        totals: list[Buffer],
-        make: Callable[[Expr, list[Buffer]], list[Stmt]],
-        origin: Expr | None = None,
-    ) -> list[Stmt]:
-        """Loops over one axis cut into blocks; `make(index, accumulators)` is the body."""
-        start = origin if origin is not None else build.index(0)
-        if not levels:
-            counter = Var(axis.name, extent)
-            kind: LoopKind = "unroll" if self._expand(extent) else "serial"
-            return [For(counter, kind, make(build.add(start, counter), totals))]
-        size = 1
-        for block in levels:
-            size *= block
-        count = _ceiling(extent, size)
-        counter = Var(f"{axis.name}_l{len(levels)}", count)
-        first = build.mul(counter, build.index(size))
-        inside: Size = size
-        if not (isinstance(extent, int) and extent % size == 0):
-            inside = build.minimum(build.index(size), build.sub(build.index(extent), first))
-        partials = self._accumulators(len(levels))
-        inner = self._blocks(inside, levels[:-1], axis, partials, make, build.add(start, first))
-        body = [*self._initial(partials), *inner, *self._combine_levels(totals, partials)]
-        return [For(counter, "serial", body)]
-
-    def _expand(self, extent: Size) -> bool:
-        """Whether a loop is expanded; a border has few points and should have little code."""
-        most = 0 if self.lowering.at_border else self.lowering.schedule.unroll_reduce
-        return isinstance(extent, int) and extent <= most
-
-    def _lane_axis(
-        self, axis: Var, extent: Size, bound: dict[Var, Expr], totals: list[Buffer]
-    ) -> list[Stmt]:
-        """The last reduced axis across lanes, each lane with an accumulator of its own."""
-
-        def block(origin: Expr, lanes: int, acc: list[Buffer]) -> list[Stmt]:
-            lane = Var(f"{axis.name}_v", lanes)
-            inner = {**bound, axis: build.add(origin, lane)}
-            body = self._accumulate(inner, acc, (lane,))
-            return [For(lane, "vector", body, self.lowering.schedule.width)]
-
-        lanes, levels = self.lanes, self.levels[-1]
-        whole = _floor(extent, lanes)
-        body: list[Stmt] = []
-        if whole != 0:
-            body += self._blocks(
-                whole,
-                levels,
-                Var(f"{axis.name}_b", whole),
-                totals,
-                lambda index, acc: block(build.mul(index, build.index(lanes)), lanes, acc),
-            )
-        if isinstance(extent, int):
-            if extent % lanes:
-                body += block(build.index(extent - extent % lanes), extent % lanes, totals)
-            return body
-        done = build.mul(build.index(whole), build.index(lanes))
-        rest = Var(f"{axis.name}_r", build.sub(extent, done))
-        return [*body, For(rest, "serial", block(build.add(done, rest), 1, totals))]
-
-    def _accumulate(
-        self, bound: dict[Var, Expr], totals: list[Buffer], lane: tuple[Expr, ...]
-    ) -> list[Stmt]:
-        def at(point: Point) -> list[Stmt]:
-            place = (*point.tile, *lane)
-            memo: dict[Expr, Expr] = {}
-            body: list[Stmt] = []
-            for one, total in zip(self.sums, totals, strict=True):
-                value = point.value(one.value, bound, memo)
-                body.append(Store(total, place, combine(one.op, Load(total, place), value)))
-            return body
-
-        return self.lowering.over_tile(at)
-
-    def _finish(self, point: Point, one: Sum, total: Buffer) -> Store:
-        load = LaneReduce(one.op, total, point.tile) if self.lanes else Load(total, point.tile)
-        value: Expr = load
-        return point.store_value(one.stage, self.bound, value)
-
-
-def combine(op: ops.Op, old: Expr, value: Expr) -> Expr:
-    """``op(old, value)``; a product that is added is one multiply-add."""
-    is_product = isinstance(value, Apply) and value.op is ops.MUL
-    if op is ops.ADD and is_product and value.dtype.is_float and value.dtype is not F16:
-        return Apply(ops.MAD, (*value.operands, old))
-    return Apply(op, (old, value))
-
-
-def is_product(stage: Stage) -> bool:
-    """Whether the stage adds up products (a contraction), casts aside."""
-    value = stage.value
-    while isinstance(value, Apply) and value.op is ops.CAST:
-        value = value.operands[0]
-    return (
-        stage.combiner == "add"
-        and isinstance(value, Apply)
-        and value.op is ops.MUL
-        and value.dtype.is_float
-    )
+def lane_axis(axes: Sequence[Var]) -> Var:
+    """The own axis that `INNER` puts across lanes: the last, unless that is a few elements that
+    lie between the points of a longer one (colours of pixels)."""
+    last = axes[-1]
+    if len(axes) > 1 and isinstance(last.extent, int) and last.extent <= _EXPANDED_AXIS:
+        before = axes[-2].extent
+        if isinstance(before, int) and before > 4 * _EXPANDED_AXIS:
+            return axes[-2]
+    return last
 
 
 def _together(stages: Sequence[Stage]) -> list[list[Stage]]:
@@ -700,35 +377,15 @@ def _decides(nest: Nest, axis: Var) -> bool:
     return False
 
 
-def finish_kernel(name: str, body: Sequence[Stmt], local: Sequence[Buffer]) -> Kernel:
-    """The kernel of `body`: parameters and symbols are what occurs in it."""
-    from tilewright.ir.kernel import expressions, loaded_buffers, statements
-
-    used: dict[Buffer, None] = {}
-    for buffer in loaded_buffers(body):
-        used[buffer.root] = None
-    bound: set[Var] = set()
-    free: dict[Var, None] = {}
-    for stmt in statements(body):
-        if isinstance(stmt, Store):
-            used[stmt.buffer.root] = None
-        if isinstance(stmt, For):
-            bound.add(stmt.var)
-        for node in post_order(expressions(stmt)):
-            if isinstance(node, Var):
-                free[node] = None
-    parameters = tuple(b for b in used if b.space == "global")
-    symbols = tuple(v for v in free if v not in bound)
-    kept = tuple(b for b in local if b in used)
-    return Kernel(name, parameters, symbols, kept, tuple(body))
-
-
-def _ceiling(extent: Size, size: int) -> Size:
-    return build.size_floordiv(build.size_add(extent, size - 1), size)
-
-
-def _floor(extent: Size, size: int) -> Size:
-    return build.size_floordiv(extent, size)
-
-
-__all__ = ["F32", "INNER", "NestLowering", "Point", "combine", "finish_kernel", "lower_nest"]
+__all__ = [
+    "INNER",
+    "NestLowering",
+    "Point",
+    "Reducer",
+    "Tile",
+    "combine",
+    "finish_kernel",
+    "is_product",
+    "lane_axis",
+    "lower_nest",
+]

@@ -14,11 +14,11 @@ the same lines of the cache.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
 from math import prod
 
 from tilewright.ir import build
 from tilewright.ir.affine import Linear
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat, points

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tilewright.ir import build, ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Expr, Size, Var
 from tilewright.ir.kernel import Buffer, For, Stmt
 
@@ -45,7 +45,7 @@ def over_rows(count: Size, tasks: int, body: Body) -> list[Stmt]:
     if tasks == 1:
         row = Var("row", count)
         return [For(row, "serial", body(build.index(0), row))]
-    each = _ceiling(count, tasks)
+    each = ceiling_of(count, tasks)
     task = Var("task", tasks)
     first = build.mul(task, build.index(each))
     left = build.sub(build.index(count), first)
@@ -53,8 +53,14 @@ def over_rows(count: Size, tasks: int, body: Body) -> list[Stmt]:
     return [For(task, "parallel", [For(row, "serial", body(task, build.add(first, row)))])]
 
 
-def _ceiling(count: Size, parts: int) -> Size:
+def floor_of(count: Size, parts: int) -> Size:
+    """`count` (not negative) divided by `parts`, rounded down."""
     if isinstance(count, int):
-        return -(-count // parts)
+        return count // parts
     # Extents of loops are not legalised: a quotient of non-negative operands is legal already.
-    return Apply(ops.QUO, (build.add(count, build.index(parts - 1)), build.index(parts)))
+    return Apply(ops.QUO, (count, build.index(parts)))
+
+
+def ceiling_of(count: Size, parts: int) -> Size:
+    """`count` (not negative) divided by `parts`, rounded up."""
+    return floor_of(build.size_add(count, parts - 1), parts)

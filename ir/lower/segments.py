@@ -8,15 +8,15 @@ then proves it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.ir import build, ops
 from tilewright.ir.affine import linear
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Apply, Expr, Var, post_order
+from tilewright.ir.lower.simplify_indices import index_simplifier
 from tilewright.ir.program import Nest
 from tilewright.ir.ranges import interval
-from tilewright.ir.traverse import refold
+from tilewright.ir.traverse import refold, substitute
 
 _LEAST_SHARE = 0.5
 
@@ -37,6 +37,25 @@ def interior(nest: Nest, axis: Var) -> Interior:
     for stage in nest.stages:
         search.visit((stage.value, *stage.indices))
     return Interior(search.start, search.stop)
+
+
+def nest_inside(nest: Nest, axis: Var) -> Nest:
+    """The nest as it reads in the interior of `axis`, where boundary rules do nothing."""
+    inside = interior(nest, axis)
+    if (inside.start, inside.stop) in ((0, 0), (0, axis.extent)):
+        return nest
+    short = Var(axis.name, inside.stop - inside.start)
+    place = build.add(short, build.index(inside.start))
+    simplify = index_simplifier()
+
+    def moved(value: Expr) -> Expr:
+        return substitute(simplify(substitute(value, {axis: place})), {short: axis})
+
+    stages = tuple(
+        replace(s, value=moved(s.value), indices=tuple(moved(i) for i in s.indices))
+        for s in nest.stages
+    )
+    return replace(nest, stages=stages)
 
 
 class _Search:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 from tilewright.ir import build, ops
 from tilewright.ir.affine import Linear, linear
-from tilewright.ir.dtypes import INDEX
+from tilewright.ir.dtypes import I32, INDEX
 from tilewright.ir.expr import Apply, Expr
+from tilewright.ir.intervals import Interval
 from tilewright.ir.kernel import Stmt, map_expressions
-from tilewright.ir.ranges import Interval, interval
+from tilewright.ir.ranges import interval
 from tilewright.ir.traverse import refold, rewrite
 
 
@@ -57,6 +58,7 @@ class _Simplifier:
                     return a if node.op is ops.MAX else b
                 if high is not None and high <= 0:
                     return b if node.op is ops.MAX else a
+                return _before_widening(node.op, a, b)
             case ops.MOD | ops.FLOORDIV:
                 divisor = build.known(b)
                 return self._division(node.op, a, divisor) if divisor and divisor > 0 else None
@@ -110,6 +112,16 @@ class _Simplifier:
         }
         true, false = verdicts[op]
         return build.TRUE if true else build.FALSE if false else None
+
+
+def _before_widening(op: ops.Op, a: Expr, b: Expr) -> Expr | None:
+    """``min(index(i), 9) -> index(min(i, 9))``: vectors of i32 hold twice as many lanes."""
+    if not isinstance(a, Apply) or a.op is not ops.CAST or a.operands[0].dtype is not I32:
+        return None
+    bound = build.known(b)
+    if bound is None or not I32.min <= bound <= I32.max:
+        return None
+    return build.cast(Apply(op, (a.operands[0], build.const(bound, I32))), INDEX)
 
 
 def _or(node: Apply) -> Expr | None:

@@ -1,161 +1,103 @@
-"""A `SortRows` step -> a kernel: a stable merge sort of every row, NaN last.
+"""A `SortRows` step -> a kernel: bitonic networks in vector registers, merged by more of them.
 
-Blocks of `BLOCK` elements are sorted in registers by exchanges of neighbours (which is stable),
-then merged in rounds, each of which doubles the length of the sorted runs and moves the row from
-one half of a workspace to the other. Two runs of equal length are merged from both ends at once,
-without a branch on the data: half the elements come from the front and half from the back, and
-neither end can leave its run. Only what is left over at the end of a row is merged with tests for
-the ends.
+A row that fits into the registers is sorted there. A longer one is encoded into a workspace, where
+blocks are sorted in registers and then merged in rounds (`ir/lower/sort_merge.py`). Nothing
+branches on the data. The order is stable and NaN is last, as `np.sort(kind="stable")` has it: where
+a position does not decide, equal elements have equal bits, save zeros, whose signs are put back.
 
-Rows whose workspace is small and of known size have it on the task's stack; others get a temporary.
+Workspaces that are small and of known size are on the task's stack, others are temporaries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, I32, I64, INDEX, DType, signed_of, unsigned_of
-from tilewright.ir.expr import Apply, Expr, Load, Size, Var
+from tilewright.ir.dataclass import dataclass
+from tilewright.ir.dtypes import BOOL, I32, INDEX
+from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
 from tilewright.ir.lower.lowered import Lowered
 from tilewright.ir.lower.nest import finish_kernel
-from tilewright.ir.lower.rows import Rows, over_rows
+from tilewright.ir.lower.rows import Rows, ceiling_of, floor_of, over_rows
+from tilewright.ir.lower.select_rows import Selection
+from tilewright.ir.lower.sort_keys import Keys
+from tilewright.ir.lower.sort_merge import Merge, Workspace
+from tilewright.ir.lower.sort_network import Bank, Network, Record
 from tilewright.ir.program import SortRows
 
-BLOCK = 8
 STACK_BYTES = 32 << 10
 TASKS = 16
 PARALLEL_ELEMENTS = 1 << 13
 """Fewer elements than this in all are not worth waking a thread."""
 
 
-def lower_sort(step: SortRows, name: str, tasks: int = TASKS) -> Lowered:
-    """The CPU form of a sort, its rows spread over at most `tasks` tasks."""
-    return SortLowering(step, tasks).lowered(name)
-
-
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What moves when an element moves: its key and, in an argsort, the position it came from."""
+class VectorUnit:
+    """The vector registers of a machine: bits of one, and how many there are."""
 
-    key: Expr
-    position: Expr | None
-
-
-def precedes(a: Expr, b: Expr) -> Expr:
-    """Whether `a` must stand before an equal or greater `b`, though `b` comes first now."""
-    if not a.dtype.is_float:
-        return Apply(ops.LT, (a, b))
-    # Not a >= b, and a is no NaN: one comparison that holds for unordered operands, and another.
-    less = Apply(ops.NOT, (Apply(ops.GE, (a, b)),))
-    return Apply(ops.AND, (less, Apply(ops.NOT, (Apply(ops.ISNAN, (a,)),))))
+    bits: int = 128
+    registers: int = 16
 
 
-def rank_of(x: Expr) -> Expr:
-    """A signed integer that orders as float `x` does: equal zeros, NaNs equal and last."""
-    most = build.const(signed_of(x.dtype).max, signed_of(x.dtype))
-    ordered = _flip_negative(build.bitcast(Apply(ops.ADD, (x, build.zero(x.dtype))), most.dtype))
-    return build.select(Apply(ops.ISNAN, (x,)), most, ordered)
+def lower_sort(
+    step: SortRows,
+    name: str,
+    tasks: int = TASKS,
+    unit: VectorUnit | None = None,
+    read: tuple[int, int] | None = None,
+) -> Lowered:
+    """The CPU form of a sort, its rows spread over at most `tasks` tasks.
 
-
-def encoded(x: Expr) -> Expr:
-    """An unsigned integer for each bit pattern of a float: -inf is 0, NaNs of both signs are last.
-
-    Integers compare in one instruction. -0.0 comes before 0.0, which has to be undone at the end.
+    `read` are the first and the last place of the sorted rows that anybody reads: a few at either
+    end are selected, without a sort of the rest (`ir/lower/select_rows.py`).
     """
-    ordered = _flip_negative(build.bitcast(x, signed_of(x.dtype)))
-    return build.bitcast(build.sub(ordered, _least(x.dtype)), unsigned_of(x.dtype))
-
-
-def decoded(key: Expr, dtype: DType) -> Expr:
-    """The float that `encoded` made `key` of."""
-    ordered = build.add(build.bitcast(key, signed_of(dtype)), _least(dtype))
-    return build.bitcast(_flip_negative(ordered), dtype)
-
-
-def _flip_negative(bits: Expr) -> Expr:
-    """The bits of a float in the order of its value, and back: magnitudes of negatives inverted."""
-    most = build.const(bits.dtype.max, bits.dtype)
-    sign = Apply(ops.SHR, (bits, build.const(bits.dtype.bits - 1, bits.dtype)))
-    return Apply(ops.XOR, (bits, Apply(ops.AND, (sign, most))))
-
-
-def _least(dtype: DType) -> Expr:
-    """The ordered bits of -inf."""
-    infinity = int(dtype.numpy.type(float("inf")).view(unsigned_of(dtype).numpy))
-    return build.const(-1 - infinity, signed_of(dtype))
-
-
-def choose(condition: Expr, yes: Record, no: Record) -> Record:
-    position = None
-    if yes.position is not None and no.position is not None:
-        position = build.select(condition, yes.position, no.position)
-    return Record(build.select(condition, yes.key, no.key), position)
-
-
-def sorted_records(records: Sequence[Record]) -> list[Record]:
-    """Odd-even transposition: only neighbours are exchanged, and only if they are out of order."""
-    row = list(records)
-    for step in range(len(row)):
-        for k in range(step % 2, len(row) - 1, 2):
-            swap = precedes(row[k + 1].key, row[k].key)
-            row[k], row[k + 1] = (
-                choose(swap, row[k + 1], row[k]),
-                choose(swap, row[k], row[k + 1]),
-            )
-    return row
-
-
-def plus(a: Expr, amount: int) -> Expr:
-    return build.add(a, build.index(amount))
+    return SortLowering(step, tasks, unit or VectorUnit(), read).lowered(name)
 
 
 class SortLowering:
-    """One lowering: the workspace, and the registers that the merges count in."""
+    """One lowering: the registers of the network, and the workspace of long rows."""
 
-    def __init__(self, step: SortRows, tasks: int) -> None:
-        self.positions = step.positions
+    def __init__(
+        self, step: SortRows, tasks: int, unit: VectorUnit, read: tuple[int, int] | None
+    ) -> None:
         self.rows = Rows.of(step.source.shape, step.axis)
         self.length = self.rows.length
         self.source = self.rows.view(step.source)
         self.target = self.rows.view(step.target)
+        self.keys = Keys.of(step, self.length)
         self.tasks = self._tasks(tasks)
-        self.locals: list[Buffer] = []
-        self.temporaries: list[Buffer] = []
-        self.task: Expr = build.index(0)
         self.row: Expr = build.index(0)
-        dtype = step.source.dtype
-        self.encodes = dtype.is_float and not self._is_short
-        if self.encodes:
-            dtype = signed_of(dtype) if self.positions else unsigned_of(dtype)
-        self.keys = self._workspace("keys", dtype)
-        self.origins = self._workspace("origins", self._position_dtype())
-        self.width, self.half, self.start = (self._register(n) for n in ("width", "half", "start"))
-        self.fronts = self._register("left_front"), self._register("right_front")
-        self.backs = self._register("left_back"), self._register("right_back")
-        self.left = self._register("left", dtype)
-        self.right = self._register("right", dtype)
-        self.swap = self._register("swap", BOOL)
+        self.bank = self._bank(unit)
+        self.selection = None if self._fits else self._selection(step, unit, read)
+        if self.selection is not None:
+            self.keys, self.bank = self.selection.keys, self.selection.bank
+        self.lanes = self.bank.lanes
+        self.negatives = Buffer("negative_zeros", (self.lanes,), I32, "register")
+        self.next_zero = Buffer("next_zero", (), INDEX, "register")
+        self.workspace = None if self._fits or self.selection else self._workspace()
+        self.merge = Merge(self.workspace, self.keys, self.lanes) if self.workspace else None
 
     def lowered(self, name: str) -> Lowered:
         def body(task: Expr, row: Expr) -> list[Stmt]:
-            self.task, self.row = task, row
-            return self.sort_row()
+            self.row = row
+            if self.selection is not None:
+                return self._selected(self.selection)
+            return self._long_row(task) if self.workspace else self._short_row()
 
-        kernel: Kernel = finish_kernel(
-            name, over_rows(self.rows.count, self.tasks, body), self.locals
-        )
-        used = set(kernel.parameters)
-        return Lowered(kernel, tuple(t for t in self.temporaries if t in used))
+        loops = over_rows(self.rows.count, self.tasks, body)
+        local = [*self.bank.buffers, self.negatives, self.next_zero]
+        if self.selection is not None:
+            local += self.selection.buffers[len(self.bank.buffers) :]
+        temporaries: tuple[Buffer, ...] = ()
+        if self.workspace and self.merge:
+            local += self.merge.buffers
+            local += self.workspace.buffers if self.workspace.on_stack else ()
+            temporaries = () if self.workspace.on_stack else self.workspace.buffers
+        kernel: Kernel = finish_kernel(name, loops, local)
+        return Lowered(kernel, temporaries)
 
-    # Storage.
-
-    @property
-    def _is_short(self) -> bool:
-        """Whether a row is one block, which never leaves the registers."""
-        return isinstance(self.length, int) and self.length <= BLOCK
+    # Sizes.
 
     def _tasks(self, most: int) -> int:
         count, length = self.rows.count, self.length
@@ -165,248 +107,207 @@ class SortLowering:
                 return 1
         return most
 
-    def _position_dtype(self) -> DType:
-        return I32 if isinstance(self.length, int) and self.length < 1 << 31 else I64
+    def _bank(self, unit: VectorUnit) -> Bank:
+        """Registers for a whole row if it fits into half of those that there are, else a block."""
+        widest = max(d.bits for d in self.keys.dtypes)
+        lanes = max(2, unit.bits // widest)
+        rows = unit.registers // 2
+        if isinstance(self.length, int):
+            if self.length <= lanes * rows:
+                size = max(2, 1 << (self.length - 1).bit_length())
+                lanes = min(lanes, size)
+                rows = size // lanes
+            else:
+                rows = _least_padding(self.length, lanes, rows)
+        return Bank.of("records", rows, lanes, self.keys.dtypes, BOOL)
 
-    def _workspace(self, name: str, dtype: DType) -> Buffer:
-        """Two rows: on the stack ``[2, length]``, else ``[task, 2, length]``."""
-        length = self.length
-        if isinstance(length, int) and 2 * length * dtype.itemsize <= STACK_BYTES:
-            buffer = Buffer(name, (2, length), dtype, "scratch")
-            self.locals.append(buffer)
-        else:
-            buffer = Buffer(name, (self.tasks, 2, length), dtype)
-            self.temporaries.append(buffer)
-        return buffer
+    @property
+    def block(self) -> int:
+        return self.bank.rows * self.bank.lanes
 
-    def _register(self, name: str, dtype: DType = INDEX) -> Buffer:
-        buffer = Buffer(name, (), dtype, "register")
-        self.locals.append(buffer)
-        return buffer
+    @property
+    def _fits(self) -> bool:
+        return isinstance(self.length, int) and self.length <= self.block
 
-    def _place(self, buffer: Buffer, half: Expr, element: Expr) -> tuple[Expr, ...]:
-        return (half, element) if buffer.space == "scratch" else (self.task, half, element)
+    def _selection(
+        self, step: SortRows, unit: VectorUnit, read: tuple[int, int] | None
+    ) -> Selection | None:
+        if read is None or not isinstance(self.length, int):
+            return None
+        reverse = read[0] > self.length - 1 - read[1]
+        count = self.length - read[0] if reverse else read[1] + 1
+        keys = Keys.of(step, self.length, reverse)
+        lanes = max(2, unit.bits // max(d.bits for d in keys.dtypes))
+        return Selection.of(keys, lanes, unit.registers // 2, self.length, count)
 
-    def key(self, half: Expr, element: Expr) -> Expr:
-        return Load(self.keys, self._place(self.keys, half, element))
+    def _workspace(self) -> Workspace:
+        padded = build.size_mul(ceiling_of(self.length, self.block), self.block)
+        # What is beyond the padding is looked at by a merge whose second run has ended.
+        return Workspace.of(self.keys.dtypes, padded, self.lanes, self.tasks, STACK_BYTES)
 
-    def origin(self, half: Expr, element: Expr) -> Expr:
-        return Load(self.origins, self._place(self.origins, half, element))
+    # Elements.
 
-    def put(self, half: Expr, element: Expr, record: Record) -> list[Stmt]:
-        stores: list[Stmt] = [Store(self.keys, self._place(self.keys, half, element), record.key)]
-        if record.position is not None:
-            place = self._place(self.origins, half, element)
-            stores.append(Store(self.origins, place, record.position))
-        return stores
+    def _record(self, element: Expr) -> Record:
+        return self.keys.record(self._given(element), element)
 
-    def given(self, element: Expr) -> Record:
-        """An element of the unsorted row."""
-        key = self.unsorted(element)
-        if self.encodes:
-            key = rank_of(key) if self.positions else encoded(key)
-        return Record(key, build.cast(element, self.origins.dtype) if self.positions else None)
-
-    def unsorted(self, element: Expr) -> Expr:
+    def _given(self, element: Expr) -> Expr:
         return Load(self.source, self.rows.at(self.row, element))
 
-    def finish(self, element: Expr, record: Record) -> Stmt:
-        """Write one element of the sorted row."""
-        value = record.key
-        if record.position is not None:
-            value = build.cast(record.position, I64)
-        return Store(self.target, self.rows.at(self.row, element), value)
+    def _finish(self, element: Expr, lane: Expr, record: Record) -> list[Stmt]:
+        """Write one element of the sorted row; negative zeros are noted."""
+        value = self.keys.result(record)
+        place = self.rows.at(self.row, self._mirrored(element))
+        body: list[Stmt] = [Store(self.target, place, value)]
+        if self.keys.negative_zero is not None:
+            # From the end, a row may be cut where it has zeros: then 0.0 is found, and not -0.0.
+            zero = build.zero(self.source.dtype)
+            has_zero = build.eq(record[0], self.keys.negative_zero)
+            found = build.cast(build.eq(value, zero) if self.keys.reverse else has_zero, I32)
+            seen = Load(self.negatives, (lane,))
+            body.append(Store(self.negatives, (lane,), Apply(ops.OR, (seen, found))))
+        return body
 
-    # One row.
+    def _mirrored(self, element: Expr) -> Expr:
+        """The place of an element, which is from the end if the order is reversed."""
+        if not self.keys.reverse:
+            return element
+        return build.sub(build.sub(build.index(self.length), build.index(1)), element)
 
-    def sort_row(self) -> list[Stmt]:
-        length = self.length
-        if isinstance(length, int) and self._is_short:
-            elements = [build.index(k) for k in range(length)]
-            ready = sorted_records([self.given(e) for e in elements])
-            return [self.finish(e, r) for e, r in zip(elements, ready, strict=True)]
-        half = Load(self.half, ())
-        width = Load(self.width, ())
-        return [
-            *self.sort_blocks(),
-            Store(self.width, (), build.index(BLOCK)),
-            Store(self.half, (), build.index(0)),
-            WhileLoop(
-                build.lt(width, build.index(length)),
-                [
-                    *self.merge_runs(),
-                    Store(self.width, (), build.add(width, width)),
-                    Store(self.half, (), build.sub(build.index(1), half)),
-                ],
-            ),
-            *self.finish_row(),
+    def _with_zeros(self, body: list[Stmt], count: Size) -> list[Stmt]:
+        """`body`, which writes `count` elements, and then the zeros of both signs among them in the
+        order in which they came."""
+        if self.keys.negative_zero is None:
+            return body
+        lane = Var("lane", self.lanes)
+        clear = Store(self.negatives, (lane,), build.zero(I32))
+        element = Var("element", count)
+        place = self.rows.at(self.row, self._mirrored(element))
+        zero, at = build.zero(self.source.dtype), Load(self.next_zero, ())
+        given = self._given(self._mirrored(at))
+        following = Store(self.next_zero, (), build.add(at, build.index(1)))
+        take = [
+            WhileLoop(Apply(ops.NE, (given, zero)), [following]),
+            Store(self.target, place, given),
+            following,
         ]
-
-    def finish_row(self) -> list[Stmt]:
-        """Copy the sorted half of the workspace to the target."""
-        half, element = Load(self.half, ()), Var("element", self.length)
-        origin = self.origin(half, element) if self.positions else None
-        key = self.key(half, element)
-        if self.positions or not self.encodes:
-            return [For(element, "serial", [self.finish(element, Record(key, origin))])]
-        value, next_zero = decoded(key, self.source.dtype), Load(self.start, ())
-        zero = build.zero(value.dtype)
-        # Zeros of both signs are taken from the row as it was: the order among them must stay.
-        take_zero = [
-            WhileLoop(
-                Apply(ops.NE, (self.unsorted(next_zero), zero)),
-                [Store(self.start, (), plus(next_zero, 1))],
-            ),
-            self.finish(element, Record(self.unsorted(next_zero), None)),
-            Store(self.start, (), plus(next_zero, 1)),
+        repair = [
+            Store(self.next_zero, (), build.index(0)),
+            For(element, "serial", [If(build.eq(Load(self.target, place), zero), take)]),
         ]
-        finish = If(build.eq(value, zero), take_zero, [self.finish(element, Record(value, None))])
-        return [Store(self.start, (), build.index(0)), For(element, "serial", [finish])]
+        some = Apply(ops.NE, (LaneReduce(ops.OR, self.negatives), build.zero(I32)))
+        return [For(lane, "vector", [clear], self.lanes), *body, If(some, repair)]
 
-    def sort_blocks(self) -> list[Stmt]:
-        """Runs of `BLOCK` elements in the first half of the workspace."""
-        if isinstance(self.length, int):
-            blocks: Size = self.length // BLOCK
-            rest = self.sort_block(
-                build.index(self.length - self.length % BLOCK), self.length % BLOCK
-            )
+    def _strips(
+        self, extent: Size, make: Callable[[Expr, Expr], list[Stmt]], expand: bool = False
+    ) -> list[Stmt]:
+        """``make(element, lane)`` for every element, in vectors as far as they go."""
+        lanes = self.lanes
+        whole = floor_of(extent, lanes)
+        strip, lane = Var("strip", whole), Var("lane", lanes)
+        first = build.mul(strip, build.index(lanes))
+        inner = For(lane, "vector", make(build.add(first, lane), lane), lanes)
+        body: list[Stmt] = [For(strip, "unroll" if expand else "serial", [inner])]
+        done = build.size_mul(whole, lanes)
+        if isinstance(extent, int) and isinstance(done, int):
+            if extent > done:
+                rest = Var("rest", extent - done)
+                body.append(
+                    For(rest, "vector", make(build.add(build.index(done), rest), rest), lanes)
+                )
         else:
-            whole = Apply(ops.QUO, (self.length, build.index(BLOCK)))
-            blocks = whole
-            rest = self.insert_rest(build.mul(whole, build.index(BLOCK)))
-        block = Var("block", blocks)
-        origin = build.mul(block, build.index(BLOCK))
-        return [For(block, "serial", self.sort_block(origin, BLOCK)), *rest]
+            rest = Var("rest", build.sub(build.index(extent), build.index(done)))
+            element = build.add(build.index(done), rest)
+            body.append(For(rest, "serial", make(element, build.index(0))))
+        return body
 
-    def sort_block(self, origin: Expr, size: int) -> list[Stmt]:
-        elements = [plus(origin, k) for k in range(size)]
-        ready = sorted_records([self.given(e) for e in elements])
-        stores: list[Stmt] = []
-        for element, record in zip(elements, ready, strict=True):
-            stores += self.put(build.index(0), element, record)
-        return stores
+    # Rows.
 
-    def insert_rest(self, origin: Expr) -> list[Stmt]:
-        """Insertion sort of what follows the last whole block of an open row."""
-        zero, at = build.index(0), Load(self.start, ())
-        number = Var("number", build.sub(build.index(self.length), origin))
-        element = build.add(origin, number)
-        # The condition is evaluated at the first place too, where nothing stands before.
-        before = plus(build.maximum(at, plus(origin, 1)), -1)
-        moved = Record(
-            self.key(zero, before), self.origin(zero, before) if self.positions else None
+    def _short_row(self) -> list[Stmt]:
+        """Load, sort and store, all in registers."""
+        bank, length = self.bank, self.length
+        assert isinstance(length, int)
+        network = Network(bank)
+        body = self._strips(
+            length, lambda element, _: bank.put(0, element, self._record(element)), expand=True
         )
-        new = self.given(element)
-        inserts = build.logical_and(
-            Apply(ops.GT, (at, origin)), precedes(Load(self.left, ()), moved.key)
+        if length < self.block:
+            spare = Var("spare", self.block - length)
+            place = build.add(build.index(length), spare)
+            body.append(For(spare, "vector", bank.put(0, place, self.keys.padding), self.lanes))
+        body += network.sort()
+        body += network.turn()
+        last = network.current
+        body += self._strips(
+            length,
+            lambda element, lane: self._finish(element, lane, bank.record(last, element)),
+            expand=True,
         )
-        body = [
-            Store(self.left, (), new.key),
-            Store(self.start, (), element),
-            WhileLoop(inserts, [*self.put(zero, at, moved), Store(self.start, (), plus(at, -1))]),
-            *self.put(zero, at, Record(Load(self.left, ()), new.position)),
-        ]
+        return self._with_zeros(body, length)
+
+    def _selected(self, selection: Selection) -> list[Stmt]:
+        bank, count = selection.bank, selection.count
+        body = selection.statements(self._record)
+        body += self._strips(
+            count, lambda e, lane: self._finish(e, lane, bank.record(0, e)), expand=True
+        )
+        return self._with_zeros(body, count)
+
+    def _long_row(self, task: Expr) -> list[Stmt]:
+        workspace, merge = self.workspace, self.merge
+        assert workspace is not None
+        assert merge is not None
+        workspace.task = task
+        first, half = build.index(0), merge.half
+
+        def finish(element: Expr, lane: Expr) -> list[Stmt]:
+            return self._finish(element, lane, workspace.record(half, element))
+
         return [
-            Store(self.start, (), zero),
-            Store(self.left, (), build.zero(self.left.dtype)),
-            For(number, "serial", body),
+            *self._strips(self.length, lambda e, _: workspace.put(first, e, self._record(e))),
+            *self._pad(workspace),
+            *self._sort_blocks(workspace),
+            *merge.rounds(self.block),
+            *self._with_zeros(self._strips(self.length, finish), self.length),
         ]
 
-    # Merging.
+    def _pad(self, workspace: Workspace) -> list[Stmt]:
+        """What follows the row in the first half of the workspace is preceded by all elements."""
+        spare = Var("spare", build.size_sub(workspace.length, self.length))
+        place = build.add(build.index(self.length), spare)
+        stores = workspace.put(build.index(0), place, self.keys.padding)
+        if isinstance(spare.extent, int):
+            return [For(spare, "vector", stores, self.lanes)]
+        return [For(spare, "serial", stores)]
 
-    def merge_runs(self) -> list[Stmt]:
-        """One round: pairs of whole runs, then what is left at the end of the row."""
-        start, width = Load(self.start, ()), Load(self.width, ())
-        following = build.add(build.add(start, width), width)
-        pair = [*self.merge_pair(), Store(self.start, (), following)]
-        return [
-            Store(self.start, (), build.index(0)),
-            WhileLoop(Apply(ops.LE, (following, build.index(self.length))), pair),
-            *self.merge_rest(),
-        ]
+    def _sort_blocks(self, workspace: Workspace) -> list[Stmt]:
+        """Runs of a block each in the first half of the workspace."""
+        bank, half = self.bank, build.index(0)
+        network = Network(bank)
+        block = Var("block", floor_of(workspace.padded, self.block))
+        origin = build.mul(block, build.index(self.block))
 
-    def merge_pair(self) -> list[Stmt]:
-        """Two runs of `width` elements from `start` on, from both ends at once."""
-        start, width = Load(self.start, ()), Load(self.width, ())
-        middle = build.add(start, width)
-        end = build.add(middle, width)
-        number = Var("number", width)
-        front = build.add(start, number)
-        back = build.sub(plus(end, -1), number)
-        return [
-            Store(self.fronts[0], (), start),
-            Store(self.fronts[1], (), middle),
-            Store(self.backs[0], (), plus(middle, -1)),
-            Store(self.backs[1], (), plus(end, -1)),
-            For(number, "serial", [*self.step_front(front), *self.step_back(back)]),
-        ]
+        def load(row: Expr, lane: Expr) -> list[Stmt]:
+            place = bank.at(row, lane)
+            return bank.put(0, place, workspace.record(half, build.add(origin, place)))
 
-    def step_front(self, target: Expr) -> list[Stmt]:
-        """The smaller of the two first elements; of equal ones the left."""
-        left, right = (Load(r, ()) for r in self.fronts)
-        return [*self.compare(left, right), *self.take_smaller(target, left, right)]
+        body = bank.over_rows(bank.rows, load)
+        body += network.sort()
+        body += network.turn()
+        last = network.current
 
-    def take_smaller(self, target: Expr, left: Expr, right: Expr) -> list[Stmt]:
-        swap = Load(self.swap, ())
-        key = build.select(swap, Load(self.right, ()), Load(self.left, ()))
-        moved = self.move(target, key, build.select(swap, right, left))
-        return [*moved, *self.advance(self.fronts, 1)]
+        def store(row: Expr, lane: Expr) -> list[Stmt]:
+            place = bank.at(row, lane)
+            return workspace.put(half, build.add(origin, place), bank.record(last, place))
 
-    def step_back(self, target: Expr) -> list[Stmt]:
-        """The greater of the two last elements; of equal ones the right."""
-        left, right = (Load(r, ()) for r in self.backs)
-        swap = Load(self.swap, ())
-        key = build.select(swap, Load(self.left, ()), Load(self.right, ()))
-        return [
-            *self.compare(left, right),
-            *self.move(target, key, build.select(swap, left, right)),
-            *self.advance(self.backs[::-1], -1),
-        ]
+        return [For(block, "serial", body + bank.over_rows(bank.rows, store))]
 
-    def compare(self, left: Expr, right: Expr) -> list[Stmt]:
-        """Load the keys at `left` and `right`; `swap` says that the right one precedes."""
-        half = Load(self.half, ())
-        return [
-            Store(self.left, (), self.key(half, left)),
-            Store(self.right, (), self.key(half, right)),
-            Store(self.swap, (), precedes(Load(self.right, ()), Load(self.left, ()))),
-        ]
 
-    def move(self, target: Expr, key: Expr, at: Expr) -> list[Stmt]:
-        """Write the record with `key` that lies at `at` to the other half."""
-        half = Load(self.half, ())
-        position = self.origin(half, at) if self.positions else None
-        return self.put(build.sub(build.index(1), half), target, Record(key, position))
-
-    def advance(self, cursors: tuple[Buffer, Buffer], amount: int) -> list[Stmt]:
-        """Move the second cursor if `swap` is set, else the first."""
-        swapped = build.mul(build.cast(Load(self.swap, ()), INDEX), build.index(amount))
-        first, second = (Load(c, ()) for c in cursors)
-        return [
-            Store(cursors[0], (), build.sub(plus(first, amount), swapped)),
-            Store(cursors[1], (), build.add(second, swapped)),
-        ]
-
-    def merge_rest(self) -> list[Stmt]:
-        """The elements from `start` on: a whole run and a part of one, or part of one run."""
-        start, length = Load(self.start, ()), build.index(self.length)
-        middle = build.minimum(build.add(start, Load(self.width, ())), length)
-        number = Var("number", build.sub(length, start))
-        left, right = (Load(r, ()) for r in self.fronts)
-        # Cursors at the end of their run are compared at its last element, to no effect.
-        last_left, last_right = plus(middle, -1), plus(length, -1)
-        safe_left, safe_right = build.minimum(left, last_left), build.minimum(right, last_right)
-        swap = Apply(ops.AND, (Load(self.swap, ()), build.lt(right, length)))
-        return [
-            Store(self.fronts[0], (), start),
-            Store(self.fronts[1], (), middle),
-            For(
-                number,
-                "serial",
-                [
-                    *self.compare(safe_left, safe_right),
-                    Store(self.swap, (), Apply(ops.OR, (swap, Apply(ops.GE, (left, middle))))),
-                    *self.take_smaller(build.add(start, number), left, right),
-                ],
-            ),
-        ]
+def _least_padding(length: int, lanes: int, rows: int) -> int:
+    """Registers of a block: as many as there are, or half or a quarter if that pads less."""
+    choices = [r for r in (rows, rows // 2, rows // 4) if r >= 1]
+    blocks = [r * lanes for r in choices]
+    waste = [-(-length // b) * b - length for b in blocks]
+    for rows, spare in zip(choices, waste, strict=True):
+        if spare * 8 <= length or spare == min(waste):
+            return rows
+    return choices[0]

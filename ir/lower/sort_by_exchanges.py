@@ -8,9 +8,8 @@ positions, which break ties: that makes the order stable, and is the argsort.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilewright.ir import build, ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import I32, I64, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Load, Var

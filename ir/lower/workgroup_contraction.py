@@ -10,9 +10,9 @@ the outer products of its rows and columns to accumulators in registers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 from tilewright.ir import build, ops
+from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Var

@@ -9,9 +9,9 @@ results without axes are then known to every invocation, rows lie in workgroup m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from tilewright.ir import build, ops
+from tilewright.ir.dataclass import replace
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Var

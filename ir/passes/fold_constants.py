@@ -23,7 +23,6 @@ from tilewright.ir.graph import (
     Tensor,
 )
 from tilewright.ir.graph_rewrite import rewrite_graph
-from tilewright.ir.interpret_graph import run_graph
 
 LARGEST_RESULT = 1 << 16
 """Bytes of the largest constant that is made here."""
@@ -39,6 +38,8 @@ def fold_constants(graph: Graph) -> Graph:
 def _fold(node: Tensor) -> Tensor | None:
     if not isinstance(node, _EVALUATED) or not _is_small(node) or not _is_exact(node):
         return None
+    from tilewright.ir.interpret_graph import run_graph  # few kernels have anything to fold
+
     (value,) = run_graph(Graph("folded", (), (node,)), ())
     return Constant(node.name, value, node.dtype, label=node.label, loc=node.loc)
 

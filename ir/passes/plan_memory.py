@@ -9,9 +9,9 @@ on open dimensions follow, one after the other; of these only equal ones share a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from tilewright.ir import build, ops
+from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.expr import Apply, Size
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lifetimes import Lifetime, lifetimes

@@ -1,4 +1,4 @@
-"""A reduction to few points over many elements becomes two, so that threads can share the work.
+"""A reduction to few points over many elements is done in parts, so that threads share the work.
 
 The number of parts depends on the shape alone: the result is the same for any number of threads.
 """
@@ -6,9 +6,10 @@ The number of parts depends on the shape alone: the result is the same for any n
 from __future__ import annotations
 
 from tilewright.ir import build
-from tilewright.ir.expr import Load, Size, Var
-from tilewright.ir.graph import Graph, Reduction, Tensor
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var
+from tilewright.ir.graph import COMBINERS, Compute, Graph, Reduction, Tensor
 from tilewright.ir.graph_rewrite import rewrite_graph
+from tilewright.ir.ops import Op
 from tilewright.ir.traverse import substitute
 
 MOST_POINTS = 16
@@ -22,33 +23,74 @@ def split_large_reductions(graph: Graph) -> Graph:
 
 
 def _split(node: Tensor) -> Tensor | None:
-    if not isinstance(node, Reduction) or not node.reduce_axes:
+    if not isinstance(node, Reduction) or not is_large(node):
         return None
+    part, axes, reduced, bindings = in_parts(node)
+    body = substitute(node.body, bindings)
+    about = {"label": node.label, "loc": node.loc}
+    partial = Reduction(f"{node.name}_parts", (part, *axes), reduced, node.combiner, body, **about)
+    outer = tuple(Var(a.name, a.extent) for a in node.axes)
+    parts = part.extent
+    assert isinstance(parts, int)
+    if partial.dtype.is_float and node.combiner in ("add", "mul"):
+        loads: list[Expr] = [Load(partial, (build.index(k), *outer)) for k in range(parts)]
+        return Compute(node.name, outer, _balanced(COMBINERS[node.combiner].op, loads), **about)
+    again = Var("part", parts)
+    value = Load(partial, (again, *outer))
+    return Reduction(node.name, outer, (again,), node.combiner, value, **about)
+
+
+def is_large(node: Reduction) -> bool:
+    """Whether threads should share the work of few points."""
+    if not node.reduce_axes:
+        return False
     points, elements = _static(node.shape), _static(tuple(_extent(a) for a in node.reduce_axes))
-    if points is None or elements is None or points > MOST_POINTS or elements < LEAST_ELEMENTS:
-        return None
+    if points is None or elements is None:
+        return False
+    return points <= MOST_POINTS and elements >= LEAST_ELEMENTS
+
+
+def in_parts(
+    node: Reduction,
+) -> tuple[Var, tuple[Var, ...], tuple[Var, ...], dict[Var, Expr]]:
+    """The longest reduced axis cut: a variable for the part, new axes and reduced axes of one
+    part, and what the old ones are in terms of them."""
     split = max(node.reduce_axes, key=lambda a: a.extent if isinstance(a.extent, int) else 0)
     size = split.extent
     assert isinstance(size, int)
-    parts = min(PARTS, size)
-    each = -(-size // parts)
-    parts = -(-size // each)
-    part = Var("part", parts)
+    each = -(-size // _parts_of(size))
+    part = Var("part", -(-size // each))
     first = build.mul(part, build.index(each))
     extent: Size = each
     if size % each:
         extent = build.minimum(build.index(each), build.sub(build.index(size), first))
     axes = tuple(Var(a.name, a.extent) for a in node.axes)
     reduced = tuple(Var(a.name, extent if a is split else a.extent) for a in node.reduce_axes)
-    bindings = dict(zip((*node.axes, *node.reduce_axes), (*axes, *reduced), strict=True))
+    bindings: dict[Var, Expr] = dict(
+        zip((*node.axes, *node.reduce_axes), (*axes, *reduced), strict=True)
+    )
     inner = reduced[node.reduce_axes.index(split)]
-    body = substitute(node.body, {**bindings, split: build.add(first, inner)})
-    about = {"label": node.label, "loc": node.loc}
-    partial = Reduction(f"{node.name}_parts", (part, *axes), reduced, node.combiner, body, **about)
-    outer = tuple(Var(a.name, a.extent) for a in node.axes)
-    again = Var("part", parts)
-    value = Load(partial, (again, *outer))
-    return Reduction(node.name, outer, (again,), node.combiner, value, **about)
+    return part, axes, reduced, {**bindings, split: build.add(first, inner)}
+
+
+def _parts_of(size: int) -> int:
+    """`PARTS`, or a little fewer if parts are all of one length then."""
+    most = min(PARTS, size)
+    for parts in range(most, most // 2, -1):
+        if size % parts == 0:
+            return parts
+    return most
+
+
+def _balanced(op: Op | None, terms: list[Expr]) -> Expr:
+    """A tree of height log2 of the terms: what a reduction would add to its own height is more
+    than the promise of `numerics.md` leaves to the results of parts."""
+    assert op is not None
+    while len(terms) > 1:
+        pairs = zip(terms[::2], terms[1::2], strict=False)
+        odd = terms[-1:] if len(terms) % 2 else []
+        terms = [Apply(op, pair) for pair in pairs] + odd
+    return terms[0]
 
 
 def _extent(axis: Var) -> Size:

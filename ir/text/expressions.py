@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tilewright.ir import ops
+from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Size, Source, Var, post_order
 from tilewright.ir.graph import Tensor
 from tilewright.ir.text.literals import literal_text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tilewright.ir import dtypes, ops
+from tilewright.ir.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from typing import Literal
 
 from tilewright.ir.affine import linear
 from tilewright.ir.expr import Expr, LaneReduce, Load, Size, Source, Var, post_order
+from tilewright.ir.intervals import Interval
 from tilewright.ir.kernel import For, Kernel, Stmt, Store, expressions, statements
 from tilewright.ir.printer import print_access
-from tilewright.ir.ranges import Interval, interval
+from tilewright.ir.ranges import interval
 from tilewright.ir.verify.expressions import broken
 
 Verdict = Literal["proven", "unknown", "disproved"]
@@ -55,6 +56,11 @@ def check_static_bounds(roots: Sequence[Expr]) -> None:
     memo: dict[Expr, Interval] = {}
     for access in _loads(roots):
         _check(access, "read", memo)
+
+
+def check_store_bounds(target: Source, indices: Sequence[Expr]) -> None:
+    """Raise where a store that every point makes is certain to be out of bounds."""
+    _check((target, tuple(indices)), "written", {})
 
 
 def check_kernel_bounds(body: Sequence[Stmt]) -> None:

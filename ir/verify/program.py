@@ -21,6 +21,7 @@ from tilewright.ir.program import (
     Stage,
     Step,
 )
+from tilewright.ir.verify.bounds import check_store_bounds
 from tilewright.ir.verify.expressions import (
     broken,
     check_axes,
@@ -195,6 +196,8 @@ class ProgramVerifier:
             broken(f"{len(indices)} indices write {target.name} of rank {len(target.shape)}")
         check_indices(indices, target.name)
         check_expressions(indices, variables, self._readable)
+        if all(variable.extent != 0 for variable in variables):
+            check_store_bounds(target, indices)
 
     def _races(self, nest: Nest) -> None:
         stores: list[Place] = []

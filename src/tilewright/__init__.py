@@ -12,9 +12,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors can read them
     from tilewright.compiler import testing as testing
     from tilewright.compiler.api import Kernel as Kernel
-    from tilewright.compiler.api import device_array as device_array
     from tilewright.compiler.api import dim as dim
     from tilewright.compiler.api import kernel as kernel
+    from tilewright.compiler.device_arrays import device_array as device_array
     from tilewright.compiler.functions import cbrt as cbrt
     from tilewright.compiler.functions import erf as erf
     from tilewright.compiler.functions import erfc as erfc
@@ -48,6 +48,9 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.ir.errors import KernelError as KernelError
     from tilewright.ir.errors import LimitError as LimitError
     from tilewright.ir.errors import ModelError as ModelError
+    from tilewright.ir.errors import NarrowingWarning as NarrowingWarning
+    from tilewright.ir.errors import OutOfMemoryError as OutOfMemoryError
+    from tilewright.ir.errors import OutputError as OutputError
     from tilewright.ir.errors import RespecializationWarning as RespecializationWarning
     from tilewright.ir.errors import SavedKernelError as SavedKernelError
     from tilewright.ir.errors import ShapeError as ShapeError
@@ -70,7 +73,8 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
     from importlib import import_module as _import_module
 
     _HOMES = {
-        "tilewright.compiler.api": "Kernel device_array dim kernel",
+        "tilewright.compiler.api": "Kernel dim kernel",
+        "tilewright.compiler.device_arrays": "device_array",
         "tilewright.compiler.functions": (
             "cbrt erf erfc gelu leaky_relu log_softmax logsumexp relu rsqrt sigmoid silu softmax "
             "softplus"
@@ -82,8 +86,9 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
         "tilewright.compiler.testing": "testing",  # the module itself
         "tilewright.ir.errors": (
             "BoundsError CacheWarning DTypeError DeviceError DeviceLostError IRError KernelError "
-            "LimitError ModelError RespecializationWarning SavedKernelError ShapeError "
-            "TilewrightError TraceError UnsupportedError"
+            "LimitError ModelError NarrowingWarning OutOfMemoryError OutputError "
+            "RespecializationWarning SavedKernelError ShapeError TilewrightError TraceError "
+            "UnsupportedError"
         ),
         "tilewright.ir.signature": "bool_ f16 f32 f64 i16 i32 i64 i8 u16 u32 u64 u8",
     }

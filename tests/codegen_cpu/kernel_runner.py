@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.codegen_cpu.emit.module import emit_program
-from tilewright.codegen_cpu.jit import ObjectLoader, compile_object
+from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
+from tilewright.codegen_cpu.loader import ObjectLoader
 from tilewright.codegen_cpu.target import CpuTarget, cpu_target, host_target
 from tilewright.codegen_cpu.wasm_module import link_module
 from tilewright.codegen_cpu.wasm_run import WasmInstance
@@ -141,3 +142,11 @@ def _dtype(array: Array) -> DType:
     dtype = from_numpy(array.dtype)
     assert dtype is not None
     return dtype
+
+
+def outputs_of(program: Program) -> list[np.ndarray]:
+    """Memory for the outputs: the results, then what says whether an index was out of bounds."""
+    static = ([int(n) for n in b.shape if isinstance(n, int)] for b in program.outputs)
+    return [
+        np.empty(shape, b.dtype.numpy) for shape, b in zip(static, program.outputs, strict=True)
+    ]

@@ -9,13 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.codegen_cpu.jit import (
-    InvalidModuleError,
-    LoadedObject,
-    assembly,
-    compile_object,
-    load_object,
-)
+from tilewright.codegen_cpu.jit import InvalidModuleError, assembly, compile_object
+from tilewright.codegen_cpu.loader import LoadedObject, load_object
 from tilewright.codegen_cpu.target import cpu_target, host_target
 from tilewright.ir.errors import IRError
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.codegen_cpu.jit import compile_object, load_object
+from tilewright.codegen_cpu.jit import compile_object
+from tilewright.codegen_cpu.loader import load_object
 from tilewright.codegen_cpu.pool import (
     MAX_THREADS,
     Pool,

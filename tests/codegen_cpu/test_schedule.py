@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
 
+import tilewright as tw
 from tests.codegen_cpu.kernel_runner import Compiled
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.codegen_cpu import backend
 from tilewright.codegen_cpu.schedule import default_schedule
 from tilewright.codegen_cpu.target import cpu_target, host_target
-from tilewright.ir.errors import IRError
+from tilewright.ir.errors import ShapeError
+from tilewright.ir.lower.check_schedule import MOST_EXPANDED
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.program import Nest, nests
 from tilewright.ir.schedule import Schedule
@@ -32,6 +36,19 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
     "batched product": (lambda a, b: a @ b, (numbers(2, 5, 17), numbers(2, 17, 19))),
     "bytes": (lambda a: np.maximum(a[1:], a[:-1]), (numbers(9, 40, dtype=np.int8),)),
     "argmax": (lambda a: a.argmax(axis=1), (numbers(5, 45),)),
+    "window": (lambda a: sliding_window_view(a, (3, 3)).sum(axis=(2, 3)), (numbers(9, 43),)),
+    "colours": (
+        lambda a, b: np.stack([a * (b * 2)[:, None], a, a - 1], axis=-1),
+        (numbers(5, 37), numbers(5)),
+    ),
+    "parts": (
+        lambda a: np.concatenate([a[:, :2] * a.max(axis=1, keepdims=True), a[:, 1:]], axis=1),
+        (numbers(6, 45),),
+    ),
+    "places": (
+        lambda a, p: a[p, 1] + a[p, 0],
+        (numbers(40, 2, dtype=np.uint8), np.abs(numbers(50)).astype(np.uint8)),
+    ),
     "running sum": (lambda a: a.cumsum(axis=1), (numbers(6, 21),)),
 }
 
@@ -44,14 +61,19 @@ def schedules(draw: Any, nest: Nest) -> Schedule:
     inner = any(s.axes or s.reduce_axes for s in nest.stages) and not scans
     kinds: list[Any] = [None, *range(rank), *(["inner"] if inner else [])]
     vector = draw(st.sampled_from(kinds))
+    width = 1 if vector is None else draw(st.sampled_from((1, 2, 4, 8, 16)))
+    unroll = draw(st.sampled_from((1, 2, 4))) if vector == "inner" else 1
+    lanes = width * unroll if vector == "inner" else 1
+    tile = tuple(draw(st.integers(1, 20)) for _ in range(rank))
+    assume(math.prod(tile) * lanes <= MOST_EXPANDED)
     return Schedule(
-        tile=tuple(draw(st.integers(1, 20)) for _ in range(rank)),
+        tile=tile,
         vector=vector,
-        width=1 if vector is None else draw(st.sampled_from((1, 2, 4, 8, 16))),
-        unroll=draw(st.integers(1, 4)) if vector == "inner" else 1,
+        width=width,
+        unroll=unroll,
         order=tuple(draw(st.permutations(range(rank)))),
         chunks=draw(st.sampled_from((1, 2, 3, 7, 64))),
-        reduce_block=draw(st.sampled_from((0, 1, 5, 16))),
+        reduce_block=draw(st.sampled_from((0, 2, 5, 16))),
         unroll_reduce=draw(st.sampled_from((0, 8, 32))),
     )
 
@@ -65,16 +87,19 @@ def test_any_legal_schedule_gives_the_same_result(name: str, data: st.DataObject
     chosen = {n.name: data.draw(schedules(collapse_axes(n))) for n in nests(program.steps)}
     lowered = backend.lower(program, host_target(), chosen)
     wanted = np.asarray(function(*arrays))
-    got = np.empty(wanted.shape, wanted.dtype)
-    Compiled(lowered.program).run(list(arrays), [got])
-    np.testing.assert_array_equal(got, wanted)
+    outputs = [
+        np.empty([int(n) for n in b.shape if isinstance(n, int)], b.dtype.numpy)
+        for b in program.outputs
+    ]
+    Compiled(lowered.program).run(list(arrays), outputs)
+    np.testing.assert_array_equal(outputs[0], wanted)
 
 
 @pytest.mark.parametrize("tile", [(0, 4), (-1, 4), (4,), (4, 4, 4)])
 def test_tiles_that_do_not_fit(tile: tuple[int, ...]) -> None:
     program = program_of(lambda a: a.T - 1, (numbers(9, 21),))
     (nest,) = nests(program.steps)
-    with pytest.raises(IRError, match="does not fit 2 outer axes"):
+    with pytest.raises(ShapeError, match=r"tile=.* (does not fit 2 outer axes|has a size below 1)"):
         backend.lower(program, host_target(), {nest.name: Schedule(tile=tile)})
 
 
@@ -108,7 +133,56 @@ def test_accumulators_of_a_product_fit_into_registers(target: str) -> None:
     assert rows * columns // chosen.width + columns // chosen.width < machine.vector_registers
 
 
+def test_pixels_lie_across_lanes_and_their_colours_do_not() -> None:
+    image, places = numbers(20, 90, 3, dtype=np.uint8), np.arange(64, dtype=np.int32) % 7
+
+    def moved(image, places):
+        def pixel(y, x, c):
+            return tw.at(image, (y, places[x], c), boundary="clamp") * np.float32(2)
+
+        return tw.compute((20, 64, 3), pixel)
+
+    chosen = scheduled(moved, image, places, target="x86-64-v4")
+    assert chosen.vector == 1
+    assert chosen.tile[2] == 3
+
+
+def test_an_axis_without_points_is_not_taken_whole() -> None:
+    def picked(a, places):
+        return tw.compute((0, 9), lambda i, j: tw.at(a, (i, places[j]), boundary="clamp"))
+
+    arrays = numbers(1, 64), np.arange(9, dtype=np.int32)
+    assert min(scheduled(picked, *arrays, target="x86-64-v4").tile) == 1
+
+
+def test_rows_of_a_few_elements_lie_side_by_side() -> None:
+    """Combining the lanes of so many rows would take longer than loading them apart."""
+
+    def best(a):
+        return a.max(axis=1), a.argmin(axis=1)
+
+    assert scheduled(best, numbers(4000, 9), target="x86-64-v4").vector == 0
+    assert scheduled(best, numbers(4000, 200), target="x86-64-v4").vector == "inner"
+
+
 def test_small_work_stays_on_one_thread() -> None:
     assert scheduled(lambda a: a + 1, numbers(1000), target="x86-64-v3").chunks == 1
     assert scheduled(lambda a: a + 1, numbers(1 << 20), target="x86-64-v3").chunks > 1
     assert scheduled(lambda a: a + 1, numbers(1 << 20), target="wasm32-simd128").chunks == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "vectors"),
+    [
+        (lambda a: a + 1, 1),
+        (lambda a: np.exp(a) * np.tanh(a), 8),
+        (lambda a: np.sin(a), 4),  # with a branch
+        (lambda a: np.tanh(a[::-1]), 1),  # not neighbours in order
+        (lambda a: np.tanh(np.exp(a)).sum(axis=0), 1),
+    ],
+)
+def test_long_formulas_keep_vectors_in_step(function: Callable[..., Any], vectors: int) -> None:
+    chosen = scheduled(function, numbers(4096), target="x86-64-v4")
+    assert chosen.width == 16 * vectors
+    few_registers = scheduled(function, numbers(4096), target="x86-64-v3")
+    assert few_registers.width == 8

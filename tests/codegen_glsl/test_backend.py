@@ -18,6 +18,7 @@ from tilewright.ir.artifact import CopyBuffer, ShaderLaunch
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, U8
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.expr import Apply, Var
+from tilewright.ir.interpret_program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import (
     Copy,
@@ -473,3 +474,35 @@ def test_uint8_wraps(device: GlDevice) -> None:
     )
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(actual, (x + np.uint8(200)) * x)
+
+
+# Not a number.
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y: b.select(Apply(ops.GT, (x, y)), x, y),
+        lambda x, y: b.select(Apply(ops.LE, (x, y)), y, x),
+        lambda x, y: b.select(Apply(ops.NOT, (b.ge(x, y),)), x, y),
+        lambda x, y: b.cast(b.logical_and(b.lt(x, y), b.lt(x, Apply(ops.NEG, (y,)))), F32),
+        lambda x, y: b.cast(b.lt(b.add(x, y), x), F32),
+        lambda x, y: b.sub(x, x),
+        lambda x, y: b.sub(b.add(x, y), x),
+    ],
+    ids=["greater", "less", "not", "and", "moved", "difference", "cancelled"],
+)
+def test_compilers_keep_to_what_nan_does(device: GlDevice, function: Any) -> None:
+    """Mesa made ``fmax`` of a select, and took differences of equal numbers for 0."""
+    points = np.array([np.nan, 1, -1, 0, np.inf, -np.inf, 3], np.float32)
+    x, y = (np.ascontiguousarray(g) for g in np.meshgrid(points, points))
+
+    def step(target: Buffer, p: Buffer, q: Buffer) -> Nest:
+        return mapped(target, lambda i, j: function(at(p, i, j), at(q, i, j)))
+
+    inputs = [buffer_like("p", x), buffer_like("q", y)]
+    target = Buffer("z", x.shape, F32)
+    program = program_of(inputs, [target], [step(target, *inputs)])
+    (wanted,) = interpret_program(program, [x, y])
+    (actual,) = run(device, program, [x, y])
+    np.testing.assert_array_equal(actual, wanted)

@@ -16,7 +16,7 @@ from tilewright.codegen_glsl.emit.types import literal
 from tilewright.ir import build as b
 from tilewright.ir import ops
 from tilewright.ir.artifact import TextureLayout
-from tilewright.ir.dtypes import BOOL, F32, I32, U8, U32
+from tilewright.ir.dtypes import BOOL, F32, I32, INDEX, U8, U32
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.kernel import Buffer
@@ -146,17 +146,12 @@ def test_fetches_that_may_leave_the_texture_are_kept_inside() -> None:
 
 
 def test_more_than_sixteen_inputs_are_refused() -> None:
-    inputs = [Buffer(f"x{k}", (4,), F32) for k in range(17)]
-    y = Buffer("y", (4,), F32)
-
-    def body(i):
-        total: Expr = at(inputs[0], i)
-        for x in inputs[1:]:
-            total = b.add(total, at(x, i))
-        return total
-
+    """One read with sixteen index arrays; what can be computed in parts is."""
+    x, y = Buffer("x", (1,) * 16, F32), Buffer("y", (4,), F32)
+    positions = [Buffer(f"p{k}", (4,), I32) for k in range(16)]
+    step = mapped(y, lambda i: at(x, *(b.cast(at(p, i), INDEX) for p in positions)))
     with pytest.raises(UnsupportedError, match="more than 16 arrays"):
-        sources(program_of(inputs, [y], [mapped(y, body)]))
+        sources(program_of([x, *positions], [y], [step]))
 
 
 # Folding.

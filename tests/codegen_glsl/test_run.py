@@ -89,7 +89,7 @@ def test_float16_is_computed_as_float32(device: GlDevice) -> None:
 
 def test_int64_value_that_does_not_fit_is_refused(device: GlDevice) -> None:
     loaded = LoadedGlProgram(device, elementwise("a", (2,), "int64", "int64"))
-    with pytest.raises(LimitError, match=r"value 2147483648 at index \(1,\)"):
+    with pytest.raises(LimitError, match=r"holds 2147483648 at index \(1,\)"):
         loaded([np.array([1, 2**31])])
 
 

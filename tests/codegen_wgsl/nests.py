@@ -7,7 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tilewright.codegen_wgsl.backend import WgslArtifact, build
+from tilewright.codegen_wgsl.artifact import WgslArtifact
+from tilewright.codegen_wgsl.backend import build
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.run import LoadedProgram

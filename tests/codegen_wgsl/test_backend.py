@@ -14,7 +14,7 @@ from tilewright.ir import build as b
 from tilewright.ir.artifact import ShaderLaunch
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, INDEX, U8
 from tilewright.ir.errors import UnsupportedError
-from tilewright.ir.expr import Apply, Expr, Load, Var
+from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import (
     Copy,
@@ -177,16 +177,16 @@ def test_float64_in_float32(device: Device) -> None:
 
 
 def test_too_many_arrays() -> None:
-    inputs = [Buffer(f"x{k}", (4,), F32) for k in range(8)]
+    """One read with eight index arrays; what can be computed in parts is."""
+    x = Buffer("x", (2,) * 8, F32)
+    positions = [Buffer(f"p{k}", (4,), I32) for k in range(8)]
 
-    def total(*values: Expr) -> Expr:
-        result = values[0]
-        for value in values[1:]:
-            result = Apply(ops.ADD, (result, value))
-        return result
-
-    with pytest.raises(UnsupportedError, match="total uses 9 arrays at once, but WebGPU binds at"):
-        build(elementwise("total", inputs, total, F32))
+    target = Buffer("y", (4,), F32)
+    (i,) = axes(i=4)
+    value = Load(x, tuple(b.cast(Load(p, (i,)), INDEX) for p in positions))
+    nest = Nest("read", (i,), (Stage((), (), None, value, target, (i,)),), ())
+    with pytest.raises(UnsupportedError, match="read uses 10 arrays at once, but WebGPU binds at"):
+        build(program([x, *positions], [target], [nest]))
 
 
 def test_open_dimensions_are_refused() -> None:
@@ -216,20 +216,17 @@ def test_a_program_is_plain_data() -> None:
     assert isinstance(made, artifact.GpuProgram)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "elements", "wraps"), [(U8, 1 << 22, False), (U8, 1 << 24, True), (I32, 2, True)]
-)
-def test_sums_that_may_wrap_are_said(dtype: dtypes.DType, elements: int, wraps: bool) -> None:
-    """A sum of pixels fits 32 bits up to 2**23 of them; of arbitrary int32 values, none does."""
-    x, out = Buffer("x", (elements,), dtype), Buffer("out", (), I64)
-    (k,) = axes(k=elements)
-    stage = Stage((), (k,), "add", b.cast(Load(x, (k,)), I64), out, (), "np.sum")
-    notes = build(program([x], [out], [Nest("sum", (), (stage,), ())])).notes
-    said = ("64-bit integers are carried in 32 bits, and those of np.sum may wrap",)
-    assert notes == (said if wraps else ())
+@pytest.mark.wgsl
+@pytest.mark.parametrize("uses", [1, 2])
+def test_casts_that_are_none_keep_their_brackets(device: Device, uses: int) -> None:
+    """``index(x + 1) * 20`` was spelled ``x + 1 * 20``."""
 
+    def value(x: Expr) -> Expr:
+        position = b.cast(b.add(x, b.const(1, I32)), INDEX)
+        product = b.mul(position, b.index(20))
+        return b.cast(product if uses == 1 else b.add(product, position), I32)
 
-def test_positions_are_known_to_fit() -> None:
-    x = Buffer("x", (100,), F32)
-    made = elementwise("arange", [x], lambda v: b.cast(b.index(7), I64), I64)
-    assert build(made).notes == ()
+    x = np.arange(5, dtype=np.int32)
+    made = elementwise("positions", [Buffer("x", (5,), I32)], value, I32)
+    (got,) = run(device, made, [x])
+    np.testing.assert_array_equal(got, (x + 1) * (20 if uses == 1 else 21))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 
 import numpy as np
 import pytest
 
 from tests.codegen_wgsl.nests import Array, elementwise, operation, run
+from tests.ir.operation_cases import FLOATS, operands, samples
 from tilewright.codegen_wgsl.backend import build
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.emit import operations
@@ -20,36 +20,17 @@ from tilewright.ir.expr import Apply
 from tilewright.ir.kernel import Buffer
 
 NARROW = (BOOL, dtypes.I8, dtypes.U8, dtypes.I16, dtypes.U16, I32, U32, F16, F32)
-# Made by legalisation itself, with operands that keep its promises.
-INTERNAL = (ops.QUO, ops.REM, ops.SHL_RAW, ops.SHR_RAW, ops.SCALE, ops.FMA, ops.MAD)
+# Made by legalisation itself, with operands that keep its promises; or for CPUs alone.
+INTERNAL: tuple[ops.Op, ...] = (
+    *(ops.QUO, ops.REM, ops.SHL_RAW, ops.SHR_RAW, ops.FMA, ops.MAD),
+    *(ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK),
+)
 PLAIN = [o for o in ops.OPS.values() if o.result != "given" and o not in INTERNAL]
 CASES = [(o, d) for o in PLAIN for d in NARROW if d.kind in o.domain]
-FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 3.0, 7.0, 0.1, 100.0, 1e-3, -40.0, 1e4]
-SPECIAL = [np.inf, -np.inf, np.nan]
-INTEGERS = [0, 1, 2, 3, 5, 7, 8, 31, 32, 33, 100, 127]
 
 
 def named(case: object) -> str:
     return case.short if isinstance(case, DType) else str(case)
-
-
-def samples(dtype: DType) -> Array:
-    if dtype is BOOL:
-        return np.array([False, True])
-    if dtype.is_float:
-        return np.array(FLOATS + SPECIAL, dtype.numpy)
-    extremes = [dtype.min, dtype.min + 1, dtype.max, dtype.max - 1]
-    signed = [-v for v in INTEGERS] if dtype.kind == "i" else []
-    return np.array([*INTEGERS, *signed, *extremes], dtype.numpy)
-
-
-def operands(op: ops.Op, dtype: DType) -> tuple[list[Array], list[DType]]:
-    """Every combination of the samples."""
-    kinds = [dtype] * op.arity
-    if op in (ops.SELECT, ops.LIKELY):
-        kinds[0] = BOOL
-    columns = list(zip(*itertools.product(*(samples(k) for k in kinds)), strict=True))
-    return [np.array(c, k.numpy) for c, k in zip(columns, kinds, strict=True)], kinds
 
 
 def ulps(got: Array, want: Array) -> float:

@@ -52,7 +52,7 @@ def test_out_that_does_not_fit_is_refused(out: Any, kind: type[Exception], said:
     before = out.tobytes()
     with pytest.raises(kind) as caught:
         tw.kernel(lambda a: a * 2)(X, out=out)
-    assert str(caught.value) == said
+    assert str(caught.value).startswith(said)
     assert out.tobytes() == before
 
 

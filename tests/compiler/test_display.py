@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,3 +105,23 @@ bad(np.zeros(3, np.float32))
     result = shell.run_cell(cell)
     assert isinstance(result.error_in_exec, tw.ShapeError)
     assert "return x + np.ones(7, np.float32)" in str(result.error_in_exec)
+
+
+def test_notebooks_ask_the_objects_themselves() -> None:
+    kernel = tw.kernel(lambda x: x * 2)
+    assert "not compiled yet" in text_of(kernel._repr_html_())
+    kernel(X)
+    shown = text_of(kernel._repr_html_())
+    assert "compiled for cpu in " in shown
+    assert " ms" in shown
+    compiled = kernel.compile(tw.f32[4, 5], target="wgsl")
+    shown = text_of(compiled._repr_html_())
+    assert "compiled for wgsl in " in shown
+    assert "@compute" in shown
+
+
+def test_a_loaded_kernel_shows_its_code(tmp_path: Path) -> None:
+    tw.kernel(lambda x: x * 2).compile(tw.f32[4, 5]).save(tmp_path / "k.tw")
+    shown = text_of(tw.load(tmp_path / "k.tw")._repr_html_())
+    assert "float32[4, 5]" in shown
+    assert "source, " in shown

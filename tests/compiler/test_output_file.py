@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.compiler.output_file import OutputError, write_atomically
+from tilewright.compiler.output_file import write_atomically
+from tilewright.ir.errors import OutputError
 
 
 def test_new_and_old_files(tmp_path: Path) -> None:

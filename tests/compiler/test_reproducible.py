@@ -8,7 +8,7 @@ import pytest
 import tilewright as tw
 from tilewright.codegen_cpu import backend
 from tilewright.codegen_cpu.execute import CpuFunction
-from tilewright.codegen_cpu.jit import object_loader
+from tilewright.codegen_cpu.loader import object_loader
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.compiler.runtime import runtime
 from tilewright.ir.errors import UnsupportedError

@@ -11,6 +11,7 @@ import pytest
 import tilewright as tw
 from tilewright.compiler import testing
 from tilewright.compiler.specialization import Specialization
+from tilewright.ir.error_rules import Bounded
 from tilewright.ir.errors import DeviceError
 
 X = np.linspace(-3, 3, 60, dtype=np.float32).reshape(6, 10)
@@ -80,6 +81,15 @@ def test_a_missing_device_is_not_skipped(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Specialization, "run", absent)
     with pytest.raises(DeviceError, match="no adapter"):
         tw.testing.check(mixed, (X,), ("wgsl",))
+
+
+def test_a_lost_sign_of_zero_is_a_disagreement_where_ieee_is_promised() -> None:
+    found, allowed = np.zeros(2, np.float32), Bounded(np.array([0.0, -0.0]), np.zeros(2))
+    for target, wrong in (("cpu", True), ("wasm", True), ("wgsl", False), ("glsl", False)):
+        assert (testing.compare(target, 0, found, allowed) is not None) == wrong
+    free = Bounded(allowed.value, allowed.bound, np.array([False, True]))
+    assert testing.compare("cpu", 0, found, free) is None
+    assert testing.compare("cpu", 0, -found, free) is not None
 
 
 def test_open_dimensions_and_scalars() -> None:

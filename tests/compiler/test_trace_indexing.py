@@ -339,7 +339,7 @@ def bad_in_place(x):
 
 
 def bad_view_of_argument(x):
-    x.T.reshape(-1)[0] = 1
+    x.reshape(-1)[0] = 1
     return x
 
 

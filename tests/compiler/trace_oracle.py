@@ -32,7 +32,7 @@ def spec_of(value: Any) -> ArgumentSpec:
 def traced(function: Callable[..., Any], *args: Any, **open_specs: ArgumentSpec) -> Traced:
     names = function.__code__.co_varnames[: len(args)]
     specs = {n: open_specs.get(n, spec_of(a)) for n, a in zip(names, args, strict=True)}
-    values = {n: a for n, a in zip(names, args, strict=True) if type(a) is int}
+    values = {n: a for n, a in zip(names, args, strict=True) if type(a) in (int, float)}
     result = trace(function, specs, values=values)
     verify_graph(result.graph, strict=True)
     return result

@@ -19,9 +19,11 @@ from tests.fuzz.program import FuzzProgram
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.arguments import contiguous
 from tilewright.compiler.structure import rebuild
+from tilewright.compiler.targets import BuildOptions
 from tilewright.compiler.testing import compare
 from tilewright.ir.error_bounds import bound_graph
 from tilewright.ir.error_rules import GPU, TARGET_CLASSES, Bounded, TargetClass
+from tilewright.ir.verify import verify_program
 
 WITHOUT_WIDE = ("wgsl", "glsl")
 
@@ -42,10 +44,12 @@ class Outcome:
     unsupported: list[str] = field(default_factory=list)
 
 
-def run_program(program: FuzzProgram, targets: Sequence[str]) -> Outcome:
+def run_program(
+    program: FuzzProgram, targets: Sequence[str], options: BuildOptions | None = None
+) -> Outcome:
     """Everything that is wrong with a program."""
     outcome = Outcome()
-    kernel = Kernel(program.function())
+    kernel = Kernel(program.function(), options=options)
     arguments = list(program.arguments.values())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -87,6 +91,7 @@ def _on_target(
         outcome.findings.append(Finding(target, where, traceback.format_exc(limit=-6)))
         return
     outcome.compared.append(target)
+    _verify(on_target, target, outcome)
     for old, new in zip(before, arguments, strict=True):
         if old.tobytes() != new.tobytes():
             outcome.findings.append(Finding(target, "argument changed", ""))
@@ -101,13 +106,21 @@ def _on_target(
             outcome.findings.append(Finding("cpu", "not as NumPy", wrong_text))
 
 
+def _verify(kernel: Kernel, target: str, outcome: Outcome) -> None:
+    """A program that writes behind its buffers may well give the right result."""
+    try:
+        verify_program(kernel.specializations[-1].stage("program"))  # type: ignore[arg-type]
+    except tw.IRError as error:
+        outcome.findings.append(Finding(target, "broken program", str(error)))
+
+
 def _bounds(
     kernel: Kernel, arguments: Sequence[np.ndarray], promises: TargetClass
 ) -> list[Bounded]:
     """One per result: the same tensor may be returned twice."""
     traced = kernel.specializations[-1].traced
     by_name = dict(zip(traced.specs, arguments, strict=True))
-    inputs = [contiguous(by_name[n], traced.specs[n]) for n in traced.input_names]
+    inputs = [contiguous(by_name[n], traced.specs[n], n) for n in traced.input_names]
     return list(rebuild(traced.structure, bound_graph(traced.graph, inputs, promises)))
 
 

@@ -15,7 +15,7 @@ from tilewright.ir.elementary import Machine
 Array = NDArray[Any]
 
 MACHINES = {
-    "avx512": Machine(has_fma=True, ieee=True, has_f64=True, scale=True),
+    "avx512": Machine(has_fma=True, ieee=True, has_f64=True, scale=True, pick=True),
     "avx2": Machine(has_fma=True, ieee=True, has_f64=True, scale=False),
     "wasm": Machine(has_fma=False, ieee=True, has_f64=True, scale=False),
     "gpu": Machine(has_fma=False, ieee=False, has_f64=False, scale=False),

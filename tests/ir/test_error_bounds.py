@@ -88,7 +88,11 @@ def test_overflow_is_certain_or_free() -> None:
     found = bounds(lambda x: x + x, f32(3.4e38, 1.0))
     assert found.value[0] == np.inf
     assert found.bound[0] == 0
-    assert np.isinf(bounds(lambda x: np.exp(x), f32(88.7228394)).bound[0])
+    far = bounds(lambda x: np.exp(x), f32(88.7228394))  # five units beyond the largest float
+    assert far.value[0] == np.inf
+    assert far.bound[0] == 0
+    edge = np.float32(float(np.finfo(np.float32).max) / np.exp(80.0))
+    assert np.isinf(bounds(lambda x: np.exp(x) * edge, f32(80)).bound[0])
 
 
 def test_nan_is_a_kind_of_its_own() -> None:
@@ -129,3 +133,44 @@ def test_numpy_itself_is_inside(target: TargetClass) -> None:
     found = bounds(function, x, target=target)
     assert (np.abs(function(x) - found.value) <= 2 * found.bound).all()
     assert (found.bound < 1e-4).all()
+
+
+def test_a_product_that_overflows_is_infinite_unless_a_sum_takes_it_in() -> None:
+    x = f32(1e30, -1e30, 2)
+    alone = bounds(lambda x: x * np.float32(1e30), x)
+    assert alone.value.tolist()[:2] == [np.inf, -np.inf]
+    assert not alone.bound[:2].any()
+    for fused in (lambda x: x * np.float32(1e30) + x, lambda x: x - x * np.float32(1e30)):
+        assert np.isinf(bounds(fused, x).bound).tolist() == [True, True, False]
+    rows = f32(1e30, 1, 2).reshape(1, 3)
+    assert np.isinf(bounds(lambda x: np.sum(x * x, axis=1), rows).bound).all()
+    # An infinite operand is no overflow: nothing makes it finite again.
+    assert not bounds(lambda x: x * np.float32(3) + 1, f32(np.inf)).bound.any()
+
+
+def test_signs_of_zero_are_promised_where_ieee_decides_them() -> None:
+    x = f32(0.0, -0.0)
+    exact = bounds(lambda x: -x, x)
+    assert np.signbit(exact.value).tolist() == [True, False]
+    assert not np.any(exact.unsigned)
+    assert np.all(bounds(lambda x: np.maximum(x, -x), x).unsigned)
+    assert np.all(bounds(lambda x: np.sum(x, keepdims=True), x).unsigned)
+    assert not np.any(bounds(lambda x: np.maximum(x, 1), x).unsigned)
+
+
+def test_what_depends_on_a_sign_that_is_not_promised_is_free() -> None:
+    x = f32(0.0, -0.0)
+    assert not bounds(lambda x: 1 / x, x).bound.any()
+    assert np.isinf(bounds(lambda x: 1 / x, x, target=GPU).bound).all()
+    assert np.isinf(bounds(lambda x: 1 / np.maximum(x, -x), x).bound).all()
+    assert np.isinf(bounds(lambda x: np.signbit(np.maximum(x, -x)), x).bound).all()
+    assert np.isinf(bounds(lambda x: np.copysign(x + 1, np.maximum(x, -x)), x).bound).all()
+
+
+def test_only_results_that_may_be_subnormal_get_more_room_on_a_gpu() -> None:
+    tiny = float(np.finfo(np.float32).tiny)
+    x = f32(tiny * 1.5, tiny * 0.5, 1)
+    found = bounds(lambda x: x + 0, x, target=GPU).bound
+    assert found[0] < tiny * 1e-6
+    assert found[1] >= tiny * 0.5
+    assert found[2] <= 2.0**-23

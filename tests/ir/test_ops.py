@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import ALL, BOOL, INDEX, DType
+from tilewright.ir.dtypes import ALL, BOOL, I32, INDEX, DType
 from tilewright.ir.expr import Apply, Expr, Load
 from tilewright.ir.interpret_values import apply_operation
 from tilewright.ir.kernel import Buffer
@@ -28,6 +28,8 @@ def node(op: Op, dtype: DType) -> Apply:
     operands: list[Expr] = [Load(Buffer("x", (), dtype), ()) for _ in range(op.arity)]
     if op.result == "select":
         operands[0] = build.TRUE
+    if op.result == "pick":
+        operands[0] = build.const(5, I32)
     return Apply(op, tuple(operands))
 
 
@@ -36,6 +38,8 @@ def samples(op: Op, dtype: DType, shape: tuple[int, ...]) -> list[np.ndarray]:
     arrays = [np.full(shape, k + 1, dtype.numpy) for k in range(op.arity)]
     if op.result == "select":
         arrays[0] = np.ones(shape, bool)
+    if op.result == "pick":
+        arrays[0] = np.full(shape, 5, np.int32)
     return arrays
 
 
@@ -92,6 +96,20 @@ LEAST = -(2**31)
 def test_corner_cases(op: Op, a: np.ndarray, b: np.ndarray, wanted: list[float]) -> None:
     result = op.reference(a, b)
     np.testing.assert_array_equal(result, np.array(wanted, result.dtype))
+
+
+def test_pick_takes_the_low_bits() -> None:
+    table = f32(*range(100, 116))
+    picked = ops.PICK.reference(i32(0, 3, 15, 16, 35, -1), *table)
+    assert picked.tolist() == [100, 103, 115, 100, 103, 115]
+
+
+def test_exponent_and_mantissa() -> None:
+    x = f32(1, 1.5, 0.75, 6, 2.0**-149, 0, -0.0, math.inf, -math.inf, -2, math.nan)
+    exponents = [0, 0, -1, 2, -149, -math.inf, -math.inf, math.inf, math.inf, 1, math.nan]
+    np.testing.assert_array_equal(ops.EXPONENT.reference(x), f32(*exponents))
+    mantissas = [1, 0.75, 0.75, 0.75, 1, 1, 1, 1, *[math.nan] * 3]
+    np.testing.assert_array_equal(ops.MANTISSA.reference(x), f32(*mantissas))
 
 
 def test_fused_and_unfused() -> None:

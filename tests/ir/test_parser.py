@@ -139,7 +139,8 @@ def test_every_operation_round_trips() -> None:
         kinds = {"b": "true", "i": "3:i32", "u": "3:u32", "f": "1.5:f32", "x": "3"}
         for kind in op.domain:
             operand = kinds[kind]
-            operands = ["true"] + [operand] * 2 if op.result == "select" else [operand] * op.arity
+            first = {"select": "true", "pick": "3:i32"}.get(op.result, operand)
+            operands = [first] + [operand] * (op.arity - 1)
             call = f"{op.name}({', '.join(operands)})"
             if op is ops.CAST:
                 call = f"f64({operand})"

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from tests.ir.index_expressions import index_expressions, points, value_at
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.dtypes import F32, I32, I64, INDEX, U8, U32
 from tilewright.ir.expr import Apply, Expr, Load, Var
+from tilewright.ir.intervals import UNKNOWN
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.ranges import UNKNOWN, interval, largest
+from tilewright.ir.ranges import interval, largest
 
 ROW, COL = Var("i", 5), Var("j", 3)
 TRIANGLE = Var("k", build.add(ROW, build.index(1)))
@@ -60,7 +61,6 @@ def check(node: Expr, axes: tuple[Var, ...]) -> None:
         (Var("N"), UNKNOWN),
         (build.minimum(Var("N", least=0), build.index(9)), (0, 9)),
         (Apply(ops.FLOORDIV, (ROW, COL)), UNKNOWN),
-        (build.cast(Load(Buffer("x", (), I32), ()), ROW.dtype), UNKNOWN),
         (build.const(1.5, F32), UNKNOWN),
     ],
 )
@@ -80,3 +80,23 @@ def test_chains_of_any_length() -> None:
         node = Apply(ops.ADD, (node, ROW))
     assert interval(node) == (0, 20000)
     assert interval(node, {}) == (0, 20000)
+
+
+LEVELS, NUMBERS = Buffer("levels", (5,), U8), Buffer("numbers", (5,), I32)
+
+
+@pytest.mark.parametrize(
+    ("node", "wanted"),
+    [
+        (build.cast(Load(LEVELS, (ROW,)), INDEX), (0, 255)),
+        (build.cast(Load(NUMBERS, (ROW,)), INDEX), (I32.min, I32.max)),
+        (build.cast(build.minimum(Load(LEVELS, (ROW,)), build.const(9, U8)), INDEX), (0, 9)),
+        (build.cast(build.cast(Load(LEVELS, (ROW,)), I32), INDEX), (0, 255)),
+        # Sums of data may wrap, and an index has 32 bits on some targets.
+        (build.cast(build.add(Load(LEVELS, (ROW,)), build.const(1, U8)), INDEX), (0, 255)),
+        (build.cast(Load(Buffer("n", (5,), U32), (ROW,)), INDEX), UNKNOWN),
+        (build.cast(Load(Buffer("n", (5,), I64), (ROW,)), INDEX), UNKNOWN),
+    ],
+)
+def test_what_a_dtype_can_hold(node: Expr, wanted: tuple[int | None, int | None]) -> None:
+    assert interval(node) == wanted

@@ -143,3 +143,16 @@ def test_depth_has_no_limit() -> None:
         node = Apply(ops.ADD, (node, build.index(1)))
     assert len(list(post_order((node,)))) == 40001
     assert variables((rewrite(node, refold),)) == (ROW,)
+
+
+def test_substituting_keeps_what_does_not_change() -> None:
+    """Expressions are known by identity: an equal copy would be taken for another value."""
+    sum_of_axes = Apply(ops.ADD, (COL, Apply(ops.MUL, (COL, OTHER))))
+    x = Buffer("x", (4, 9), F32)
+    root = Load(x, (ROW, sum_of_axes))
+    moved = substitute(root, {ROW: build.index(3)})
+    assert isinstance(moved, Load)
+    assert moved is not root
+    assert moved.indices[1] is sum_of_axes
+    assert substitute(root, {}) is root
+    assert substitute(root, {}, lambda load: None) is root

@@ -406,6 +406,8 @@ BROKEN_PROGRAMS = {
     "int64 is stored to out of float32": "ordered s (i: 4) { out[i, 0] = i64(i) }",
     "t is read before it is written (launch)": "launch k(t, out) { out[0, 0] = t[0, 0] }",
     "x is written, which may only be read (launch)": "launch k(x) { x[0, 0] = 1.0:f32 }",
+    "out[i, j] is written, outside of size 8 on axis 1": """
+        nest n (i: 4) { stage (j: 9) { out[i, j] = 1.0:f32 } }""",
     "a barrier outside of local loops": "launch k(out) { barrier }",
 }
 

@@ -31,20 +31,25 @@ const harness = (() => {
 
   const say = ({ type, lineNum, linePos, message }) => `${type} ${lineNum}:${linePos}: ${message}`;
 
-  async function compileWgsl(source) {
+  // What Tint says, and then, with `pipelines`, what SwiftShader says, which takes up to seconds.
+  async function compileWgsl(sources, pipelines) {
     const device = await openDevice();
     device.pushErrorScope("validation");
-    const module = device.createShaderModule({ code: source });
+    const modules = sources.map((code) => device.createShaderModule({ code }));
+    const said = Promise.all(modules.map((module) => compileModule(device, module, pipelines)));
+    await device.popErrorScope();
+    return said;
+  }
+
+  async function compileModule(device, module, pipelines) {
     const { messages } = await module.getCompilationInfo();
     const said = messages.map(say);
-    if (!messages.some(({ type }) => type === "error")) {
-      try {
-        await device.createComputePipelineAsync({ layout: "auto", compute: { module } });
-      } catch (error) {
-        said.push(`pipeline: ${error.message}`);
-      }
+    if (!pipelines || messages.some(({ type }) => type === "error")) return said;
+    try {
+      await device.createComputePipelineAsync({ layout: "auto", compute: { module } });
+    } catch (error) {
+      said.push(`pipeline: ${error.message}`);
     }
-    await device.popErrorScope();
     return said;
   }
 

@@ -1,7 +1,7 @@
 """A file system in memory that fails, crashes and has peers, all by one seed.
 
-It follows the rules of POSIX and no better: data that were not synced may be lost, cut or replaced
-by zeros in a crash; names that were not synced may be old or new, each by itself.
+It follows the rules of POSIX and no better: data that are not on the medium yet may be lost, cut or
+replaced by zeros in a crash; names that are not there yet may be old or new, each by itself.
 """
 
 from __future__ import annotations
@@ -45,6 +45,12 @@ class SimulatedFiles:
         self._directories: set[str] = set()
 
     # What the test does
+
+    def settle(self) -> None:
+        """Let time pass, until everything is on the medium."""
+        for node in self._names.values():
+            node.safe = node.data
+        self._safe_names = dict(self._names)
 
     def restart(self) -> None:
         """Lose what a crash may lose."""
@@ -126,11 +132,6 @@ class SimulatedFiles:
         self._open[handle].data += bytes(data[:written])
         return written
 
-    def sync(self, handle: int) -> None:
-        self._step()
-        node = self._open[handle]
-        node.safe = node.data
-
     def close(self, handle: int) -> None:
         self._step()
         del self._open[handle]
@@ -139,16 +140,6 @@ class SimulatedFiles:
         self._step()
         self._names[new] = self._node(old)
         del self._names[old]
-
-    def sync_directory(self, path: str) -> None:
-        self._step()
-        for names in (self._safe_names, self._names):
-            for name in list(names):
-                if name.startswith(f"{path}/"):
-                    if name in self._names:
-                        self._safe_names[name] = self._names[name]
-                    else:
-                        self._safe_names.pop(name, None)
 
     def touch(self, path: str) -> None:
         self._step()

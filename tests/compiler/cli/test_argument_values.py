@@ -61,7 +61,7 @@ def test_arrays_from_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00"])
 def test_files_without_an_array(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
-    with pytest.raises(BadFileError, match="cannot read"):
+    with pytest.raises(BadFileError, match=r"cannot read|is not a \.npy file"):
         parse_argument(f"x=@{tmp_path}/a.npy")
 
 

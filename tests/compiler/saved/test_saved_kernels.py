@@ -18,7 +18,6 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.compiled import Compiled
-from tilewright.compiler.output_file import OutputError
 from tilewright.compiler.saved.container import MAGIC, VERSION, pack, unpack
 
 TARGETS = [
@@ -223,14 +222,14 @@ def test_an_existing_file_survives_a_failed_write(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OutputError, match="No space left on device"):
+    with pytest.raises(tw.OutputError, match="No space left on device"):
         saved(path)
     assert path.read_bytes() == b"what was there"
     assert os.listdir(tmp_path) == ["k"]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="nowhere"):
+    with pytest.raises(tw.OutputError, match="nowhere"):
         saved(tmp_path / "nowhere" / "k")
     with pytest.raises(FileNotFoundError):
         tw.load(tmp_path / "nowhere" / "k")
@@ -241,3 +240,35 @@ def test_what_a_file_cannot_hold_is_refused_before_writing(tmp_path: Path) -> No
     with pytest.raises(tw.UnsupportedError, match=r"argument 'mode' is .* a file cannot hold"):
         compiled.save(tmp_path / "k")
     assert not (tmp_path / "k").exists()
+
+
+def test_loading_shaders_imports_no_code_generator(tmp_path: Path) -> None:
+    for target in ("wgsl", "glsl"):
+        tw.kernel(lambda a: np.exp(a)).compile(tw.f32[4], target=target).save(tmp_path / target)
+    program = """
+import os, sys, tilewright as tw
+for target in ("wgsl", b"glsl"):
+    assert tw.load(target).source
+print(*sorted(m for m in sys.modules if m.startswith("tilewright")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "tilewright.compiler.target_glsl" in loaded
+    for module in ("fuse", "lower", "elementary", "passes", "graph"):
+        assert f"tilewright.ir.{module}" not in loaded
+    for target in ("wgsl", "glsl"):
+        for module in ("backend", "legalize", "emit"):
+            assert f"tilewright.codegen_{target}.{module}" not in loaded
+
+
+@pytest.mark.parametrize(
+    "description", [b"[]", b"[" * 100_000, b'{"blobs": [1e999]}', b'{"blobs": [], "target": 1}']
+)
+def test_crafted_descriptions_are_refused(description: bytes, tmp_path: Path) -> None:
+    body = struct.pack("<8sIQ", MAGIC, VERSION, len(description)) + description
+    (tmp_path / "k").write_bytes(body + hashlib.sha256(body).digest())
+    with pytest.raises(tw.SavedKernelError):
+        tw.load(tmp_path / "k")

@@ -88,6 +88,19 @@ def test_a_literal_divisor(target: str, dtype: DType, divisor: float) -> None:
     _same_bits(run_function(lambda x: _fmod(x, b), [a], cpu_target(target), 8), expected)
 
 
+@pytest.mark.parametrize("lanes", [1, 8])
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
+@pytest.mark.parametrize("target", TARGETS)
+def test_short_quotients(target: str, dtype: DType, lanes: int) -> None:
+    """Whole vectors whose quotient takes one step, none, or many: each its own way."""
+    rng = np.random.default_rng(6)
+    b = rng.uniform(0.1, 10, 24_000) * rng.choice((-1, 1), 24_000)
+    power = np.repeat((-3.0, 0.0, 10.0, 19.0, 21.0, 60.0), 4_000)
+    a = (rng.uniform(-1, 1, b.size) * 2**power * b).astype(dtype.numpy)
+    b = b.astype(dtype.numpy)
+    _same_bits(run_function(_fmod, [a, b], cpu_target(target), lanes), np.fmod(a, b))
+
+
 @pytest.mark.parametrize("op", [ops.FLOORDIV, ops.MOD], ids=str)
 @pytest.mark.parametrize("dtype", [F16, F32, F64], ids=str)
 def test_floor_division_is_numpys(dtype: DType, op: ops.Op) -> None:

@@ -1,0 +1,204 @@
+"""Loads of lanes that lie at offsets of their own.
+
+Elements of 32 and 64 bits are gathered by an instruction where the machine has one, else one by
+one. No machine gathers smaller ones: the 32 bits that begin at an element are gathered, once for
+all elements in them. The channels of a pixel that are read at one computed place cost one gather.
+"""
+
+from __future__ import annotations
+
+from tilewright.codegen_cpu.emit import byte_tables
+from tilewright.codegen_cpu.emit.addresses import Access, AddressEmitter
+from tilewright.codegen_cpu.emit.byte_tables import ByteTable
+from tilewright.codegen_cpu.emit.types import vector
+from tilewright.ir.dtypes import BOOL, I32
+from tilewright.ir.kernel import Buffer
+
+_WORD = 32
+
+
+class GatherEmitter(AddressEmitter):
+    """Gathered elements, as vectors of their type in memory."""
+
+    def gather(self, buffer: Buffer, place: Access, depth: int) -> str:
+        """The elements at ``place.pointer + place.offsets``."""
+        bits = 8 if buffer.dtype is BOOL else buffer.dtype.bits
+        found = self._from_table(buffer, bits, place, depth)
+        if found is not None:
+            return found
+        if bits < _WORD and self._static_bytes(buffer.root) * 8 >= _WORD:
+            return self._from_words(buffer, bits, place, depth)
+        assert place.offsets is not None
+        element = self.types.memory(buffer.dtype)
+        offsets = place.offsets.text, place.offsets.element
+        return self._elements(element, element, place.pointer, offsets, place.lanes, depth)
+
+    def _from_table(self, buffer: Buffer, bits: int, place: Access, depth: int) -> str | None:
+        """Bytes at places that are bytes themselves, from a table that fits into registers."""
+        assert place.offsets is not None
+        byte, most = place.offsets.byte, place.offsets.most
+        pointer = self.pointers[buffer.root]
+        if byte is None or most is None or place.pointer != pointer or bits != 8:
+            return None
+        size = next((s for s in byte_tables.SIZES if most < s), 0)
+        if size > self._static_bytes(buffer.root) or place.lanes != byte_tables.LANES:
+            return None
+        if not size or not self.spelling.has_byte_tables:
+            return None
+        key = self.environment.versions.get(buffer.root, 0)
+        outside = self.function.load_floor(buffer.root)
+        table = ByteTable(self.function, self.spelling, pointer, size, key, outside)
+        return table.look_up(byte.text, depth)
+
+    def _static_bytes(self, root: Buffer) -> int:
+        size = root.dtype.itemsize
+        for extent in root.shape:
+            if not isinstance(extent, int):
+                return 0
+            size *= extent
+        return size
+
+    def _elements(
+        self,
+        loaded: str,
+        unit: str,
+        pointer: str,
+        offsets: tuple[str, str],
+        lanes: int,
+        depth: int,
+    ) -> str:
+        """A `loaded` from each ``pointer + offset``, counted in `unit`s."""
+        text, kind = offsets
+        places = f"getelementptr {unit}, ptr {pointer}, {vector(kind, lanes)} {text}"
+        whole = lanes >= 4 and lanes & (lanes - 1) == 0
+        if self.spelling.has_gather and whole and loaded in ("i32", "float", "i64", "double"):
+            pointers = self.function.assign(places, depth)
+            return self.function.assign(self._gathered(loaded, pointers, lanes), depth)
+        return self._scalar_loads(loaded, unit, pointer, offsets, lanes, depth)
+
+    def _gathered(self, element: str, pointers: str, lanes: int) -> str:
+        kind, addresses = vector(element, lanes), vector("ptr", lanes)
+        short = {"float": "f32", "double": "f64"}.get(element, element)
+        every = ", ".join(["i1 true"] * lanes)
+        align = 1 if element == "i32" else 4 if element == "float" else 8
+        mask = (vector("i1", lanes), f"<{every}>")
+        operands = [(addresses, pointers), ("i32", str(align)), mask, (kind, "poison")]
+        return self.spelling.call(f"llvm.masked.gather.v{lanes}{short}.v{lanes}p0", kind, operands)
+
+    def _scalar_loads(
+        self,
+        loaded: str,
+        unit: str,
+        pointer: str,
+        offsets: tuple[str, str],
+        lanes: int,
+        depth: int,
+    ) -> str:
+        function, kind = self.function, vector(loaded, lanes)
+        text, index = offsets
+        align = 1 if loaded != unit else _bytes(loaded)
+        made = "poison"
+        for lane in range(lanes):
+            at = function.once(
+                ("lane", text, lane),
+                f"extractelement {vector(index, lanes)} {text}, i64 {lane}",
+                depth,
+            )
+            right = f"getelementptr {unit}, ptr {pointer}, {index} {at}"
+            address = function.assign(right, depth)
+            one = function.assign(f"load {loaded}, ptr {address}, align {align}", depth)
+            right = f"insertelement {kind} {made}, {loaded} {one}, i64 {lane}"
+            made = function.assign(right, depth)
+        return made
+
+    # Elements of less than a word.
+
+    def _from_words(self, buffer: Buffer, bits: int, place: Access, depth: int) -> str:
+        assert place.offsets is not None
+        least, base = place.offsets.least, place.base_least
+        inside = least is not None and base is not None and least + base >= 0 <= place.constant
+        # A word that begins before the element must not begin before the buffer.
+        first = place.constant % (_WORD // bits) if inside else 0
+        lanes, words = place.lanes, vector("i32", place.lanes)
+        word = self._word(buffer, bits, place, place.constant - first, depth)
+        if first:
+            shift = f"splat (i32 {first * bits})"
+            word = self.function.assign(f"lshr {words} {word}, {shift}", depth)
+        narrow = vector(f"i{bits}", lanes)
+        made = self.function.assign(f"trunc {words} {word} to {narrow}", depth)
+        element = self.types.memory(buffer.dtype)
+        if element == f"i{bits}":
+            return made
+        right = f"bitcast {narrow} {made} to {vector(element, lanes)}"
+        return self.function.assign(right, depth)
+
+    def _word(self, buffer: Buffer, bits: int, place: Access, constant: int, depth: int) -> str:
+        """The 32 bits that begin `constant` elements after ``base + offsets``.
+
+        The last elements of the buffer are read from a place a little before, and shifted down.
+        """
+        assert place.offsets is not None
+        version = self.environment.versions.get(buffer.root, 0)
+        key = ("word", place.base, place.offsets.text, constant, place.lanes, version)
+        found = self.function.name_of(key, depth)
+        if found is not None:
+            return found
+        function, kind = self.function, place.offsets.element
+        lanes, unit = place.lanes, f"i{bits}"
+        wide = vector(kind, lanes)
+        most = self._last_word(buffer, bits, place, constant, kind, depth)
+        right = self.spelling.call(
+            f"llvm.smin.v{lanes}{kind}" if lanes > 1 else f"llvm.smin.{kind}",
+            wide,
+            [(wide, place.offsets.text), (wide, most)],
+        )
+        at = function.assign(right, depth)
+        pointer = self.shifted(place.base, depth, unit, constant)
+        word = self._elements("i32", unit, pointer, (at, kind), lanes, depth)
+        late = function.assign(f"sub {wide} {place.offsets.text}, {at}", depth)
+        words = vector("i32", lanes)
+        if kind != "i32":
+            late = function.assign(f"trunc {wide} {late} to {words}", depth)
+        shift = function.assign(f"mul {words} {late}, splat (i32 {bits})", depth)
+        made = function.assign(f"lshr {words} {word}, {shift}", depth)
+        function.stack[depth].names[key] = made
+        return made
+
+    def _last_word(
+        self, buffer: Buffer, bits: int, place: Access, constant: int, kind: str, depth: int
+    ) -> str:
+        """The largest offset whose word lies in the buffer, in every lane."""
+        room = self._static_bytes(buffer.root) * 8 // bits - _WORD // bits - constant
+        root = self.pointers[buffer.root]
+        if place.base == root:
+            return f"splat ({kind} {room})"
+        key = ("room", place.base, constant, bits, kind, place.lanes)
+        found = self.function.name_of(key, depth)
+        if found is None:
+            found = self._room_left(place, root, room, bits // 8, kind, depth)
+            self.function.stack[depth].names[key] = found
+        return found
+
+    def _room_left(
+        self, place: Access, root: str, room: int, size: int, kind: str, depth: int
+    ) -> str:
+        """``room - (base - root)`` in elements of `size` bytes, in every lane."""
+        function, index, lanes = self.function, self.types.index, place.lanes
+        begin = function.assign(f"ptrtoint ptr {root} to {index}", depth)
+        end = function.assign(f"ptrtoint ptr {place.base} to {index}", depth)
+        done = function.assign(f"sub {index} {end}, {begin}", depth)
+        done = function.assign(f"sdiv exact {index} {done}, {size}", depth)
+        left = function.assign(f"sub {index} {room}, {done}", depth)
+        if kind != index:
+            most = [(index, left), (index, str(I32.max))]
+            left = function.assign(self.spelling.call(f"llvm.smin.{index}", index, most), depth)
+            left = function.assign(f"trunc {index} {left} to {kind}", depth)
+        wide = vector(kind, lanes)
+        one = function.assign(f"insertelement {wide} poison, {kind} {left}, i64 0", depth)
+        right = f"shufflevector {wide} {one}, {wide} poison, <{lanes} x i32> zeroinitializer"
+        return function.assign(right, depth)
+
+
+def _bytes(element: str) -> int:
+    """The size in memory of a type of LLVM."""
+    return {"half": 2, "float": 4, "double": 8}.get(element) or int(element[1:]) // 8

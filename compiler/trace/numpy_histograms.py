@@ -1,0 +1,173 @@
+"""Counting: elements by value (`np.bincount`) or by interval (`np.histogram` and its kin).
+
+A count is a scatter that adds into a table. The table's size must not depend on data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler.trace import positions, ufuncs
+from tilewright.compiler.trace.dispatch import dispatch, has_traced, implements
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.trace.operands import active, as_array, as_dtype, as_int, cast_to
+from tilewright.compiler.trace.selections import COUNTERS, Selection
+from tilewright.ir import build
+from tilewright.ir.dtypes import BOOL, F64, I64, INDEX, DType
+from tilewright.ir.errors import DTypeError, ShapeError, UnsupportedError
+
+
+@implements(np.bincount)
+def bincount(x: Any, /, weights: Any = None, minlength: Any = 0) -> Any:
+    """As long as `minlength`; a larger value in `x` is a `BoundsError` after the run."""
+    array = as_array(x)
+    if array.rank != 1:
+        raise failure(ShapeError, f"np.bincount takes one dimension, not {array.rank}")
+    if array.element_type is not BOOL and array.element_type.kind not in "iux":
+        raise failure(DTypeError, f"np.bincount takes integers, not {array.element_type}")
+    count = as_int(minlength, "minlength")
+    if count < 1:
+        raise failure(
+            UnsupportedError,
+            "the size of np.bincount(x) depends on data",
+            help="give the number of bins: np.bincount(x, minlength=n), all x being below n",
+        )
+    if weights is None:
+        return _added(array, None, (count,), I64)
+    return _added(array, cast_to(as_array(weights), F64), (count,), F64)
+
+
+def _bincount_selected(x: Any, /, weights: Any = None, minlength: Any = 0) -> Any:
+    """Elements that the mask leaves out add 0 to bin 0."""
+    if not isinstance(x, Selection) or x.ndim != 1:
+        return bincount(as_array(x), weights, minlength)  # says why that cannot be
+    index = dispatch(np.where, (x.mask, x.whole, 0), {})
+    if weights is None:
+        counted = cast_to(x.mask, F64)
+    else:
+        counted = (x.with_whole(dispatch(np.zeros_like, (x.whole,), {})) + weights).whole
+        counted = dispatch(np.where, (x.mask, counted, 0.0), {})
+    flat = [dispatch(np.reshape, (v, -1), {}) for v in (index, counted)]
+    made = bincount(cast_to(flat[0], x.whole.element_type), flat[1], minlength)
+    return made if weights is not None else cast_to(made, I64)
+
+
+COUNTERS[np.bincount] = _bincount_selected
+
+
+def _added(index: Handle, weights: Any, sizes: tuple[int, ...], dtype: DType) -> Any:
+    """A table of `sizes` to which each element of `index` has added its weight, or 1."""
+    tracer = active()
+    table = tracer.known(np.zeros(sizes, dtype.numpy))
+    axes = tracer.axes(index.sizes)
+    place = build.cast(index.element(axes), INDEX)
+    inside = positions.inside(place, sizes[0], 0, axes, wraps=False)
+    one = build.const(1, dtype) if weights is None else weights.broadcast_element(axes)
+    node = tracer.scatter(table, axes, [inside], one, "add", "scatter add")
+    return tracer.wrap(node, sizes, dtype)
+
+
+@implements(np.histogram)
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> Any:
+    array = dispatch(np.reshape, (as_array(a), -1), {})
+    edges = _edges(array, bins, range)
+    total = edges.shape[0] - 1
+    place, chosen = _bins_of(array, edges)
+    counts = _counted(place, chosen, total, weights)
+    if density:
+        width = cast_to(dispatch(np.diff, (edges,), {}), F64)
+        counts = counts / width / dispatch(np.sum, (counts,), {})
+    return counts, edges
+
+
+@implements(np.histogram_bin_edges)
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
+    return _edges(as_array(a), bins, range)
+
+
+@implements(np.histogram2d)
+def histogram2d(
+    x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> Any:
+    both = [dispatch(np.reshape, (as_array(v), -1), {}) for v in (x, y)]
+    given = _per_axis(bins)
+    limits = [None, None] if range is None else list(range)
+    edges = [
+        cast_to(as_array(_edges(a, b, r)), F64) for a, b, r in zip(both, given, limits, strict=True)
+    ]
+    rows, columns = (e.shape[0] - 1 for e in edges)
+    (row, row_chosen), (column, column_chosen) = map(_bins_of, both, edges)
+    place = row * columns + column
+    counts = _counted(place, row_chosen & column_chosen, rows * columns, weights)
+    table = cast_to(dispatch(np.reshape, (counts, (rows, columns)), {}), F64)
+    if density:
+        widths = [dispatch(np.diff, (e,), {}) for e in edges]
+        table = table / widths[0][:, None] / widths[1] / dispatch(np.sum, (table,), {})
+    return table, edges[0], edges[1]
+
+
+def _per_axis(bins: Any) -> Sequence[Any]:
+    if isinstance(bins, (tuple, list)) and len(bins) == 2:
+        return bins
+    return (bins, bins)
+
+
+def _edges(array: Handle, bins: Any, limits: Any) -> Any:
+    """The edges of the bins, as NumPy makes them."""
+    if isinstance(bins, str):
+        raise failure(
+            UnsupportedError,
+            f"the number of bins that {bins!r} chooses depends on data",
+            help="give the number of bins, or their edges",
+        )
+    if isinstance(bins, (list, tuple, np.ndarray)) or (isinstance(bins, Handle) and bins.rank):
+        return as_array(bins)
+    count = as_int(bins, "the number of bins")
+    if count < 1:
+        raise failure(ShapeError, f"np.histogram needs at least one bin, not {count}")
+    if limits is not None and not has_traced((limits,)):
+        sample = np.zeros(0, array.element_type.numpy)
+        made = np.histogram_bin_edges(sample, count, (float(limits[0]), float(limits[1])))
+        return active().known(made)
+    return _spread(array, count, limits)
+
+
+def _spread(array: Handle, count: int, limits: Any) -> Any:
+    """Equal bins between limits that are data."""
+    if limits is None:
+        first, last = (dispatch(f, (array,), {}) for f in (np.min, np.max))
+    else:
+        first, last = limits
+    dtype = array.element_type if array.element_type.is_float else F64
+    first, last = cast_to(as_array(first), dtype), cast_to(as_array(last), dtype)
+    flat = ufuncs.call(np.equal, (first, last))
+    first = dispatch(np.where, (flat, first - 0.5, first), {})
+    last = dispatch(np.where, (flat, last + 0.5, last), {})
+    return dispatch(np.linspace, (first, last, count + 1), {"dtype": dtype.numpy})
+
+
+def _bins_of(array: Handle, edges: Any) -> tuple[Any, Any]:
+    """The bin of each element, and whether it is in one; the last bin holds its right edge."""
+    edges = as_array(edges)
+    place = dispatch(np.searchsorted, (edges, array, "right"), {}) - 1
+    low, high = edges[0], edges[-1]
+    chosen = ufuncs.call(
+        np.logical_and,
+        (ufuncs.call(np.greater_equal, (array, low)), ufuncs.call(np.less_equal, (array, high))),
+    )
+    return dispatch(np.clip, (place, 0, edges.shape[0] - 2), {}), chosen
+
+
+def _counted(place: Any, chosen: Any, total: int, weights: Any) -> Any:
+    if weights is None:
+        return _added(place, cast_to(chosen, I64), (total,), I64)
+    flat = dispatch(np.reshape, (as_array(weights), -1), {})
+    dtype = as_dtype(flat.dtype)
+    kept = dispatch(np.where, (chosen, flat, dtype.numpy.type(0)), {})
+    return _added(place, cast_to(kept, dtype), (total,), dtype)

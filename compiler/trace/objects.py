@@ -1,0 +1,112 @@
+"""Objects of the user's classes under tracing: their attributes and methods are translated.
+
+In: an object's class and where its attributes come from. Out: an object of a subclass that reads
+through to that source; its methods are rebuilt over shadow globals like any other function. It
+cannot be written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from tilewright.compiler.trace.failures import failure
+from tilewright.ir.errors import TraceError
+
+if TYPE_CHECKING:
+    from tilewright.compiler.trace.rebind import Rebinder
+
+# Called when objects are made, copied or printed, or by our own class: not by the kernel's code.
+_KEPT: Final = frozenset(
+    (
+        *("__new__", "__init__", "__post_init__", "__init_subclass__", "__class_getitem__"),
+        *("__getattribute__", "__getattr__", "__setattr__", "__delattr__", "__del__"),
+        *("__repr__", "__str__", "__format__", "__hash__", "__reduce__", "__reduce_ex__"),
+    )
+)
+_SOURCE: Final = "__tilewright_source__"
+
+Read = Callable[[str], Any]
+
+
+def traced_object(rebinder: Rebinder, kind: type, attributes: Mapping[str, Any], read: Read) -> Any:
+    """An object of `kind` whose attributes are `attributes`, each passed through `read(name)`.
+
+    A name that is not among them, but in the class, goes to `read` too, so that it is remembered.
+    """
+    made: Any = object.__new__(_traced_class(rebinder, kind))
+    object.__setattr__(made, _SOURCE, (rebinder, kind, attributes, read))
+    return made
+
+
+def traced_attributes(value: Any) -> list[str] | None:
+    """The names of the attributes that a traced object holds; None for other values."""
+    source = type(value).__dict__.get(_SOURCE)
+    return None if source is None else list(object.__getattribute__(value, _SOURCE)[2])
+
+
+def _traced_class(rebinder: Rebinder, kind: type) -> type:
+    if kind not in rebinder.classes:
+        operators = {
+            name: _late(rebinder, member)
+            for base in reversed(kind.__mro__[:-1])
+            for name, member in vars(base).items()
+            if name.startswith("__") and name not in _KEPT and isinstance(member, FunctionType)
+        }
+        namespace = {
+            **operators,
+            "__getattribute__": _get,
+            "__setattr__": _refuse,
+            "__delattr__": _refuse,
+            _SOURCE: None,
+        }
+        rebinder.classes[kind] = type(kind.__name__, (kind,), namespace)
+    return rebinder.classes[kind]
+
+
+def _late(rebinder: Rebinder, function: FunctionType) -> Callable[..., Any]:
+    return lambda *args, **kwargs: rebinder.function(function)(*args, **kwargs)
+
+
+def _get(self: Any, name: str) -> Any:
+    rebinder, kind, attributes, read = object.__getattribute__(self, _SOURCE)
+    if name == "__class__":
+        return kind
+    if name == "__dict__":
+        return {n: read(n) for n in attributes}
+    base, member = _member(kind, name)
+    if isinstance(member, property):
+        return rebinder.function(member.fget)(self)
+    if name in attributes:
+        return read(name)
+    if base not in (None, object) and not name.startswith("__"):
+        read(name)
+    if isinstance(member, FunctionType):
+        return MethodType(rebinder.function(member), self)
+    if isinstance(member, staticmethod):
+        return rebinder.translate(member.__func__, name)
+    if isinstance(member, classmethod):
+        return MethodType(rebinder.function(member.__func__), kind)
+    if base in (None, object):
+        return object.__getattribute__(self, name)
+    if not name.startswith("__"):
+        where = f"class {kind.__name__}"
+        rebinder.dependencies.add(where, name, rebinder.class_home(base), member)
+    return rebinder.translate(member, f"{kind.__name__}.{name}")
+
+
+def _member(kind: type, name: str) -> tuple[type | None, Any]:
+    """What the class says about an attribute, and which of its bases says so."""
+    for base in kind.__mro__:
+        if name in vars(base):
+            return base, vars(base)[name]
+    return None, None
+
+
+def _refuse(self: Any, name: str, *_: Any) -> NoReturn:
+    raise failure(
+        TraceError,
+        f"the kernel changes the attribute {name!r} of an object that lives outside of it",
+        help="a compiled kernel runs without Python objects: return the value instead",
+    )

@@ -1,0 +1,189 @@
+"""A schedule that a user gave, and the nest it is for -> an error if the two do not fit.
+
+Lowerings trust their schedules: those of the heuristics fit by construction. One that was pasted
+from another kernel, or written by hand, is checked here first.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tilewright.ir.errors import LimitError, ShapeError
+from tilewright.ir.expr import Expr, Var, post_order
+from tilewright.ir.lower.contraction import match_contraction
+from tilewright.ir.lower.row_products import is_row_product
+from tilewright.ir.program import Nest
+from tilewright.ir.schedule import INNER, Schedule
+
+MOST_CHUNKS = 1 << 16
+MOST_EXPANDED = 1 << 12
+"""Points that one iteration of the innermost loops may compute: each costs code and registers."""
+MOST_LINES = 64
+LANES = 4
+"""Elements of a vector on GPU targets, of which tiles in workgroup memory are made."""
+
+
+def check_schedule(nest: Nest, schedule: Schedule, invocations: int | None = None) -> None:
+    """Raise `ShapeError` or `LimitError` unless `nest` can be lowered under `schedule`.
+
+    `nest` is as it is lowered, with merged axes. `invocations` are how many a workgroup may have,
+    where there are workgroups.
+    """
+    check = _Check(nest, schedule)
+    check.run()
+    if invocations is not None:
+        check.fits_workgroups(invocations)
+
+
+class _Check:
+    def __init__(self, nest: Nest, schedule: Schedule) -> None:
+        self.nest = nest
+        self.schedule = schedule
+        self.rank = len(nest.outer)
+
+    def run(self) -> None:
+        self._check_kinds()
+        self._check_sizes()
+        if self.schedule.stage_tile:
+            self._check_staged()
+        else:
+            self._check_axes("tile", self.schedule.tile, 1)
+            self._check_cache_block()
+        self._check_order()
+        self._check_vector()
+        self._check_pack()
+        self._check_expansion()
+
+    def fits_workgroups(self, invocations: int) -> None:
+        given = self.schedule
+        if len(given.workgroup) > 3 or min(given.workgroup, default=1) < 1:
+            raise self._wrong("workgroup", "is not one to three sizes from 1 up")
+        if math.prod(given.workgroup) > invocations:
+            raise self._beyond("workgroup", invocations)
+        if isinstance(given.vector, int) and given.tile and not given.stage_tile:
+            extent, size = self.nest.outer[given.vector].extent, given.tile[given.vector]
+            if not isinstance(extent, int) or extent % size:
+                raise self._wrong("vector", f"is an axis of {extent} points, which tiles cut")
+
+    def _check_kinds(self) -> None:
+        """Plain ints and tuples of them, as the printed form has."""
+        given = self.schedule
+        for name in ("tile", "order", "pack", "cache_block", "workgroup"):
+            value = getattr(given, name)
+            if not isinstance(value, tuple) or not all(map(_is_int, value)):
+                raise self._wrong(name, "is not a tuple of integers")
+        for name in (
+            "width",
+            "unroll",
+            "chunks",
+            "reduce_block",
+            "unroll_reduce",
+            "stage_tile",
+            "lines",
+        ):
+            if not _is_int(getattr(given, name)):
+                raise self._wrong(name, "is not an integer")
+        if not (given.vector is None or given.vector == INNER or _is_int(given.vector)):
+            raise self._wrong("vector", f"is neither an axis, nor {INNER!r}, nor None")
+
+    def _check_sizes(self) -> None:
+        given = self.schedule
+        for name in ("width", "unroll"):
+            value = getattr(given, name)
+            if value < 1 or value & (value - 1):
+                raise self._wrong(name, "is not a power of two")
+        for name, least in (("chunks", 1), ("reduce_block", 0), ("unroll_reduce", 0), ("lines", 0)):
+            if getattr(given, name) < least:
+                raise self._wrong(name, f"is less than {least}")
+        if given.reduce_block == 1:
+            raise self._wrong("reduce_block", "combines nothing: give at least 2, or 0 for any")
+        if given.lines:
+            self._check_lines()
+        if given.chunks > MOST_CHUNKS:
+            raise self._beyond("chunks", MOST_CHUNKS)
+
+    def _check_lines(self) -> None:
+        given = self.schedule
+        if not is_row_product(self.nest):
+            raise self._wrong("lines", "is for products of one row and a matrix, and 0 elsewhere")
+        if given.lines > MOST_LINES:
+            raise self._beyond("lines", MOST_LINES)
+        extent = self.nest.stages[0].reduce_axes[0].extent
+        if not isinstance(extent, int) or extent % given.chunks:
+            raise self._wrong("chunks", f"do not divide the {extent} lines")
+
+    def _check_axes(self, name: str, sizes: tuple[int, ...], least: int) -> None:
+        """One size for each outer axis, or none at all."""
+        if sizes and len(sizes) != self.rank:
+            raise self._wrong(name, f"does not fit {self.rank} outer axes")
+        if min(sizes, default=least) < least:
+            raise self._wrong(name, f"has a size below {least}")
+
+    def _check_cache_block(self) -> None:
+        given = self.schedule
+        self._check_axes("cache_block", given.cache_block, 0)
+        tile = given.tile or (1,) * self.rank
+        if any(points % size for points, size in zip(given.cache_block, tile, strict=False)):
+            raise self._wrong("cache_block", f"cuts tiles of {tile}")
+
+    def _check_order(self) -> None:
+        order = self.schedule.order
+        if order and sorted(order) != list(range(self.rank)):
+            raise self._wrong("order", f"is not an order of {self.rank} outer axes")
+
+    def _check_vector(self) -> None:
+        vector, stages = self.schedule.vector, self.nest.stages
+        if vector == INNER:
+            # The threads of a workgroup can take turns along a scan; lanes cannot.
+            scans = any((s.combiner or "").startswith("scan:") for s in stages)
+            if scans and not self.schedule.workgroup:
+                raise self._wrong("vector", "is an axis along which values run in order")
+        elif isinstance(vector, int):
+            if not 0 <= vector < self.rank:
+                raise self._wrong("vector", f"is none of {self.rank} outer axes")
+            axis = self.nest.outer[vector]
+            if any(_depends(a, axis) for s in stages for a in (*s.axes, *s.reduce_axes)):
+                raise self._wrong("vector", "is an axis that others depend on in their size")
+
+    def _check_pack(self) -> None:
+        pack = self.schedule.pack
+        if len(set(pack)) != len(pack) or not set(pack) <= {0, 1}:
+            raise self._wrong("pack", "holds something else than 0 and 1, or one of them twice")
+        if pack and self.rank and not self.schedule.tile:
+            raise self._wrong("pack", "asks for copies in tile order, but there is no tile")
+
+    def _check_staged(self) -> None:
+        """A contraction through workgroup memory; its tile is that of one invocation."""
+        given = self.schedule
+        if given.stage_tile < 0 or match_contraction(self.nest) is None:
+            raise self._wrong("stage_tile", "is for contractions, and 0 elsewhere")
+        if len(given.tile) != 2 or min(given.tile) < LANES or any(t % LANES for t in given.tile):
+            raise self._wrong("tile", f"is not two multiples of {LANES}, which stage_tile needs")
+        if len(given.workgroup) != 2:
+            raise self._wrong("workgroup", "is not two sizes, which stage_tile needs")
+
+    def _check_expansion(self) -> None:
+        given = self.schedule
+        # Along an outer axis the lanes are points of its tile.
+        vector = given.width * given.unroll if given.vector == INNER else 1
+        if math.prod(given.tile) * vector > MOST_EXPANDED:
+            raise self._beyond("tile, width and unroll", MOST_EXPANDED)
+        if given.unroll_reduce > MOST_EXPANDED:
+            raise self._beyond("unroll_reduce", MOST_EXPANDED)
+
+    def _wrong(self, name: str, why: str) -> ShapeError:
+        return ShapeError(
+            f"schedule of {self.nest.name}: {name}={getattr(self.schedule, name)!r} {why}",
+            help="start from a printed one: kernel.compile(…).schedule",
+        )
+
+    def _beyond(self, name: str, limit: int) -> LimitError:
+        return LimitError(f"schedule of {self.nest.name}: {name} is beyond the limit of {limit}")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _depends(axis: Var, on: Var) -> bool:
+    return isinstance(axis.extent, Expr) and on in post_order((axis.extent,))

@@ -1,0 +1,163 @@
+"""Rows 97 to 99: devices that are missing, fail or go away.
+
+`tests/codegen_wgsl` and `tests/codegen_glsl` test the devices themselves; here kernels are called.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tests.bad_inputs.calls import X
+from tilewright.compiler.runtime import runtime
+
+GPU = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("wgsl", "glsl")]
+
+CALL = """
+import sys
+import numpy as np
+import tilewright as tw
+kernel = tw.kernel(lambda a: a + 1)
+x = np.arange(6, dtype=np.float32)
+try:
+    kernel.on(sys.argv[1])(x)
+except tw.DeviceError as error:
+    print(error)
+assert (kernel(x) == x + 1).all()
+assert kernel.compile(x, target=sys.argv[1]).source  # which needs no device
+"""
+WITHOUT_PACKAGES = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("wgpu", "moderngl", "wasmtime"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def told(program: str, target: str, **environment: str) -> str:
+    """What the program prints, in a process that sees no devices."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), target],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_row_97_an_unknown_target_lists_what_there_is() -> None:
+    with pytest.raises(tw.UnsupportedError) as caught:
+        tw.kernel(lambda a: a).on("cuda")
+    assert str(caught.value) == (
+        "there is no target 'cuda'\nhelp: the targets are cpu, wasm, wgsl, glsl"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="hides the drivers of Linux")
+@pytest.mark.parametrize("target", GPU)
+def test_row_97_no_driver(target: str) -> None:
+    nowhere = dict.fromkeys(
+        (
+            *("VK_ICD_FILENAMES", "VK_DRIVER_FILES", "LIBGL_DRIVERS_PATH"),
+            "__EGL_VENDOR_LIBRARY_FILENAMES",
+        ),
+        "/nonexistent",
+    )
+    message = told(CALL, target, **nowhere)
+    assert "no WebGPU adapter was found; adapters: none" in message or "found 0 devices" in message
+    assert "help: install a" in message
+    assert "cpu" in message
+
+
+@pytest.mark.parametrize(
+    ("target", "package"), [("wgsl", "wgpu"), ("glsl", "moderngl"), ("wasm", "wasmtime")]
+)
+def test_row_97_a_package_that_is_not_installed(target: str, package: str) -> None:
+    assert told(WITHOUT_PACKAGES + CALL, target).endswith(f"help: pip install {package}\n")
+
+
+def lose(target: str) -> None:
+    """As a driver's reset would."""
+    if target == "wgsl":
+        runtime().webgpu.raw.destroy()
+    else:
+        runtime().webgl.lose()
+
+
+def outcome(call: Callable[[], Any]) -> Any:
+    """The result of a call, or None if the device turned out to be lost."""
+    try:
+        return call()
+    except tw.DeviceLostError as error:
+        assert error.help or "lost" in str(error)  # noqa: PT017 (either outcome is right)
+        return None
+
+
+@pytest.mark.parametrize("target", GPU)
+def test_row_98_a_lost_device_costs_at_most_one_call(target: str) -> None:
+    kernel = tw.kernel(lambda a: np.exp(-a)).on(target)
+    before = kernel(X)
+    for _ in range(3):
+        lose(target)
+        got = outcome(lambda: kernel(X))
+        np.testing.assert_array_equal(kernel(X) if got is None else got, before)
+    np.testing.assert_array_equal(X, np.arange(6))
+    np.testing.assert_array_equal(tw.kernel(lambda a: a * 3).on(target)(X), X * 3)
+
+
+@pytest.mark.parametrize("target", GPU)
+def test_row_98_arrays_on_a_lost_device_say_so_and_never_hold_others_values(target: str) -> None:
+    kernel = tw.kernel(lambda a: a + 1).on(target)
+    lost = tw.device_array(X, target)
+    lose(target)
+    outcome(lambda: kernel(X))  # by now the loss is known
+    for use in (lost.numpy, lambda: kernel(lost)):
+        with pytest.raises(tw.DeviceLostError, match="lost"):
+            use()
+    again = tw.device_array(X, target)
+    np.testing.assert_array_equal(kernel(again).numpy(), X + 1)
+
+
+def test_rows_98_99_errors_of_devices_are_one_family() -> None:
+    assert issubclass(tw.DeviceLostError, tw.DeviceError)
+    assert issubclass(tw.DeviceError, RuntimeError)
+
+
+@pytest.mark.wgsl
+def test_row_99_a_shader_that_does_not_compile_shows_log_and_source() -> None:
+    """As when a saved shader meets a driver that is too old: the shader of a file is changed."""
+    compiled = tw.kernel(lambda a: a * 1.25 + 1).compile(tw.f32[6], target="wgsl")
+    program = compiled.specialization.artifact.program
+    launch = program.steps[0]
+    object.__setattr__(launch, "source", launch.source.replace("fn main", "fn mian"))
+    for _ in range(2):
+        with pytest.raises(tw.DeviceError) as caught:
+            compiled(X)
+        assert "mian" in str(caught.value)
+        assert launch.name in str(caught.value)
+    np.testing.assert_array_equal(tw.kernel(lambda a: a + 1).on("wgsl")(X), X + 1)
+
+
+@pytest.mark.glsl
+def test_row_99_a_fragment_shader_that_does_not_compile() -> None:
+    compiled = tw.kernel(lambda a: a * 1.25 + 1).compile(tw.f32[6], target="glsl")
+    launch = compiled.specialization.artifact.program.steps[0]
+    object.__setattr__(launch, "source", launch.source.replace("void main", "vodi main"))
+    for _ in range(2):
+        with pytest.raises(tw.DeviceError) as caught:
+            compiled(X)
+        assert launch.name in str(caught.value)
+    np.testing.assert_array_equal(tw.kernel(lambda a: a + 1).on("glsl")(X), X + 1)

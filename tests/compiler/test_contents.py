@@ -1,0 +1,124 @@
+"""That a captured value which changes, also deep inside and in place, is never used stale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tilewright.compiler.trace.contents import contents_of, is_same_plain
+
+LARGE = np.zeros(100_003)
+
+
+@pytest.mark.parametrize("place", [0, 7, 5000, 99_999, 100_002])
+def test_every_element_of_a_large_array_counts(place: int) -> None:
+    array = LARGE.copy()
+    held = contents_of(array)
+    assert held is not None
+    assert held.same(array)
+    assert held.same(array.copy())
+    array[place] = -0.0
+    assert not held.same(array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1.0, np.nan]),
+        np.zeros(0),
+        np.array(3),
+        np.arange(12).reshape(3, 4).T,
+        np.zeros(3, np.uint8),
+    ],
+)
+def test_arrays_are_the_same_as_themselves(array: Any) -> None:
+    held = contents_of(array)
+    assert held is not None
+    assert held.same(array)
+    assert not held.same(array.reshape(1, *array.shape))
+    assert not held.same(array.astype(np.float16))
+    assert not held.same(list(array.flat))
+
+
+def test_arrays_that_nobody_can_write_to_are_not_copied() -> None:
+    array = np.ones(3)
+    array.flags.writeable = False
+    assert contents_of(array) is None
+    base = np.ones(3)
+    view = base[:]
+    view.flags.writeable = False
+    assert contents_of(view) is not None
+
+
+def test_containers() -> None:
+    value: dict[str, Any] = {"a": [1, 2.0, np.ones(2)], "b": None}
+    held = contents_of(value)
+    assert held is not None
+    assert held.same({"a": [1, 2.0, np.ones(2)], "b": None})
+    assert not held.same({"b": None, "a": [1, 2.0, np.ones(2)]})
+    value["a"][2][0] = 5
+    assert not held.same(value)
+
+
+def test_plain_values() -> None:
+    assert is_same_plain(float("nan"), float("nan"))
+    assert not is_same_plain(0.0, -0.0)
+    assert not is_same_plain(1, True)
+    assert not is_same_plain(object(), object())
+
+
+class Gain:
+    scale = 2.0
+
+    def __init__(self) -> None:
+        self.table = np.ones(3)
+
+    def __call__(self, x):
+        return np.zeros(3) + x * self.table * self.scale
+
+
+def test_kernels_see_changes_of_captured_objects() -> None:
+    gain = Gain()
+    kernel = tw.kernel(lambda x: gain(x))
+    x = np.ones(3)
+
+    def expect(value: float) -> None:
+        for _ in range(3):  # the third call may take the fast path
+            np.testing.assert_array_equal(kernel(x), np.full(3, value))
+
+    expect(2)
+    gain.table[:] = 3
+    expect(6)
+    gain.table = np.full(3, 4.0)
+    expect(8)
+    gain.scale = 1.0
+    expect(4)
+    del gain.scale
+    expect(8)
+
+
+def test_captured_objects_are_read_only() -> None:
+    gain: Any = Gain()
+
+    class Writes:
+        def __init__(self) -> None:
+            self.kept: list[Any] = []
+
+        def keep(self, x: Any) -> Any:
+            setattr(self, "last", x)  # noqa: B010
+            return x
+
+    writes = Writes()
+    with pytest.raises(tw.TraceError):
+        tw.kernel(lambda x: writes.keep(x) + gain(x))(np.ones(3))
+
+
+def test_an_index_equal_to_both_extremes_is_in_range() -> None:
+    kernel = tw.kernel(lambda x, i: x[i])
+    assert kernel(np.arange(9.0), np.array([3])) == 3
+    assert kernel(np.arange(9.0), np.array([-9])) == 0
+    with pytest.raises(tw.BoundsError, match="index 9 is out of bounds"):
+        kernel(np.arange(9.0), np.array([9]))

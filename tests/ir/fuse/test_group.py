@@ -1,0 +1,89 @@
+"""Which tensors share a launch: only those that have the launch's points and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tests.ir.lower.traced_programs import numbers, program_of
+from tilewright.ir.fuse.options import CPU, FRAGMENT, WORKGROUP, FusionOptions
+from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.program import nests
+from tilewright.ir.verify import verify_program
+
+X = numbers(31, 33)
+
+
+def part_of_a_reduction(x):
+    return x.min(axis=1)[:18]
+
+
+def part_of_a_row(x):
+    e = np.exp(x)
+    return tw.compute((12, 33), lambda i, j: e[i, j] / tw.sum(lambda k: e[i, k], 33)), e
+
+
+def first_row_of_a_running_sum(x):
+    return np.cumsum(x.max(axis=1, keepdims=True) - x, axis=1)[:1] * 2
+
+
+@pytest.mark.parametrize("options", [CPU, WORKGROUP, FRAGMENT], ids=["cpu", "wgsl", "glsl"])
+@pytest.mark.parametrize(
+    "function", [part_of_a_reduction, part_of_a_row, first_row_of_a_running_sum]
+)
+def test_what_reads_a_part_does_not_run_over_the_whole(
+    function: Callable[..., Any], options: FusionOptions
+) -> None:
+    """It joined its producer, whose points are more, and wrote behind its result."""
+    program = program_of(function, [X], options)
+    verify_program(program, strict=True)
+    expected = function(X)
+    wanted = expected if isinstance(expected, tuple) else (expected,)
+    for found, want in zip(interpret_program(program, [X]), wanted, strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-5)
+
+
+def test_what_reads_the_whole_still_joins() -> None:
+    program = program_of(lambda x: x.min(axis=1) * 2, [X], FRAGMENT)
+    assert len(nests(program.steps)) == 1
+
+
+def gradients(x):
+    across, down = x[1:, 1:] - x[1:, :-1], x[1:, 1:] - x[:-1, 1:]
+    return across * across, down * down, across * down
+
+
+def windowed_gradients(x):
+    """Maps of one image that cost too much to be repeated, then windows that meet in a result."""
+    across, down = np.exp(x[1:, 1:] - x[1:, :-1]), np.exp(x[1:, 1:] - x[:-1, 1:])
+
+    def windowed(p):
+        height, width = p.shape
+        shape = height - 2, width - 2
+        return tw.compute(shape, lambda i, j: tw.sum(lambda k, m: p[i + k, j + m], (3, 3)))
+
+    xx, yy, xy = windowed(across * across), windowed(down * down), windowed(across * down)
+    return xx * yy + xy
+
+
+@pytest.mark.parametrize(("function", "launches"), [(gradients, 1), (windowed_gradients, 2)])
+def test_siblings_share_a_launch(function: Callable[..., Any], launches: int) -> None:
+    image = numbers(180, 170)
+    program = program_of(function, [image], CPU)
+    verify_program(program, strict=True)
+    assert len(nests(program.steps)) == launches
+    expected = function(image)
+    wanted = expected if isinstance(expected, tuple) else (expected,)
+    for found, want in zip(interpret_program(program, [image]), wanted, strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-3)
+
+
+def test_maps_that_walk_differently_are_no_siblings() -> None:
+    """One of them would be read along columns."""
+    square = numbers(32, 32)
+    program = program_of(lambda x: (x[1:, 1:] + 1, x.T[1:, 1:] * 2), [square], CPU)
+    assert len(nests(program.steps)) == 2

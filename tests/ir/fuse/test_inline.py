@@ -1,0 +1,101 @@
+"""What is stored and what is computed again where it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.ir.lower.traced_programs import numbers, program_of
+from tilewright.ir import ops
+from tilewright.ir.expr import Apply, post_order
+from tilewright.ir.fuse.options import CPU, FRAGMENT, WORKGROUP, FusionOptions
+from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.program import Nest, Program, nests
+
+X = numbers(40, 64)
+OPTIONS = pytest.mark.parametrize(
+    "options", [CPU, WORKGROUP, FRAGMENT], ids=["cpu", "wgsl", "glsl"]
+)
+
+
+def cheap_read_twice(x):
+    y = x + 1
+    return y * y[::-1]
+
+
+def costly_read_once(x):
+    return np.exp(np.sin(x)) + 1
+
+
+def costly_read_by_columns(x):
+    return np.exp(x).sum(axis=0) + np.exp(x[0])
+
+
+def costly_read_by_three(x):
+    e = np.exp(x)
+    return e[:-2] + e[1:-1] + e[2:]
+
+
+def cheap_read_by_three(x):
+    y = x * 2
+    return y[:-2] + y[1:-1] + y[2:]
+
+
+def _steps(program: Program) -> list[Nest]:
+    return list(nests(program.steps))
+
+
+def _exponentials(program: Program) -> int:
+    """The places in the program's text at which an exponential is computed."""
+    bodies = [stage.value for nest in _steps(program) for stage in nest.stages]
+    return sum(isinstance(n, Apply) and n.op is ops.EXP for n in post_order(bodies))
+
+
+@OPTIONS
+@pytest.mark.parametrize("function", [cheap_read_twice, costly_read_once, cheap_read_by_three])
+def test_one_launch_and_nothing_stored(
+    function: Callable[..., Any], options: FusionOptions
+) -> None:
+    program = program_of(function, [X], options)
+    assert len(_steps(program)) == 1
+    assert not program.temporaries
+
+
+@pytest.mark.parametrize("options", [CPU, WORKGROUP], ids=["cpu", "wgsl"])
+def test_costly_values_that_are_read_several_times_wait_in_scratch_memory(
+    options: FusionOptions,
+) -> None:
+    program = program_of(costly_read_by_three, [X], options)
+    (nest,) = _steps(program)
+    assert _exponentials(program) == 1
+    assert [(b.space, b.shape) for b in nest.locals] == [("scratch", (40,))]
+    assert not program.temporaries
+
+
+def test_without_rows_they_are_stored_by_a_launch_of_their_own() -> None:
+    program = program_of(costly_read_by_three, [X], FRAGMENT)
+    assert _exponentials(program) == 1
+    assert len(_steps(program)) == 2
+    assert [b.shape for b in program.temporaries] == [X.shape]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        cheap_read_twice,
+        costly_read_once,
+        costly_read_by_columns,
+        costly_read_by_three,
+        cheap_read_by_three,
+    ],
+)
+@OPTIONS
+def test_the_result_does_not_depend_on_it(
+    function: Callable[..., Any], options: FusionOptions
+) -> None:
+    program = program_of(function, [X], options)
+    (found,) = interpret_program(program, [X])
+    np.testing.assert_allclose(found, function(X.astype(np.float64)), rtol=1e-5)

@@ -1,0 +1,50 @@
+"""Integer division in floats gives every quotient and remainder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.ir.elementary_oracle import evaluate
+from tilewright.ir import ops
+from tilewright.ir.dtypes import I8, I16, I32, I64, U8, U16, U32, DType
+from tilewright.ir.expr import Apply, Var, post_order
+from tilewright.ir.legal.integers import divide_in_floats, expand_integer_division
+from tilewright.ir.traverse import rewrite_to_fixpoint
+
+DIVISIONS = [ops.FLOORDIV, ops.MOD, ops.FMOD]
+
+
+def operands(dtype: DType) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of 8 bits; of more, extremes, random ones, and whole multiples less and more 1."""
+    info, rng = np.iinfo(dtype.numpy), np.random.default_rng(3)
+    if dtype.bits == 8:
+        some = np.arange(info.min, info.max + 1)
+    else:
+        some = np.concatenate([np.arange(-7, 8) % 2**dtype.bits, [info.max // 2, info.max // 3]])
+        some = np.concatenate([some, info.max - np.arange(4), info.min + np.arange(4)])
+    a, b = (grid.ravel().astype(dtype.numpy) for grid in np.meshgrid(some, some))
+    half = 1 << dtype.bits // 2 - 1
+    factor, divisor = rng.integers(1, half, (2, 20_000))
+    near = [(factor * divisor + k).astype(dtype.numpy) for k in (-1, 0, 1)]
+    drawn = rng.integers(info.min, info.max, (2, 20_000), dtype.numpy, endpoint=True)
+    small = drawn[1] >> rng.integers(0, dtype.bits, 20_000).astype(dtype.numpy)
+    divisors = [divisor.astype(dtype.numpy)] * 3
+    return np.concatenate([a, *near, drawn[0]]), np.concatenate([b, *divisors, small])
+
+
+@pytest.mark.parametrize("dtype", [I8, U8, I16, U16, I32, U32], ids=str)
+@pytest.mark.parametrize("op", DIVISIONS, ids=lambda op: op.name)
+def test_division_in_floats(op: ops.Op, dtype: DType) -> None:
+    x, y = Var("x", dtype=dtype), Var("y", dtype=dtype)
+    rules = (expand_integer_division, divide_in_floats)
+    expr = rewrite_to_fixpoint(Apply(op, (x, y)), rules, {})
+    used = {node.op for node in post_order([expr]) if isinstance(node, Apply)}
+    assert not used & {ops.QUO, ops.REM}
+    a, b = operands(dtype)
+    np.testing.assert_array_equal(evaluate(expr, {x: a, y: b}), op.reference(a, b))
+
+
+def test_wide_integers_are_divided_as_such() -> None:
+    x, y = Var("x", dtype=I64), Var("y", dtype=I64)
+    assert divide_in_floats(Apply(ops.QUO, (x, y))) is None

@@ -1,0 +1,39 @@
+"""Equal expressions become one node, and what only looks equal does not."""
+
+from __future__ import annotations
+
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.expr import Apply, Expr, Load, Var
+from tilewright.ir.kernel import Buffer, For, Store, statements
+from tilewright.ir.lower.share_expressions import share_expressions
+
+AXIS = Var("i", 4)
+IN, OTHER, OUT = (Buffer(name, (4,), F32) for name in ("in", "other", "out"))
+
+
+def shared(a: Expr, b: Expr) -> bool:
+    """Whether the two are one after sharing, in different statements."""
+    body = share_expressions([For(AXIS, "serial", [Store(OUT, (AXIS,), v) for v in (a, b)])])
+    one, two = (s.value for s in statements(body) if isinstance(s, Store))
+    return one is two
+
+
+def doubled(buffer: Buffer, factor: float = 2.0) -> Expr:
+    return Apply(ops.MUL, (Load(buffer, (AXIS,)), build.const(factor, F32)))
+
+
+def test_equal_trees_are_one() -> None:
+    assert shared(doubled(IN), doubled(IN))
+
+
+def test_other_buffers_literals_and_operations_differ() -> None:
+    assert not shared(doubled(IN), doubled(OTHER))
+    assert not shared(doubled(IN, 0.0), doubled(IN, -0.0))
+    assert not shared(doubled(IN), Apply(ops.ADD, doubled(IN).operands))
+
+
+def test_casts_to_other_dtypes_differ() -> None:
+    narrow = build.cast(build.cast(Load(IN, (AXIS,)), I32), F32)
+    assert not shared(narrow, Load(IN, (AXIS,)))
+    assert shared(narrow, build.cast(build.cast(Load(IN, (AXIS,)), I32), F32))

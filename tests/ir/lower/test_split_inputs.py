@@ -1,0 +1,106 @@
+"""Nests of many inputs in launches of few: the same values, and never too many buffers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tests.ir.lower.traced_programs import numbers, program_of
+from tilewright.ir.expr import Load, post_order
+from tilewright.ir.fuse.options import FRAGMENT
+from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.lower.split_inputs import split_inputs
+from tilewright.ir.program import Nest, Program, map_steps, nests
+
+ARRAYS = [numbers(5, 7, seed=k) for k in range(12)]
+
+
+def total(a, b, c, d, e, f, g, h, i, j, k, m):
+    return a + b + c + d + e + f + g + h + i + j + k + m
+
+
+def stacked(a, b, c, d, e, f, g, h, i, j, k, m):
+    return np.stack([a, b, c, d, e, f, g, h, i, j, k, m], 1)
+
+
+def used_twice(a, b, c, d, e, f, g, h, i, j, k, m):
+    return total(a, b, c, d, e, f, g, h, i, j, k, m) * np.maximum(
+        np.maximum(np.maximum(a, b), np.maximum(c, d)) - np.maximum(e, f),
+        np.maximum(np.maximum(g, h), np.maximum(i, j)) - np.maximum(k, m),
+    )
+
+
+def of_rows(a, b, c, d, e, f, g, h, i, j, k, m):
+    return (a * b + c * d + e * f + g * h + i * j + k * m).sum(1) * 2
+
+
+def of_columns(a, b, c, d, e, f, g, h, i, j, k, m):
+    return total(a, b, c, d, e, f, g[:1], h[:1], i[:1], j[:, :1], k[:, :1], m[0, 0])
+
+
+def chosen(a, b, c, d, e, f, g, h, i, j, k, m):
+    return np.select([a > 0, b > 0, c > 0, d > 0, e > 0], [f, g, h, i, j], k) * m
+
+
+def in_a_loop(a, b, c, d, e, f, g, h, i, j, k, m):
+    return tw.loop(2, lambda n, s: total(a, b, c, d, e, f, g, h, i, j, k * n, s), m)[0]
+
+
+def gathered(a, b, c, d, e, f, g, h, i, j, k, m):
+    rows = np.abs(total(a, b, c, d, e, f, g, h, i, j, k, m)[:, 0]).astype(np.int32) % 5
+    return m[rows] + total(a, b, c, d, e, f, g, h, i, j, k, m)[rows, 0][:, None]
+
+
+def buffers_of(nest: Nest) -> set[Buffer]:
+    loads = post_order([s.value for s in nest.stages])
+    found = {n.source.root for n in loads if isinstance(n, Load) and isinstance(n.source, Buffer)}
+    return (found | {s.target.root for s in nest.stages}) - set(nest.locals)
+
+
+def split(program: Program, most: int) -> Program:
+    steps = map_steps(
+        program.steps, lambda s: split_inputs(s, most) if isinstance(s, Nest) else (s,)
+    )
+    own = {b for n in nests(steps) for b in buffers_of(n)}
+    known = {*program.inputs, *program.outputs, *program.temporaries}
+    known |= {buffer for buffer, _ in program.constants}
+    made = tuple(own - known)
+    return replace(program, steps=steps, temporaries=(*program.temporaries, *made))
+
+
+FUNCTIONS = [total, stacked, used_twice, of_rows, of_columns, chosen, in_a_loop, gathered]
+
+
+@pytest.mark.parametrize("most", [4, 5, 8, 9])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_launches_touch_few_buffers(function: Callable[..., Any], most: int) -> None:
+    program = split(program_of(function, ARRAYS, FRAGMENT), most)
+    assert max(len(buffers_of(nest)) for nest in nests(program.steps)) <= most
+    (found,) = interpret_program(program, ARRAYS)
+    np.testing.assert_array_equal(found, function(*ARRAYS))
+
+
+def test_what_fits_stays_one_launch() -> None:
+    (nest,) = nests(program_of(lambda a, b: a + b, ARRAYS[:2]).steps)
+    assert split_inputs(nest, 3) == (nest,)
+
+
+def test_few_parts_are_made() -> None:
+    """Each as large as a launch allows: 12 arrays in two launches of eight buffers."""
+    program = split(program_of(total, ARRAYS), 8)
+    assert len(nests(program.steps)) == 2
+
+
+@pytest.mark.parametrize(
+    "target",
+    [pytest.param("wgsl", marks=pytest.mark.wgsl), pytest.param("glsl", marks=pytest.mark.glsl)],
+)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_devices_bind_what_is_left(function: Callable[..., Any], target: str) -> None:
+    tw.testing.check(tw.kernel(function), ARRAYS, targets=[target])

@@ -1,0 +1,39 @@
+"""Every shader of the gallery through the compilers of browsers, one session for each.
+
+Tint is Chromium's for WGSL, ANGLE that of Chromium and Firefox for GLSL ES 3.00. Wgpu's naga and
+Mesa, which the other tests use, let pass what these refuse.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser import Browser
+from tests.web.firefox import compile_in_firefox
+from tests.web.gallery_shaders import gallery_shaders
+
+BROKEN = "#version 300 es\nprecision highp float;\nout vec4 o;\nvoid main() { o = 1; }"
+
+
+@pytest.mark.chromium
+def test_tint_takes_every_kernel(browser: Browser) -> None:
+    shaders = gallery_shaders("wgsl")
+    assert len(shaders) > 40
+    said = browser.compile_wgsl(list(shaders.values()), pipelines=False)
+    assert {name: text for name, text in zip(shaders, said, strict=True) if text} == {}
+
+
+@pytest.mark.chromium
+def test_angle_takes_every_kernel(browser: Browser) -> None:
+    shaders = gallery_shaders("glsl")
+    assert len(shaders) > 40
+    said = browser.compile_glsl(list(shaders.values()))
+    assert {name: text for name, text in zip(shaders, said, strict=True) if text} == {}
+
+
+@pytest.mark.firefox
+def test_firefox_takes_every_kernel() -> None:
+    shaders = gallery_shaders("glsl")
+    *said, broken = compile_in_firefox([*shaders.values(), BROKEN])
+    assert {name: text for name, text in zip(shaders, said, strict=True) if text} == {}
+    assert "ERROR: 0:4" in broken
