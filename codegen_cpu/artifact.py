@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from msgspec import Struct
 
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Size, Var
 from tilewright.ir.sizes import evaluate
@@ -17,16 +17,14 @@ from tilewright.ir.sizes import evaluate
 WORKSPACE_ALIGNMENT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
+class TensorSpec(Struct, frozen=True):
     """Shape (sizes may be open) and dtype of an argument or a result."""
 
     shape: tuple[Size, ...]
     dtype: DType
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class CpuArtifact:
+class CpuArtifact(Struct, frozen=True, eq=False):
     """Object code and what its caller must know.
 
     `workspace` is in bytes; `parallel` says whether any loop runs on the thread pool.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.codegen_cpu.emit.module import emit_program
@@ -12,7 +14,6 @@ from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
 from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction
 from tilewright.codegen_cpu.target import CpuTarget
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.branch_on_positions import branch_on_positions
@@ -38,8 +39,7 @@ from tilewright.ir.schedule import Schedule
 Observer = Callable[[str, object], None]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Lowered:
+class Lowered(Struct, frozen=True, eq=False):
     """A program of kernels, the schedule of each, and where temporaries lie."""
 
     program: Program

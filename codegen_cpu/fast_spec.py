@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+from msgspec import Struct
 
 from tilewright.codegen_cpu.fastcall_ir import MAX_OUTPUTS
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 
 if TYPE_CHECKING:
@@ -22,15 +22,13 @@ if TYPE_CHECKING:
 _FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True):
     """The size of an open axis: symbol number `symbol` takes its value where it occurs first."""
 
     symbol: int
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
+class Linear(Struct, frozen=True):
     """A size of an output: ``base + factor * symbol``."""
 
     base: int
@@ -38,8 +36,7 @@ class Linear:
     symbol: int
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayArgument:
+class ArrayArgument(Struct, frozen=True):
     """An ndarray (no subclass) of this dtype and shape, aligned; C-contiguous unless `strides` are
     given, which must then be equal."""
 
@@ -48,16 +45,14 @@ class ArrayArgument:
     strides: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarArgument:
+class ScalarArgument(Struct, frozen=True):
     """A Python float (float32, float64) or a Python int (integers, if it fits), passed by address
     as one element of `dtype`."""
 
     dtype: np.dtype
 
 
-@dataclass(frozen=True, slots=True)
-class StaticArgument:
+class StaticArgument(Struct, frozen=True):
     """This very object, or an int of this value. The code does not receive it."""
 
     value: object
@@ -66,8 +61,7 @@ class StaticArgument:
 Argument = ArrayArgument | ScalarArgument | StaticArgument
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """An array to make; `as_scalar` returns NumPy's scalar in place of an array without axes."""
 
     dtype: np.dtype
@@ -75,8 +69,7 @@ class Output:
     as_scalar: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalGuard:
+class GlobalGuard(Struct, frozen=True):
     """The specialisation holds only while ``namespace[name] is value``."""
 
     namespace: dict[str, Any]
@@ -84,16 +77,14 @@ class GlobalGuard:
     value: object
 
 
-@dataclass(frozen=True, slots=True)
-class CellGuard:
+class CellGuard(Struct, frozen=True):
     """The specialisation holds only while the closure cell holds `value`."""
 
     cell: CellType
     value: object
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ArrayGuard:
+class ArrayGuard(Struct, frozen=True, eq=False):
     """The specialisation holds only while ``namespace[name]``, or the closure cell where there is
     no name, is an array as `array` says that holds `elements`, a contiguous copy."""
 
@@ -106,8 +97,7 @@ class ArrayGuard:
 Guard = GlobalGuard | CellGuard | ArrayGuard
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FastSpec:
+class FastSpec(Struct, frozen=True, eq=False):
     """One specialisation of a kernel.
 
     The code at `entry` finds in `args` the addresses of the array and scalar arguments in order, of

@@ -22,7 +22,7 @@ from importlib.resources import files
 from string import Template
 from typing import Final, Literal
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 SPIN_NANOSECONDS: Final = 100_000
 JOIN_SPINS: Final = 4096
@@ -52,8 +52,7 @@ OFFSETS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Struct, frozen=True):
     """The few numbers in which the systems differ."""
 
     waiting: Waiting

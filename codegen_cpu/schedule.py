@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+from msgspec import Struct
+
 from tilewright.codegen_cpu.contraction_schedule import (
     read_lines,
     rows_of_block,
@@ -19,7 +21,6 @@ from tilewright.codegen_cpu.contraction_schedule import (
 from tilewright.codegen_cpu.stencil_schedule import neighbour_axis, rows_of_tile
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.lower.accesses import Access, accesses, operations, points, work
 from tilewright.ir.lower.nest import INNER, lane_axis
@@ -45,8 +46,7 @@ def default_schedule(nest: Nest, target: CpuTarget) -> Schedule:
     return Heuristic(nest, target).schedule()
 
 
-@dataclass(slots=True)
-class Heuristic:
+class Heuristic(Struct):
     """Facts about one nest on one machine."""
 
     nest: Nest

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import llvmlite
 import llvmlite.binding as llvm
+from msgspec import Struct
+from msgspec.structs import replace
 
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ _V3_FEATURES: Final = (
 _V4_FEATURES: Final = (*_V3_FEATURES, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl")
 
 
-@dataclass(frozen=True, slots=True)
-class CacheSizes:
+class CacheSizes(Struct, frozen=True):
     """Bytes of data cache that one core can count on; `l3` is what the cores share."""
 
     l1: int = 32 << 10
@@ -39,8 +39,7 @@ class CacheSizes:
     l3: int = 8 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class CpuTarget:
+class CpuTarget(Struct, frozen=True):
     """One machine that LLVM can generate code for.
 
     `vector_bits` is the widest vector register that code should use and `vector_registers` how

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.errors import IRError
 
 HEADER = b"\0asm\x01\0\0\0"
@@ -54,16 +55,14 @@ class ValueType(IntEnum):
     FUNCREF = 0x70
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionType:
+class FunctionType(Struct, frozen=True):
     """Parameter and result types of a function."""
 
     parameters: tuple[int, ...]
     results: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """One section: its number and its payload, without the length in front."""
 
     id: int

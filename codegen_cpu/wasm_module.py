@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from tilewright.codegen_cpu import wasm_binary as binary
 from tilewright.codegen_cpu.wasm_binary import (
     ExternalKind,
@@ -36,7 +38,6 @@ from tilewright.codegen_cpu.wasm_object import (
     WasmObject,
     parse_object,
 )
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError, LimitError
 
 PAGE: Final = 65536
@@ -53,8 +54,7 @@ _LEB_BYTES: Final = 5
 """LLVM pads every relocatable number to this length; linking writes the shortest form instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
+class LinkOptions(Struct, frozen=True):
     """What the module looks like from outside.
 
     `import_memory`: the host passes a memory as ``env.memory``; otherwise the module has its own.
@@ -71,8 +71,7 @@ class LinkOptions:
             raise ValueError(f"stack_size must be a positive multiple of 64, not {self.stack_size}")
 
 
-@dataclass(frozen=True, slots=True)
-class WasmModule:
+class WasmModule(Struct, frozen=True):
     """A linked module.
 
     `memory_pages` is what its memory starts with, `memory_limit` the bytes that it may grow to.
@@ -88,8 +87,7 @@ class WasmModule:
     features: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(Struct, frozen=True):
     """Everything that a relocation's value depends on."""
 
     functions: tuple[int | None, ...]
@@ -131,8 +129,7 @@ def link_module(data: bytes, options: LinkOptions | None = None) -> WasmModule:
 # What LLVM calls without being asked to
 
 
-@dataclass(frozen=True, slots=True)
-class _LibraryFunction:
+class _LibraryFunction(Struct, frozen=True):
     name: str
     type: int
     body: bytes

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 
 from tilewright.codegen_cpu.wasm_module import WasmModule
 from tilewright.codegen_cpu.wasm_run import Array, MemoryPlan, memory_limit_error, plan_memory
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError, IRError
 
 _SCRIPT: Final = Path(__file__).with_suffix(".mjs")
@@ -28,8 +28,7 @@ _RELAXED_SIMD_SINCE: Final = 21
 _RELAXED_SIMD_FLAG: Final = "--experimental-wasm-relaxed-simd"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """An installed Node."""
 
     path: str

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from enum import IntEnum
 
+from msgspec import Struct
+
 from tilewright.codegen_cpu.wasm_binary import (
     ExternalKind,
     FunctionType,
@@ -18,7 +20,6 @@ from tilewright.codegen_cpu.wasm_binary import (
     SectionId,
     read_sections,
 )
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 
 _LINKING_VERSION = 2
@@ -67,8 +68,7 @@ class _LinkingRecord(IntEnum):
     SYMBOL_TABLE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Relocation:
+class Relocation(Struct, frozen=True):
     """At `offset` of its function body or data segment: put the value of `index` (+ `addend`).
 
     `index` counts symbols, or types for `TYPE_INDEX_LEB`.
@@ -80,8 +80,7 @@ class Relocation:
     addend: int
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(Struct, frozen=True):
     """One import; `type` is the type index of a function."""
 
     module: str
@@ -90,8 +89,7 @@ class Import:
     type: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(Struct, frozen=True):
     """A name of the object.
 
     For data: `index` is the segment, `offset` the place in it; otherwise `index` is in the index
@@ -105,16 +103,14 @@ class Symbol:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """A function body or a data segment, with the relocations inside it."""
 
     payload: bytes
     relocations: tuple[Relocation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WasmObject:
+class WasmObject(Struct, frozen=True):
     """A parsed object; `functions[k]` has type ``types[function_types[k]]``."""
 
     types: tuple[FunctionType, ...]

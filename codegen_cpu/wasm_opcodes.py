@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 
 class Immediate(Enum):
@@ -37,8 +37,7 @@ class Immediate(Enum):
     TWO_MEMORIES = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(Struct, frozen=True):
     """One row: how the instruction is written and what belongs to it."""
 
     mnemonic: str

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from tilewright.codegen_cpu.wasm_module import (
@@ -22,14 +23,12 @@ from tilewright.codegen_cpu.wasm_module import (
     STACK_POINTER,
     WasmModule,
 )
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError, IRError, LimitError
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class WasmFrame:
+class WasmFrame(Struct, frozen=True):
     """The operands of one call, as addresses in linear memory."""
 
     arguments: int
@@ -38,8 +37,7 @@ class WasmFrame:
     outputs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryPlan:
+class MemoryPlan(Struct, frozen=True):
     """Where the operands of a call lie: `addresses` of inputs, outputs and constants, in that
     order, then the argument array, the symbols and the workspace; `end` is the first free byte."""
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from tilewright.codegen_glsl.assemble import assemble
 from tilewright.codegen_glsl.legalize import legalize
 from tilewright.codegen_glsl.machine_types import refuse_float64
@@ -17,7 +20,6 @@ from tilewright.codegen_glsl.schedule import default_schedule
 from tilewright.ir.artifact import GpuProgram, ShaderLaunch
 from tilewright.ir.artifact import Repeat as ArtifactRepeat
 from tilewright.ir.artifact import Step as ArtifactStep
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
@@ -34,8 +36,7 @@ Observer = Callable[[str, object], None]
 _MOST_TEXTURES = 8
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Lowered:
+class Lowered(Struct, frozen=True, eq=False):
     """A program of legal kernels, and the schedule of each nest."""
 
     program: Program

@@ -11,10 +11,11 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct
+
 from tilewright.codegen_glsl.context import GlContext, open_context
 from tilewright.codegen_glsl.probe import GlFacts, probe
 from tilewright.codegen_glsl.worker import Worker
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError, DeviceLostError
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class GlOptions:
+class GlOptions(Struct, frozen=True):
     """How to open a device.
 
     `memory_bytes` bounds all textures together and `idle_bytes` those kept for reuse.

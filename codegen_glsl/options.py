@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import Struct
+
 from tilewright.codegen_glsl.texture import DEFAULT_WIDTH
-from tilewright.ir.dataclass import dataclass
 
 Float64Mode = Literal["error", "f32"]
 
 
-@dataclass(frozen=True, slots=True)
-class GlslOptions:
+class GlslOptions(Struct, frozen=True):
     """`f64` says what becomes of float64: an error, or float32. Textures have at most
     `max_texture_size` texels in one direction, and at most `texture_width` where that suffices.
     """

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
-from tilewright.ir.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from tilewright.ir.artifact import GpuProgram, Step
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
+class PlannedStep(Struct, frozen=True):
     """A step, the buffers first used by it, and the buffers last used by it."""
 
     step: Step

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from tilewright.codegen_glsl.texture import layout_for
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from tilewright.codegen_glsl.context import GlContext
 
 
-@dataclass(frozen=True, slots=True)
-class GlFacts:
+class GlFacts(Struct, frozen=True):
     """One device as found."""
 
     renderer: str

@@ -10,12 +10,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from msgspec import Struct
+
 from tilewright.codegen_glsl.check import check_program
 from tilewright.codegen_glsl.device_array import GlDeviceArray
 from tilewright.codegen_glsl.plan import plan_textures
 from tilewright.codegen_glsl.texture import texture_of
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DTypeError, IRError, ShapeError
 from tilewright.ir.transfer import pack, unpack, word_count
 
@@ -34,16 +35,14 @@ if TYPE_CHECKING:
     HostArray = NDArray[Any]
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """One call under way: the texture of each buffer that has one at the moment."""
 
     context: GlContext
     leases: dict[int, Lease]
 
 
-@dataclass(frozen=True, slots=True)
-class _Draw:
+class _Draw(Struct, frozen=True):
     shader: Shader
     bindings: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -60,8 +59,7 @@ class _Draw:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
+class _Copy(Struct, frozen=True):
     source: int
     destination: int
 
@@ -69,8 +67,7 @@ class _Copy:
         run.context.copy(run.leases[self.source], run.leases[self.destination])
 
 
-@dataclass(frozen=True, slots=True)
-class _Loop:
+class _Loop(Struct, frozen=True):
     count: int
     steps: tuple[_Executable, ...]
 
@@ -84,8 +81,7 @@ class _Loop:
 _Executable = _Draw | _Copy | _Loop
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(Struct, frozen=True):
     """What a program keeps on one context: compiled steps in plan order, and constants."""
 
     context: GlContext

@@ -11,7 +11,8 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -26,16 +27,14 @@ SOFTWARE_ADAPTER = "CPU"
 COMPUTE_BACKENDS = ("Vulkan", "Metal", "DX12")
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceOptions:
+class DeviceOptions(Struct, frozen=True):
     """Which adapter to open: the fastest, or the first whose summary contains `adapter`."""
 
     adapter: str = ""
     allow_software: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceLimits:
+class DeviceLimits(Struct, frozen=True):
     """The limits that a schedule or a runner must obey."""
 
     workgroup_invocations: int
@@ -48,8 +47,7 @@ class DeviceLimits:
     uniform_alignment: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
+class DeviceInfo(Struct, frozen=True):
     """What `tilewright targets` prints and what tuning records are keyed by."""
 
     name: str

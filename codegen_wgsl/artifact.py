@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from tilewright.ir.schedule import Schedule
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class WgslArtifact:
+class WgslArtifact(Struct, frozen=True, eq=False):
     """A program, the constants to load it with, the schedule of each nest, and what the user
     should know about how it computes."""
 

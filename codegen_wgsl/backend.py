@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from msgspec import Struct, field
 
 from tilewright.codegen_wgsl.artifact import WgslArtifact
 from tilewright.codegen_wgsl.demote import check_dtypes
@@ -21,7 +22,6 @@ from tilewright.codegen_wgsl.storage import Storage, static_shape
 from tilewright.ir import artifact
 from tilewright.ir import build as b
 from tilewright.ir.artifact import BufferSpec, CopyBuffer, GpuProgram, Role, ShaderLaunch
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.kernel import Buffer, Kernel
@@ -91,8 +91,7 @@ def _launches(steps: Sequence[artifact.Step]) -> Iterator[ShaderLaunch]:
             yield from _launches(step.steps)
 
 
-@dataclass(slots=True)
-class _Builder:
+class _Builder(Struct):
     """State of one compilation."""
 
     program: Program

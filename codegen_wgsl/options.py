@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class WgslOptions:
+class WgslOptions(Struct, frozen=True):
     """`f64`: float64 values are refused (``"error"``), or computed in float32 (``"f32"``).
 
     The other fields are limits of the device that the program is compiled for; the defaults are

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import wgpu
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 IDLE_BYTES_LIMIT = 256 << 20
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class PooledBuffer:
+class PooledBuffer(Struct, frozen=True, eq=False):
     """A buffer; `serial` is unique on its device, so bind-group caches can key on it."""
 
     raw: wgpu.GPUBuffer

@@ -10,11 +10,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+
 from tilewright.codegen_wgsl.device import Access, Device
 from tilewright.codegen_wgsl.pool import PooledBuffer
 from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch, Step
-from tilewright.ir.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     import wgpu
@@ -25,8 +26,7 @@ DISPATCHES_PER_SUBMIT = 4096
 BIND_GROUPS_PER_LAUNCH = 8
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class PreparedLaunch:
+class PreparedLaunch(Struct, frozen=True, eq=False):
     """A launch with its pipeline, and the bind groups made so far by the serials they bind."""
 
     launch: ShaderLaunch
@@ -39,8 +39,7 @@ class PreparedLaunch:
         return values if counter is None or not values else (counter, *values[1:])
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class PreparedRepeat:
+class PreparedRepeat(Struct, frozen=True, eq=False):
     count: int
     steps: tuple[PreparedStep, ...]
 

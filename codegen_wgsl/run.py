@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
@@ -24,7 +25,6 @@ from tilewright.codegen_wgsl.pool import PooledBuffer
 from tilewright.codegen_wgsl.record import PreparedStep, Recorder, prepare
 from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
 from tilewright.ir.artifact import GpuProgram
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.errors import IRError, ShapeError
 from tilewright.ir.transfer import WORD_BYTES, Words, pack, unpack
 
@@ -36,8 +36,7 @@ SMALLEST_STAGING = 256
 SHARED_STAGING_LIMIT = 64 << 20
 
 
-@dataclass(eq=False, slots=True)
-class _Prepared:
+class _Prepared(Struct, eq=False):
     """What a program holds on one generation of the device."""
 
     generation: int

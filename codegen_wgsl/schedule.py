@@ -7,8 +7,9 @@ Everything else has one invocation for each point, or for four neighbouring ones
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, points
 from tilewright.ir.lower.contraction import Contraction, match_contraction
@@ -45,8 +46,7 @@ def default_schedule(nest: Nest, options: WgslOptions) -> Schedule:
 # Contractions.
 
 
-@dataclass(frozen=True, slots=True)
-class _Sizes:
+class _Sizes(Struct, frozen=True):
     batch: int
     rows: int
     columns: int

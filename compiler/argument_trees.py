@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 
 from tilewright.compiler.arguments import describe, device_target, is_leaf
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DTypeError, LimitError
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, StaticSpec
 
@@ -24,8 +24,7 @@ _OTHERS: Final = frozenset(("builtins", "functools", "numpy", "scipy", "tilewrig
 """Where classes come from whose objects are not the user's to take apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Struct, frozen=True):
     """A container of `kind` that holds the arguments named `leaves` under `keys`.
 
     `form` is ``"dict"``, ``"sequence"``, ``"named"`` (a named tuple) or ``"object"``.

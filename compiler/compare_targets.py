@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tilewright.compiler.arguments import contiguous, describe
 from tilewright.compiler.driver import compile_traced
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.structure import OutputInfo
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.graph import Constant, Input, Loop, While
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ DEFAULT_TOLERANCE = 1e-5
 _SMALL = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """One tensor as computed by two targets.
 
     `difference` is the largest one of an element, relative to the element; `index` is where, and
@@ -45,8 +45,7 @@ class Comparison:
     agree: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TargetDifference:
+class TargetDifference(Struct, frozen=True):
     """What `compare_targets` found: `nodes` in the graph's order, and the kernel's `results`."""
 
     nodes: tuple[Comparison, ...]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from tilewright.compiler.structure import OutputInfo, Structure
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import BoundsError
 from tilewright.ir.expr import Size, Var
 from tilewright.ir.signature import ArgumentSpec
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from tilewright.ir.location import Location
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class DataCheck:
+class DataCheck(Struct, frozen=True, eq=False):
     """The extreme indices on an axis of `size` elements, which must lie inside of it."""
 
     size: Size
@@ -40,8 +40,7 @@ class DataCheck:
             )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Interface:
+class Interface(Struct, frozen=True, eq=False):
     """Arguments and results of a compiled kernel.
 
     `specs` are all arguments, `input_names` those that are passed at run time, `input_shapes` their

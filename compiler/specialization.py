@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+
 from tilewright.compiler.structure import rebuild
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.errors import OutOfMemoryError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.trace.run import Traced
 
 
-@dataclass(eq=False)
-class Specialization:
+class Specialization(Struct, eq=False, dict=True):
     """What `compile_traced` made, or the cache or a file kept of it.
 
     `trace` gives the traced function, for those who want to see it; `stages` is what lay between

@@ -5,27 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
-from tilewright.ir.dataclass import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """One array: the graph's output of this number."""
 
     output: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     """A tuple or list (or named tuple) of results."""
 
     kind: type
     items: tuple[Structure, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     """A dict (or ordered dict) of results."""
 
     keys: tuple[Any, ...]
@@ -33,15 +29,13 @@ class Mapping:
     kind: type = dict
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A part of the result that is no array and was known while tracing: None, a bool, a string."""
 
     value: object
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     """An object of the user's dataclass `kind`, by its fields."""
 
     kind: type
@@ -52,8 +46,7 @@ class Object:
 Structure = Leaf | Sequence | Mapping | Known | Object
 
 
-@dataclass(frozen=True, slots=True)
-class OutputInfo:
+class OutputInfo(Struct, frozen=True):
     """What NumPy would have returned for one output.
 
     `kind` is ``"array"``, ``"scalar"`` (a NumPy scalar: rank 0) or ``"python"`` (int or float).

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tilewright.codegen_cpu.artifact import workspace_bytes
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.codegen_cpu.wasm_module import MAXIMUM_PAGES, PAGE, WasmModule, link_module
 from tilewright.compiler.cache.encoding import decode, encode
 from tilewright.compiler.targets import no_device_memory
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.errors import LimitError
 from tilewright.ir.sizes import bind_symbols, evaluate
 
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from tilewright.ir.program import Program
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class WasmArtifact:
+class WasmArtifact(Struct, frozen=True, eq=False):
     """A linked module, and what its caller must know."""
 
     module: WasmModule
@@ -119,7 +118,7 @@ class WasmTargetDriver:
 
     def pack(self, artifact: WasmArtifact) -> tuple[dict[str, Any], list[bytes]]:
         """The linked module."""
-        facts = {f.name: getattr(artifact.module, f.name) for f in fields(WasmModule)}
+        facts = {name: getattr(artifact.module, name) for name in WasmModule.__struct_fields__}
         module = facts.pop("binary")
         facts["features"] = sorted(facts["features"])
         return facts, [encode(replace(artifact.program, code=b"")), module]

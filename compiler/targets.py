@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ Observer = Callable[[str, object], None]
 Executable = Callable[..., "list[np.ndarray]"]
 
 
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
+class BuildOptions(Struct, frozen=True):
     """What a user may choose about a compilation.
 
     `numerics` is ``"accurate"`` or ``"reproducible"``; `f64` is ``"error"`` or

@@ -17,11 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.arguments import contiguous
 from tilewright.compiler.targets import check_target
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.error_bounds import bound_graph
 from tilewright.ir.error_rules import TARGET_CLASSES, Bounded
 from tilewright.ir.sizes import bind_symbols
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.specialization import Specialization
 
 
-@dataclass(frozen=True, slots=True)
-class Disagreement:
+class Disagreement(Struct, frozen=True):
     """One element outside what its target promises."""
 
     target: str
@@ -50,8 +50,7 @@ class Disagreement:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What `check` found.
 
     `worst` is the largest error per target in units of the allowance: at most 1. `checked` counts

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 Role = Literal["input", "output", "constant", "temporary"]
 
 
-@dataclass(frozen=True, slots=True)
-class TextureLayout:
+class TextureLayout(Struct, frozen=True):
     """A linear array in a 2-D texture: texel ``t`` holds elements ``4 t … 4 t + 3``, row by row."""
 
     width: int
@@ -22,8 +21,7 @@ class TextureLayout:
     format: Literal["rgba32f", "rgba32i", "rgba32ui"]
 
 
-@dataclass(frozen=True, slots=True)
-class BufferSpec:
+class BufferSpec(Struct, frozen=True):
     """One buffer of a program.
 
     `dtype` is the NumPy dtype name of the host's array (``"float32"``), `storage` the dtype of one
@@ -41,8 +39,7 @@ class BufferSpec:
     texture: TextureLayout | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ShaderLaunch:
+class ShaderLaunch(Struct, frozen=True):
     """Run one shader once.
 
     `bindings` are indexes into the program's buffers, in the order of the shader's bindings
@@ -63,16 +60,14 @@ class ShaderLaunch:
     uniforms: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CopyBuffer:
+class CopyBuffer(Struct, frozen=True):
     """Copy one whole buffer onto another of the same size."""
 
     source: int
     destination: int
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Struct, frozen=True):
     """Run `steps` `count` times; uniform number 0 of every launch inside holds the counter
     (the innermost repeat's, when the launch has uniforms at all)."""
 
@@ -83,8 +78,7 @@ class Repeat:
 Step = ShaderLaunch | CopyBuffer | Repeat
 
 
-@dataclass(frozen=True, slots=True)
-class GpuProgram:
+class GpuProgram(Struct, frozen=True):
     """A whole program for one GPU target."""
 
     target: Literal["wgsl", "glsl"]

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Apply
 from tilewright.ir.ops import Op
@@ -22,8 +22,7 @@ from tilewright.ir.ops import Op
 Array = Any
 
 
-@dataclass(frozen=True, slots=True)
-class Bounded:
+class Bounded(Struct, frozen=True):
     """Reference values, and how far from them a target's values may be (broadcastable).
 
     `unsigned`: if the value is zero, it may have either sign, since nobody says which of two equal
@@ -37,8 +36,7 @@ class Bounded:
     fusible: Array = False
 
 
-@dataclass(frozen=True, slots=True)
-class TargetClass:
+class TargetClass(Struct, frozen=True):
     """What a group of targets promises: `column` of the table; `ieee` keeps subnormals and -0."""
 
     name: str

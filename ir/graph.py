@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import I64, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Source, Var, post_order
@@ -273,8 +274,7 @@ class Result(Tensor):
         return (self.loop,)
 
 
-@dataclass(frozen=True, slots=True)
-class Combiner:
+class Combiner(Struct, frozen=True):
     """How two partial results meet. `op` is None for argmin and argmax."""
 
     name: str
@@ -314,8 +314,7 @@ def identity(combiner: str, dtype: DType) -> Expr:
     raise IRError(f"{combiner} has no identity")
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """A condition on data that the host tests after the run, raising `BoundsError` if it fails.
 
     `least` and `most` are int64 tensors of rank 0: the extreme indices that were used on an axis
@@ -330,8 +329,7 @@ class Check:
     loc: Location | None
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """A function over tensors. Nodes are reached from the outputs and the checks."""
 
     name: str

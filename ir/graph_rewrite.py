@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tilewright.ir.dataclass import replace
+from msgspec.structs import replace
+
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Source
 from tilewright.ir.graph import (

@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Source, Var, post_order
@@ -154,8 +155,7 @@ class Barrier(Stmt):
     __slots__ = ()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Kernel:
+class Kernel(Struct, frozen=True, eq=False):
     """One function: global buffers and open sizes in, effects on the written buffers out."""
 
     name: str

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tilewright.ir.dataclass import dataclass, field
+from msgspec import Struct, field
+
 from tilewright.ir.effects import effects
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Program, Repeat, RepeatWhile, Step
 
 
-@dataclass(slots=True)
-class Lifetime:
+class Lifetime(Struct):
     """Positions ``first … last``, both included."""
 
     first: int
@@ -26,8 +26,7 @@ class Lifetime:
         return self.first <= other.last and other.first <= self.last
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """One use of a buffer: where, in which repeats (outermost first), and of what kind."""
 
     position: int
@@ -35,8 +34,7 @@ class Use:
     writes: bool
 
 
-@dataclass(slots=True)
-class _Timeline:
+class _Timeline(Struct):
     position: int = 0
     uses: dict[Buffer, list[Use]] = field(default_factory=dict)
     spans: list[Lifetime] = field(default_factory=list)

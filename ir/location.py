@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import linecache
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """A span of the user's source: 1-based line, 0-based columns (``-1`` where unknown)."""
 
     file: str

@@ -13,14 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 Reference = Callable[..., Any]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Op:
+class Op(Struct, frozen=True, eq=False):
     """One operation.
 
     `result` is ``"same"`` (the operands' one dtype), ``"bool"``, ``"select"`` or ``"pick"`` (of the

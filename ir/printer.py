@@ -7,7 +7,6 @@ is when it is needed most): names that nothing declares come out with a question
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 
 import numpy as np
 
@@ -49,8 +48,9 @@ def print_kernel(kernel: Kernel, style: Style = READABLE) -> str:
 
 def print_schedule(schedule: Schedule) -> str:
     """What differs from the default, as a Python expression: ``Schedule(width=8)``."""
-    chosen = [(f.name, getattr(schedule, f.name), f.default) for f in fields(schedule)]
-    shown = [f"{name}={value!r}" for name, value, default in chosen if value != default]
+    given = ((name, getattr(schedule, name)) for name in schedule.__struct_fields__)
+    plain = Schedule()
+    shown = [f"{name}={value!r}" for name, value in given if value != getattr(plain, name)]
     return f"Schedule({', '.join(shown)})"
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tilewright.ir.dataclass import dataclass, field
+from msgspec import Struct, field
+
 from tilewright.ir.expr import Expr, Size, Var
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from tilewright.ir.location import Location
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Stage:
+class Stage(Struct, frozen=True, eq=False):
     """``target[indices] = value`` at every point of `axes`, combined over `reduce_axes` if any.
 
     `combiner` is None for a map; ``"scan:add"`` and the like run along the last of `axes` in order.
@@ -40,8 +40,7 @@ class Stage:
     loc: Location | None = None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Nest:
+class Nest(Struct, frozen=True, eq=False):
     """One launch: `stages` in order at every point of `outer`. Outer points are independent."""
 
     name: str
@@ -50,8 +49,7 @@ class Nest:
     locals: tuple[Buffer, ...]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Ordered:
+class Ordered(Struct, frozen=True, eq=False):
     """One launch whose points must be visited in row-major order by one thread (a scatter).
 
     ``target[indices] = combine(target[indices], value)`` over `axes`.
@@ -65,8 +63,7 @@ class Ordered:
     combiner: str | None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class SortRows:
+class SortRows(Struct, frozen=True, eq=False):
     """One launch: a stable sort (or argsort) of `source` along `axis` into `target`."""
 
     name: str
@@ -76,24 +73,21 @@ class SortRows:
     positions: bool
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Copy:
+class Copy(Struct, frozen=True, eq=False):
     """Copy all elements of one buffer to another of the same size and dtype."""
 
     source: Buffer
     target: Buffer
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Repeat:
+class Repeat(Struct, frozen=True, eq=False):
     """Run `steps` for ``counter = 0 … extent - 1``; the counter may stand in their expressions."""
 
     counter: Var
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class RepeatWhile:
+class RepeatWhile(Struct, frozen=True, eq=False):
     """``test; while condition: body; test`` where `condition` is a bool buffer of rank 0."""
 
     test: tuple[Step, ...]
@@ -101,8 +95,7 @@ class RepeatWhile:
     body: tuple[Step, ...]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Launch:
+class Launch(Struct, frozen=True, eq=False):
     """Run a lowered kernel; its parameters are buffers of the program."""
 
     kernel: Kernel
@@ -111,8 +104,7 @@ class Launch:
 Step = Launch | Nest | Ordered | SortRows | Copy | Repeat | RepeatWhile
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Program:
+class Program(Struct, frozen=True, eq=False):
     """What a kernel does on a device: bind the parameters, run `init` once, then `steps` per call.
 
     `inputs`, `outputs` and `constants` are the caller's storage, `temporaries` ours (placed by

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 INNER: Final = "inner"
 """The last axis of each stage, as a vector axis."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """How one nest is tiled, vectorised and spread over threads.
 
     * `tile`: points of each outer axis that one innermost iteration computes, kept in registers;

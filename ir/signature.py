@@ -7,8 +7,9 @@ that an open dimension (`Var`) compares by identity.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir import dtypes
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Var
@@ -16,8 +17,7 @@ from tilewright.ir.expr import Var
 MAX_RANK = 32
 
 
-@dataclass(frozen=True, slots=True)
-class ArraySpec:
+class ArraySpec(Struct, frozen=True):
     """An array of `dtype` whose dimensions are fixed (int) or open (`Var`)."""
 
     dtype: DType
@@ -27,8 +27,7 @@ class ArraySpec:
         return f"{self.dtype.short}[{', '.join(map(str, self.shape))}]"
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarSpec:
+class ScalarSpec(Struct, frozen=True):
     """A Python scalar whose value is known at run time only; it is weak in promotion.
 
     `kind` is ``"float"`` or ``"int"``.
@@ -52,8 +51,7 @@ class ScalarSpec:
         return self.kind
 
 
-@dataclass(frozen=True, slots=True)
-class StaticSpec:
+class StaticSpec(Struct, frozen=True):
     """A value that the kernel is specialised for: bool, str, None, tuple, or a needed int."""
 
     value: object

@@ -7,11 +7,11 @@ arrays. SwiftShader renders, on the CPU. Nothing is fetched: requests of the pag
 from __future__ import annotations
 
 import base64
-import dataclasses
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from playwright.sync_api import sync_playwright
 
@@ -117,7 +117,7 @@ def _buffer_data(spec: BufferSpec, value: NDArray[Any] | None) -> dict[str, Any]
     words = None if value is None else pack(value, spec, spec.role)
     return {
         "bytes": buffer_bytes(spec),
-        "texture": dataclasses.asdict(spec.texture) if spec.texture else None,
+        "texture": msgspec.to_builtins(spec.texture) if spec.texture else None,
         "data": None if words is None else base64.b64encode(words.tobytes()).decode(),
     }
 
@@ -126,4 +126,4 @@ def _step_data(step: Step) -> dict[str, Any]:
     if isinstance(step, Repeat):
         steps = [_step_data(inner) for inner in step.steps]
         return {"kind": "Repeat", "count": step.count, "steps": steps}
-    return {"kind": type(step).__name__, **dataclasses.asdict(step)}
+    return {"kind": type(step).__name__, **msgspec.to_builtins(step)}

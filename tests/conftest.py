@@ -16,9 +16,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.browser import Browser
 
 # CI tries the same examples every time: a new find belongs to whoever runs the tests by hand.
 hypothesis.settings.register_profile("ci", derandomize=True, database=None)
@@ -91,6 +97,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("TILEWRIGHT_REQUIRE_ALL") == "1":
             pytest.fail(f"{target} cannot run here: {reason}", pytrace=False)
         pytest.skip(f"{target} cannot run here: {reason}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once: Playwright cannot run twice in one process."""
+    from tests.browser import Browser
+
+    with Browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,12 @@ Lanes lie a fixed stride apart, or each at an offset of its own. Offsets of lane
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.codegen_cpu.emit.rare import BranchEmitter
 from tilewright.codegen_cpu.emit.types import vector
 from tilewright.ir import ops
 from tilewright.ir.affine import Linear
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import I32, U8, DType
 from tilewright.ir.emit.environment import Lanes, Value
 from tilewright.ir.expr import Apply, Expr
@@ -18,8 +19,7 @@ from tilewright.ir.kernel import Buffer
 from tilewright.ir.ranges import interval
 
 
-@dataclass(frozen=True, slots=True)
-class Offsets:
+class Offsets(Struct, frozen=True):
     """An element offset for each lane: a vector of `element`s, none below `least` or above `most`
     (if known). `byte` is the uint8 that the offset is, where it is nothing else."""
 
@@ -30,8 +30,7 @@ class Offsets:
     byte: Value | None
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """Where lanes lie: at ``pointer + stride * lane``, or at ``pointer + offsets[lane]``.
 
     `pointer` is `constant` elements beyond `base`, which known at `depth`; `base_least` is the

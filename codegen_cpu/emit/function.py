@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Hashable
 from itertools import count
 
-from tilewright.ir.dataclass import dataclass, field
+from msgspec import Struct, field
+
 from tilewright.ir.emit.scopes import Holds, Scope, Scopes
 from tilewright.ir.kernel import Buffer
 
 
-@dataclass(eq=False, slots=True)
-class Block:
+class Block(Struct, eq=False):
     """A basic block; the terminator is kept apart so that code can still be placed before it."""
 
     name: str
@@ -23,8 +23,7 @@ class Block:
     terminator: str = ""
 
 
-@dataclass(eq=False, slots=True)
-class Region(Scope):
+class Region(Scope, eq=False):
     """A scope that is entered from `preheader`."""
 
     preheader: Block | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from tilewright.codegen_cpu.emit.addresses import Access
 from tilewright.codegen_cpu.emit.function import FunctionText
@@ -13,7 +14,6 @@ from tilewright.codegen_cpu.emit.operations import Spelling
 from tilewright.codegen_cpu.emit.registers import Registers, Row
 from tilewright.codegen_cpu.emit.types import Types, vector
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import BOOL, INDEX, DType
 from tilewright.ir.emit.environment import Lanes, Value, buffer_of
 from tilewright.ir.errors import IRError
@@ -25,8 +25,7 @@ _MOST_GUESTS = 12
 """Vectors loaded outside of a loop for its inside, of some 16 or 32 registers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Stores that fill every ``stride``-th element of one stretch, waiting for the others."""
 
     buffer: Buffer

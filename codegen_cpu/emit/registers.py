@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.types import Types
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 from tilewright.ir.kernel import Buffer
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(Struct):
     """Elements ``start … start + count - 1`` of a row, in one SSA value."""
 
     start: int

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from tilewright.codegen_cpu.emit.function import Block, FunctionText
 from tilewright.codegen_cpu.emit.memory import MemoryEmitter
 from tilewright.codegen_cpu.emit.registers import Chunk, Row
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.emit.environment import Value
 from tilewright.ir.emit.statements import StatementWalk
 from tilewright.ir.errors import IRError
 from tilewright.ir.kernel import Buffer, For, If, Stmt, Store, WhileLoop, statements, stored_roots
 
 
-@dataclass(slots=True)
-class Carried:
+class Carried(Struct):
     """One register chunk that lives through a loop: its phi, and where the line is."""
 
     row: Row

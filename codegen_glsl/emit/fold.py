@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 LONGEST = 96
 
@@ -22,8 +22,7 @@ _AFTER_CALL = re.compile(r"(?:\.[xyzw]+)?")
 _NAME = re.compile(r"[\w.]+")
 
 
-@dataclass(slots=True)
-class Define:
+class Define(Struct):
     """``kind name = right;``: a value, never assigned again."""
 
     kind: str
@@ -31,16 +30,14 @@ class Define:
     right: str
 
 
-@dataclass(slots=True)
-class Assign:
+class Assign(Struct):
     """``left = right;``, where `left` may begin with the type of a new register."""
 
     left: str
     right: str
 
 
-@dataclass(slots=True)
-class Loop:
+class Loop(Struct):
     """``head { lines }``."""
 
     head: str

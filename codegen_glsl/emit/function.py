@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 
+from msgspec import field
+
 from tilewright.codegen_glsl.emit.fold import Assign, Define, Line, Loop
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.emit.scopes import Scope, Scopes
 
 # Registers change: what is computed from one must not be taken for the same later on.
 _REGISTER = re.compile(r"\br\d")
 
 
-@dataclass(eq=False, slots=True)
-class Block(Scope):
+class Block(Scope, eq=False):
     """Lines of one block, and the variables that hold registers."""
 
     lines: list[Line] = field(default_factory=list)

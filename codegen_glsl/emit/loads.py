@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from msgspec import Struct
+
 from tilewright.codegen_glsl.emit.textures import Sampler, Samplers
 from tilewright.codegen_glsl.emit.types import COMPONENTS, type_name
 from tilewright.codegen_glsl.emit.values import LANES, ValueEmitter
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.emit.environment import Value, buffer_of
 from tilewright.ir.emit.expressions import Offset
 from tilewright.ir.errors import IRError
@@ -45,8 +46,7 @@ class LoadEmitter(ValueEmitter):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(Struct, frozen=True):
     """Fetches from one texture for an offset within ``least … most`` (None: not known)."""
 
     emitter: ValueEmitter

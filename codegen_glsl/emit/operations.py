@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from tilewright.codegen_glsl.emit.types import COMPONENTS, type_name
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.ops import Op
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """`scalar` and `vector` templates; no vector template means lane by lane.
 
     `mixes` tells that a scalar operand may meet a vector as it is.

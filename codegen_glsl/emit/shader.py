@@ -5,6 +5,8 @@ The kernel is a single fragment loop; what it stores to its outputs becomes ``o0
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.codegen_glsl.emit.fold import render
 from tilewright.codegen_glsl.emit.operations import HELPERS
 from tilewright.codegen_glsl.emit.statements import StatementEmitter
@@ -13,7 +15,6 @@ from tilewright.codegen_glsl.emit.types import sampler_prefix
 from tilewright.codegen_glsl.emit.values import LANES
 from tilewright.ir.affine import linear
 from tilewright.ir.artifact import TextureLayout
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Var
@@ -26,8 +27,7 @@ precision highp int;
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Shader:
+class Shader(Struct, frozen=True):
     """The text of a shader, and the buffers (roots) behind its samplers and its outputs.
 
     `counter` is the variable whose value the shader takes from ``u[0]``.

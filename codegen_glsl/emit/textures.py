@@ -7,9 +7,10 @@ functions that are used: ``texel0(i)`` is four elements from ``4 i``, ``element0
 
 from __future__ import annotations
 
+from msgspec import Struct, field
+
 from tilewright.codegen_glsl.emit.types import sampler_prefix
 from tilewright.ir.artifact import TextureLayout
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.dtypes import F32, I32, U32, DType
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.kernel import Buffer
@@ -18,8 +19,7 @@ MOST_SAMPLERS = 16
 STORED = {"rgba32f": F32, "rgba32i": I32, "rgba32ui": U32}
 
 
-@dataclass(slots=True)
-class Sampler:
+class Sampler(Struct):
     """One texture that the shader reads, and the functions over it that it needs."""
 
     number: int

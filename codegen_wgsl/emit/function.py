@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Hashable
 from itertools import count
 
-from tilewright.ir.dataclass import dataclass, field
+from msgspec import field
+
 from tilewright.ir.emit.scopes import Holds, Scope, Scopes
 from tilewright.ir.kernel import Buffer
 
 _INDENT = "  "
 
 
-@dataclass(eq=False, slots=True)
-class Region(Scope):
+class Region(Scope, eq=False):
     """A scope and its text so far."""
 
     lines: list[str] = field(default_factory=list)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.codegen_wgsl.emit import types
 from tilewright.codegen_wgsl.emit.layout import WIDTH, register_widths, wide_buffers
 from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
 from tilewright.codegen_wgsl.emit.values import ValueEmitter
 from tilewright.ir.affine import Linear, linear
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.emit.environment import Value, buffer_of
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load
@@ -16,8 +17,7 @@ from tilewright.ir.kernel import Buffer, Kernel, Store
 _COMPONENTS = "xyzw"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """An element offset: ``sum(factor * name) + constant``, and what it gains from lane to lane.
 
     `vector` is set instead where the lanes' offsets follow no rule: the name of a vector of them.

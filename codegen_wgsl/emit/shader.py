@@ -7,11 +7,12 @@ the program do not appear in the text, so kernels of one form share a pipeline.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.codegen_wgsl.emit import types
 from tilewright.codegen_wgsl.emit.layout import WIDTH
 from tilewright.codegen_wgsl.emit.statements import StatementEmitter
 from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Var
@@ -21,8 +22,7 @@ ENTRY_POINT = "main"
 GROUPS_PER_DIMENSION = 65535
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Shader:
+class Shader(Struct, frozen=True, eq=False):
     """`source` binds `parameters` in this order, then the uniforms if there are any symbols."""
 
     source: str

@@ -5,12 +5,13 @@ An expression that is used once becomes part of the expression that uses it; oth
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tilewright.codegen_wgsl.emit import types
 from tilewright.codegen_wgsl.emit.function import FunctionText
 from tilewright.codegen_wgsl.emit.operations import is_call, operation
 from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.emit.environment import Lanes, Value
 from tilewright.ir.emit.expressions import ExpressionEmitter
@@ -21,8 +22,7 @@ _DEEPEST = 6
 _LONGEST = 88
 
 
-@dataclass(frozen=True, slots=True)
-class Pending(Value):
+class Pending(Value, frozen=True):
     """Text that is to be used once, inside of another expression."""
 
     nesting: int = 0

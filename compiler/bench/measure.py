@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from tilewright.ir.dataclass import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 Call = Callable[[], object]
 Clock = Callable[[], float]
@@ -28,8 +29,7 @@ _THREADS_POLL_SECONDS = 0.15
 _STRETCH_OF_THREADS_SECONDS = 10e-3
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
+class Effort(Struct, frozen=True):
     """At least `rounds` rounds and `seconds` in all; but slow functions get no more than
     `most_seconds` once there are `few_rounds`.
 
@@ -55,8 +55,7 @@ class Effort:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(Struct, frozen=True):
     """Seconds per call of each function, in the same rounds."""
 
     rounds: Mapping[str, tuple[float, ...]]

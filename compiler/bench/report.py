@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from tilewright.compiler.bench.run import NUMPY, OURS, Result
 
@@ -123,7 +124,7 @@ def document(results: Sequence[Result], environment: Mapping[str, str]) -> dict[
     return {
         "environment": dict(environment),
         "summary": _finite(summary(results)),
-        "results": [_finite(asdict(r) | {"is_right": r.is_right}) for r in results],
+        "results": [_finite(to_builtins(r) | {"is_right": r.is_right}) for r in results],
     }
 
 

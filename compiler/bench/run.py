@@ -6,11 +6,12 @@ import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+
 from tilewright.compiler.bench.measure import Call, Effort, Timings, measure
 from tilewright.compiler.bench.subject import Function, Subject, largest_error
 from tilewright.compiler.bench.threads import thread_count
 from tilewright.compiler.bench.work import Work, work_of
-from tilewright.ir.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
@@ -19,8 +20,7 @@ OURS = "tilewright"
 NUMPY = "numpy"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What was measured of one kernel.
 
     `seconds` per call and `ratios` (how many times as fast as it we are) are by library.

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from tilewright.ir.dataclass import dataclass, field
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """One kernel.
 
     `arguments` makes what it is called with. `baseline` is NumPy; `rivals` are other

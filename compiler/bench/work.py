@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.expr import Apply, Expr, Size, Var, post_order
 from tilewright.ir.graph import Compute, Graph, Loop, Reduction, Scatter, Tensor, While
 from tilewright.ir.sizes import evaluate
@@ -17,8 +18,7 @@ _FREE = frozenset({"select", "cast", "bitcast"})
 _COMPUTE_BOUND = 16.0
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """`bytes` of arguments and results; `flops` as written: an ``exp`` counts as one."""
 
     bytes: int

@@ -12,10 +12,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct
+
 from tilewright.compiler.cache.encoding import decode, encode
 from tilewright.compiler.cache.identity import compiler_identity, host_identity
 from tilewright.compiler.cache.store import MOST_BYTES, Store
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import CacheWarning
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class CacheInfo:
+class CacheInfo(Struct, frozen=True):
     """The state of a cache. `hits` and `misses` are this process's; `problem` says why the cache,
     or a part of its work, is not done."""
 

@@ -19,9 +19,10 @@ import warnings
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from tilewright.compiler.cache.entry import HEADER_BYTES, pack, unpack
 from tilewright.compiler.cache.files import Files, RefusedFileError, SystemFiles
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import CacheWarning
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ _UNFINISHED: Final = ".tmp"
 _HOUR: Final = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Struct, frozen=True):
     """A file of a store: an entry, or what a crash or a fault left behind."""
 
     path: str

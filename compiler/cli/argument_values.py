@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from tilewright.compiler.cli.failures import BadFileError
 from tilewright.ir import dtypes
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.signature import ArraySpec, ElementType, dim
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ _NPY_MAGIC = b"\x93NUMPY"
 _ARRAY = re.compile(r"(?P<dtype>[a-z]+\d*)(\[(?P<shape>[^\]]*)\])?")
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """One ``--arg``: an `ArraySpec` without its open dimensions made yet, or a value.
 
     `sizes` are numbers and names of open dimensions.

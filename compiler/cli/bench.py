@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from tilewright.compiler.cli.argument_values import Argument, kernel_arguments
 from tilewright.compiler.cli.environment import environment
@@ -19,7 +20,6 @@ from tilewright.compiler.cli.kernel_file import KernelPath, load_kernels
 from tilewright.compiler.cli.options import argument_option, examples, kernel_path, target_option
 from tilewright.compiler.cli.tables import console
 from tilewright.compiler.output_file import write_atomically
-from tilewright.ir.dataclass import replace
 from tilewright.ir.errors import TilewrightError, UnsupportedError
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
+from msgspec import to_builtins
 
 from tilewright.compiler.cli.options import examples
 
@@ -26,7 +26,7 @@ def info(as_json: bool) -> None:
 
     found = runtime().cache.info()
     if as_json:
-        facts = {k: v for k, v in asdict(found).items() if k not in ("hits", "misses")}
+        facts = {k: v for k, v in to_builtins(found).items() if k not in ("hits", "misses")}
         click.echo(json.dumps(facts, indent=2))
         return
     click.echo(f"location  {found.location or 'none'}")

@@ -10,8 +10,9 @@ import traceback
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from tilewright.compiler.cli.failures import BadFileError
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import TilewrightError
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ _MODULE = "__tilewright_file__"
 _MOST_BYTES = 1 << 24
 
 
-@dataclass(frozen=True, slots=True)
-class KernelPath:
+class KernelPath(Struct, frozen=True):
     """A file, or ``-`` for standard input, and maybe the name of a kernel in it."""
 
     file: str

@@ -7,16 +7,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from importlib.metadata import version
 
+from msgspec import Struct, to_builtins
+
 from tilewright.compiler.runtime import Runtime, runtime
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import DeviceError, TilewrightError
 
 
-@dataclass(frozen=True, slots=True)
-class TargetReport:
+class TargetReport(Struct, frozen=True):
     """One target as found. `problem` and `help` are empty where it is usable."""
 
     name: str
@@ -98,4 +97,4 @@ _PROBES: dict[str, Callable[[Runtime], tuple[str, ...]]] = {
 }
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(probe(sys.argv[1]))))
+    print(json.dumps(to_builtins(probe(sys.argv[1]))))

@@ -6,9 +6,9 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
 
 import click
+from msgspec import to_builtins
 
 from tilewright.compiler.cli.environment import environment
 from tilewright.compiler.cli.options import examples
@@ -28,7 +28,7 @@ def targets(as_json: bool) -> None:
     """Show every target: usable here or not, the device found, what to install if not."""
     reports = probe_all()
     if as_json:
-        document = {"environment": environment(), "targets": [asdict(r) for r in reports]}
+        document = {"environment": environment(), "targets": [to_builtins(r) for r in reports]}
         click.echo(json.dumps(document, indent=2))
         return
     _print(reports)

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tilewright.compiler.front.code import DoubtError
 from tilewright.compiler.front.fingerprint import Fingerprint
@@ -20,7 +22,6 @@ from tilewright.compiler.saved.interface_encoding import decode_interface, encod
 from tilewright.compiler.specialization import Specialization
 from tilewright.compiler.structure import Known, Leaf, Object, Sequence, Structure
 from tilewright.compiler.targets import BuildOptions, open_target
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, StaticSpec
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 _VERSION: Final = "front 1"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A kernel's function for arguments of these types, on a target; `ints` are the values."""
 
     function: Callable[..., Any]
@@ -47,8 +47,7 @@ class Request:
     options: BuildOptions
 
 
-@dataclass(frozen=True, slots=True)
-class FrontKey:
+class FrontKey(Struct, frozen=True):
     """Where the entry of a request is kept, and what the request depends on."""
 
     text: str

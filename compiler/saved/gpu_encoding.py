@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 
 from tilewright.ir.artifact import (
     BufferSpec,
@@ -25,7 +25,7 @@ def encode_program(
     """The program as JSON, and the elements of its constants."""
     description = {
         "target": program.target,
-        "buffers": [asdict(buffer) for buffer in program.buffers],
+        "buffers": [to_builtins(buffer) for buffer in program.buffers],
         "inputs": program.inputs,
         "outputs": program.outputs,
         "steps": [_encode_step(step) for step in program.steps],
@@ -55,7 +55,7 @@ def decode_program(
 def _encode_step(step: Step) -> dict[str, Any]:
     match step:
         case ShaderLaunch():
-            return {"launch": asdict(step)}
+            return {"launch": to_builtins(step)}
         case CopyBuffer():
             return {"copy": [step.source, step.destination]}
         case Repeat():

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from types import CellType
 from typing import Any
 
+from msgspec import Struct
+
 from tilewright.compiler.trace.contents import Contents, contents_of, is_same_plain
-from tilewright.ir.dataclass import dataclass
 
 MISSING = object()
 """Stands for a name that was looked up and is not there."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Dependency:
+class Dependency(Struct, frozen=True, eq=False):
     """One value that was read: `home` is the dict or cell in which it stands under `name`."""
 
     where: str

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from tilewright.compiler.argument_trees import object_parts
 from tilewright.compiler.structure import (
@@ -21,7 +22,6 @@ from tilewright.compiler.structure import (
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import as_array, is_number
 from tilewright.compiler.trace.selections import Selection, refusal
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.errors import TraceError
 from tilewright.ir.expr import Var, post_order
 from tilewright.ir.graph import Compute, Constant, Input, Reduction, Scatter, Tensor
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from tilewright.ir.location import Location
 
 
-@dataclass(slots=True)
-class Outputs:
+class Outputs(Struct):
     """The results while they are being collected."""
 
     structure: Structure = field(default_factory=lambda: Leaf(0))

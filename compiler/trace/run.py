@@ -9,6 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 import tilewright.compiler.trace.registry  # noqa: F401  (fills the table of NumPy functions)
 from tilewright.compiler.argument_trees import Tree, assembled, leaf_names
@@ -23,7 +25,6 @@ from tilewright.compiler.trace.results import collect
 from tilewright.compiler.tracer import Tracer
 from tilewright.compiler.tracing_state import tracing
 from tilewright.ir import build
-from tilewright.ir.dataclass import dataclass, field, replace
 from tilewright.ir.errors import KernelError, OutOfMemoryError, TraceError
 from tilewright.ir.expr import Var
 from tilewright.ir.graph import Graph, Input
@@ -31,8 +32,7 @@ from tilewright.ir.location import Location
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Traced:
+class Traced(Struct, frozen=True, eq=False):
     """A traced function.
 
     `graph.inputs` are the run-time arguments in order of `input_names`; `structure` says how the
@@ -46,8 +46,8 @@ class Traced:
     specs: Mapping[str, ArgumentSpec]
     input_names: tuple[str, ...]
     specialized: frozenset[str]
-    dependencies: Dependencies = field(repr=False)
-    milliseconds: float = field(default=0.0, repr=False)
+    dependencies: Dependencies
+    milliseconds: float = 0.0
 
     def is_stale(self) -> bool:
         """Whether a global or captured value that the graph was made from has changed since."""

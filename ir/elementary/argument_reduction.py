@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.dtypes import F32, F64, I32, I64, U64, DType, signed_of, unsigned_of
 from tilewright.ir.elementary.scaling import FORMATS, nearest_whole
 from tilewright.ir.elementary.term import (
@@ -38,8 +39,7 @@ TWO_OVER_PI = int(
 TWO_OVER_PI_BITS = 1280
 
 
-@dataclass(frozen=True)
-class HalfPi:
+class HalfPi(Struct, frozen=True):
     """pi / 2 as sums, each term the rest rounded, and the bounds up to which they serve.
 
     The terms of `cut` but the last are so short that products with n < 2**20 are exact. `head` is
@@ -75,8 +75,7 @@ HALF_PI = {
 }
 
 
-@dataclass(frozen=True)
-class Angle:
+class Angle(Struct, frozen=True):
     """``remainder + rest + multiple * pi / 2``, of the multiple the two lowest bits, as
     an integer of the float's width.
 

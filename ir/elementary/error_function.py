@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients, pieces
 from tilewright.ir.elementary.exponential import exp2_bounded, reduce_argument
@@ -27,8 +28,7 @@ from tilewright.ir.elementary.term import (
 )
 
 
-@dataclass(frozen=True)
-class ErrorFunctionFacts:
+class ErrorFunctionFacts(Struct, frozen=True):
     """`one`: above, erf rounds to 1. `normal`, `zero`: above, erfc is subnormal, rounds to 0."""
 
     one: float

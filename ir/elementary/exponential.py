@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients
 from tilewright.ir.elementary.scaling import (
@@ -44,8 +45,7 @@ SIXTEENTHS = tuple(2.0 ** (k / 16) for k in range(PICKED))
 TINY = 2.0**-64  # below, e**x - 1 rounds to x in every format
 
 
-@dataclass(frozen=True)
-class ExponentialFacts:
+class ExponentialFacts(Struct, frozen=True):
     """What differs between the formats.
 
     `low` is below where exp rounds to zero and `high` above where it overflows; `normal_low` and

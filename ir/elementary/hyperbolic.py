@@ -6,7 +6,8 @@ shrinks with the quotient; in float32, machines that pick coefficients need no q
 
 from __future__ import annotations
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import coefficients, pieces
 from tilewright.ir.elementary.exponential import LOG2_E, exp2_bounded, reduce_argument
@@ -26,8 +27,7 @@ from tilewright.ir.elementary.term import (
 )
 
 
-@dataclass(frozen=True)
-class HyperbolicFacts:
+class HyperbolicFacts(Struct, frozen=True):
     """`one`: above, tanh rounds to 1. `overflow`: a little above, sinh and cosh are infinite.
 
     `huge`: above, 1 is lost against x**2, which may overflow, and asinh and acosh are log(2 x).

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.dtypes import F32, F64, DType
 from tilewright.ir.elementary import coefficients, pieces
 from tilewright.ir.elementary.exponential import FACTS
@@ -45,8 +46,7 @@ LOG_2 = {F32: (math.log(2.0), 0.0), F64: (math.log(2.0), 2.3190468138462996e-17)
 LOWEST = math.sqrt(0.5)  # of the mantissa
 
 
-@dataclass(frozen=True)
-class Base:
+class Base(Struct, frozen=True):
     """Logarithms to another base: both constants as a high part of few bits and the rest.
 
     `tail` is ``(log_b(1 + f) - log_b(e) f) / f**2``.

@@ -7,15 +7,15 @@ coefficients are found without comparisons, and a short polynomial serves a long
 
 from __future__ import annotations
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.elementary.scaling import FORMATS, SINGLE, bits_of
 from tilewright.ir.elementary.term import PICKED, Term, at_least, at_most, bits, mad, pick, select
 
 _FIRST_MANTISSA_BIT = SINGLE.mantissa_bits - 1
 
 
-@dataclass(frozen=True)
-class Pieces:
+class Pieces(Struct, frozen=True):
     """A function from zero to `high`: ``coefficients[k][i]`` is that of ``(x - middles[i])**k`` on
     piece i. The first piece ends at 1.5 `low`, which is a power of two; of an `odd` function it is
     what must be added to x."""
@@ -27,8 +27,7 @@ class Pieces:
     coefficients: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True)
-class Logarithm:
+class Logarithm(Struct, frozen=True):
     """For the number k that the first four bits of a mantissa name: ``inverses[k]``, the inverse of
     a mantissa that begins so, and ``-log`` of it; and the polynomial ``log(1 + r) / r``."""
 
@@ -37,8 +36,7 @@ class Logarithm:
     ratio: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class CubeRoot:
+class CubeRoot(Struct, frozen=True):
     """The same for cube roots: of 1 over ``inverses[k]``, and ``((1 + r)**(1/3) - 1) / r``."""
 
     inverses: tuple[float, ...]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.elementary import pieces
 from tilewright.ir.elementary.piecewise import mantissa_number
@@ -36,8 +37,7 @@ from tilewright.ir.elementary.term import (
 )
 
 
-@dataclass(frozen=True)
-class RootFacts:
+class RootFacts(Struct, frozen=True):
     """`steps` of the iteration give the inverse cube root half of its bits; `third_shifts` divide
     the bits by 3; `bias` is 4/3 of the bits of 1.0, less what balances the errors of the start.
     `tiny_scale` is a power of 8 that makes subnormals normal, `tiny_root` the inverse of its root.

@@ -6,8 +6,9 @@ between floats and integers that saturate, and every step is exact unless the re
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64, DType, signed_of
 from tilewright.ir.elementary.term import (
     Machine,
@@ -23,8 +24,7 @@ from tilewright.ir.elementary.term import (
 )
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(Struct, frozen=True):
     """The layout of an IEEE format."""
 
     dtype: DType
@@ -59,8 +59,7 @@ DOUBLE = Format(F64, 52, 1023)
 FORMATS = {F32: SINGLE, F64: DOUBLE}
 
 
-@dataclass(frozen=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """A small whole number n: as a float, and as an integer whose low bits are n."""
 
     value: Term

@@ -6,15 +6,15 @@ formula reads as a formula; Python numbers beside a `Term` become literals of it
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import I32, DType, signed_of, unsigned_of
 from tilewright.ir.expr import Expr
 from tilewright.ir.ops import Op
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """What an expansion may rely on.
 
     `has_fma`: the target has a fused multiply-add, and `mad` becomes it.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir import ops
 from tilewright.ir.affine import Linear, linear, offset, row_major_strides
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A name or a literal, how many lanes it has, and the outermost scope that knows it.
 
     `known` is the value of an index that is a literal.
@@ -23,8 +23,7 @@ class Value:
     known: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lanes:
+class Lanes(Struct, frozen=True):
     """Binding of a vector loop's variable: `count` consecutive iterations from `start`."""
 
     start: int
@@ -35,8 +34,7 @@ Binding = Value | Lanes | int
 """A name at run time, the lanes of a vector, or the iteration of a loop that is written out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What an expression depends on.
 
     `volatile`: it reads registers, whose contents change. `pinned`: it holds a branch, so that it

@@ -12,9 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct, field
+
 from tilewright.ir import ops
 from tilewright.ir.affine import Linear
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.emit.environment import Environment, Facts, Lanes, Value, buffer_of
 from tilewright.ir.emit.scopes import Scopes
@@ -25,8 +26,7 @@ from tilewright.ir.ops import Op
 F = TypeVar("F", bound=Scopes[Any])
 
 
-@dataclass(slots=True)
-class Offset:
+class Offset(Struct):
     """``constant + step * lane + sum(factor * value)``; the `vectors` have a value per lane."""
 
     constant: int

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Generic, Literal, TypeVar
 
-from tilewright.ir.dataclass import dataclass, field
+from msgspec import Struct, field
+
 from tilewright.ir.emit.environment import Value
 from tilewright.ir.kernel import Buffer
 
 Holds = Literal["nothing", "loads", "everything"]
 
 
-@dataclass(eq=False, slots=True)
-class Scope:
+class Scope(Struct, eq=False):
     """A loop body or a branch.
 
     `holds` says what must not move out because the scope may not run: nothing, loads (whose

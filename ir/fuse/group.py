@@ -7,8 +7,9 @@ it reads nothing of the group but what was made at that point.
 
 from __future__ import annotations
 
+from msgspec import Struct, field
+
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.fuse.options import FusionOptions
 from tilewright.ir.graph import Input, Tensor
@@ -19,8 +20,7 @@ _UNKNOWN_SIZE = 1024
 _MOST_SIBLINGS = 8
 
 
-@dataclass(eq=False, slots=True)
-class Unit:
+class Unit(Struct, eq=False):
     """``tensor[indices] = combine over reduce_axes of value`` for all points of outer and own.
 
     `indices` has one entry per dimension of the tensor: an axis of the unit, or None where the
@@ -33,7 +33,7 @@ class Unit:
     combiner: str | None
     value: Expr
     indices: tuple[Var | None, ...]
-    _loads: list[Load] | None = field(default=None, repr=False)
+    _loads: list[Load] | None = None
 
     def loads(self) -> list[Load]:
         """What the value reads; looked up once, since each unit that may join asks all others."""
@@ -49,8 +49,7 @@ class Unit:
         self.indices = tuple(None if a is None else bindings.get(a, a) for a in self.indices)
 
 
-@dataclass(eq=False, slots=True)
-class Group:
+class Group(Struct, eq=False):
     """Units that will be stages of one nest."""
 
     outer: tuple[Var, ...]

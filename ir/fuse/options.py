@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class FusionOptions:
+class FusionOptions(Struct, frozen=True):
     """Limits of one target.
 
     `rows`: a launch may hold stages with axes of their own, that is, visit the data of one outer

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import math
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64, I64
 from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.traverse import Rule
@@ -94,8 +95,7 @@ def _less(a: Expr, b: Expr) -> Expr:
     return Apply(ops.SUB, (a, b))
 
 
-@dataclass(frozen=True, slots=True)
-class Division:
+class Division(Struct, frozen=True):
     """Long division by `y`: `bits` of the quotient per step."""
 
     y: Expr

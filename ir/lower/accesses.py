@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from tilewright.ir.affine import Linear, linear, offset, row_major_strides
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Nest, Stage
@@ -14,8 +15,7 @@ from tilewright.ir.ranges import largest
 UNKNOWN_SIZE = 1024
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Access:
+class Access(Struct, frozen=True, eq=False):
     """One load or store: its element offset as a linear form over axes."""
 
     stage: Stage

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from tilewright.ir import build
-from tilewright.ir.dataclass import replace
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import Access, accesses, flat, free_uses

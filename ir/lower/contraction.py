@@ -7,8 +7,9 @@ with the reduced axes and the *batch*. Flattened, each group of axes is one axis
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat
@@ -17,8 +18,7 @@ from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import variables
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Contraction:
+class Contraction(Struct, frozen=True, eq=False):
     """`stage` sums an expression of `left`, which vary with the rows, and `right`, which vary with
     the columns. `vanishes` if it is 0 wherever those are 0. All extents are static."""
 

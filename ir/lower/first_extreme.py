@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
 from tilewright.ir.affine import linear
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var
 from tilewright.ir.graph import identity
@@ -30,8 +31,7 @@ Place = tuple[Expr, ...]
 _BETTER = {"max": (ops.GT, ops.MAX), "min": (ops.LT, ops.MIN)}
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class FirstExtreme:
+class FirstExtreme(Struct, frozen=True, eq=False):
     """The stages: `extreme` of `value`, and `first`, the smallest `position` that has it.
 
     Value and position are in terms of the reduced axes of `first`.

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import replace
 from tilewright.ir.dtypes import F16, F32
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Expr, LaneReduce, Load, Size, Var

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tilewright.ir.dataclass import dataclass
+from msgspec import Struct
+
 from tilewright.ir.kernel import Buffer, Kernel
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Lowered:
+class Lowered(Struct, frozen=True, eq=False):
     """A kernel, and the global buffers that it needs besides those of the step.
 
     The caller adds `temporaries` to `Program.temporaries`. Their contents matter to this launch

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import COMBINERS, identity
@@ -294,8 +295,7 @@ class NestLowering(TileWalk):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """One point of the tile: the tile counters, and the outer axes' values."""
 
     lowering: NestLowering

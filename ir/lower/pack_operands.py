@@ -7,7 +7,8 @@ write per element, and the contraction reads each many times.
 
 from __future__ import annotations
 
-from tilewright.ir.dataclass import replace
+from msgspec.structs import replace
+
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import Access, accesses, flat, points

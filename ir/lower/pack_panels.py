@@ -16,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from math import prod
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from tilewright.ir import build
 from tilewright.ir.affine import Linear
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat, points
@@ -31,8 +33,7 @@ _ROW_PADDING = 16
 _VECTORS_PER_STEP = 4
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class PackedCopy:
+class PackedCopy(Struct, frozen=True, eq=False):
     """A nest that fills `buffer`, to be run before the nest that reads it."""
 
     nest: Nest
@@ -40,8 +41,7 @@ class PackedCopy:
     buffer: Buffer
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Layout:
+class Layout(Struct, frozen=True, eq=False):
     """Where the element of a load lies in its copy.
 
     `axes` are walked by the copy, `along` the one that its vectors lie along, `step` how many

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.graph import COMBINERS, identity
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from tilewright.ir.lower.nest import NestLowering, Point
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(Struct, frozen=True):
     """One of the reductions that share a loop: its stage, how values combine, and from what."""
 
     stage: Stage

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import replace
 from tilewright.ir.dtypes import F16
 from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.graph import identity

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Expr, Size, Var
 from tilewright.ir.kernel import Buffer, For, Stmt
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The rows of a row-major tensor along `axis`: ``outer × inner`` rows of `length` elements."""
 
     outer: Size

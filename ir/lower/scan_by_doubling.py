@@ -6,8 +6,9 @@ up to itself. The tree has height log2(n), so sums are more accurate than a loop
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tilewright.ir import build
-from tilewright.ir.dataclass import replace
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.graph import COMBINERS

@@ -8,9 +8,11 @@ then proves it.
 
 from __future__ import annotations
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from tilewright.ir import build, ops
 from tilewright.ir.affine import linear
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.lower.simplify_indices import index_simplifier
@@ -21,8 +23,7 @@ from tilewright.ir.traverse import refold, substitute
 _LEAST_SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Interior:
+class Interior(Struct, frozen=True):
     """``start … stop - 1`` of an axis; the whole axis where nothing needs cutting."""
 
     start: int

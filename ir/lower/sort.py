@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import BOOL, I32, INDEX
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
@@ -32,8 +33,7 @@ PARALLEL_ELEMENTS = 1 << 13
 """Fewer elements than this in all are not worth waking a thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class VectorUnit:
+class VectorUnit(Struct, frozen=True):
     """The vector registers of a machine: bits of one, and how many there are."""
 
     bits: int = 128

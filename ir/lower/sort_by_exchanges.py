@@ -8,8 +8,9 @@ positions, which break ties: that makes the order stable, and is the argsort.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import I32, I64, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Load, Var
@@ -45,8 +46,7 @@ def sort_by_exchanges(step: SortRows) -> tuple[Nest | Launch, ...]:
     return (*steps, _result(step, pairs[0]))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Pair:
+class _Pair(Struct, frozen=True, eq=False):
     """Rows of elements, and the positions that they came from."""
 
     values: Buffer

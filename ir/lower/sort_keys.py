@@ -11,8 +11,9 @@ the key where both fit into 64 bits, else a second part of the record.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import I32, I64, DType, signed_of
 from tilewright.ir.expr import Apply, Expr, Size
 from tilewright.ir.lower.sort_network import Record
@@ -21,8 +22,7 @@ from tilewright.ir.program import SortRows
 _POSITION_BITS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """Of elements of dtype `source`; `packed` keys hold the position in their low half.
 
     `reverse` records stand in the opposite order, of positions too.

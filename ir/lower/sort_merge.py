@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct, field
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.dtypes import BOOL, INDEX, DType
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var
 from tilewright.ir.kernel import Buffer, For, Space, Stmt, Store, WhileLoop
@@ -19,8 +20,7 @@ from tilewright.ir.lower.sort_keys import Keys
 from tilewright.ir.lower.sort_network import Bank, Network, Record, precedes
 
 
-@dataclass(slots=True)
-class Workspace:
+class Workspace(Struct):
     """Two rows of `length` records, `padded` of which take part in a sort.
 
     On the stack ``[2, length]``, else ``[task, 2, length]`` of a temporary.

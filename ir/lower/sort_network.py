@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Buffer, For, Stmt, Store
@@ -37,8 +38,7 @@ def precedes(a: Record, b: Record) -> Expr:
     return Apply(ops.OR, (less, tie))
 
 
-@dataclass(frozen=True, slots=True)
-class Bank:
+class Bank(Struct, frozen=True):
     """Two sets of registers of ``rows * lanes`` records each: a stage reads one, writes the other.
 
     `swaps` holds the outcome of comparisons, of records with more than a key.

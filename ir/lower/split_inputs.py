@@ -7,7 +7,8 @@ storage buffers, sixteen textures), and a sum of twelve arrays is one expression
 
 from __future__ import annotations
 
-from tilewright.ir.dataclass import replace
+from msgspec.structs import replace
+
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer

@@ -7,8 +7,9 @@ tree, so the height of the whole stays within `numerics.md`.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tilewright.ir import build
-from tilewright.ir.dataclass import replace
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.graph import identity
 from tilewright.ir.kernel import Buffer

@@ -7,8 +7,9 @@ of an axis, have code of their own (single points, where the extent is open).
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir import build
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.kernel import For, LoopKind, Stmt
@@ -21,16 +22,14 @@ _LEAST_INTERIOR = 16
 """Rows are cut off as a border only where there are so many times as many."""
 
 
-@dataclass(slots=True)
-class Tile:
+class Tile(Struct):
     """Where the current tile begins on an axis, and how many points it has there."""
 
     origin: Expr
     size: int
 
 
-@dataclass(slots=True)
-class Span:
+class Span(Struct):
     """The tiles of an axis that the current cache block holds: `count` of `size` points each."""
 
     origin: Expr

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass, replace
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Var
@@ -29,8 +31,7 @@ LANES = 4
 _EXPANDED_DEPTH = 4
 
 
-@dataclass(slots=True)
-class Side:
+class Side(Struct):
     """Rows or columns: the outer axes, flattened, and the block of them of this workgroup.
 
     `number` is that of the block, `first` where this invocation's points begin inside of it.

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import replace
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Var

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
+from msgspec import Struct
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.dtypes import F32, F64, INDEX
 from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.graph import Compute, Graph, Reduction, Tensor
@@ -39,8 +40,7 @@ def _narrow_node(node: Tensor) -> Tensor | None:
     return Reduction(node.name, axes, reduced, combiner, body, label=node.label, loc=node.loc)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Exact:
+class _Exact(Struct, frozen=True, eq=False):
     """The float32 form of a value that is ``k * 2**exponent`` for an integer ``|k| <= most``."""
 
     form: Expr

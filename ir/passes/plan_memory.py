@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import Struct, field
+
 from tilewright.ir import build, ops
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.expr import Apply, Size
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lifetimes import Lifetime, lifetimes
@@ -21,8 +22,7 @@ from tilewright.ir.structure import Keys
 ALIGNMENT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryPlan:
+class MemoryPlan(Struct, frozen=True):
     """Where each temporary begins, and how many bytes there are in all."""
 
     offsets: dict[Buffer, Size]
@@ -75,8 +75,7 @@ def best_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
     return end if best is None else best
 
 
-@dataclass(slots=True)
-class _Slot:
+class _Slot(Struct):
     """One place for buffers of one size that are never needed at the same time."""
 
     key: int

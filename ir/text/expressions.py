@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Size, Source, Var, post_order
 from tilewright.ir.graph import Tensor
 from tilewright.ir.text.literals import literal_text
@@ -36,15 +37,13 @@ PRECEDENCE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(Struct, frozen=True):
     text: str
     level: int
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Lines of ``let``, and the texts of the roots that may use them."""
 
     lets: list[str]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from msgspec import Struct
+
 from tilewright.ir import dtypes, ops
-from tilewright.ir.dataclass import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """What to print besides what is computed.
 
     * `names`: the (sanitised) names that tensors, buffers, variables and kernels were given;

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import force_setattr
 
 import tilewright as tw
 from tests.bad_inputs.calls import X
@@ -142,7 +143,7 @@ def test_row_99_a_shader_that_does_not_compile_shows_log_and_source() -> None:
     compiled = tw.kernel(lambda a: a * 1.25 + 1).compile(tw.f32[6], target="wgsl")
     program = compiled.specialization.artifact.program
     launch = program.steps[0]
-    object.__setattr__(launch, "source", launch.source.replace("fn main", "fn mian"))
+    force_setattr(launch, "source", launch.source.replace("fn main", "fn mian"))
     for _ in range(2):
         with pytest.raises(tw.DeviceError) as caught:
             compiled(X)
@@ -155,7 +156,7 @@ def test_row_99_a_shader_that_does_not_compile_shows_log_and_source() -> None:
 def test_row_99_a_fragment_shader_that_does_not_compile() -> None:
     compiled = tw.kernel(lambda a: a * 1.25 + 1).compile(tw.f32[6], target="glsl")
     launch = compiled.specialization.artifact.program.steps[0]
-    object.__setattr__(launch, "source", launch.source.replace("void main", "vodi main"))
+    force_setattr(launch, "source", launch.source.replace("void main", "vodi main"))
     for _ in range(2):
         with pytest.raises(tw.DeviceError) as caught:
             compiled(X)

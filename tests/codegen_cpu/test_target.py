@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import llvmlite.binding as llvm
 import pytest
+from msgspec import structs
 
 from tilewright.codegen_cpu.jit import assembly, compile_object
 from tilewright.codegen_cpu.target import cpu_target, host_target, target_names
@@ -79,7 +78,7 @@ def test_foreign_targets_do_not_run_here() -> None:
 def test_fingerprint_names_what_decides_the_code() -> None:
     target = cpu_target("x86-64-v3")
     assert target.fingerprint != cpu_target("x86-64-v2").fingerprint
-    assert target.fingerprint != dataclasses.replace(target, features="+avx512f").fingerprint
+    assert target.fingerprint != structs.replace(target, features="+avx512f").fingerprint
     assert ".".join(map(str, llvm.llvm_version_info)) in target.fingerprint
 
 

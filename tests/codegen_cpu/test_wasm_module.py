@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import shutil
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.codegen_cpu import wasm_programs as programs
 from tilewright.codegen_cpu.jit import compile_object
@@ -106,7 +106,7 @@ def test_unresolved_symbols_are_all_named() -> None:
 
 def test_memory_functions_need_bulk_memory() -> None:
     old = cpu_target("wasm32-simd128")
-    target = dataclasses.replace(old, features="+simd128,-bulk-memory,-bulk-memory-opt")
+    target = structs.replace(old, features="+simd128,-bulk-memory,-bulk-memory-opt")
     with pytest.raises(IRError, match="uses memcpy, memmove, memset, which nothing defines"):
         link_module(compile_object(programs.COPY, target))
 
@@ -194,7 +194,7 @@ def test_linked_modules_are_not_objects() -> None:
 )
 def test_what_the_linker_refuses(addition: str, message: str) -> None:
     old = cpu_target("wasm32-simd128")
-    target = dataclasses.replace(old, features="+simd128,+atomics,+bulk-memory")
+    target = structs.replace(old, features="+simd128,+atomics,+bulk-memory")
     with pytest.raises(IRError, match=message):
         link_module(compile_object(programs.AXPY + addition, target))
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.browser import Browser
 from tests.codegen_glsl.nests import at, buffer_like, mapped, program_of
 from tests.codegen_glsl.test_legalize import NARROW, TABLE, check, expected, operands_for, samples
 from tilewright.codegen_glsl.backend import build
@@ -18,17 +17,10 @@ from tilewright.ir.kernel import Buffer
 from tilewright.ir.ops import convert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.browser import Browser
     from tilewright.ir.dtypes import DType
 
 pytestmark = pytest.mark.chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("dtype", NARROW, ids=str)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 from tests.codegen_glsl.programs import buffer, launch, program
 from tilewright.codegen_glsl.check import check_program
@@ -20,18 +19,18 @@ GOOD = program(BUFFERS, STEP)
 
 
 def with_step(**changes: object) -> GpuProgram:
-    return program(BUFFERS, dataclasses.replace(STEP, **changes))  # type: ignore[arg-type]
+    return program(BUFFERS, structs.replace(STEP, **changes))
 
 
 def with_output(**changes: object) -> GpuProgram:
-    spec = dataclasses.replace(BUFFERS[2], **changes)  # type: ignore[arg-type]
+    spec = structs.replace(BUFFERS[2], **changes)
     return program([*BUFFERS[:2], spec], STEP)
 
 
 WIDE = TextureLayout(8192, 1, "rgba32f")
 
 BROKEN: dict[str, tuple[GpuProgram, str]] = {
-    "target": (dataclasses.replace(GOOD, target="wgsl"), "for target 'wgsl'"),
+    "target": (structs.replace(GOOD, target="wgsl"), "for target 'wgsl'"),
     "feedback": (with_step(outputs=(0,)), "reads and writes buffer 0 in one launch"),
     "uninitialised": (
         program(BUFFERS, launch(BUFFERS, (1,), (2,), FETCH)),
@@ -67,7 +66,7 @@ BROKEN: dict[str, tuple[GpuProgram, str]] = {
         ),
         "is not between two textures of one layout",
     ),
-    "inputs": (dataclasses.replace(GOOD, inputs=()), "are not the buffers with role 'input'"),
+    "inputs": (structs.replace(GOOD, inputs=()), "are not the buffers with role 'input'"),
     "negative repeat": (program(BUFFERS, Repeat(-1, (STEP,))), "negative count -1"),
 }
 
@@ -111,6 +110,6 @@ def test_limit_of_the_device(limit: str) -> None:
 def test_sampler_of_another_type_than_its_texture() -> None:
     buffers = [buffer("input", (9,), "int32"), buffer("output", (9,))]
     step = launch(BUFFERS, (0,), (2,), FETCH)
-    wrong = dataclasses.replace(step, outputs=(1,))
+    wrong = structs.replace(step, outputs=(1,))
     with pytest.raises(IRError, match=r"{0: 'rgba32f'}; its textures are {0: 'rgba32i'}"):
         check_program(program(buffers, wrong), FACTS)

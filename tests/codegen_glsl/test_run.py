@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import resource
 import threading
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.codegen_glsl.programs import buffer, elementwise, launch, program
 from tilewright.codegen_glsl.context import GlContext
@@ -246,8 +246,8 @@ def test_an_input_may_be_an_output(device: GlDevice) -> None:
 def test_packed_words_arrive_bit_by_bit(device: GlDevice) -> None:
     """Four uint8 per word: adding 0x01010101 adds one to each while none overflows."""
     plain = buffer("input", (11,), "uint8")
-    spec = dataclasses.replace(plain, packed=4, storage="uint32")
-    buffers = [spec, dataclasses.replace(spec, role="output")]
+    spec = structs.replace(plain, packed=4, storage="uint32")
+    buffers = [spec, structs.replace(spec, role="output")]
     step = launch(buffers, (0,), (1,), "  o0 = texelFetch(t0, at0(texel), 0) + 0x01010101u;")
     a = np.arange(11, dtype=np.uint8) * 20
     (result,) = LoadedGlProgram(device, program(buffers, step))([a])
@@ -464,9 +464,9 @@ def test_shader_of_another_language_version(device: GlDevice) -> None:
     good = elementwise("a", (9,), "float32", "float32")
     (step,) = good.steps
     assert isinstance(step, ShaderLaunch)
-    wrong = dataclasses.replace(step, source=step.source.replace("300 es", "330"))
+    wrong = structs.replace(step, source=step.source.replace("300 es", "330"))
     with pytest.raises(IRError, match="does not begin with '#version 300 es'"):
-        LoadedGlProgram(device, dataclasses.replace(good, steps=(wrong,)))
+        LoadedGlProgram(device, structs.replace(good, steps=(wrong,)))
 
 
 def test_uniform_that_nothing_sets(device: GlDevice) -> None:
@@ -474,6 +474,6 @@ def test_uniform_that_nothing_sets(device: GlDevice) -> None:
     (step,) = good.steps
     assert isinstance(step, ShaderLaunch)
     source = step.source.replace("void main", "uniform float v;\nvoid main")
-    wrong = dataclasses.replace(step, source=source)
+    wrong = structs.replace(step, source=source)
     with pytest.raises(IRError, match="declares uniform 'v', which is never set"):
-        LoadedGlProgram(device, dataclasses.replace(good, steps=(wrong,)))
+        LoadedGlProgram(device, structs.replace(good, steps=(wrong,)))

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from msgspec.structs import force_setattr
 
 from tests.ir.strategies import graphs, kernels
 from tests.ir.test_parser import every_step
@@ -417,7 +418,7 @@ def test_broken_programs(message: str) -> None:
     program = parse_program(PROGRAM.format(init="", steps=BROKEN_PROGRAMS[message]))
     if message.startswith("axis k"):
         outer = program.steps[0].outer  # type: ignore[union-attr]
-        object.__setattr__(program.steps[0].stages[0], "axes", outer)  # type: ignore[union-attr]
+        force_setattr(program.steps[0].stages[0], "axes", outer)  # type: ignore[union-attr]
     with pytest.raises(IRError) as caught:
         verify_program(program)
     wanted = message.split(" (")[0]

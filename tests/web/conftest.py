@@ -1,17 +1,7 @@
-"""What the tests of this folder share: one browser, and reproducible random numbers."""
-
-from collections.abc import Iterator
+"""What the tests of this folder share: reproducible random numbers."""
 
 import numpy as np
 import pytest
-
-from tests.browser import Browser
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with Browser() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import field
 
 from tilewright.ir import build as b
 from tilewright.ir import ops
-from tilewright.ir.dataclass import dataclass, field
 from tilewright.ir.dtypes import F32
 from tilewright.ir.emit.environment import Environment, Lanes, Value, buffer_of
 from tilewright.ir.emit.scopes import Scope, Scopes
@@ -26,8 +26,7 @@ ROW, COLUMN = Var("i", 8), Var("j", 8)
 _SIGNS = {ops.ADD: "+", ops.SUB: "-", ops.MUL: "*"}
 
 
-@dataclass(eq=False, slots=True)
-class Block(Scope):
+class Block(Scope, eq=False):
     lines: list[str] = field(default_factory=list)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir.interpret_program import interpret_program
