@@ -19,10 +19,10 @@ from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.branch_on_positions import branch_on_positions
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.nest import INNER, lower_nest
-from tilewright.ir.lower.ordered import lower_ordered
 from tilewright.ir.lower.pack_operands import pack_operands
 from tilewright.ir.lower.pack_panels import pack_panels
 from tilewright.ir.lower.share_expressions import share_expressions
+from tilewright.ir.lower.turn_rows import turn_rows
 from tilewright.ir.passes.plan_memory import plan_memory
 from tilewright.ir.program import (
     Launch,
@@ -122,6 +122,8 @@ class _Lowering:
         name = f"k{len(self.used)}"
         match step:
             case Ordered():
+                from tilewright.ir.lower.ordered import lower_ordered
+
                 kernel = lower_ordered(step, name)
             case SortRows():
                 from tilewright.ir.lower.elements_read import elements_read
@@ -164,7 +166,7 @@ class _Lowering:
             self.temporaries.append(copy.buffer)
             self.used.append((copy.nest.name, copy.schedule))
             launches.append(self._launch(lower_nest(copy.nest, copy.schedule, f"{name}p{k}")))
-        return [*launches, self._launch(lower_nest(nest, schedule, name))]
+        return [*launches, self._launch(lower_nest(turn_rows(nest, schedule), schedule, name))]
 
     def _row_product(self, nest: Nest, schedule: Schedule, name: str) -> list[Step]:
         from tilewright.ir.lower.row_products import in_parts, lower_row_product

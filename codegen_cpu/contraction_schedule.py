@@ -6,12 +6,13 @@ measurements on a Zen 4 core (32 vector registers, 1 MiB of L2) against OpenBLAS
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.expr import Load, Var, post_order
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lower.accesses import accesses, points
+from tilewright.ir.lower.accesses import UNKNOWN_SIZE, accesses, points
 from tilewright.ir.lower.pack_panels import LEFT, RIGHT, can_pack
 from tilewright.ir.lower.row_products import is_row_product
 from tilewright.ir.program import Nest, Stage
@@ -116,5 +117,9 @@ def _operands(stage: Stage) -> Sequence[Load]:
 
 
 def _bytes(load: Load) -> int:
-    axes = tuple(dict.fromkeys(variables(load.indices)))
-    return points(axes) * load.dtype.itemsize if isinstance(load.source, Buffer) else 0
+    """What is read of a buffer, windows that overlap counted once."""
+    if not isinstance(load.source, Buffer):
+        return 0
+    read = points(tuple(dict.fromkeys(variables(load.indices))))
+    whole = [size if isinstance(size, int) else UNKNOWN_SIZE for size in load.source.shape]
+    return min(read, math.prod(whole)) * load.dtype.itemsize

@@ -12,16 +12,14 @@ import ctypes
 from typing import TYPE_CHECKING, Any, Final
 
 from tilewright.codegen_cpu import python_abi
-from tilewright.codegen_cpu.fastcall_ir import (
-    CALL_OFFSET,
-    CALLABLE_BYTES,
-    MAX_RECORDS,
-    VECTORCALL_OFFSET,
-    CallStruct,
-)
 
 if TYPE_CHECKING:
     from tilewright.codegen_cpu.fast_record import Record
+
+VECTORCALL_OFFSET: Final = python_abi.OBJECT_HEADER_BYTES
+CALL_OFFSET: Final = VECTORCALL_OFFSET + 8
+CALLABLE_BYTES: Final = CALL_OFFSET + 8
+"""A callable object is Python's header, the dispatcher's address and a `CallStruct`'s address."""
 
 _TYPE_VECTORCALL_OFFSET: Final = 56
 _TYPE_FLAGS: Final = 168
@@ -108,6 +106,8 @@ def point_to(
 ) -> None:
     """Make calls of `target` run the vectorcall function at `dispatcher` over `records`; `keep` is
     what keeps that function in memory."""
+    from tilewright.codegen_cpu.fastcall_ir import MAX_RECORDS, CallStruct  # not for one call
+
     slow = target.__call__
     addresses = (ctypes.c_void_p * MAX_RECORDS)(*(record.address for record in records))
     call = CallStruct(id(slow), len(records), addresses)

@@ -14,6 +14,7 @@ from tilewright.codegen_cpu.fast_spec import (
     ArrayGuard,
     CellGuard,
     FastSpec,
+    FunctionGuard,
     Guard,
     Linear,
     Open,
@@ -79,8 +80,8 @@ class Record:
                 case ArrayArgument():
                     structs.append(self._array_argument(argument, bound, pointer))
                     pointer += 8
-                case ScalarArgument(dtype):
-                    structs.append(self._scalar_argument(dtype, pointer))
+                case ScalarArgument():
+                    structs.append(self._scalar_argument(argument, pointer))
                     pointer += 8
                 case StaticArgument(value):
                     structs.append(self._static_argument(value))
@@ -101,13 +102,15 @@ class Record:
             itemsize=argument.dtype.itemsize,
         )
 
-    def _scalar_argument(self, dtype: np.dtype, pointer: int) -> ir.ArgumentStruct:
+    def _scalar_argument(self, argument: ScalarArgument, pointer: int) -> ir.ArgumentStruct:
         """The pointer never changes: it leads to the box that a call fills."""
+        dtype = argument.dtype
         box = ctypes.c_size_t.from_address(pointer).value = self._int64([0])
         if dtype in _FLOAT_KINDS:
             return ir.ArgumentStruct(kind=_FLOAT_KINDS[dtype], box=box)
-        limits = np.iinfo(dtype)
-        low, high = int(limits.min), min(int(limits.max), _INT64_MAX)
+        held = np.iinfo(dtype)
+        low, high = argument.limits or (int(held.min), int(held.max))
+        low, high = max(low, int(held.min)), min(high, int(held.max), _INT64_MAX)
         return ir.ArgumentStruct(kind=ir.INTEGER, box=box, low=low, high=high)
 
     def _static_argument(self, value: object) -> ir.ArgumentStruct:
@@ -137,6 +140,9 @@ class Record:
         match guard:
             case CellGuard():
                 return ir.GuardStruct(id(guard.cell), None, id(guard.value))
+            case FunctionGuard(function, field, value):  # read where a cell has its contents
+                at = id(function) + python_abi.FUNCTION_FIELDS[field] - python_abi.CELL_CONTENTS
+                return ir.GuardStruct(at, None, None if value is None else id(value))
             case ArrayGuard():
                 array = self._array_argument(guard.array, set(), 0)
                 return ir.GuardStruct(

@@ -17,7 +17,7 @@ from tilewright.ir.errors import IRError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CellType
+    from types import CellType, FunctionType
 
 _FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -47,9 +47,10 @@ class ArrayArgument(Struct, frozen=True):
 
 class ScalarArgument(Struct, frozen=True):
     """A Python float (float32, float64) or a Python int (integers, if it fits), passed by address
-    as one element of `dtype`."""
+    as one element of `dtype`. An int must lie within `limits`, where they are given."""
 
     dtype: np.dtype
+    limits: tuple[int, int] | None = None
 
 
 class StaticArgument(Struct, frozen=True):
@@ -84,6 +85,14 @@ class CellGuard(Struct, frozen=True):
     value: object
 
 
+class FunctionGuard(Struct, frozen=True):
+    """The specialisation holds only while ``function.field is value`` (`python_abi`'s fields)."""
+
+    function: FunctionType
+    field: str
+    value: object
+
+
 class ArrayGuard(Struct, frozen=True, eq=False):
     """The specialisation holds only while ``namespace[name]``, or the closure cell where there is
     no name, is an array as `array` says that holds `elements`, a contiguous copy."""
@@ -94,7 +103,7 @@ class ArrayGuard(Struct, frozen=True, eq=False):
     elements: np.ndarray
 
 
-Guard = GlobalGuard | CellGuard | ArrayGuard
+Guard = GlobalGuard | CellGuard | FunctionGuard | ArrayGuard
 
 
 class FastSpec(Struct, frozen=True, eq=False):

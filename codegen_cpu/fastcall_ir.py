@@ -18,6 +18,7 @@ import ctypes
 from typing import Final
 
 from tilewright.codegen_cpu import python_abi
+from tilewright.codegen_cpu.fast_callable import CALL_OFFSET
 
 MAX_RECORDS: Final = 4
 MAX_OUTPUTS: Final = 16
@@ -114,12 +115,6 @@ class CallStruct(ctypes.Structure):
         ("record_count", ctypes.c_int64),
         ("records", ctypes.c_void_p * MAX_RECORDS),
     )
-
-
-VECTORCALL_OFFSET: Final = python_abi.OBJECT_HEADER_BYTES
-CALL_OFFSET: Final = VECTORCALL_OFFSET + 8
-CALLABLE_BYTES: Final = CALL_OFFSET + 8
-"""A callable object is Python's header, the dispatcher's address and a `CallStruct`'s address."""
 
 
 def dispatcher_module() -> str:

@@ -8,6 +8,7 @@ rewritten here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tilewright.codegen_cpu.emit.operations import LEGAL
@@ -16,6 +17,7 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
 from tilewright.ir.legal import floats, half, integers
+from tilewright.ir.legal.reciprocals import multiply_by_reciprocal
 from tilewright.ir.legal.remainder import expand_float_remainder
 from tilewright.ir.traverse import Rule, rewrite, rewrite_to_fixpoint
 
@@ -46,6 +48,7 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
         floats.compute_half_in_single,
         half.round_double_to_half_once,
         floats.convert_half_through_single,
+        multiply_by_reciprocal,
         integers.expand_integer_division,
         integers.divide_in_floats,
         integers.expand_shifts,
@@ -62,25 +65,27 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
     )
 
 
-def rule_in_context(target: CpuTarget) -> Rule:
+def rule_in_context(target: CpuTarget, round_: int) -> Rule:
     """The rule that looks at what operands are computed from: before they are expanded."""
 
     def rule(node: Expr) -> Expr | None:
-        if not isinstance(node, Apply) or not node.op.elementary:
+        if not any(_is_elementary(n) for n in (node, *node.operands)):
             return None
         from tilewright.ir.elementary import expand_in_context
 
-        return expand_in_context(node, machine_of(target))
+        return expand_in_context(node, machine_of(target), round_)
 
     return rule
+
+
+def _is_elementary(node: Expr) -> bool:
+    return isinstance(node, Apply) and node.op.elementary
 
 
 def legalize(kernel: Kernel, target: CpuTarget) -> Kernel:
     """`kernel` with only operations that the emitter spells."""
     rules = rules_for(target)
-    early: dict[Expr, Expr] = {}
-    rule = rule_in_context(target)
-    body = map_expressions(kernel.body, lambda e: rewrite(e, rule, early))
+    body = _shortened(kernel.body, target)
     memo: dict[Expr, Expr] = {}
     body = map_expressions(body, lambda e: rewrite_to_fixpoint(e, rules, memo))
     legal = Kernel(kernel.name, kernel.parameters, kernel.symbols, kernel.locals, body)
@@ -88,6 +93,14 @@ def legalize(kernel: Kernel, target: CpuTarget) -> Kernel:
         legal = half.store_half_as_bits(legal)
     check_legal(legal.body)
     return legal
+
+
+def _shortened(body: Sequence[Stmt], target: CpuTarget) -> tuple[Stmt, ...]:
+    """`body` after both rounds of rules that look at operands."""
+    for round_ in range(2):
+        shorten = partial(rewrite, rule=rule_in_context(target, round_), memo={})
+        body = map_expressions(body, shorten)
+    return tuple(body)
 
 
 def check_legal(body: Sequence[Stmt]) -> None:

@@ -23,6 +23,7 @@ OBJECT_TYPE: Final = 8
 TUPLE_SIZE: Final = 16
 TUPLE_ITEMS: Final = 24
 CELL_CONTENTS: Final = 16
+FUNCTION_FIELDS: Final = {"__code__": 48, "__defaults__": 56, "__kwdefaults__": 64}
 ARRAY_DATA: Final = 16
 ARRAY_NDIM: Final = 24
 ARRAY_SHAPE: Final = 32
@@ -68,7 +69,13 @@ def unusable() -> str | None:
         return "the layout of tuples"
     if _word(cell, CELL_CONTENTS) != id(names):
         return "the layout of closure cells"
+    if any(_word(_probe, at) != id(getattr(_probe, n)) for n, at in FUNCTION_FIELDS.items()):
+        return "the layout of functions"
     return None
+
+
+def _probe(first: str = "a", *, second: str = "b") -> None:
+    """A function all fields of which are set."""
 
 
 @lru_cache(maxsize=1)

@@ -33,11 +33,15 @@ _LEAST_PARALLEL_WORK = 1 << 19
 _WORK_PER_TASK = 1 << 17
 _MOST_TASKS = 64
 _EXPANDED_REDUCTION = 32
+_ROWS_OF_BLOCK = 16
+_MOST_IN_BLOCK = 40
+_NEAR = 4
 _CHEAP = 8
 _MOST_EXPANDED_CODE = 160
 _COST_OF_COMBINED_LANES = 27  # relative to the load of one element into a lane
-_LEAST_IN_STEP, _MOST_IN_STEP = 20, 200
+_LEAST_IN_STEP, _MOST_IN_STEP = 12, 200
 _BRANCHING = frozenset({ops.SIN, ops.COS, ops.TAN, ops.POW})
+_HOLDING_MANY = frozenset({ops.ATAN2, ops.ERFC})  # values at once: some seven in a vector
 _WORTH_OF_OPERATION = 0.1  # relative to a load of neighbouring elements
 
 
@@ -168,7 +172,9 @@ class Heuristic(Struct):
             if rows is not None:
                 sizes[rows] = self._rows(rows, min(vectors, 2))
             else:
-                sizes.update(self._stencil_rows(axis, width))
+                sizes.update(
+                    self._stencil_rows(axis, width) or self._turned_block(axis, width, main)
+                )
             sizes.update(self._interleaved(axis))
         elif axis == INNER and main is not None and adds_products(main):
             sizes.update(self._dot_tile())
@@ -180,6 +186,19 @@ class Heuristic(Struct):
         if rows is None:
             return {}
         return {rows: rows_of_tile(self.target), axis: self._clipped(axis, width)}
+
+    def _turned_block(self, axis: Var, width: int, main: Stage | None) -> dict[Var, int]:
+        """Where lines lie across the vectors, a block: all elements of a line are used while it is
+        in the nearest cache."""
+        cost = max(operations(s.value) for s in self.nest.stages)
+        if main is not None or cost > _MOST_IN_BLOCK:
+            return {}
+        across = [a for a in accesses(self.nest) if abs(a.stride(axis) or 0) > _NEAR]
+        lying = {o for a in across for o in self.nest.outer if o is not axis and a.stride(o) == 1}
+        rows = max(lying, key=lambda o: points((o,)), default=None)
+        if rows is None or points((rows,)) < _ROWS_OF_BLOCK:
+            return {}
+        return {rows: _ROWS_OF_BLOCK, axis: self._clipped(axis, width)}
 
     def _main_reduction(self) -> Stage | None:
         """The reducing stage with the most work, if no stage has axes of its own."""
@@ -194,7 +213,7 @@ class Heuristic(Struct):
         if main is None:
             cost = max(operations(s.value) for s in self.nest.stages)
             if self._keeps_step(cost):
-                return min(available, 8 if cost > 40 and not self._branches() else 4), None
+                return min(available, self._vectors_in_step(cost)), None
             return min(available, 4 if cost <= 40 else 2 if cost <= 200 else 1), None
         rows = self._reuse_axis(axis, main)
         long = points(main.reduce_axes) > _EXPANDED_REDUCTION
@@ -215,10 +234,14 @@ class Heuristic(Struct):
         long = _LEAST_IN_STEP < cost <= _MOST_IN_STEP
         return maps and long and self.target.vector_registers >= 32
 
-    def _branches(self) -> bool:
-        """Whether a function is used that has a branch, beyond which nothing waits in registers."""
+    def _vectors_in_step(self, cost: int) -> int:
+        """As many as hide latencies, and fewer where their values would not stay in registers: a
+        function may hold many, and beyond a branch nothing waits in registers."""
         nodes = post_order(s.value for s in self.nest.stages)
-        return any(isinstance(n, Apply) and n.op in _BRANCHING for n in nodes)
+        used = {n.op for n in nodes if isinstance(n, Apply)}
+        if used & _HOLDING_MANY:
+            return 2
+        return 8 if cost > 40 and not used & _BRANCHING else 4
 
     def _in_step(self, axis: Var | str | None, tile: tuple[int, ...], width: int) -> int:
         """How many vectors are one."""

@@ -29,6 +29,11 @@ _V3_FEATURES: Final = (
     *_V2_FEATURES, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave"
 )  # fmt: skip
 _V4_FEATURES: Final = (*_V3_FEATURES, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl")
+_X86_LEVELS: Final = {
+    "x86-64-v2": _V2_FEATURES,
+    "x86-64-v3": _V3_FEATURES,
+    "x86-64-v4": _V4_FEATURES,
+}
 
 
 class CacheSizes(Struct, frozen=True):
@@ -108,7 +113,7 @@ def cpu_target(name: str) -> CpuTarget:
     if name == "host":
         return host_target()
     if name in _X86_LEVELS:
-        return _X86_LEVELS[name]
+        return _x86_level(name)
     if name == "aarch64-neon":
         return _neon_target(name, _triple_for("aarch64"), "generic", "+neon")
     if name in _WASM_FEATURES:
@@ -193,9 +198,10 @@ def _x86_target(
 
 
 def _x86_requirements(level: str) -> tuple[str, ...]:
-    return {"x86-64-v2": _V2_FEATURES, "x86-64-v3": _V3_FEATURES, "x86-64-v4": _V4_FEATURES}[level]
+    return _X86_LEVELS[level]
 
 
+@lru_cache(maxsize=len(_X86_LEVELS))
 def _x86_level(name: str) -> CpuTarget:
     """A level of the x86-64 psABI; LLVM knows the levels as CPU names."""
     available = dict.fromkeys(_x86_requirements(name), True)
@@ -255,4 +261,3 @@ _WASM_FEATURES: Final = {
     "wasm32-simd128": "+simd128",
     "wasm32-relaxed": "+simd128,+relaxed-simd",
 }
-_X86_LEVELS: Final = {name: _x86_level(name) for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4")}

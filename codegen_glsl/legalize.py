@@ -220,6 +220,7 @@ RULES: tuple[Rule, ...] = (
     integers.expand_bool_extremes,
     floats.expand_classification,
     floats.expand_floor_division,
+    floats.expand_division_by_zero,
     floats.expand_nextafter,
     expand_elementary,
 )

@@ -169,8 +169,9 @@ class _MachineTypes:
         value = ends.get(int(node.value), int(node.value)) if node.dtype.bits == 64 else node.value
         if not dtype.min <= value <= dtype.max:
             raise UnsupportedError(
-                f"{self.name} uses the {node.dtype} value {node.value}, and target 'glsl' has "
-                "integers of 32 bits"
+                f"the constant {node.value} needs 64-bit integers, which target 'glsl' does not "
+                "have (it is written in the kernel, or a power or product of such, as in 2 ** i)",
+                help='compute with int32, as in i.astype(np.int32), or use target="cpu"',
             )
         return build.const(value, dtype)
 

@@ -129,8 +129,9 @@ def _constant(node: Const) -> Expr:
         if node.value in (node.dtype.min, node.dtype.max):
             return Const(dtype.min if node.value == node.dtype.min else dtype.max, dtype)
         raise UnsupportedError(
-            f"the constant {node.value} needs 64-bit integers, which WebGPU does not have",
-            help='use target="cpu"',
+            f"the constant {node.value} needs 64-bit integers, which target 'wgsl' does not have "
+            "(it is written in the kernel, or a power or product of such, as in 2 ** i)",
+            help='compute with int32, as in i.astype(np.int32), or use target="cpu"',
         )
     return node if dtype is node.dtype else build.const(node.value, dtype)
 

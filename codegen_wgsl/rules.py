@@ -46,6 +46,7 @@ class Rules:
             expand_copysign,
             self.expand_remainder,
             floats.expand_floor_division,
+            floats.expand_division_by_zero,
             floats.expand_nextafter,
             self.expand_conversion,
             expand_elementary,

@@ -22,13 +22,13 @@ from tilewright.compiler.arguments import (
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import BuildOptions, check_target, has_open_dimensions
 from tilewright.ir.errors import DTypeError, RespecializationWarning, TraceError
-from tilewright.ir.schedule import Schedule
 from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec, dim
 
 if TYPE_CHECKING:
     from tilewright.compiler.compiled import Compiled
     from tilewright.compiler.specialization import Specialization
     from tilewright.compiler.trace.run import Traced
+    from tilewright.ir.schedule import Schedule
 
 _MANY_SPECIALIZATIONS = 32
 
@@ -173,9 +173,9 @@ class Kernel(FastCallable):
         key = front_key(request, runtime().cache)
 
         def traced() -> Traced:
-            from tilewright.compiler.trace.run import trace
+            from tilewright.compiler.driver import trace_for
 
-            return trace(self.python, specs, values=scalars)
+            return trace_for(self.python, specs, scalars, self.target, runtime())
 
         found = load_front(request, key, runtime(), traced) if key else None
         if found is not None:
@@ -360,6 +360,8 @@ def kernel(
 def _checked_schedules(given: Any) -> Mapping[str, Schedule] | None:
     if given is None:
         return None
+    from tilewright.ir.schedule import Schedule
+
     fits = isinstance(given, Mapping) and all(
         isinstance(name, str) and isinstance(schedule, Schedule) for name, schedule in given.items()
     )

@@ -14,7 +14,13 @@ import numpy as np
 
 from tilewright.ir import dtypes
 from tilewright.ir.dtypes import DType
-from tilewright.ir.errors import DTypeError, OutOfMemoryError, ShapeError, TraceError
+from tilewright.ir.errors import (
+    DTypeError,
+    IntegerRangeError,
+    OutOfMemoryError,
+    ShapeError,
+    TraceError,
+)
 from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
 from tilewright.ir.sizes import bind_symbols
@@ -144,6 +150,8 @@ def contiguous(value: Any, spec: ArgumentSpec, name: str) -> np.ndarray:
     assert isinstance(spec, (ArraySpec, ScalarSpec))
     if device_target(value) is not None:
         return value  # type: ignore[no-any-return]
+    if isinstance(spec, ScalarSpec) and spec.fits:
+        _check_fits(value, spec, name)
     try:
         array = np.require(value, dtype=spec.dtype.numpy, requirements=("C", "A"))
     except MemoryError as error:  # a broadcast array is small until it is copied
@@ -152,6 +160,16 @@ def contiguous(value: Any, spec: ArgumentSpec, name: str) -> np.ndarray:
             help="broadcast it inside of the kernel, or call the kernel on parts of it",
         ) from error
     return array if type(array) is np.ndarray else np.asarray(array)
+
+
+def _check_fits(value: int, spec: ScalarSpec, name: str) -> None:
+    """A Python int must fit the dtype of the arrays that it meets, as NumPy has it."""
+    for dtype in spec.fits:
+        if not dtype.min <= value <= dtype.max:
+            raise IntegerRangeError(
+                f"argument {name!r}: Python integer {value} out of bounds for {dtype}",
+                help=f"convert the array that {name!r} meets first: x.astype(np.int64)",
+            )
 
 
 class DeclaredArguments:

@@ -5,22 +5,53 @@ trace -> graph passes -> fusion -> the target's lowering, legalisation and emiss
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from tilewright.compiler.interface import Interface
 from tilewright.compiler.specialization import Specialization
-from tilewright.compiler.targets import BuildOptions, Target, open_target
+from tilewright.compiler.targets import BuildOptions, open_target
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.passes import run_passes
-from tilewright.ir.passes.narrow_positions import narrow_positions
 from tilewright.ir.printer import print_graph
+from tilewright.ir.signature import ArgumentSpec, StaticSpec
 from tilewright.ir.text.style import CANONICAL
 
 if TYPE_CHECKING:
     from tilewright.compiler.runtime import Runtime
+    from tilewright.compiler.target import Target
     from tilewright.compiler.trace.run import Traced
+
+
+def trace_for(
+    function: Callable[..., Any],
+    specs: Mapping[str, ArgumentSpec],
+    values: Mapping[str, int | float],
+    target_name: str,
+    runtime: Runtime,
+) -> Traced:
+    """The traced function, in the form in which the target can compute it.
+
+    Arithmetic among Python floats is in float64. A target without it gets the result: the kernel
+    is made for the values of those of its arguments.
+    """
+    from tilewright.compiler.trace.run import trace
+
+    traced = trace(function, specs, values=values)
+    if open_target(target_name, runtime).has_float64:
+        return traced
+    from tilewright.ir.passes.narrow_scalars import computed_scalars
+
+    names = computed_scalars(traced.graph) & values.keys()
+    if not names:
+        return traced
+    static = {name: StaticSpec(values[name]) for name in names}
+    made = trace(function, {**specs, **static}, values=values)
+    return replace(made, specialized=made.specialized | names)
 
 
 def compile_traced(
@@ -77,14 +108,22 @@ class StageRecord:
 
 def build(traced: Traced, target: Target, options: BuildOptions, stages: StageRecord) -> Any:
     """Graph passes, fusion, and the target's own stages, all remembered in `stages`."""
-    graph = traced.graph if target.has_float64 else narrow_positions(traced.graph)
+    graph = traced.graph
+    if not target.has_float64:  # nor 64-bit integers
+        from tilewright.ir.passes.narrow_positions import narrow_positions
+        from tilewright.ir.passes.narrow_scalars import narrow_scalars
+
+        graph = narrow_scalars(narrow_positions(graph))
     graph = run_passes(graph)
     stages("optimized", graph)
     program = build_program(graph, target.fusion, "program")
     stages("program", program)
-    if not target.has_float64:  # nor 64-bit integers
+    if not target.has_float64:
+        from tilewright.compiler.float64 import refuse_float64
         from tilewright.compiler.narrowing import warn_of_narrowing
 
+        if options.f64 != "f32":
+            refuse_float64(graph, program, target.name)
         warn_of_narrowing(program, target.name)
     made = target.build(program, options, stages)
     stages.time("code")

@@ -6,7 +6,7 @@ dicts) stays with `Kernel.__call__`.
 
 from __future__ import annotations
 
-from types import CellType
+from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Literal
 
 from tilewright.codegen_cpu.execute import CpuFunction
@@ -17,6 +17,7 @@ from tilewright.codegen_cpu.fast_spec import (
     ArrayGuard,
     CellGuard,
     FastSpec,
+    FunctionGuard,
     GlobalGuard,
     Guard,
     Linear,
@@ -25,6 +26,7 @@ from tilewright.codegen_cpu.fast_spec import (
     ScalarArgument,
     StaticArgument,
 )
+from tilewright.codegen_cpu.fastcall_ir import MAX_OUTPUTS
 from tilewright.compiler.argument_trees import Tree
 from tilewright.compiler.structure import Leaf, Sequence
 from tilewright.compiler.trace.contents import ArrayContents
@@ -58,6 +60,8 @@ def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
     if not isinstance(function, CpuFunction) or interface.checks:
         return None
     artifact = function.artifact
+    if len(artifact.outputs) > MAX_OUTPUTS:
+        return None
     symbols = {s: k for k, s in enumerate(artifact.symbols)}
     arguments = [_argument(interface.specs[n], symbols) for n in names if n in interface.specs]
     outputs = [
@@ -103,7 +107,7 @@ def _argument(spec: ArgumentSpec, symbols: dict[Var, int]) -> Argument | None:
             shape = tuple(Open(symbols[s]) if isinstance(s, Var) else s for s in spec.shape)
             return ArrayArgument(spec.dtype.numpy, shape)
         case ScalarSpec():
-            return ScalarArgument(spec.dtype.numpy)
+            return ScalarArgument(spec.dtype.numpy, spec.limits)
         case StaticSpec():
             return None if isinstance(spec.value, Tree) else StaticArgument(spec.value)
 
@@ -137,6 +141,8 @@ def _guards(compiled: Specialization) -> tuple[Guard, ...] | None:
 
 def _guard(dependency: Dependency) -> Guard | None:
     home = dependency.home
+    if isinstance(home, FunctionType):
+        return FunctionGuard(home, dependency.name, dependency.value)
     if not isinstance(home, (CellType, dict)) or dependency.value is MISSING:
         return None
     if isinstance(dependency.contents, ArrayContents):

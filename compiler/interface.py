@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tilewright.compiler.structure import OutputInfo, Structure
-from tilewright.ir.errors import BoundsError
+from tilewright.ir.errors import (
+    POWER_HELP,
+    BoundsError,
+    IntegerRangeError,
+    KernelError,
+    NegativePowerError,
+)
 from tilewright.ir.expr import Size, Var
 from tilewright.ir.signature import ArgumentSpec
 from tilewright.ir.sizes import bind_symbols, evaluate
@@ -17,27 +23,44 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tilewright.compiler.trace.run import Traced
+    from tilewright.ir.graph import CheckKind
     from tilewright.ir.location import Location
 
 
 class DataCheck(Struct, frozen=True, eq=False):
-    """The extreme indices on an axis of `size` elements, which must lie inside of it."""
+    """The extremes of indices or other integers, which must lie in a range (`ir.graph.Check`)."""
 
     size: Size
     axis: int
     wraps: bool
     loc: Location | None
+    kind: CheckKind = "index"
 
     def test(self, least: int, most: int, symbols: Mapping[Var, int]) -> None:
-        """Raise `BoundsError` if one of the extremes is outside; ``least > most`` means none."""
+        """Raise an error if one of the extremes is outside; ``least > most`` means none."""
         size = evaluate(self.size, symbols)
         too_small = least < (-size if self.wraps else 0)
         if least <= most and (too_small or most >= size):
-            raise BoundsError(
-                f"index {least if too_small else most} is out of bounds for axis {self.axis}"
-                f" with size {size}",
+            raise self._error(least if too_small else most, size)
+
+    def _error(self, found: int, size: int) -> KernelError:
+        if self.kind == "power":
+            return NegativePowerError(
+                f"integers to negative integer powers are not allowed, and an exponent is {found}",
                 loc=self.loc,
+                help=POWER_HELP,
             )
+        if self.kind == "fits":
+            held = f"from {-size if self.wraps else 0} to {size - 1}"
+            return IntegerRangeError(
+                f"Python integer {found} is out of bounds for the dtype that it meets, which holds"
+                f" integers {held}",
+                loc=self.loc,
+                help="convert the array to a wider dtype first: x.astype(np.int64)",
+            )
+        return BoundsError(
+            f"index {found} is out of bounds for axis {self.axis} with size {size}", loc=self.loc
+        )
 
 
 class Interface(Struct, frozen=True, eq=False):
@@ -69,7 +92,7 @@ class Interface(Struct, frozen=True, eq=False):
             output_shapes=tuple(t.shape for t in graph.outputs),
             outputs=traced.outputs,
             structure=traced.structure,
-            checks=tuple(DataCheck(c.size, c.axis, c.wraps, c.loc) for c in graph.checks),
+            checks=tuple(DataCheck(c.size, c.axis, c.wraps, c.loc, c.kind) for c in graph.checks),
             symbols=graph.symbols,
             specialized=traced.specialized,
         )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tilewright.compiler.interface import Interface
-    from tilewright.compiler.targets import BuildOptions, Executable, Target
+    from tilewright.compiler.target import Target
+    from tilewright.compiler.targets import BuildOptions, Executable
     from tilewright.compiler.trace.dependencies import Dependencies
     from tilewright.compiler.trace.run import Traced
 

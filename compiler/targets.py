@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tilewright.compiler.runtime import Runtime
-    from tilewright.ir.expr import Var
-    from tilewright.ir.fuse.options import FusionOptions
-    from tilewright.ir.program import Program
+    from tilewright.compiler.target import Target
     from tilewright.ir.schedule import Schedule
 
 Observer = Callable[[str, object], None]
@@ -35,42 +33,6 @@ class BuildOptions(Struct, frozen=True):
     numerics: str = "accurate"
     f64: str = "error"
     schedules: Mapping[str, Schedule] | None = None
-
-
-class Target(Protocol):
-    """One target: turns programs into artifacts, and artifacts into something to call."""
-
-    name: str
-    stages: tuple[str, ...]
-    cacheable: bool
-    has_float64: bool
-
-    @property
-    def fusion(self) -> FusionOptions:
-        """What fusion may do for this target."""
-
-    def build(self, program: Program, options: BuildOptions, observe: Observer) -> Any:
-        """The artifact of a program; `observe(stage, value)` sees what lies between."""
-
-    def finish(self, made: Any) -> Any:
-        """The artifact from what `build` made, or what the cache kept of it."""
-
-    def pack(self, artifact: Any) -> tuple[dict[str, Any], list[bytes]]:
-        """The artifact as JSON and blobs, for a file."""
-
-    def unpack(
-        self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
-    ) -> Any:
-        """The artifact that `pack` described, with these open dimensions."""
-
-    def load(self, artifact: Any) -> Executable:
-        """``run(inputs, outputs=None) -> results`` on contiguous arrays."""
-
-    def upload(self, array: np.ndarray) -> Any:
-        """A copy of the array on the target's device; `UnsupportedError` where there is none."""
-
-    def source(self, artifact: Any, stages: Mapping[str, object]) -> str:
-        """The generated code as text."""
 
 
 _HOMES = {

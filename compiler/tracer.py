@@ -25,6 +25,7 @@ from tilewright.ir.errors import LimitError, TraceError, UnsupportedError
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import (
     Check,
+    CheckKind,
     Compute,
     Constant,
     Input,
@@ -70,6 +71,7 @@ class Tracer:
         self.scoped = False
         self.finished = False
         self.counters: dict[Var, Expr] = {}
+        self.fits: dict[str, dict[DType, None]] = {}
 
     # Where and how deep we are.
 
@@ -311,9 +313,22 @@ class Tracer:
                 help="return the new value; a loop body takes the array as part of its state",
             )
 
-    def check(self, least: Tensor, most: Tensor, size: Size, axis: int, *, wraps: bool) -> None:
-        """Have the host test after the run that an index was in range."""
-        self.frame.checks.append(Check(least, most, size, axis, wraps, self.here()))
+    def check(
+        self,
+        least: Tensor,
+        most: Tensor,
+        size: Size,
+        axis: int,
+        *,
+        wraps: bool,
+        kind: CheckKind = "index",
+    ) -> None:
+        """Have the host test after the run that an index (or another integer) was in range."""
+        self.frame.checks.append(Check(least, most, size, axis, wraps, self.here(), kind))
+
+    def must_fit(self, name: str, dtype: DType) -> None:
+        """Have the host test before each run that the int argument `name` fits `dtype`."""
+        self.fits.setdefault(name, {})[dtype] = None
 
     # Functions that the public modules ask for by name.
 

@@ -51,12 +51,27 @@ class TraceError(KernelError):
     """The function does something that cannot be traced into a graph."""
 
 
+class MissingAttributeError(TraceError, AttributeError):
+    """A module lacks a name; an `AttributeError` too, since kernels may ask with `hasattr`."""
+
+
 class ShapeError(KernelError, ValueError):
     """Shapes do not fit together."""
 
 
 class DTypeError(KernelError, TypeError):
     """A dtype is not supported here, or dtypes do not fit together."""
+
+
+class IntegerRangeError(DTypeError, OverflowError):
+    """A Python integer does not fit in the dtype that it meets (NumPy's OverflowError)."""
+
+
+POWER_HELP = "make the base or the exponent a float: x.astype(float) ** n"
+
+
+class NegativePowerError(KernelError, ValueError):
+    """An integer is raised to a negative integer power (NumPy's ValueError)."""
 
 
 class BoundsError(KernelError, IndexError):

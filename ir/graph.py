@@ -12,7 +12,7 @@ Sizes are ints, or index expressions over open dimensions (`Var`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -314,11 +314,15 @@ def identity(combiner: str, dtype: DType) -> Expr:
     raise IRError(f"{combiner} has no identity")
 
 
-class Check(Struct, frozen=True):
-    """A condition on data that the host tests after the run, raising `BoundsError` if it fails.
+CheckKind = Literal["index", "fits", "power"]
 
-    `least` and `most` are int64 tensors of rank 0: the extreme indices that were used on an axis
-    of `size` elements; valid are ``-size … size - 1`` (``0 … size - 1`` when not `wraps`).
+
+class Check(Struct, frozen=True):
+    """A condition on data that the host tests after the run, raising an error if it fails.
+
+    `least` and `most` are int64 tensors of rank 0: the extremes of what was used; valid are
+    ``-size … size - 1`` (``0 … size - 1`` when not `wraps`). `kind` says what they are: indices on
+    an axis of `size` elements, Python ints that must fit a dtype, or the exponents of integers.
     """
 
     least: Tensor
@@ -327,6 +331,7 @@ class Check(Struct, frozen=True):
     axis: int
     wraps: bool
     loc: Location | None
+    kind: CheckKind = "index"
 
 
 class Graph(Struct, frozen=True):

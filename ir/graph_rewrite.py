@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Source
 from tilewright.ir.graph import (
-    Check,
     Compute,
     Constant,
     Graph,
@@ -51,9 +50,7 @@ def rewrite_graph(graph: Graph, rule: NodeRule) -> Graph:
         assert isinstance(new, Tensor)
         return new
 
-    checks = tuple(
-        Check(tensor(c.least), tensor(c.most), c.size, c.axis, c.wraps, c.loc) for c in graph.checks
-    )
+    checks = tuple(replace(c, least=tensor(c.least), most=tensor(c.most)) for c in graph.checks)
     return replace(graph, outputs=tuple(map(tensor, graph.outputs)), checks=checks)
 
 

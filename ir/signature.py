@@ -30,10 +30,12 @@ class ArraySpec(Struct, frozen=True):
 class ScalarSpec(Struct, frozen=True):
     """A Python scalar whose value is known at run time only; it is weak in promotion.
 
-    `kind` is ``"float"`` or ``"int"``.
+    `kind` is ``"float"`` or ``"int"``. An int meets arrays of the dtypes `fits`, which must be able
+    to hold its value.
     """
 
     kind: str
+    fits: tuple[DType, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in ("float", "int"):
@@ -46,6 +48,13 @@ class ScalarSpec(Struct, frozen=True):
     def dtype(self) -> DType:
         """How the value is carried."""
         return dtypes.F64 if self.kind == "float" else dtypes.I64
+
+    @property
+    def limits(self) -> tuple[int, int] | None:
+        """The least and the greatest int that all of `fits` hold; None if there are none."""
+        if not self.fits:
+            return None
+        return max(int(d.min) for d in self.fits), min(int(d.max) for d in self.fits)
 
     def __str__(self) -> str:
         return self.kind

@@ -40,7 +40,7 @@ def check_spec(spec: BufferSpec) -> None:
 def pack(value: Any, spec: BufferSpec, name: str) -> Words:
     """The words of host array `value`, a view of it if nothing changes; `name` is what errors call
     it."""
-    array = np.asarray(value)
+    array = _rounded(np.asarray(value), spec)
     # Byte order is no difference: the copy below takes it out.
     if array.dtype.newbyteorder("=") != np.dtype(spec.dtype):
         raise DTypeError(
@@ -73,6 +73,15 @@ def unpack(words: Words, spec: BufferSpec, *, copy: bool = False) -> Array:
         with np.errstate(over="ignore"):
             flat = used.view(spec.storage).astype(spec.dtype, copy=copy)
     return flat.reshape(spec.shape)
+
+
+def _rounded(array: Array, spec: BufferSpec) -> Array:
+    """A Python float (a float64 of no dimension) in the dtype for which a kernel takes it."""
+    is_python_float = array.dtype == np.float64 and array.shape == spec.shape == ()
+    if not is_python_float or spec.dtype not in ("float16", "float32"):
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(spec.dtype)
 
 
 def _packed(array: Array, spec: BufferSpec) -> Words:

@@ -15,6 +15,7 @@ from typing import Any
 
 import filelock  # noqa: F401
 import llvmlite.binding  # noqa: F401
+import msgspec  # noqa: F401
 import numpy as np  # noqa: F401
 import platformdirs  # noqa: F401
 

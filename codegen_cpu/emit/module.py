@@ -21,11 +21,10 @@ from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, Kernel
-from tilewright.ir.legal.integers import expand_integer_division
+from tilewright.ir.legal.integers import legal_size
 from tilewright.ir.printer import print_kernel
 from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
 from tilewright.ir.text.style import CANONICAL
-from tilewright.ir.traverse import rewrite_to_fixpoint
 
 DISPATCH = """\
 define internal void @tw_dispatch(ptr %runtime, ptr %task, ptr %context, i64 %count) nounwind {
@@ -102,8 +101,7 @@ class ModuleEmitter(StatementEmitter):
 
     def _size(self, size: Size) -> str:
         """The value of a size over open dimensions; those of kernels are legal already."""
-        legal = rewrite_to_fixpoint(build.index(size), (expand_integer_division,), {})
-        return self.evaluate(legal).text
+        return self.evaluate(build.index(legal_size(size))).text
 
     def _steps(self, steps: Sequence[Step]) -> None:
         for step in steps:

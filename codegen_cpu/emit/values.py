@@ -13,13 +13,14 @@ from tilewright.ir.emit.environment import Environment, Lanes, Value
 from tilewright.ir.emit.expressions import ExpressionEmitter
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const
+from tilewright.ir.legal.integers import legal_size
 
 
 class ValueEmitter(ExpressionEmitter[FunctionText]):
     """Evaluates expressions into one function; memory and registers are left to subclasses."""
 
     def __init__(self, function: FunctionText, types: Types, spelling: Spelling) -> None:
-        super().__init__(function, Environment())
+        super().__init__(function, Environment(legal_size))
         self.types = types
         self.spelling = spelling
         self._whole_registers = WholeRegisters(function, types, spelling)

@@ -22,12 +22,12 @@ may be long chains: nested lists would repeat the former and overflow the stack 
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
+from msgspec import json
 
 from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.ir.dtypes import DType, from_numpy, from_short
@@ -53,7 +53,7 @@ def encode(artifact: CpuArtifact) -> bytes:
         "parallel": artifact.parallel,
         "nodes": sizes.nodes,
     }
-    text = json.dumps(description, separators=(",", ":")).encode()
+    text = json.encode(description)
     blocks = [_LENGTH.pack(len(text)) + text, artifact.code]
     blocks += [constant.tobytes() for constant in artifact.constants]
     return b"".join(block.ljust(_aligned(len(block)), b"\0") for block in blocks)
@@ -67,14 +67,14 @@ def decode(data: bytes, symbols: Sequence[Var]) -> CpuArtifact | None:
     try:
         return _decode(data, tuple(symbols))
     except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
-        return None  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        return None  # UnicodeDecodeError and msgspec's DecodeError are ValueErrors
     except (struct.error, IRError):
         return None
 
 
 def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
     (length,) = _LENGTH.unpack_from(data)
-    description = json.loads(data[_LENGTH.size : _LENGTH.size + length])
+    description = json.decode(data[_LENGTH.size : _LENGTH.size + length])
     if description["symbols"] != len(symbols):
         raise ValueError("the artifact has other symbols")
     nodes = read_nodes(description["nodes"], symbols)

@@ -1,8 +1,8 @@
 """The calls that the cache makes on the file system, and what makes a file trustworthy.
 
-`Files` is the interface: each call is one step that can fail, be interrupted or race with another
-process, so a simulation can put a fault between any two. `SystemFiles` is the real one. Paths are
-text: joining `pathlib` objects would take longer than reading a small entry.
+`file_calls.Files` is the interface: each call is one step that can fail, be interrupted or race
+with another process, so a simulation can put a fault between any two. `SystemFiles` is the real
+one. Paths are text: joining `pathlib` objects would take longer than reading a small entry.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import stat
 import time
 from contextlib import suppress
 from io import FileIO
-from typing import Final, NamedTuple, Protocol
+from typing import Final
+
+from msgspec import Struct
 
 _READ: Final = (
     os.O_RDONLY
@@ -36,7 +38,7 @@ class RefusedFileError(Exception):
     """The file exists, but must not be read: its kind, size, owner or mode is not ours."""
 
 
-class FileFacts(NamedTuple):
+class FileFacts(Struct, frozen=True):
     """One file of a directory. `modified` is in seconds since 1970."""
 
     name: str
@@ -44,48 +46,8 @@ class FileFacts(NamedTuple):
     modified: float
 
 
-class Files(Protocol):
-    """What the cache needs of a file system. Every call may raise `OSError`."""
-
-    def now(self) -> float:
-        """The time in seconds since 1970."""
-
-    def unique(self) -> str:
-        """A part of a name that nobody else uses."""
-
-    def objection(self, directory: str) -> str | None:
-        """Why the files of `directory` cannot be trusted; None where they can."""
-
-    def make_directory(self, path: str) -> None:
-        """Make a directory that nobody else may enter, unless it exists."""
-
-    def scan(self, directory: str) -> list[FileFacts]:
-        """The plain files of a directory; none where it does not exist."""
-
-    def read(self, path: str, most: int) -> tuple[bytes, float]:
-        """Contents and time of change of a file of ours of at most `most` bytes."""
-
-    def create(self, path: str) -> int:
-        """A handle on a new empty file, which nobody else may read."""
-
-    def write(self, handle: int, data: bytes | memoryview) -> int:
-        """Append some of `data`; how many bytes."""
-
-    def close(self, handle: int) -> None:
-        """Give the handle back."""
-
-    def rename(self, old: str, new: str) -> None:
-        """Give a file another name, in one step; a file of that name is replaced."""
-
-    def touch(self, path: str) -> None:
-        """Set the time of change to now."""
-
-    def remove(self, path: str) -> None:
-        """Remove a file. A process that reads it goes on reading."""
-
-
 class SystemFiles:
-    """`Files` of the operating system."""
+    """The `Files` of the operating system."""
 
     def now(self) -> float:
         return time.time()

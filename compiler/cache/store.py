@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from tilewright.compiler.cache.entry import HEADER_BYTES, pack, unpack
-from tilewright.compiler.cache.files import Files, RefusedFileError, SystemFiles
+from tilewright.compiler.cache.files import RefusedFileError, SystemFiles
 from tilewright.ir.errors import CacheWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tilewright.compiler.cache.file_calls import Files
 
 MOST_BYTES: Final = 1 << 30
 PATIENCE_SECONDS: Final = 30.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dis
 from types import CodeType
-from typing import NamedTuple
+
+from msgspec import Struct
 
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"})
@@ -15,7 +16,7 @@ class DoubtError(Exception):
     """Something that a fingerprint cannot sum up, so that the function has none."""
 
 
-class Names(NamedTuple):
+class Names(Struct, frozen=True):
     """Names in the order of their first use, those of nested functions included."""
 
     read: tuple[str, ...]

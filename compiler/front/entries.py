@@ -7,13 +7,12 @@ these values holds the rest.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from tilewright.compiler.front.code import DoubtError
@@ -24,7 +23,7 @@ from tilewright.compiler.structure import Known, Leaf, Object, Sequence, Structu
 from tilewright.compiler.targets import BuildOptions, open_target
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Var
-from tilewright.ir.signature import ArgumentSpec, ArraySpec, StaticSpec
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,15 +92,16 @@ def store_front(request: Request, key: FrontKey, made: Specialization, runtime: 
     if not _is_plain(made.interface.structure):
         return
     try:
-        entry = {"interface": encode_interface(made.interface), "artifact": made.key}
-    except UnsupportedError:
+        interface = encode_interface(made.interface)
+        entry = json.encode({"interface": interface, "artifact": made.key})
+    except (UnsupportedError, UnicodeError):  # JSON holds no lone surrogates, file names may
         return
     text = key.text
     needs = sorted(made.interface.specialized)
     if needs:
-        runtime.cache.put(text, json.dumps({"needs": needs}).encode())
+        runtime.cache.put(text, json.encode({"needs": needs}))
         text = _with_values(text, needs, request, runtime)
-    runtime.cache.put(text, json.dumps(entry, separators=(",", ":")).encode())
+    runtime.cache.put(text, entry)
 
 
 def _specialization(
@@ -118,7 +118,11 @@ def _specialization(
     if artifact is None:
         return None
     specs = {
-        name: StaticSpec(request.ints[name]) if name in interface.specialized else spec
+        name: StaticSpec(request.ints[name])
+        if name in interface.specialized
+        else interface.specs[name]
+        if isinstance(spec, ScalarSpec)
+        else spec
         for name, spec in request.specs.items()
     }
     target = open_target(request.target, runtime)
@@ -137,7 +141,7 @@ def _entry(key: str, cache: ArtifactCache) -> dict[str, Any] | None:
     data = cache.get(key)
     if data is None:
         return None
-    entry = json.loads(data)
+    entry = json.decode(data)
     return entry if isinstance(entry, dict) else None
 
 

@@ -107,6 +107,7 @@ class Fingerprint:
         self._functions[function] = len(self._functions)
         code = function.__code__
         self._code(code)
+        self.dependencies.add_function(function)
         self.add(function.__defaults__)
         self.add(function.__kwdefaults__)
         names = names_of(code)

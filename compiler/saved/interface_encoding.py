@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
 from collections.abc import Sequence as Items
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tilewright.compiler.cache.encoding import EncodedSize, SizeWriter, read_nodes, read_size
 from tilewright.compiler.interface import DataCheck, Interface
 from tilewright.compiler.structure import Known, Leaf, Mapping, OutputInfo, Sequence, Structure
-from tilewright.ir.dtypes import from_short
+from tilewright.ir.dtypes import DType, from_short
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.expr import Expr, Size, Var
-from tilewright.ir.location import Location
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
+
+if TYPE_CHECKING:
+    from tilewright.ir.location import Location
 
 
 class Fixed:
@@ -49,7 +51,7 @@ def encode_interface(interface: Interface) -> dict[str, Any]:
         "outputs": [[info.dtype.str, info.kind] for info in interface.outputs],
         "structure": _encode_structure(interface.structure),
         "checks": [
-            [sizes.add(c.size), c.axis, c.wraps, _location(c.loc) if c.loc else None]
+            [sizes.add(c.size), c.axis, c.wraps, c.loc and _encode_location(c.loc), c.kind]
             for c in interface.checks
         ],
         "specialized": sorted(interface.specialized),
@@ -76,25 +78,31 @@ def decode_interface(encoded: dict[str, Any], symbols: tuple[Var, ...] | None = 
         outputs=tuple(OutputInfo(np.dtype(dtype), kind) for dtype, kind in encoded["outputs"]),
         structure=_decode_structure(encoded["structure"]),
         checks=tuple(
-            DataCheck(read_size(size, nodes), axis, wraps, Location(*loc) if loc else None)
-            for size, axis, wraps, loc in encoded["checks"]
+            DataCheck(read_size(size, nodes), axis, wraps, loc and _decode_location(loc), *kind)
+            for size, axis, wraps, loc, *kind in encoded["checks"]
         ),
         symbols=symbols,
         specialized=frozenset(encoded["specialized"]),
     )
 
 
-def _location(loc: Location) -> list[Any]:
+def _encode_location(loc: Location) -> list[Any]:
     columns = (loc.column, loc.end_line, loc.end_column)
     return [loc.file, loc.line, *columns, loc.function]
+
+
+def _decode_location(encoded: list[Any]) -> Location:
+    from tilewright.ir.location import Location  # for kernels that check data only
+
+    return Location(*encoded)
 
 
 def _encode_spec(spec: ArgumentSpec, sizes: SizeWriter) -> list[Any]:
     match spec:
         case ArraySpec(dtype, shape):
             return ["array", dtype.short, [sizes.add(size) for size in shape]]
-        case ScalarSpec(kind):
-            return ["scalar", kind]
+        case ScalarSpec(kind, fits):
+            return ["scalar", kind, *(dtype.short for dtype in fits)]
         case StaticSpec(value):
             return ["static", *encode_value(value)]
 
@@ -102,16 +110,21 @@ def _encode_spec(spec: ArgumentSpec, sizes: SizeWriter) -> list[Any]:
 def _decode_spec(spec: list[Any], nodes: list[Expr]) -> ArgumentSpec:
     match spec:
         case ["array", str(short), list(shape)]:
-            dtype = from_short(short)
-            if dtype is None:
-                raise ValueError(f"{short!r} is not a dtype")
+            dtype = _dtype(short)
             sizes = [read_size(size, nodes) for size in shape]
             return ArraySpec(dtype, tuple(s for s in sizes if isinstance(s, (int, Var))))
-        case ["scalar", str(kind)]:
-            return ScalarSpec(kind)
+        case ["scalar", str(kind), *fits]:
+            return ScalarSpec(kind, tuple(map(_dtype, fits)))
         case ["static", *value]:
             return StaticSpec(decode_value(value))
     raise ValueError(f"{spec!r} is not an argument")
+
+
+def _dtype(short: str) -> DType:
+    dtype = from_short(short)
+    if dtype is None:
+        raise ValueError(f"{short!r} is not a dtype")
+    return dtype
 
 
 def encode_value(value: object) -> list[Any]:

@@ -90,6 +90,13 @@ def contents_of(value: object) -> Contents | None:
     return ContainerContents(value) if isinstance(value, (list, tuple, dict)) else None
 
 
+def may_change(value: object) -> bool:
+    """Whether `value` can hold something else and yet be the same object."""
+    if isinstance(value, tuple):
+        return any(map(may_change, value))
+    return contents_of(value) is not None
+
+
 def _is_constant(array: Any) -> bool:
     """Whether neither the array nor what it is a view of can be written to."""
     while isinstance(array, np.ndarray):

@@ -11,8 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-import tilewright.compiler.trace.registry  # noqa: F401  (fills the table)
-from tilewright.compiler.trace.dispatch import EFFECTS, IMPLEMENTATIONS, callable_name, unsupported
+import tilewright.compiler.trace.ufuncs  # noqa: F401  (enters the ufuncs)
+from tilewright.compiler.trace.dispatch import (
+    EFFECTS,
+    callable_name,
+    implementation_of,
+    unsupported,
+)
 
 
 class Entry(NamedTuple):
@@ -37,7 +42,7 @@ def _of(module: ModuleType, prefix: str) -> list[Entry]:
         value = getattr(module, name)
         if not callable(value) or isinstance(value, (type, ModuleType)):
             continue
-        if value in IMPLEMENTATIONS:
+        if implementation_of(value) is not None:
             entries.append(Entry(f"{prefix}.{name}", "traced", ""))
             continue
         status = "refused" if callable_name(value).rpartition(".")[2] in EFFECTS else "known"

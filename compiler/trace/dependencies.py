@@ -7,34 +7,37 @@ so that the caller can trace again instead of running with an old value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import CellType
+from types import CellType, FunctionType
 from typing import Any
 
 from msgspec import Struct
 
-from tilewright.compiler.trace.contents import Contents, contents_of, is_same_plain
+from tilewright.compiler.trace.contents import Contents, contents_of, is_same_plain, may_change
 
 MISSING = object()
 """Stands for a name that was looked up and is not there."""
 
 
 class Dependency(Struct, frozen=True, eq=False):
-    """One value that was read: `home` is the dict or cell in which it stands under `name`."""
+    """One value that was read: `home` is the dict, cell or function that has it as `name`."""
 
     where: str
     name: str
-    home: Mapping[str, Any] | CellType
+    home: Mapping[str, Any] | CellType | FunctionType
     value: object
     contents: Contents | None
 
     def present(self) -> object:
         """What stands there now."""
-        if isinstance(self.home, CellType):
+        home = self.home
+        if isinstance(home, CellType):
             try:
-                return self.home.cell_contents
+                return home.cell_contents
             except ValueError:
                 return MISSING
-        return self.home.get(self.name, MISSING)
+        return (
+            home.get(self.name, MISSING) if isinstance(home, Mapping) else getattr(home, self.name)
+        )
 
     def has_changed(self) -> bool:
         """Whether another value stands there, or the elements of an array have changed."""
@@ -55,6 +58,21 @@ class Dependencies:
         key = (id(home), name)
         if key not in self._found:
             self._found[key] = Dependency(where, name, home, value, contents_of(value))
+
+    def add_function(self, function: FunctionType) -> None:
+        """Remember a function's code and defaults, which can be assigned, and what these hold."""
+        where = f"function {function.__name__}"
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+            key = (id(function), name)
+            if key in self._found:
+                return
+            self._found[key] = Dependency(where, name, function, getattr(function, name), None)
+        named = (function.__kwdefaults__ or {}).items()
+        for which, value in (*enumerate(function.__defaults__ or ()), *named):
+            if may_change(value):
+                contents = contents_of(value)
+                default = Dependency(where, f"default {which}", CellType(value), value, contents)
+                self._found[id(function), default.name] = default
 
     def __iter__(self) -> Any:
         return iter(self._found.values())

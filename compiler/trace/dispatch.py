@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.trace.registry import home_of
 from tilewright.compiler.trace.selections import call as call_selected
 from tilewright.compiler.trace.selections import selected
 from tilewright.compiler.tracing_state import current
@@ -30,7 +32,7 @@ from tilewright.ir.errors import (
 Implementation = Callable[..., Any]
 
 IMPLEMENTATIONS: dict[Callable[..., Any], Implementation] = {}
-"""Filled while the `numpy_*` modules are imported; constant afterwards."""
+"""Filled by the `numpy_*` modules, each imported at the first call of a function of its own."""
 
 _ALWAYS_TRACED: set[Callable[..., Any]] = set()
 
@@ -94,13 +96,21 @@ def implements(
     return enter
 
 
+def implementation_of(function: Any) -> Implementation | None:
+    """What mirrors NumPy's `function`, if anything does; its module is imported now."""
+    home = home_of(function)
+    if home is not None:
+        import_module(home)  # waits where another thread has begun to
+    return IMPLEMENTATIONS.get(function)
+
+
 def dispatch(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Call NumPy's `function` on values of a kernel that is being traced."""
+    implementation = implementation_of(function)
     if selected(args) is not None or (kwargs and selected([*kwargs.values()]) is not None):
         return call_selected(function, args, kwargs)
     if function not in _ALWAYS_TRACED and not has_traced((*args, *kwargs.values())):
         return fold(function, args, kwargs)
-    implementation = IMPLEMENTATIONS.get(function)
     if implementation is None:
         raise unsupported(function)
     if kwargs.get("out") is not None and "out" not in _parameters(implementation):
@@ -144,7 +154,7 @@ def fold(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         )
     out = kwargs.get("out")
     if out is not None:
-        implementation = IMPLEMENTATIONS.get(function)
+        implementation = implementation_of(function)
         if implementation is None:
             raise unsupported(function)
         if "out" in _parameters(implementation):

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from tilewright.compiler.tracing_state import current
-from tilewright.ir.errors import DTypeError, KernelError
+from tilewright.ir.errors import KernelError
 
 if TYPE_CHECKING:
     from tilewright.ir.location import Location
 
 E = TypeVar("E", bound=KernelError)
-
-
-class IntegerRangeError(DTypeError, OverflowError):
-    """A Python integer does not fit in the dtype that it meets (NumPy's OverflowError)."""
 
 
 class SpecializeScalars(BaseException):

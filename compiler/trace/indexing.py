@@ -16,6 +16,7 @@ import numpy as np
 from tilewright.compiler.trace import positions, views
 from tilewright.compiler.trace.dispatch import bare, fold, has_traced
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.fitting import converted
 from tilewright.compiler.trace.handles import (
     Formula,
     Handle,
@@ -36,7 +37,6 @@ from tilewright.compiler.trace.operands import (
     as_array,
     as_size,
     broadcast_sizes,
-    convert,
     is_number,
     is_symbolic,
     literal,
@@ -147,7 +147,7 @@ def _fitted(value: Any, dtype: DType, sizes: tuple[Size, ...], axes: tuple[Var, 
     )
     if not fits:
         raise _cannot_assign(source.sizes, sizes)
-    return convert(source.broadcast_element(axes), dtype)
+    return converted(source, source.broadcast_element(axes), dtype)
 
 
 # Parsing an index.

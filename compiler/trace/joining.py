@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.fitting import converted
 from tilewright.compiler.trace.handles import Handle, show_sizes
 from tilewright.compiler.trace.operands import (
     active,
@@ -117,7 +118,7 @@ def stack_values(values: Sequence[Any], dtype: DType | None = None) -> Any:
 
         def part(value: Any) -> Part:
             if isinstance(value, Handle):
-                return lambda _: convert(value.element(()), wanted)
+                return lambda _: converted(value, value.element(()), wanted)
             return lambda _: literal(value, wanted)
 
         body = choose(axes[0], list(range(len(values))), [part(v) for v in values])

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from tilewright.compiler.trace import positions, ufuncs
 from tilewright.compiler.trace.failures import failure
@@ -312,7 +313,5 @@ def _results(
         values.append(handle)
     for number, check in enumerate(checks):
         place = len(carried) + 2 * number
-        tracer.frame.checks.append(
-            Check(result(place), result(place + 1), check.size, check.axis, check.wraps, check.loc)
-        )
+        tracer.frame.checks.append(replace(check, least=result(place), most=result(place + 1)))
     return tuple(values)

@@ -21,11 +21,7 @@ from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import as_array, as_dtype, cast_to
 from tilewright.compiler.trace.ufunc_methods import call_method
 from tilewright.compiler.trace.weak import to_bool, to_float, to_int
-from tilewright.ir.errors import TraceError, UnsupportedError
-
-
-class MissingAttributeError(TraceError, AttributeError):
-    """A module lacks a name; an `AttributeError` too, since kernels may ask with `hasattr`."""
+from tilewright.ir.errors import MissingAttributeError, TraceError, UnsupportedError
 
 
 class Namespace:

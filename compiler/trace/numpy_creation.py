@@ -10,6 +10,7 @@ import numpy as np
 from tilewright.compiler.trace import joining
 from tilewright.compiler.trace.dispatch import bare, dispatch, has_traced, implements
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.fitting import as_element
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.memory import detached, is_contiguous
 from tilewright.compiler.trace.operands import (
@@ -50,6 +51,8 @@ def filled(sizes: tuple[Size, ...], value: Any, dtype: DType, label: str) -> Any
     if is_number(value):
         return tracer.value(tracer.axes(sizes), literal(value, dtype), label, sizes)
     source = value if isinstance(value, Handle) else as_array(value)
+    if source.weak:
+        source = as_element(source, dtype)
     spread = dispatch(np.broadcast_to, (source, tuple(as_number(s) for s in sizes)), {})
     if not isinstance(spread, Handle):
         spread = as_array(spread)

@@ -12,6 +12,7 @@ from tilewright.compiler.trace import ufuncs
 from tilewright.compiler.trace.binary_search import position_of
 from tilewright.compiler.trace.dispatch import dispatch, implements, write_out
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.fitting import converted
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.masks import positions
 from tilewright.compiler.trace.operands import (
@@ -64,7 +65,7 @@ def _common_dtype(values: Sequence[Any]) -> DType:
 
 def _element(value: Any, dtype: DType, axes: tuple[Var, ...]) -> Expr:
     if isinstance(value, Handle):
-        return convert(value.broadcast_element(axes), dtype)
+        return converted(value, value.broadcast_element(axes), dtype)
     return literal(value, dtype)
 
 

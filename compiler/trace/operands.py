@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.trace.failures import IntegerRangeError, SpecializeScalars, failure
+from tilewright.compiler.trace.failures import SpecializeScalars, failure
 from tilewright.compiler.trace.handles import Handle, describe, show_sizes
 from tilewright.compiler.trace.selections import Selection, refusal
 from tilewright.compiler.tracing_state import current
@@ -18,6 +18,7 @@ from tilewright.ir.dtypes import INDEX, DType
 from tilewright.ir.errors import (
     BoundsError,
     DTypeError,
+    IntegerRangeError,
     KernelError,
     ShapeError,
     TraceError,

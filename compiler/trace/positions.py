@@ -11,7 +11,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import I64, INDEX
 from tilewright.ir.errors import BoundsError
 from tilewright.ir.expr import Apply, Expr, Size, Var, post_order
-from tilewright.ir.graph import Tensor
+from tilewright.ir.graph import CheckKind, Tensor
 from tilewright.ir.size_proofs import at_most, below, reaches, size_max, size_min
 from tilewright.ir.traverse import substitute
 
@@ -91,7 +91,9 @@ def clamp(expr: Expr, extent: Size) -> Expr:
     return build.maximum(build.minimum(expr, last), build.index(0))
 
 
-def add_check(expr: Expr, extent: Size, axis: int, *, wraps: bool) -> None:
+def add_check(
+    expr: Expr, extent: Size, axis: int, *, wraps: bool, kind: CheckKind = "index"
+) -> None:
     """Have the host test the extremes of `expr` over all axes that it varies along."""
     tracer = active()
     free = [
@@ -108,7 +110,7 @@ def add_check(expr: Expr, extent: Size, axis: int, *, wraps: bool) -> None:
         else:
             value = tracer.value((), body, "bounds check")
         extremes.append(tracer.tensor(value))
-    tracer.check(extremes[0], extremes[1], extent, axis, wraps=wraps)
+    tracer.check(extremes[0], extremes[1], extent, axis, wraps=wraps, kind=kind)
 
 
 def _constant_on_open_axis(item: int, extent: Size, axis: int) -> Size:

@@ -33,7 +33,7 @@ from tilewright.compiler.trace.namespaces import (
 from tilewright.compiler.trace.objects import traced_object
 from tilewright.compiler.trace.python_builtins import BUILTINS, REFUSED, TYPES
 from tilewright.compiler.trace.python_math import MATH
-from tilewright.compiler.trace.special import scipy_function
+from tilewright.compiler.trace.registry import home_of
 from tilewright.ir.errors import TraceError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Rebinder:
             return self._functions[original]
         code = original.__code__
         check_code(code)
+        self.dependencies.add_function(original)
         cells = tuple(CellType() for _ in original.__closure__ or ())
         rebuilt = FunctionType(
             code, self._shadow(original), original.__name__, original.__defaults__, cells
@@ -167,13 +168,16 @@ class Rebinder:
         module = getattr(value, "__module__", None) or ""
         if _is_kernel(value):
             return self.function(value.python)  # its function becomes part of this one
-        if value in IMPLEMENTATIONS or module.split(".")[0] == "numpy":
+        if home_of(value) or value in IMPLEMENTATIONS or module.split(".")[0] == "numpy":
             return NumpyFunction(value)
         if module == "math":
             return MATH.get(value.__name__, value)
-        special = scipy_function(value)
-        if special is not None:
-            return special
+        if module.startswith("scipy") or isinstance(value, np.ufunc):
+            from tilewright.compiler.trace.special import scipy_function
+
+            special = scipy_function(value)
+            if special is not None:
+                return special
         if isinstance(value, BuiltinFunctionType) and module == "builtins":
             return BUILTINS.get(value.__name__, value)
         if module.split(".")[0] == "tilewright":

@@ -12,7 +12,6 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-import tilewright.compiler.trace.registry  # noqa: F401  (fills the table of NumPy functions)
 from tilewright.compiler.argument_trees import Tree, assembled, leaf_names
 from tilewright.compiler.structure import OutputInfo, Structure
 from tilewright.compiler.trace.dependencies import Dependencies
@@ -154,11 +153,16 @@ class _Run:
             graph,
             outputs.structure,
             outputs.infos,
-            self._specs,
+            {n: self._as_found(n, s) for n, s in self._specs.items()},
             tuple(i.name for i in self._inputs),
             self._specialized,
             self._rebinder.dependencies,
         )
+
+    def _as_found(self, name: str, spec: ArgumentSpec) -> ArgumentSpec:
+        """The spec of an argument with the dtypes that its value has turned out to meet."""
+        fits = self._tracer.fits.get(name)
+        return replace(spec, fits=tuple(fits)) if fits and isinstance(spec, ScalarSpec) else spec
 
     def _argument(self, name: str) -> Any:
         tracer = self._tracer

@@ -33,7 +33,8 @@ _REDUCTIONS: Final = frozenset(
 )
 _EXTREMES: Final = {np.max: np.minimum, np.min: np.maximum}
 COUNTERS: Final[dict[Any, Callable[..., Any]]] = {}
-"""What counts elements of selections; `numpy_histograms` fills it while it is imported."""
+"""What counts elements of selections; `numpy_histograms` fills it, which `dispatch` imports for
+the functions in question before it comes here."""
 
 _NAMED: Final[dict[str, Callable[..., Any]]] = {
     **{f.__name__: f for f in (np.sum, np.prod, np.mean, np.std, np.var, np.any, np.all)},

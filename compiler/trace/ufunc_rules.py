@@ -13,10 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.positions import add_check
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, U8, DType, unsigned_of
+from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, U8, DType, unsigned_of
+from tilewright.ir.errors import POWER_HELP, NegativePowerError
 from tilewright.ir.expr import Const, Expr
 from tilewright.ir.ops import Op
+from tilewright.ir.tensor_ranges import bounds
 
 Rule = Callable[..., Any]
 RULES: dict[np.ufunc, Rule] = {}
@@ -300,6 +304,13 @@ def power(base: Expr, exponent: Expr) -> Expr:
     """``base ** exponent``; small whole exponents are products."""
     if isinstance(exponent, Const):
         if base.dtype.is_integer:
+            if exponent.value < 0:
+                raise failure(
+                    NegativePowerError,
+                    "integers to negative integer powers are not allowed, and the exponent is "
+                    f"{int(exponent.value)}",
+                    help=POWER_HELP,
+                )
             return _repeated_product(base, int(exponent.value))
         if exponent.value in (1.0, 2.0, 3.0, 4.0):
             return _repeated_product(base, int(exponent.value))
@@ -321,7 +332,10 @@ def _repeated_product(base: Expr, exponent: int) -> Expr:
 
 
 def _integer_power(base: Expr, exponent: Expr) -> Expr:
-    """By squaring, one step per bit of the exponent."""
+    """By squaring, one step per bit of the exponent; the host tests that none is negative."""
+    least, _ = bounds(exponent)
+    if exponent.dtype.is_signed and (least is None or least < 0):
+        add_check(exponent, I64.max, 0, wraps=False, kind="power")
     one = constant_like(1, base)
     result: Expr = one
     square = base

@@ -9,6 +9,7 @@ import numpy as np
 
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS, unsupported, write_out
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.fitting import converted
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import (
     active,
@@ -186,7 +187,7 @@ def _element(operand: Any, dtype: DType, axes: tuple[Var, ...]) -> Expr:
     expr = operand.broadcast_element(axes)
     if operand.weak and expr.dtype is INDEX and dtype.kind in "iu":
         _check_fits(expr, dtype)
-    return convert(expr, dtype)
+    return converted(operand, expr, dtype)
 
 
 def _check_fits(expr: Expr, dtype: DType) -> None:

@@ -14,16 +14,16 @@ from tilewright.ir.dtypes import F16, F32
 from tilewright.ir.elementary.error_function import erf, erfc
 from tilewright.ir.elementary.exponential import exp, exp2, expm1, sigmoid
 from tilewright.ir.elementary.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
+from tilewright.ir.elementary.in_context import ROUNDS
 from tilewright.ir.elementary.inverse_trigonometric import acos, asin, atan, atan2
-from tilewright.ir.elementary.logarithm import log, log1p, log1p_of_fraction, log2, log10
+from tilewright.ir.elementary.logarithm import log, log1p, log2, log10
 from tilewright.ir.elementary.power import power
 from tilewright.ir.elementary.roots import cbrt, hypot, rsqrt
 from tilewright.ir.elementary.term import Machine, Term, cast
 from tilewright.ir.elementary.trigonometric import cos, sin, tan
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr
+from tilewright.ir.expr import Expr
 from tilewright.ir.ops import Op
-from tilewright.ir.signs import signs
 
 __all__ = ["Machine", "expand", "expand_in_context"]
 
@@ -75,14 +75,11 @@ def expand(op: Op, operands: tuple[Expr, ...], machine: Machine) -> Expr:
     return cast(result, dtype).expr
 
 
-def expand_in_context(node: Expr, machine: Machine) -> Expr | None:
-    """A shorter form where what an operand is computed from says enough about it: ``log1p(exp(x))``
-    for x that is never positive. It takes operands that are not expanded yet."""
-    if not machine.ieee or not isinstance(node, Apply) or node.op is not ops.LOG1P:
-        return None
-    (fraction,) = node.operands
-    if not isinstance(fraction, Apply) or fraction.op is not ops.EXP or node.dtype is F16:
-        return None
-    if signs(fraction.operands[0]).positive:
-        return None
-    return log1p_of_fraction(Term(fraction), machine).expr
+def expand_in_context(node: Expr, machine: Machine, round_: int) -> Expr | None:
+    """A shorter form where what an operand is computed from says enough about it. It takes
+    operands that are not expanded yet, and a whole expression round by round."""
+    for rule in ROUNDS[round_]:
+        shorter = rule(node, machine)
+        if shorter is not None:
+            return shorter
+    return None

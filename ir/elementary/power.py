@@ -44,9 +44,12 @@ from tilewright.ir.elementary.term import (
     select,
     truncate,
 )
+from tilewright.ir.expr import Const
 
 LOG2_E = (1.4426950216293335, 1.925963033500011e-08)
 LOG2_E_HEAD, LOG2_E_REST = 1.4423828125, 0.00031222838896340733  # twelve bits, and what is left
+_SMALL = 4.0  # exponents that magnify the error of a logarithm by little
+_NEEDS_NO_BOUNDS = 64.0  # those by which no logarithm becomes too large to scale by
 
 # The logarithms of 5/4 and 13/16: eleven bits, and how much that is too high
 LOG2_5_4 = (0.32177734375, -0.00015075113736234786)
@@ -73,12 +76,13 @@ def _power_by_table(x: Term, y: Term, machine: Machine) -> Term:
     The bound on y loses nothing: the smallest logarithm that is not zero is above 2**-25.
     """
     size = absolute(x)
+    high, low = _log2_by_table(size, rounded=_is_literal(y, _SMALL))
     bounded = at_least(at_most(y, 2.0**33), -(2.0**33))
-    high, low = _log2_by_table(size)
-    product = bounded * high
-    rest = mad(bounded, low, fma(bounded, high, -product))
-    exponent = at_least(at_most(product, 200.0), -200.0)
-    rest = select(exponent.equals(product), rest, 0.0)  # else it may be anything
+    exponent = bounded * high
+    rest = mad(bounded, low, fma(bounded, high, -exponent))
+    if not _is_literal(y, _NEEDS_NO_BOUNDS):
+        product, exponent = exponent, at_least(at_most(exponent, 200.0), -200.0)
+        rest = select(exponent.equals(product), rest, 0.0)  # else it may be anything
     n = round_to_whole(exponent, machine)
     p = horner((exponent - n.value) + rest, (1.0, *coefficients.POW_EXP2[F32]))
     result = times_power_of_two(p, n, machine)
@@ -88,30 +92,44 @@ def _power_by_table(x: Term, y: Term, machine: Machine) -> Term:
     return likely(ordinary, result, _patch_sign(x, y, patched, machine))
 
 
-def _log2_by_table(x: Term) -> tuple[Term, Term]:
+def _is_literal(y: Term, most: float) -> bool:
+    """Whether y is a number of at most this size that is known here."""
+    return isinstance(y.expr, Const) and abs(y.expr.value) <= most
+
+
+def _log2_by_table(x: Term, *, rounded: bool) -> tuple[Term, Term]:
     """log2 of a positive finite number as a sum of two, to about 2**-34 of itself.
 
-    As `logarithm.log` does it, where machines can pick: ``x = 2**k m``, and c from the table. Then
-    ``c m - 1 = r + r_low`` and ``log(1 + r) = r - r**2 / 2 + r**3 q(r)``, where the first two terms
-    are kept exactly.
+    As `logarithm.log` does it, where machines can pick: ``x = 2**k m``, and c from the table, which
+    leaves ``log(c m)``. That is below 2**-4; it may be `rounded` to a float, to 2**-29 absolutely.
     """
     table = pieces.POW[F32]
     m = mantissa_of(x)
     k = exponent_of(x) - exponent_of(m)
     number = mantissa_number(m)
     c, constant = pick(number, table.inverses, F32), pick(number, table.logarithms, F32)
+    if rounded:
+        r = fma(m, c, c.like(-1.0))
+        bent, rest = mad(r * r, horner(r, (-0.5, *table.ratio)), r), None
+    else:
+        bent, rest = _log_of_product(m, c, table.ratio)
+    whole = k + constant
+    whole_low = constant - (whole - k)
+    high = fma(bent, LOG2_E[0], whole)
+    low = mad(bent, LOG2_E[1], fma(bent, LOG2_E[0], whole - high) + whole_low)
+    return high, low if rest is None else mad(rest, LOG2_E[0], low)
+
+
+def _log_of_product(m: Term, c: Term, ratio: tuple[float, ...]) -> tuple[Term, Term]:
+    """``log(c m)`` as a sum of two: ``c m - 1 = r + r_low`` and ``log(1 + r) = r - r**2 / 2 +
+    r**3 q(r)``, where the first two terms are kept exactly."""
     product = m * c
     r = product - 1.0
     r_low = fma(m, c, -product)
     half = r * -0.5
     bent = fma(half, r, r)
     bent_low = fma(half, r, r - bent)
-    tail = mad(r * r * r, horner(r, table.ratio), mad(-r_low, r, r_low))
-    whole = k + constant
-    whole_low = constant - (whole - k)
-    high = fma(bent, LOG2_E[0], whole)
-    low = fma(bent, LOG2_E[0], whole - high) + whole_low
-    return high, mad(bent_low + tail, LOG2_E[0], mad(bent, LOG2_E[1], low))
+    return bent, bent_low + mad(r * r * r, horner(r, ratio), mad(-r_low, r, r_low))
 
 
 def _power_in_float64(size: Term, y: Term, trivial: Term, machine: Machine) -> Term:

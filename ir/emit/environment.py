@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from tilewright.ir import ops
 from tilewright.ir.affine import Linear, linear, offset, row_major_strides
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var, post_order
+from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var, post_order
 from tilewright.ir.kernel import Buffer
 
 
@@ -48,9 +50,14 @@ class Facts(Struct, frozen=True):
 
 
 class Environment:
-    """Bindings of variables, versions of storage, and facts about expressions."""
+    """Bindings of variables, versions of storage, and facts about expressions.
 
-    def __init__(self) -> None:
+    `legal_size` makes a stride legal for the target: it is a product of sizes of a buffer, which
+    stands in no statement, so that the legalisation of statements does not see it.
+    """
+
+    def __init__(self, legal_size: Callable[[Size], Size] = lambda size: size) -> None:
+        self._legal_size = legal_size
         self.bindings: dict[Expr, Binding] = {}
         self.versions: dict[Buffer, int] = {}
         self._facts: dict[Expr, Facts] = {}
@@ -92,7 +99,8 @@ class Environment:
         found = self._offsets.get(key)
         if found is None:
             strides = buffer.strides or row_major_strides(buffer.shape)
-            found = self._offsets[key] = linear(offset(indices, strides))
+            legal = [self._legal_size(stride) for stride in strides]
+            found = self._offsets[key] = linear(offset(indices, legal))
         return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from tilewright.ir import ops
+from tilewright.ir.affine import linear
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.fuse.options import FusionOptions
 from tilewright.ir.graph import Input, Tensor
@@ -198,7 +199,7 @@ class Grouper:
         if is_contraction(unit, tuple(unit.own)):
             return False
         kept = self._common_axes(group, unit)
-        if kept is None or len(kept) == len(group.outer):
+        if kept is None or len(kept) == len(group.outer) or _gathers_rows(group, unit, kept):
             return False
         dropped = [a for a in group.outer if a not in kept]
         inside = dropped if not unit.reduce_axes else [*dropped]
@@ -230,6 +231,23 @@ class Grouper:
                     kept[axis] = plain
         result = {a: v for a, v in kept.items() if v is not None}
         return result if len(set(result.values())) == len(result) else None
+
+
+def _gathers_rows(group: Group, unit: Unit, kept: dict[Var, Var]) -> bool:
+    """Whether a map of columns would gather from the rows of the group. Columns that are walked one
+    after the other touch every row of what they read and write; rows that are stored do not."""
+    if unit.reduce_axes or group.outer[-1] not in kept:
+        return False
+    return any(
+        axis in group.outer and axis not in kept and _is_computed(index)
+        for node in unit.loads()
+        if (producer := group.unit_of(node.source)) is not None
+        for axis, index in zip(producer.indices, node.indices, strict=True)
+    )
+
+
+def _is_computed(index: Expr) -> bool:
+    return any(not isinstance(atom, Var) for atom in linear(index).terms)
 
 
 def _reads_alike(group: Group, unit: Unit) -> bool:

@@ -149,8 +149,11 @@ class Inliner:
             return 1.0
         if reader not in self._shares:
             self._shares[reader] = _shares(reader.body)
-        shares = self._shares[reader]
-        return sum(w for p, w in shares.items() if isinstance(p, Load) and p.source is node)
+        places: dict[tuple[Expr, ...], float] = {}
+        for part, share in self._shares[reader].items():
+            if isinstance(part, Load) and part.source is node:  # the same place is computed once
+                places[part.indices] = min(1.0, places.get(part.indices, 0.0) + share)
+        return sum(places.values())
 
     def _points(self, node: Tensor) -> float:
         points = self._size(node)

@@ -13,7 +13,8 @@ class FusionOptions(Struct, frozen=True):
     followed by one element-wise result are fused. `most_inputs` and `most_outputs` bound the
     global buffers of a launch. `scratch_bytes` is the memory for intermediate rows; `spill_rows`
     allows larger ones in global temporaries. `large_own` is the work per outer point beyond which
-    a row launch needs many outer points to keep the device busy.
+    a row launch needs many outer points to keep the device busy. `repeated_rows`: gathers are
+    so slow that a launch of its own pays for those that rows of an output repeat.
     """
 
     rows: bool = True
@@ -23,8 +24,9 @@ class FusionOptions(Struct, frozen=True):
     spill_rows: bool = True
     large_own: int = 1 << 14
     few_points: int = 16
+    repeated_rows: bool = False
 
 
-CPU = FusionOptions()
+CPU = FusionOptions(repeated_rows=True)
 WORKGROUP = FusionOptions(most_inputs=6, most_outputs=2, scratch_bytes=8 << 10, spill_rows=False)
 FRAGMENT = FusionOptions(rows=False, most_inputs=8, most_outputs=1)

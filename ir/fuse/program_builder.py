@@ -16,6 +16,7 @@ from tilewright.ir.fuse.group import Group, Grouper, Unit
 from tilewright.ir.fuse.inline import Inliner
 from tilewright.ir.fuse.nest_builder import NestBuilder
 from tilewright.ir.fuse.options import FusionOptions
+from tilewright.ir.fuse.repeated_rows import store_repeated_rows
 from tilewright.ir.graph import (
     Compute,
     Constant,
@@ -49,6 +50,8 @@ from tilewright.ir.traverse import replace_sources, substitute
 
 def build_program(graph: Graph, options: FusionOptions, name: str) -> Program:
     """Fuse `graph` (on which the graph passes have run) into launches."""
+    if options.repeated_rows:
+        graph = store_repeated_rows(graph)
     return ProgramBuilder(options, name).program(graph)
 
 

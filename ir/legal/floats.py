@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, F16, F32, signed_of
-from tilewright.ir.expr import Apply, Expr
+from tilewright.ir.dtypes import BOOL, F16, F32, U32, signed_of
+from tilewright.ir.expr import Apply, Const, Expr
 
 
 def isnan(x: Expr) -> Expr:
@@ -72,6 +74,30 @@ def expand_floor_division(node: Expr) -> Expr | None:
     ratio = Apply(ops.DIV, (a, b))
     whole = build.select(Apply(ops.NE, (quotient, zero)), whole, Apply(ops.COPYSIGN, (zero, ratio)))
     return build.select(build.eq(b, zero), ratio, whole)
+
+
+def expand_division_by_zero(node: Expr) -> Expr | None:
+    """``x / 0.0`` with a literal zero, for targets whose compilers fold it to anything.
+
+    By bits: NaN where `x` is zero or NaN, else an infinity with the sign of the quotient.
+    """
+    if not isinstance(node, Apply) or node.op is not ops.DIV or node.dtype is not F32:
+        return None
+    x, divisor = node.operands
+    if not isinstance(divisor, Const) or divisor.value != 0:
+        return None
+    bits = build.bitcast(x, U32)
+    magnitude = Apply(ops.AND, (bits, build.const(0x7FFFFFFF, U32)))
+    sign: Expr = Apply(ops.AND, (bits, build.const(0x80000000, U32)))
+    if math.copysign(1.0, divisor.value) < 0:
+        sign = Apply(ops.XOR, (sign, build.const(0x80000000, U32)))
+    infinity = build.const(0x7F800000, U32)
+    undefined = Apply(
+        ops.OR,
+        (build.eq(magnitude, build.zero(U32)), Apply(ops.GT, (magnitude, infinity))),
+    )
+    quotient = Apply(ops.OR, (sign, infinity))
+    return build.bitcast(build.select(undefined, build.const(0x7FC00000, U32), quotient), F32)
 
 
 def _signed_zero(like: Expr) -> Expr:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, F64, I32, INDEX, unsigned_of
-from tilewright.ir.expr import Apply, Const, Expr
+from tilewright.ir.expr import Apply, Const, Expr, Size
 from tilewright.ir.ranges import interval
+from tilewright.ir.traverse import rewrite_to_fixpoint
 
 
 def expand_integer_division(node: Expr) -> Expr | None:
@@ -19,6 +20,12 @@ def expand_integer_division(node: Expr) -> Expr | None:
     return _unsigned(node.op, a, b) if node.dtype.kind == "u" else _signed(node.op, a, b)
 
 
+def legal_size(size: Size) -> Size:
+    """A size over open dimensions with its divisions expanded as those of statements are."""
+    return size if isinstance(size, int) else rewrite_to_fixpoint(size, _SIZE_RULES, {})
+
+
+_SIZE_RULES = (expand_integer_division,)
 _DIVISIONS = (ops.FLOORDIV, ops.MOD, ops.FMOD)
 
 

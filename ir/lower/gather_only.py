@@ -10,9 +10,12 @@ from collections.abc import Sequence
 
 from tilewright.ir.lower.gather_updates import gather_updates
 from tilewright.ir.lower.scan_by_doubling import scan_by_doubling
+from tilewright.ir.lower.sort_by_passes import sort_by_passes
 from tilewright.ir.lower.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.split_reductions import split_reductions
 from tilewright.ir.program import Nest, Ordered, SortRows, Step, map_steps
+
+_LONGEST_RANKED_ROW = 2048
 
 
 def gather_only(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -23,13 +26,21 @@ def gather_only(steps: Sequence[Step]) -> tuple[Step, ...]:
 def _gather(step: Step) -> Sequence[Step]:
     match step:
         case SortRows():
-            return sort_by_rank(step)
+            return _sort(step)
         case Ordered():
             return (gather_updates(step),)
         case Nest() if any((s.combiner or "").startswith("scan:") for s in step.stages):
             return scan_by_doubling(step)
         case _:
             return (step,)
+
+
+def _sort(step: SortRows) -> Sequence[Step]:
+    """Short rows by rank, which takes two launches; long ones in time that is not quadratic."""
+    length = step.source.shape[step.axis]
+    if not isinstance(length, int) or length <= _LONGEST_RANKED_ROW:
+        return sort_by_rank(step)
+    return sort_by_passes(step, length)
 
 
 def _split(step: Step) -> Sequence[Step]:

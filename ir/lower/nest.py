@@ -22,6 +22,7 @@ from tilewright.ir.lower.first_extreme import (
     FirstExtremeLowering,
     match_first_extreme,
 )
+from tilewright.ir.lower.lane_axes import EXPANDED_AXIS, lane_axis, own_lane_axis
 from tilewright.ir.lower.reducer import Reducer, combine, is_product
 from tilewright.ir.lower.segments import interior
 from tilewright.ir.lower.simplify_indices import simplify_indices
@@ -30,7 +31,6 @@ from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.traverse import substitute
 
-_EXPANDED_AXIS = 4
 _MOST_APART = 8
 
 
@@ -126,9 +126,25 @@ class NestLowering(TileWalk):
             return self._over_own_axes(stage, stage.axes, {}, self._map_point)
         if stage.combiner.startswith("scan:"):
             return self._scan(stage)
+        axis = own_lane_axis(stage, self.schedule.width) if self.schedule.vector == INNER else None
+        if axis is None:
+            return self._serial_axes(
+                list(stage.axes), {}, lambda b: Reducer(self, stages, b).statements()
+            )
         return self._serial_axes(
-            list(stage.axes), {}, lambda b: Reducer(self, stages, b).statements()
+            list(stage.axes[:-1]), {}, lambda b: self._across_own_axis(stage, axis, b)
         )
+
+    def _across_own_axis(self, stage: Stage, axis: Var, bound: dict[Var, Expr]) -> list[Stmt]:
+        """A reduction for a vector of points of an own axis at a time."""
+
+        def block(origin: Expr, lanes: int) -> list[Stmt]:
+            lane = Var(f"{axis.name}_v", lanes)
+            inner = {**bound, axis: build.add(origin, lane)}
+            return Reducer(self, [stage], inner, lane).statements()
+
+        assert axis.extent is not None
+        return self.strips(axis, axis.extent, block)
 
     # Maps.
 
@@ -160,7 +176,7 @@ class NestLowering(TileWalk):
             return make(bound)
         axis, *rest = axes
         extent = self.extent(axis, bound)
-        if isinstance(extent, int) and extent <= _EXPANDED_AXIS:
+        if isinstance(extent, int) and extent <= EXPANDED_AXIS:
             # Stores to neighbouring elements meet, and choices by position are decided.
             body: list[Stmt] = []
             for k in range(extent):
@@ -332,17 +348,6 @@ class Point(Struct, frozen=True):
         return Store(stage.target, indices, value)
 
 
-def lane_axis(axes: Sequence[Var]) -> Var:
-    """The own axis that `INNER` puts across lanes: the last, unless that is a few elements that
-    lie between the points of a longer one (colours of pixels)."""
-    last = axes[-1]
-    if len(axes) > 1 and isinstance(last.extent, int) and last.extent <= _EXPANDED_AXIS:
-        before = axes[-2].extent
-        if isinstance(before, int) and before > 4 * _EXPANDED_AXIS:
-            return axes[-2]
-    return last
-
-
 def _together(stages: Sequence[Stage]) -> list[list[Stage]]:
     """Stages in order; neighbours that reduce over equal axes, and do not need each other, share
     a group."""
@@ -368,7 +373,7 @@ def _shares_loop(group: list[Stage], stage: Stage) -> bool:
 def _decides(nest: Nest, axis: Var) -> bool:
     """Whether a choice by position depends on a short axis alone: each of its points then gets
     code of its own."""
-    if not isinstance(axis.extent, int) or axis.extent > _EXPANDED_AXIS:
+    if not isinstance(axis.extent, int) or axis.extent > EXPANDED_AXIS:
         return False
     for stage in nest.stages:
         for node in post_order((stage.value,)):

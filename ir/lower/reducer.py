@@ -41,22 +41,36 @@ class Sum(Struct, frozen=True):
 class Reducer:
     """Lowers reducing stages over the same reduced axes, for the current tile and fixed own axes.
 
-    All of them run in one loop: what they read in common is read once.
+    All of them run in one loop: what they read in common is read once. `across` is the lane to
+    which `bound` binds an own axis; without it, `INNER` puts the last reduced axis across lanes.
     """
 
     def __init__(
-        self, lowering: NestLowering, stages: Sequence[Stage], bound: dict[Var, Expr]
+        self,
+        lowering: NestLowering,
+        stages: Sequence[Stage],
+        bound: dict[Var, Expr],
+        across: Var | None = None,
     ) -> None:
         self.lowering = lowering
         self.axes = stages[0].reduce_axes
         self.bound = bound
+        self.across = across
         self.sums = [self._sum(stage) for stage in stages]
-        schedule = lowering.schedule
-        self.lanes = schedule.width * schedule.unroll if schedule.vector == INNER else 0
-        last = self.axes[-1].extent
-        if self.lanes and isinstance(last, int):
-            self.lanes = min(self.lanes, max(1, last))
+        self.lanes = self._lane_count()
+        self.combines_lanes = self.lanes > 0 and across is None
         self.levels = self._plan()
+
+    def _lane_count(self) -> int:
+        """Elements of an accumulator, 0 where it is no vector."""
+        if self.across is not None:
+            assert isinstance(self.across.extent, int)
+            return self.across.extent
+        schedule = self.lowering.schedule
+        if schedule.vector != INNER:
+            return 0
+        lanes, last = schedule.width * schedule.unroll, self.axes[-1].extent
+        return min(lanes, max(1, last)) if isinstance(last, int) else lanes
 
     def _sum(self, stage: Stage) -> Sum:
         combiner = COMBINERS[stage.combiner or ""]
@@ -70,22 +84,30 @@ class Reducer:
         if not rounded:
             return [()] * len(self.axes)
         extents = [a.extent if isinstance(a.extent, int) else None for a in self.axes]
-        if self.lanes and extents[-1] is not None:
+        if self.combines_lanes and extents[-1] is not None:
             extents[-1] = -(-extents[-1] // self.lanes)
         plain = any(not is_product(s.stage) for s in rounded)
         most = SUM_RUN if plain else PRODUCT_RUN
         run = min(self.lowering.schedule.reduce_block or most, most)
-        return plan_levels(extents, run, self.lanes)
+        return plan_levels(extents, run, self.lanes if self.combines_lanes else 1)
 
     def statements(self) -> list[Stmt]:
         totals = self._accumulators(0)
         body = self._initial(totals)
         body += self._axis(0, dict(self.bound), totals)
-        return body + self.lowering.over_tile(
-            lambda point: [
-                self._finish(point, s, t) for s, t in zip(self.sums, totals, strict=True)
-            ]
+        return body + self._on_lanes(
+            self.lowering.over_tile(
+                lambda point: [
+                    self._finish(point, s, t) for s, t in zip(self.sums, totals, strict=True)
+                ]
+            )
         )
+
+    def _on_lanes(self, body: list[Stmt]) -> list[Stmt]:
+        """`body` in all lanes of an own axis."""
+        if self.across is None:
+            return body
+        return [For(self.across, "vector", body, self.lowering.schedule.width)]
 
     def _accumulators(self, level: int) -> list[Buffer]:
         own = (self.lanes,) if self.lanes else ()
@@ -124,10 +146,11 @@ class Reducer:
     def _axis(self, position: int, bound: dict[Var, Expr], totals: list[Buffer]) -> list[Stmt]:
         """Accumulate everything from axis `position` inwards into `totals`."""
         if position == len(self.axes):
-            return self._accumulate(bound, totals, ())
+            lane = (self.across,) if self.across is not None else ()
+            return self._on_lanes(self._accumulate(bound, totals, lane))
         axis = self.axes[position]
         extent = self.lowering.extent(axis, bound)
-        if self.lanes and position == len(self.axes) - 1:
+        if self.combines_lanes and position == len(self.axes) - 1:
             return self._lane_axis(axis, extent, bound, totals)
         return self._blocks(
             extent,
@@ -232,8 +255,12 @@ class Reducer:
         return self.lowering.over_tile(at)
 
     def _finish(self, point: Point, one: Sum, total: Buffer) -> Store:
-        load = LaneReduce(one.op, total, point.tile) if self.lanes else Load(total, point.tile)
-        value: Expr = load
+        value: Expr
+        if self.combines_lanes:
+            value = LaneReduce(one.op, total, point.tile)
+        else:
+            lane = (self.across,) if self.across is not None else ()
+            value = Load(total, (*point.tile, *lane))
         return point.store_value(one.stage, self.bound, value)
 
 

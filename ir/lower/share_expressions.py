@@ -26,6 +26,12 @@ def share_expressions(body: Sequence[Stmt]) -> tuple[Stmt, ...]:
     return map_expressions(body, lambda e: rewrite(e, rule, done))
 
 
+def shared(root: Expr) -> Expr:
+    """One expression with one node for each part."""
+    known: dict[Hashable, Expr] = {}
+    return rewrite(root, lambda node: known.setdefault(_key(node), node))
+
+
 def _key(node: Expr) -> Hashable:
     """Operands are shared already, so that they are compared by identity."""
     match node:

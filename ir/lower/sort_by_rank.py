@@ -19,29 +19,32 @@ def sort_by_rank(step: SortRows) -> tuple[Nest, ...]:
     return (_rank(step, ranks), _select(step, ranks))
 
 
-def _axes(step: SortRows) -> tuple[Var, ...]:
+def axes_of(step: SortRows) -> tuple[Var, ...]:
+    """The axes of a nest that makes every element."""
     return tuple(Var(f"i{k}", size) for k, size in enumerate(step.source.shape))
 
 
-def _at(axes: tuple[Var, ...], axis: int, index: Expr) -> tuple[Expr, ...]:
+def along(axes: tuple[Var, ...], axis: int, index: Expr) -> tuple[Expr, ...]:
+    """The place at `index` of the row that `axes` lie in."""
     return (*axes[:axis], index, *axes[axis + 1 :])
 
 
 def _rank(step: SortRows, ranks: Buffer) -> Nest:
-    axes = _axes(step)
+    axes = axes_of(step)
     mine = axes[step.axis]
     other = Var("other", mine.extent)
     x = Load(step.source, axes)
-    y = Load(step.source, _at(axes, step.axis, other))
-    earlier = build.logical_and(build.lt(other, mine), Apply(ops.NOT, (_less(x, y),)))
-    before = Apply(ops.OR, (_less(y, x), earlier))
+    y = Load(step.source, along(axes, step.axis, other))
+    earlier = build.logical_and(build.lt(other, mine), Apply(ops.NOT, (is_less(x, y),)))
+    before = Apply(ops.OR, (is_less(y, x), earlier))
     count = Buffer("rank", (), I32, "scratch")
     counted = Stage((), (other,), "add", build.cast(before, I32), count, ())
     stored = Stage((), (), None, Load(count, ()), ranks, axes)
     return Nest(f"{step.name}_rank", axes, (counted, stored), (count,))
 
 
-def _less(a: Expr, b: Expr) -> Expr:
+def is_less(a: Expr, b: Expr) -> Expr:
+    """Whether `a` comes before `b`, with NaN last."""
     less = build.lt(a, b)
     if not a.dtype.is_float:
         return less
@@ -51,10 +54,10 @@ def _less(a: Expr, b: Expr) -> Expr:
 
 def _select(step: SortRows, ranks: Buffer) -> Nest:
     """Exactly one element has the rank of a place, so a sum of positions finds it."""
-    axes = _axes(step)
+    axes = axes_of(step)
     place = axes[step.axis]
     other = Var("other", place.extent)
-    rank = Load(ranks, _at(axes, step.axis, other))
+    rank = Load(ranks, along(axes, step.axis, other))
     mine = build.eq(rank, build.cast(place, I32))
     found = Buffer("found", (), I32, "scratch")
     position = build.select(mine, build.cast(other, I32), build.const(0, I32))
@@ -64,6 +67,6 @@ def _select(step: SortRows, ranks: Buffer) -> Nest:
     if step.positions:
         value = build.cast(index, I64)
     else:
-        value = Load(step.source, _at(axes, step.axis, build.cast(index, INDEX)))
+        value = Load(step.source, along(axes, step.axis, build.cast(index, INDEX)))
     stored = Stage((), (), None, value, step.target, axes)
     return Nest(f"{step.name}_place", axes, (searched, stored), (found,))

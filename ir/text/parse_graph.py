@@ -6,6 +6,7 @@ from tilewright.ir.dtypes import DType
 from tilewright.ir.expr import Expr, Size, Source, Var
 from tilewright.ir.graph import (
     Check,
+    CheckKind,
     Compute,
     Constant,
     Graph,
@@ -54,7 +55,12 @@ class GraphParser(ExpressionParser):
         self.expect("axis")
         axis = self.integer()
         wraps = self.accept("wraps")
-        return Check(least, most, size, axis, wraps, self.location())
+        kind: CheckKind = "index"
+        if self.accept("fits"):
+            kind = "fits"
+        elif self.accept("power"):
+            kind = "power"
+        return Check(least, most, size, axis, wraps, self.location(), kind)
 
     def _input(self) -> Input:
         name = self.tensor()

@@ -176,8 +176,9 @@ def _symbol_facts(symbol: Var, names: Names) -> str:
 def check_text(check: Check, names: Names, style: Style) -> str:
     """What a check says of its two extremes."""
     wraps = " wraps" if check.wraps else ""
+    kind = "" if check.kind == "index" else f" {check.kind}"
     size = size_text(check.size, names)
-    return f"within {size} axis {check.axis}{wraps}{about('', check.loc, style)}"
+    return f"within {size} axis {check.axis}{wraps}{kind}{about('', check.loc, style)}"
 
 
 def legal_graph_name(name: str, style: Style) -> str:

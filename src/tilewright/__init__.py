@@ -44,11 +44,14 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.ir.errors import DeviceError as DeviceError
     from tilewright.ir.errors import DeviceLostError as DeviceLostError
     from tilewright.ir.errors import DTypeError as DTypeError
+    from tilewright.ir.errors import IntegerRangeError as IntegerRangeError
     from tilewright.ir.errors import IRError as IRError
     from tilewright.ir.errors import KernelError as KernelError
     from tilewright.ir.errors import LimitError as LimitError
+    from tilewright.ir.errors import MissingAttributeError as MissingAttributeError
     from tilewright.ir.errors import ModelError as ModelError
     from tilewright.ir.errors import NarrowingWarning as NarrowingWarning
+    from tilewright.ir.errors import NegativePowerError as NegativePowerError
     from tilewright.ir.errors import OutOfMemoryError as OutOfMemoryError
     from tilewright.ir.errors import OutputError as OutputError
     from tilewright.ir.errors import RespecializationWarning as RespecializationWarning
@@ -85,8 +88,9 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
         "tilewright.compiler.saved.load_kernel": "load",
         "tilewright.compiler.testing": "testing",  # the module itself
         "tilewright.ir.errors": (
-            "BoundsError CacheWarning DTypeError DeviceError DeviceLostError IRError KernelError "
-            "LimitError ModelError NarrowingWarning OutOfMemoryError OutputError "
+            "BoundsError CacheWarning DTypeError DeviceError DeviceLostError IRError "
+            "IntegerRangeError KernelError LimitError MissingAttributeError ModelError "
+            "NarrowingWarning NegativePowerError OutOfMemoryError OutputError "
             "RespecializationWarning SavedKernelError ShapeError TilewrightError TraceError "
             "UnsupportedError"
         ),

@@ -145,7 +145,7 @@ def test_row_96_an_interrupt_of_compiled_code_arrives_when_it_returns() -> None:
     program = """
     @tw.kernel
     def long(a):
-        return tw.loop(3_000_000, lambda i, s: s * 0.5 + a, a)[0]
+        return tw.loop(30_000_000, lambda i, s: s * 0.5 + a, a)[0]
 
     x = np.ones(64, np.float32)
     wanted = long(x)

@@ -18,7 +18,7 @@ from tests.codegen_cpu.fastcall_kernels import (
     unexpected,
 )
 from tilewright.codegen_cpu import python_abi
-from tilewright.codegen_cpu.fast_callable import FastCallable, accepts_records
+from tilewright.codegen_cpu.fast_callable import CALLABLE_BYTES, FastCallable, accepts_records
 from tilewright.codegen_cpu.fast_record import Record
 from tilewright.codegen_cpu.fast_spec import (
     ArrayArgument,
@@ -26,7 +26,6 @@ from tilewright.codegen_cpu.fast_spec import (
     Output,
 )
 from tilewright.codegen_cpu.fastcall import Dispatcher, OrdinaryCalls, make_dispatcher
-from tilewright.codegen_cpu.fastcall_ir import CALLABLE_BYTES
 
 pytestmark = pytest.mark.skipif(
     python_abi.unusable() is not None, reason=f"not made for {python_abi.unusable()}"

@@ -178,6 +178,8 @@ def test_small_work_stays_on_one_thread() -> None:
         (lambda a: np.exp(a) * np.tanh(a), 8),
         (lambda a: np.sin(a), 4),  # with a branch
         (lambda a: np.tanh(a[::-1]), 1),  # not neighbours in order
+        (lambda a: np.arctan2(a, a + 1), 2),  # holds many values
+        (lambda a: np.hypot(a, a + 1), 4),
         (lambda a: np.tanh(np.exp(a)).sum(axis=0), 1),
     ],
 )

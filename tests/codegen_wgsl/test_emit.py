@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -33,6 +34,9 @@ from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Buffer, For, Kernel, Store
 from tilewright.ir.program import Program
 from tilewright.ir.schedule import Schedule
+
+if TYPE_CHECKING:
+    from tests.browser import Browser
 
 X = Buffer("x", (64, 128), F32)
 PROGRAMS: dict[str, Callable[[], Program]] = {
@@ -64,12 +68,9 @@ def test_naga_accepts(device: Device, name: str) -> None:
 
 
 @pytest.mark.chromium
-def test_tint_accepts() -> None:
-    from tests.browser import Browser
-
+def test_tint_accepts(browser: Browser) -> None:
     texts = [source(compile_program(make()).program) for make in PROGRAMS.values()]
-    with Browser() as browser:
-        assert browser.compile_wgsl(texts) == [[] for _ in texts]
+    assert browser.compile_wgsl(texts) == [[] for _ in texts]
 
 
 def test_no_name_means_something_in_wgsl() -> None:

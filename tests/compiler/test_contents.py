@@ -122,3 +122,46 @@ def test_an_index_equal_to_both_extremes_is_in_range() -> None:
     assert kernel(np.arange(9.0), np.array([-9])) == 0
     with pytest.raises(tw.BoundsError, match="index 9 is out of bounds"):
         kernel(np.arange(9.0), np.array([9]))
+
+
+def test_defaults_that_change_in_place_are_seen() -> None:
+    array, listed, named = np.ones(3, np.float32), [1.0, 2.0], {"a": 1.0}
+
+    def helper(x: Any, w: Any = array) -> Any:
+        return x + w
+
+    @tw.kernel
+    def kernel(x: Any, w: Any = array, c: Any = listed, *, d: Any = named) -> Any:
+        return helper(x) * w * c[1] * d["a"]
+
+    x = np.ones(3, np.float32)
+    for _ in range(3):
+        np.testing.assert_array_equal(kernel(x), kernel.python(x))
+    for change in (lambda: array.fill(3), lambda: listed.append(1.0), lambda: named.update(a=5.0)):
+        change()
+        np.testing.assert_array_equal(kernel(x), kernel.python(x))
+    listed[1] = 4.0
+    np.testing.assert_array_equal(kernel(x), kernel.python(x))
+
+
+def test_a_helper_that_is_given_new_code_or_defaults_is_seen() -> None:
+    def helper(x: Any, c: float = 2.0, *, d: float = 0.0) -> Any:
+        return x * c + d
+
+    def other(x: Any, c: float = 2.0, *, d: float = 0.0) -> Any:
+        return x - c - d
+
+    kernel = tw.kernel(lambda x: helper(x))
+    x = np.ones(3)
+
+    def agrees() -> None:
+        for _ in range(3):  # the later calls take the path in machine code
+            np.testing.assert_array_equal(kernel(x), helper(x))
+
+    agrees()
+    helper.__defaults__ = (5.0,)
+    agrees()
+    helper.__kwdefaults__ = {"d": 1.0}
+    agrees()
+    helper.__code__ = other.__code__
+    agrees()

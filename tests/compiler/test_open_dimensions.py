@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tilewright as tw
+from tilewright.ir.signature import ArraySpec
 
 N = tw.dim("N")
 X = np.random.default_rng(0).random((100, 3), np.float32) + 1
@@ -55,3 +56,23 @@ def test_many_sizes_are_warned_about_with_what_helps() -> None:
         kernel(np.zeros(size, np.float32))
     with pytest.warns(tw.RespecializationWarning, match="pad the array to few sizes"):
         kernel(np.zeros(32, np.float32))
+
+
+def halves(x):
+    h, w = x.shape
+    pooled = tw.compute((h // 2, w // 2), lambda i, j: x[2 * i, 2 * j] + x[2 * i + 1, 2 * j + 1])
+    return x[:, ::2], x[::-1, ::-2], x[: h // 2, : w // 2], pooled, np.cumsum(x[:, 0])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("spec", [tw.f32[N, tw.dim("M")], tw.f32[9, N], tw.f32[N, 7]], ids=str)
+def test_halves_of_open_axes(spec: ArraySpec, target: str) -> None:
+    kernel = tw.kernel(x=spec)(halves).on(target)
+    for columns in (7,) if spec.shape[1] == 7 else (1, 7, 40):
+        # Small whole numbers: every target's sums of them are exact.
+        x = np.random.default_rng(0).integers(0, 9, (9, columns)).astype(np.float32)
+        h, w = 9 // 2, columns // 2
+        pooled = x[: 2 * h : 2, : 2 * w : 2] + x[1 : 2 * h : 2, 1 : 2 * w : 2]
+        expected = (x[:, ::2], x[::-1, ::-2], x[:h, :w], pooled, np.cumsum(x[:, 0]))
+        for found, right in zip(kernel(x), expected, strict=True):
+            np.testing.assert_array_equal(found, right)

@@ -20,7 +20,7 @@ from tests.ir.elementary_cases import (
     ulps,
 )
 from tests.ir.elementary_oracle import evaluate
-from tilewright.ir import ops
+from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16, F32, F64, DType
 from tilewright.ir.elementary import Machine, expand
 from tilewright.ir.errors import IRError
@@ -251,3 +251,16 @@ def exact_ulps(name: str, got: np.float64, *point: np.float64) -> float:
         true = function(*(mpmath.mpf(float(value)) for value in point))
         exponent = max(mpmath.frexp(true)[1], np.finfo(np.float64).minexp + 1)
         return float(abs(mpmath.mpf(float(got)) - true) / mpmath.ldexp(1, int(exponent) - 53))
+
+
+@pytest.mark.parametrize("exponent", [2.4, -2.5, 1 / 3, 3.99, -4.0, 63.5, -64.0, 65.0])
+@pytest.mark.parametrize("machine", IEEE)
+def test_powers_with_a_literal_exponent(machine: str, exponent: float) -> None:
+    """Small ones need no bounds on the product with a logarithm, if powers are scaled natively."""
+    x, facts = Var("x", dtype=F32), MACHINES[machine]
+    literal = build.const(exponent, F32)
+    values = samples("pow", np.float32, COUNT // 4)
+    got = evaluate(expand(ops.POW, (x, literal), facts), {x: values}, fused_mad=facts.has_fma)
+    with np.errstate(all="ignore"):
+        true = values.astype(np.float64) ** np.float64(np.float32(exponent))
+    assert ulps(got, true).max() <= PROMISES["pow"][0]

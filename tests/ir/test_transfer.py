@@ -136,3 +136,12 @@ def test_words_that_will_not_last_are_copied() -> None:
 def test_a_storage_of_another_kind_is_our_bug() -> None:
     with pytest.raises(IRError, match="int64 cannot be stored as float32"):
         pack(np.zeros(3, np.int64), spec("int64", "float32", (3,)), "x")
+
+
+def test_a_float64_of_no_dimension_is_rounded() -> None:
+    single, half = spec("float32", "float32", ()), spec("float16", "float32", ())
+    assert pack(np.float64(0.1), single, "s").item() == np.float32(0.1)
+    assert pack(np.float64(0.1), half, "s").item() == np.float16(0.1)
+    assert pack(np.float64(1e300), single, "s").item() == np.inf
+    with pytest.raises(DTypeError):
+        pack(np.zeros(1), spec("float32", "float32", (1,)), "s")

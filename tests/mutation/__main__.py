@@ -26,7 +26,7 @@ from queue import SimpleQueue
 
 import click
 
-from tests.mutation.operators import Mutant, mutants
+from tests.mutation.operators import Mutant, Place, mutant, places
 from tests.mutation.selection import Tests, load_tests
 
 FOLDERS = ("ir", "compiler", "codegen_cpu", "codegen_wgsl", "codegen_glsl")
@@ -35,7 +35,7 @@ LEFT_OUT = (
     "codegen_cpu/schedule.py", "codegen_cpu/contraction_schedule.py", "compiler/bench",
     "compiler/cli", "compiler/display.py", "compiler/trace/coverage.py", "ir/text", "ir/printer.py",
 )  # fmt: skip
-SECONDS_OF_TESTS = 45.0
+SECONDS_OF_TESTS = 25.0
 SECONDS_AT_MOST = 240
 
 
@@ -86,19 +86,25 @@ def main(
 
 def sample(root: Path, count: int, seed: int) -> list[tuple[str, Mutant]]:
     """`count` mutants, as many of each kind as there are, spread over all modules."""
-    by_kind: defaultdict[str, list[tuple[str, Mutant]]] = defaultdict(list)
+    sources: dict[str, str] = {}
+    by_kind: defaultdict[str, list[tuple[str, Place]]] = defaultdict(list)
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*.py")):
             module = str(path.relative_to(root))
             if not module.startswith(LEFT_OUT):
-                for mutant in mutants(path.read_text()):
-                    by_kind[mutant.kind].append((module, mutant))
+                sources[module] = path.read_text()
+                for place in places(sources[module]):
+                    by_kind[place.kind].append((module, place))
     pick = random.Random(seed)
     chosen: list[tuple[str, Mutant]] = []
     kinds = sorted(by_kind, key=lambda kind: len(by_kind[kind]))
     for number, kind in enumerate(kinds):
-        share = (count - len(chosen)) // (len(kinds) - number)
-        chosen += pick.sample(by_kind[kind], min(share, len(by_kind[kind])))
+        most = len(chosen) + (count - len(chosen)) // (len(kinds) - number)
+        pick.shuffle(by_kind[kind])
+        for module, place in by_kind[kind]:
+            made = mutant(sources[module], place) if len(chosen) < most else None
+            if made is not None:
+                chosen.append((module, made))
     pick.shuffle(chosen)
     return chosen
 

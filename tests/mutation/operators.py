@@ -42,20 +42,51 @@ class Mutant:
     source: str
 
 
-def mutants(source: str) -> Iterator[Mutant]:
-    """Every mutant of a module, in the order of its text."""
-    tree = ast.parse(source)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A change that could be made: bytes `start` to `end` of a module become `text`."""
+
+    kind: str
+    line: int
+    last_line: int
+    start: int
+    end: int
+    text: str
+
+
+def places(source: str) -> Iterator[Place]:
+    """Every change of a module, in the order of its text; a few change nothing."""
     editor = _Editor(source)
-    for node, inside in _walk(tree, ""):
+    for node, inside in _walk(ast.parse(source), ""):
         for operator in _OPERATORS:
             for kind, target, text in operator(node, inside, editor):
-                mutant = editor.replaced(kind, target, text)
-                if mutant is not None:
-                    yield mutant
+                last_line = target.end_lineno or target.lineno
+                yield Place(kind, target.lineno, last_line, *editor.span(target), text)
+
+
+def mutant(source: str, place: Place) -> Mutant | None:
+    """The module with the change made; None if it is the same program, or none at all."""
+    encoded = source.encode()
+    before = encoded[place.start : place.end].decode()
+    new = (encoded[: place.start] + place.text.encode() + encoded[place.end :]).decode()
+    try:
+        if ast.dump(ast.parse(new)) == ast.dump(ast.parse(source)):
+            return None
+    except SyntaxError:
+        return None
+    return Mutant(place.kind, place.line, place.last_line, before, place.text, new)
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Every mutant of a module."""
+    for place in places(source):
+        made = mutant(source, place)
+        if made is not None:
+            yield made
 
 
 class _Editor:
-    """Replaces the text of a node."""
+    """The text of nodes."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -65,25 +96,10 @@ class _Editor:
             self.starts.append(self.starts[-1] + len(line))
 
     def text(self, node: ast.expr | ast.stmt) -> str:
-        start, end = self._span(node)
+        start, end = self.span(node)
         return self.encoded[start:end].decode()
 
-    def between(self, left: ast.expr, right: ast.expr) -> str:
-        """The text between two operands, where the operator stands."""
-        return self.encoded[self._span(left)[1] : self._span(right)[0]].decode()
-
-    def replaced(self, kind: str, node: ast.expr | ast.stmt, text: str) -> Mutant | None:
-        start, end = self._span(node)
-        before = self.encoded[start:end].decode()
-        new = (self.encoded[:start] + text.encode() + self.encoded[end:]).decode()
-        try:
-            if ast.dump(ast.parse(new)) == ast.dump(ast.parse(self.source)):
-                return None
-        except SyntaxError:
-            return None
-        return Mutant(kind, node.lineno, node.end_lineno or node.lineno, before, text, new)
-
-    def _span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
+    def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         first = self.starts[node.lineno - 1] + node.col_offset

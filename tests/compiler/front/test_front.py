@@ -286,3 +286,21 @@ def test_damaged_entries_are_misses(tmp_path: Path) -> None:
     ):
         cache.put(key.text, data)
         assert load_front(request, key, runtime, lambda: pytest.fail("traced")) is None
+
+
+def test_text_that_json_cannot_hold_is_compiled_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone surrogate, as `os.fsdecode` makes of a file name that is not UTF-8."""
+    from tilewright.compiler.runtime import runtime
+
+    cache = ArtifactCache.default(tmp_path)
+    monkeypatch.setattr(runtime(), "cache", cache)
+    kernel = tw.kernel(lambda x, name: x + len(name))
+    x = np.zeros(3, np.float32)
+    entries = []
+    for name in ("\udc80", "plain"):
+        before = cache.info().entries
+        assert (kernel(x, name) == len(name)).all()
+        entries.append(cache.info().entries - before)
+    assert entries == [1, 2]  # the artifact alone; and the artifact with what calls need

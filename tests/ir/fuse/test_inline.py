@@ -44,6 +44,11 @@ def cheap_read_by_three(x):
     return y[:-2] + y[1:-1] + y[2:]
 
 
+def costly_squared(x):
+    y = np.exp(x)
+    return np.sqrt(y * y + 1)
+
+
 def _steps(program: Program) -> list[Nest]:
     return list(nests(program.steps))
 
@@ -54,8 +59,11 @@ def _exponentials(program: Program) -> int:
     return sum(isinstance(n, Apply) and n.op is ops.EXP for n in post_order(bodies))
 
 
+WITHOUT_MEMORY = [cheap_read_twice, costly_read_once, cheap_read_by_three, costly_squared]
+
+
 @OPTIONS
-@pytest.mark.parametrize("function", [cheap_read_twice, costly_read_once, cheap_read_by_three])
+@pytest.mark.parametrize("function", WITHOUT_MEMORY)
 def test_one_launch_and_nothing_stored(
     function: Callable[..., Any], options: FusionOptions
 ) -> None:

@@ -95,6 +95,19 @@ def test_the_host_reads_lines_only_of_what_no_cache_holds() -> None:
     check_schedule(large, schedule)
 
 
+def test_a_filter_reads_no_matrix() -> None:
+    """Windows of one line overlap: all of them together are not more than the line."""
+    place, tap = Var("place", 100_000), Var("tap", 256)
+    line, taps = Buffer("line", (100_255,), F32), Buffer("taps", (256,), F32)
+    out, total = Buffer("out", (100_000,), F32), Buffer("total", (), F32)
+    value = build.mul(Load(line, (build.add(place, tap),)), Load(taps, (tap,)))
+    stages = (
+        Stage((), (tap,), "add", value, total, ()),
+        Stage((), (), None, Load(total, ()), out, (place,)),
+    )
+    assert default_schedule(Nest("filter", (place,), stages, (total,)), X86).lines == 0
+
+
 def test_the_parts_are_tasks() -> None:
     nest, _ = row_product(64, 100)
     first, _, between = in_parts(nest, 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32
-from tilewright.ir.expr import Apply, Expr, Load, Var
+from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var
 from tilewright.ir.kernel import Buffer, For, Store, statements
 from tilewright.ir.lower.share_expressions import share_expressions
 
@@ -37,3 +37,14 @@ def test_casts_to_other_dtypes_differ() -> None:
     narrow = build.cast(build.cast(Load(IN, (AXIS,)), I32), F32)
     assert not shared(narrow, Load(IN, (AXIS,)))
     assert shared(narrow, build.cast(build.cast(Load(IN, (AXIS,)), I32), F32))
+
+
+def test_lanes_of_other_rows_or_by_another_operation_differ() -> None:
+    rows = Buffer("rows", (2, 8), F32, "register")
+
+    def reduced(op: ops.Op, row: int) -> Expr:
+        return LaneReduce(op, rows, (build.index(row),))
+
+    assert shared(reduced(ops.ADD, 0), reduced(ops.ADD, 0))
+    assert not shared(reduced(ops.ADD, 0), reduced(ops.ADD, 1))
+    assert not shared(reduced(ops.ADD, 0), reduced(ops.MAX, 0))

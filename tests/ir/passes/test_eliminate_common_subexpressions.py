@@ -10,7 +10,18 @@ from tests.ir.strategies import arrays, graphs
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var
-from tilewright.ir.graph import Compute, Constant, Graph, Input, Reduction, Reshape, Sort, Tensor
+from tilewright.ir.graph import (
+    Compute,
+    Constant,
+    Graph,
+    Input,
+    Reduction,
+    Reshape,
+    Scan,
+    Scatter,
+    Sort,
+    Tensor,
+)
 from tilewright.ir.interpret_graph import run_graph
 from tilewright.ir.interpret_values import shape_value
 from tilewright.ir.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
@@ -96,6 +107,22 @@ def test_other_nodes() -> None:
     large = np.zeros(1 << 17, np.float32)
     assert _merged(Constant("a", large, F32), Constant("b", large, F32))
     assert not _merged(Constant("a", large, F32), Constant("b", large.copy(), F32))
+
+
+def test_what_is_written_elsewhere_differs() -> None:
+    def written(place: int, combiner: str | None = None) -> Scatter:
+        axis = Var("i", 5)
+        return Scatter("s", X, (axis,), (build.index(place), axis), build.const(1, F32), combiner)
+
+    assert _merged(written(1), written(1))
+    assert not _merged(written(1), written(2))
+    assert not _merged(written(1), written(1, "add"))
+
+
+def test_kinds_of_nodes_over_the_same_operand_differ() -> None:
+    assert not _merged(Sort("a", X, 1, False), Sort("b", X, 1, True))
+    assert not _merged(Scan("a", X, 1, "add"), Scan("b", X, 1, "mul"))
+    assert not _merged(Scan("a", X, 1, "add"), Scan("b", X, 0, "add"))
 
 
 def test_a_graph_without_equal_nodes_is_returned_as_it_is() -> None:

@@ -1,0 +1,82 @@
+"""Whatever decides an artifact is part of its key: no two of these choices share an entry."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tilewright.compiler.api import _key
+from tilewright.compiler.cache import ArtifactCache
+from tilewright.compiler.driver import _cache_key
+from tilewright.compiler.front.entries import Request, front_key
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.targets import BuildOptions, open_target
+from tilewright.compiler.trace.run import trace
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.signature import StaticSpec
+
+ACCURATE = BuildOptions()
+CHOICES: dict[str, tuple[str, BuildOptions]] = {
+    "plain": ("cpu", ACCURATE),
+    "another target": ("wasm", ACCURATE),
+    "reproducible": ("cpu", BuildOptions("reproducible")),
+    "demoted": ("cpu", BuildOptions(f64="f32")),
+    "a schedule": ("cpu", BuildOptions("accurate", "error", {"t1": Schedule()})),
+    "a schedule of another nest": ("cpu", BuildOptions("accurate", "error", {"t2": Schedule()})),
+    "another schedule": ("cpu", BuildOptions("accurate", "error", {"t1": Schedule(chunks=2)})),
+}
+PAIRS = list(combinations(CHOICES, 2))
+
+
+def function(x: Any) -> Any:
+    return np.exp(x)
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_of_the_front_cache(one: str, other: str, tmp_path: Path) -> None:
+    cache = ArtifactCache.default(tmp_path)
+
+    def key(name: str) -> str:
+        target, options = CHOICES[name]
+        found = front_key(Request(function, {"x": tw.f32[3]}, {}, target, options), cache)
+        assert found is not None
+        return found.text
+
+    assert key(one) == key(one)
+    assert key(one) != key(other)
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_of_an_artifact(one: str, other: str) -> None:
+    def key(name: str) -> str:
+        target, options = CHOICES[name]
+        traced = trace(function, {"x": tw.f32[3]})
+        return _cache_key(traced, open_target(target, runtime()), options, runtime())
+
+    assert key(one) == key(one)
+    assert key(one) != key(other)
+
+
+def test_the_order_of_schedules_does_not_count() -> None:
+    chosen = {"t1": Schedule(), "t2": Schedule(chunks=2)}
+    turned = dict(reversed(chosen.items()))
+    traced = trace(function, {"x": tw.f32[3]})
+    keys = {
+        _cache_key(
+            traced, open_target("cpu", runtime()), BuildOptions("accurate", "error", s), runtime()
+        )
+        for s in (chosen, turned)
+    }
+    assert len(keys) == 1
+
+
+def test_of_static_arguments() -> None:
+    assert _key({"a": StaticSpec(True)}) != _key({"b": StaticSpec(True)})
+    assert _key({"a": StaticSpec(True)}) != _key({"a": StaticSpec(1)})
+    assert _key({"a": StaticSpec("1")}) != _key({"a": StaticSpec(1)})
+    assert _key({"a": StaticSpec((1, 2))}) == _key({"a": StaticSpec((1, 2))})
