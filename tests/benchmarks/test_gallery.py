@@ -73,14 +73,15 @@ def test_the_list_is_large_and_its_names_are_unique() -> None:
     assert all(entry.title != entry.name for entry in ENTRIES)
 
 
-def test_the_synthetic_photograph_has_the_statistics_of_one() -> None:
+def test_the_photograph_has_the_statistics_of_one() -> None:
     image = photograph()
     assert image.shape == (1080, 1920, 3)
     assert 40 < image.std() < 90
     assert np.unique(image).size > 240
-    steps = np.abs(np.diff(image[..., 0].astype(int), axis=1))
+    levels = image[..., 0].astype(int)
+    steps = np.abs(levels[:, 4:] - levels[:, :-4])  # enlarging spreads an edge over four pixels
     assert np.median(steps) < 12  # smooth in most places
-    assert np.mean(steps > 60) > 0.0005  # with hard edges in some
+    assert np.mean(steps > 60) > 0.005  # with hard edges in some
 
 
 class TestTolerance:
