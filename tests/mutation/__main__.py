@@ -1,87 +1,80 @@
 r"""Mutation testing: how many mistakes in the compiler the tests find.
 
     coverage and times first, in a checkout that nobody edits:
-        pytest --cov=ir --cov=compiler --cov=codegen_cpu --cov=codegen_wgsl --cov=codegen_glsl \
-            --cov-context=test --cov-report= --junitxml=report.xml
+        CI=1 pytest --cov=ir --cov=compiler --cov=codegen_cpu --cov=codegen_wgsl \
+            --cov=codegen_glsl --cov-context=test --cov-report= --junitxml=report.xml
     then:
-        python -m tests.mutation --coverage .coverage --report report.xml --count 200
+        python -m tests.mutation --coverage .coverage --report report.xml --count 200 --seed 1
 
-Every mutant is tried in a copy of the checkout, against the tests that run its line.
+Every mutant is tried in a copy of the checkout, against tests that run its line: SECONDS of them
+(as measured above, which is with coverage). Then survivors are tried against MORE_SECONDS of them.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections import Counter, defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from queue import SimpleQueue
 
 import click
 
-from tests.mutation.operators import Mutant, Place, mutant, places
+from tests.mutation.faults import FAULTS
 from tests.mutation.selection import Tests, load_tests
+from tests.mutation.slips import SLIPS
+from tests.mutation.source import Mutant, Place, mutant, places
+from tests.mutation.trial import Verdict, copy_checkout, run_tests, try_mutant
 
 FOLDERS = ("ir", "compiler", "codegen_cpu", "codegen_wgsl", "codegen_glsl")
 # What only decides how fast the code is, how it is shown, or what is said about it.
 LEFT_OUT = (
-    "codegen_cpu/schedule.py", "codegen_cpu/contraction_schedule.py", "compiler/bench",
-    "compiler/cli", "compiler/display.py", "compiler/trace/coverage.py", "ir/text", "ir/printer.py",
+    "codegen_cpu/schedule.py", "codegen_cpu/contraction_schedule.py",
+    "codegen_cpu/stencil_schedule.py", "codegen_wgsl/schedule.py", "codegen_glsl/schedule.py",
+    "compiler/bench", "compiler/cli", "compiler/display.py", "compiler/trace/coverage.py",
+    "ir/text", "ir/printer.py",
 )  # fmt: skip
-SECONDS_OF_TESTS = 25.0
-SECONDS_AT_MOST = 240
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of a mutant: killed (and by which test), survived, or run by no test."""
-
-    module: str
-    line: int
-    kind: str
-    before: str
-    after: str
-    outcome: str
-    by: str = ""
+File = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
-@click.option("--coverage", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--report", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--root", type=click.Path(exists=True, path_type=Path), default=Path())
+@click.option("--coverage", type=File, required=True)
+@click.option("--report", type=File, required=True)
+@click.option("--root", type=File, default=Path())
 @click.option("--count", default=200)
 @click.option("--seed", default=0)
-@click.option("--jobs", default=2)
+@click.option("--part", default="1/1", help="K/N: only the K-th of N parts of the sample.")
+@click.option("--seconds", default=25.0)
+@click.option("--more-seconds", default=100.0)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("mutants.jsonl"))
 def main(
-    coverage: Path, report: Path, root: Path, count: int, seed: int, jobs: int, out: Path
-) -> None:
-    """Try COUNT mutants and list the survivors."""
+    coverage: Path, report: Path, root: Path, count: int, seed: int, part: str,
+    seconds: float, more_seconds: float, out: Path,
+) -> None:  # fmt: skip
+    """Try COUNT mutants and list the survivors. What OUT holds already is not tried again."""
     root = root.resolve()
     tests = load_tests(coverage, report, root)
-    chosen = sample(root, count, seed)
-    copies: SimpleQueue[Path] = SimpleQueue()
-    verdicts: list[Verdict] = []
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
-        for number in range(jobs):
-            copy = Path(folder) / str(number)
-            shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(".*"))
-            copies.put(copy)
-        with out.open("w") as lines:
-            for verdict in pool.map(
-                lambda pair: _try(copies, pair[0], pair[1], tests, seed), chosen
-            ):
-                verdicts.append(verdict)
-                lines.write(json.dumps(asdict(verdict)) + "\n")
-                lines.flush()
+    number, parts = map(int, part.split("/"))
+    chosen = sample(root, count, seed)[number - 1 :: parts]
+    known = {v.mutant: v for v in _read(out)}
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        copy_checkout(root, copy)
+        verdicts = []
+        for module, change in chosen:
+            place = (module, change.line, change.kind, change.before, change.after)
+            if place not in known:
+                found = judge(copy, module, change, tests, (seconds, more_seconds), seed)
+                known[place] = found
+                with out.open("a") as lines:
+                    lines.write(json.dumps(asdict(found)) + "\n")
+            verdicts.append(known[place])
+        false = _failing_anyway(copy, verdicts)
     _print(verdicts)
+    for test in false:
+        print(f"fails without any change, so what it killed does not count: {test}")
 
 
 def sample(root: Path, count: int, seed: int) -> list[tuple[str, Mutant]]:
@@ -93,7 +86,7 @@ def sample(root: Path, count: int, seed: int) -> list[tuple[str, Mutant]]:
             module = str(path.relative_to(root))
             if not module.startswith(LEFT_OUT):
                 sources[module] = path.read_text()
-                for place in places(sources[module]):
+                for place in places(sources[module], module, (*SLIPS, *FAULTS)):
                     by_kind[place.kind].append((module, place))
     pick = random.Random(seed)
     chosen: list[tuple[str, Mutant]] = []
@@ -109,50 +102,35 @@ def sample(root: Path, count: int, seed: int) -> list[tuple[str, Mutant]]:
     return chosen
 
 
-def _try(
-    copies: SimpleQueue[Path], module: str, mutant: Mutant, tests: Tests, seed: int
+def judge(
+    copy: Path, module: str, change: Mutant, tests: Tests, budgets: tuple[float, ...], seed: int
 ) -> Verdict:
-    lines = range(mutant.line, mutant.last_line + 1)
-    chosen = tests.of(module, lines, SECONDS_OF_TESTS, seed)
-    found = Verdict(module, mutant.line, mutant.kind, mutant.before, mutant.after, "not run")
-    if not chosen:
-        return found
-    copy = copies.get()
-    path = copy / module
-    original = path.read_text()
-    try:
-        path.write_text(mutant.source)
-        outcome, by = _run(copy, chosen)
-    finally:
-        path.write_text(original)
-        copies.put(copy)
-    return Verdict(module, mutant.line, mutant.kind, mutant.before, mutant.after, outcome, by)
+    """The verdict of as many tests as the last budget allows, fewer if they find the change."""
+    lines = None if change.at_import else range(change.line, change.last_line + 1)
+    found = Verdict(module, change.line, change.kind, change.before, change.after, "not run")
+    tried: set[str] = set()
+    for budget in budgets:
+        chosen = [t for t in tests.of(module, lines, budget, seed) if t not in tried]
+        if chosen:
+            seconds = sum(tests.seconds[t] for t in chosen)
+            found = try_mutant(copy, module, change, chosen, seconds)
+            tried.update(chosen)
+        if found.outcome == "killed":
+            break
+    return found
 
 
-def _run(copy: Path, tests: list[str]) -> tuple[str, str]:
-    """Run `tests` until one fails; a hang or a crash counts as found."""
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = Path(scratch) / "tests.txt"
-        arguments.write_text("\n".join(tests))
-        environment = {
-            **os.environ,
-            "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy}",
-            "XDG_RUNTIME_DIR": scratch,
-            "TILEWRIGHT_CACHE_DIR": str(Path(scratch) / "cache"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
-        try:
-            done = subprocess.run(
-                [*command, f"@{arguments}"],
-                cwd=copy, env=environment, timeout=SECONDS_AT_MOST, capture_output=True, text=True,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return "killed", "no end"
-    if done.returncode == 0:
-        return "survived", ""
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return "killed", failed[0] if failed else f"exit {done.returncode}"
+def _read(out: Path) -> Iterator[Verdict]:
+    if out.exists():
+        for line in out.read_text().splitlines():
+            yield Verdict(**json.loads(line))
+
+
+def _failing_anyway(copy: Path, verdicts: list[Verdict]) -> list[str]:
+    """Tests that killed mutants and fail in the copy without any change, too."""
+    killers = sorted({v.by for v in verdicts if "::" in v.by})
+    outcome, failed = run_tests(copy, killers, 600) if killers else ("survived", "")
+    return failed.split() if outcome == "killed" else []
 
 
 def _print(verdicts: list[Verdict]) -> None:

@@ -25,28 +25,30 @@ class Tests:
     files: Mapping[str, int]
     seconds: Mapping[str, float]
 
-    def of(self, module: str, lines: range, budget: float, seed: int) -> list[str]:
-        """Tests that run one of `lines`, at most `budget` seconds of them, the fastest first.
+    def of(self, module: str, lines: range | None, budget: float, seed: int) -> list[str]:
+        """Tests that run one of `lines`, or any (if None), at most `budget` seconds of them.
 
-        The fastest, and besides them one of every test file: what one test overlooks another of
-        its file often does, too.
+        First those whose file bears the module's name, then the fastest, then some of every test
+        file: what one test overlooks another of its file often does, too.
         """
         found = {test for test in self._covering(module, lines) if test in self.seconds}
         ordered = sorted(found, key=lambda t: (self.seconds[t], t))
-        chosen = ordered[:_FASTEST] + self._one_of_each_file(ordered, seed)
+        namesake = f"/test_{Path(module).stem.strip('_')}"
+        nearest = [t for t in ordered if namesake in t.partition("::")[0]]
+        chosen = nearest + ordered[:_FASTEST] + self._some_of_each_file(ordered, seed)
         return self._within(dict.fromkeys(chosen), budget)
 
-    def _covering(self, module: str, lines: range) -> Iterator[str]:
+    def _covering(self, module: str, lines: range | None) -> Iterator[str]:
         """By the documented schema of coverage files: which lines a context ran is a bit set."""
         query = (
             "SELECT context.context, line_bits.numbits FROM line_bits JOIN context"
             " ON context.id = line_bits.context_id WHERE line_bits.file_id = ?"
         )
         for context, bits in self.coverage.execute(query, (self.files.get(module, -1),)):
-            if any(num_in_numbits(line, bits) for line in lines):
+            if lines is None or any(num_in_numbits(line, bits) for line in lines):
                 yield context.partition("|")[0]
 
-    def _one_of_each_file(self, tests: list[str], seed: int) -> list[str]:
+    def _some_of_each_file(self, tests: list[str], seed: int) -> list[str]:
         files: defaultdict[str, list[str]] = defaultdict(list)
         for test in tests:
             files[test.partition("::")[0]].append(test)
