@@ -207,7 +207,7 @@ class _Evaluation:
         if combiner == "mul":
             moves |= ((np.abs(value) <= bound) & (bound > 0)).any(-1) & ~finite
             vanishes = np.prod(np.where(np.isfinite(value), np.minimum(np.abs(value), 1), 1), -1)
-            moves |= ~finite & ((vanishes < np.finfo(dtype.numpy).tiny) | (overflow > 1e30))
+            moves |= ~finite & (vanishes < np.finfo(dtype.numpy).tiny)
         else:
             big = np.where(np.isfinite(value), np.abs(value), 0).sum(-1)
             moves |= ~finite & (big > float(np.finfo(dtype.numpy).max) / 2)

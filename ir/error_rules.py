@@ -67,7 +67,7 @@ PROMISES: dict[str, tuple[float, float]] = {
 }
 # Correctly rounded on cpu and wasm: of exact operands the result is one value. A product is not
 # here, because it may be fused with a sum that uses it.
-_ROUNDED = {ops.ADD, ops.SUB, ops.DIV, ops.SQRT, ops.CAST, ops.MOD, ops.FMOD, ops.FLOORDIV}
+_ROUNDED = {ops.ADD, ops.SUB, ops.DIV, ops.SQRT, ops.CAST, ops.MOD, ops.FLOORDIV}
 _EXTREMES = (ops.MIN, ops.MAX, ops.FMIN, ops.FMAX)
 _MONOTONE = {
     *(ops.FLOOR, ops.CEIL, ops.TRUNC, ops.RINT, ops.SIGN, ops.SQRT, ops.EXP, ops.EXP2, ops.EXPM1),
@@ -156,7 +156,7 @@ def apply_operation(node: Apply, operands: Sequence[Bounded], target: TargetClas
 
 def _unsigned(node: Apply, operands: Sequence[Bounded]) -> Array:
     """Where the sign of a zero is not promised: from such operands, or of two zeros."""
-    if not all(o.dtype.is_float for o in node.operands[-2:]):
+    if not node.operands[-1].dtype.is_float:
         return False
     free: Array = np.asarray(False)
     for operand in operands:
@@ -323,10 +323,11 @@ def _infinite(v: Sequence[Array], b: Sequence[Array]) -> Array:
 def _remainder_passed(op: Op) -> Callable[..., Array]:
     def passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
         room = np.abs(v[1]) - b[1]
-        spread = (b[0] + np.abs(v[0] / v[1]) * b[1]) / room
         quotient = v[0] / v[1]
+        spread = (b[0] + np.abs(quotient) * b[1]) / room
         jumps = np.floor(quotient - spread) != np.floor(quotient + spread)
-        within = b[0] + np.abs(quotient) * b[1] if op is not ops.FLOORDIV else 0.0
+        whole = np.trunc(quotient) if op is ops.FMOD else np.floor(quotient)
+        within = b[0] + np.abs(whole) * b[1] if op is not ops.FLOORDIV else 0.0
         return np.where(jumps | (room <= 0) | ~np.isfinite(quotient), np.inf, within)
 
     return passed
@@ -356,13 +357,7 @@ def _atan2_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array
 
 
 def _cosh_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-    return _furthest(value, [np.cosh(np.abs(v[0]) + b[0]), np.cosh(np.abs(v[0]) - b[0])])
-
-
-def _fused_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-    """Product and sum, rounded once or twice."""
-    product = v[0] * v[1]
-    return _mul_passed(product, v[:2], b[:2]) + b[2] + np.abs(product) * 2.0**-23
+    return _furthest(value, [np.cosh(np.abs(v[0]) + b[0])])  # steeper away from 0
 
 
 _PASSED: dict[Op, Callable[..., Array]] = {
@@ -376,8 +371,6 @@ _PASSED: dict[Op, Callable[..., Array]] = {
     ops.NEG: lambda _, v, b: b[0],
     ops.ABS: lambda _, v, b: b[0],
     **{op: _extreme_passed(op) for op in _EXTREMES},
-    ops.FMA: _fused_passed,
-    ops.MAD: _fused_passed,
     ops.COPYSIGN: lambda _, v, b: np.where((b[1] > 0) & (np.abs(v[1]) <= b[1]), np.inf, b[0]),
     ops.SIN: lambda _, v, b: np.minimum(b[0], 2.0),
     ops.COS: lambda _, v, b: np.minimum(b[0], 2.0),

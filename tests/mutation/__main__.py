@@ -129,8 +129,8 @@ def _read(out: Path) -> Iterator[Verdict]:
 def _failing_anyway(copy: Path, verdicts: list[Verdict]) -> list[str]:
     """Tests that killed mutants and fail in the copy without any change, too."""
     killers = sorted({v.by for v in verdicts if "::" in v.by})
-    outcome, failed = run_tests(copy, killers, 600) if killers else ("survived", "")
-    return failed.split() if outcome == "killed" else []
+    _, failed = run_tests(copy, killers, 600) if killers else ("survived", "")
+    return failed.splitlines()
 
 
 def _print(verdicts: list[Verdict]) -> None:

@@ -45,15 +45,17 @@ def try_mutant(
     original = path.read_text()
     try:
         path.write_text(mutant.source)
-        outcome, by = run_tests(copy, tests, 60 + 10 * seconds, first_only=True)
+        outcome, by = run_tests(copy, tests, 60 + 10 * seconds, "-x")
     finally:
         path.write_text(original)
+    if by.startswith("exit"):  # a conftest that cannot be imported, unless there are no such tests
+        without = run_tests(copy, tests, 60 + 10 * seconds, "--collect-only")
+        if without != ("survived", ""):
+            raise RuntimeError(f"{without[1]} of {tests}")
     return Verdict(module, mutant.line, mutant.kind, mutant.before, mutant.after, outcome, by)
 
 
-def run_tests(
-    copy: Path, tests: Sequence[str], timeout: float, *, first_only: bool = False
-) -> tuple[str, str]:
+def run_tests(copy: Path, tests: Sequence[str], timeout: float, *options: str) -> tuple[str, str]:
     """The outcome of `tests`, and those that failed; a hang or a crash counts as found."""
     with tempfile.TemporaryDirectory() as scratch:
         arguments = Path(scratch) / "tests.txt"
@@ -69,13 +71,13 @@ def run_tests(
         command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"]
         try:
             done = subprocess.run(
-                [*command, *["-x"] * first_only, f"@{arguments}"],
+                [*command, *options, f"@{arguments}"],
                 cwd=copy, env=environment, timeout=timeout, capture_output=True, text=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return "killed", "no end"
     if done.returncode == 0:
         return "survived", ""
-    words = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
-    failed = [w[1] for w in words if len(w) > 1 and w[0] in ("FAILED", "ERROR")]
-    return "killed", " ".join(failed) or f"exit {done.returncode}"
+    lines = [line.partition(" ") for line in done.stdout.splitlines()]
+    failed = [rest.partition(" - ")[0] for word, _, rest in lines if word in ("FAILED", "ERROR")]
+    return "killed", "\n".join(failed) or f"exit {done.returncode}"
