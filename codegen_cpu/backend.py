@@ -127,7 +127,7 @@ class _Lowering:
                 kernel = lower_ordered(step, name)
             case SortRows():
                 from tilewright.ir.lower.elements_read import elements_read
-                from tilewright.ir.lower.sort import VectorUnit, lower_sort
+                from tilewright.ir.lower.sorting.sort_rows import VectorUnit, lower_sort
 
                 unit = VectorUnit(self.target.vector_bits, self.target.vector_registers)
                 read = elements_read(self.program, step.target, step.axis)

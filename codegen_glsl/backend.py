@@ -23,7 +23,7 @@ from tilewright.ir.artifact import Step as ArtifactStep
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
-from tilewright.ir.lower.fragment_grid import lower_to_fragments
+from tilewright.ir.lower.fragment.grid import lower_to_fragments
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.pad_rows import pad_rows
 from tilewright.ir.lower.row_targets import spread_rows

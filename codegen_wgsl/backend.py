@@ -30,10 +30,10 @@ from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.gather_updates import gather_updates
 from tilewright.ir.lower.ordered import lower_ordered
-from tilewright.ir.lower.sort_by_exchanges import sort_by_exchanges
-from tilewright.ir.lower.sort_by_rank import sort_by_rank
+from tilewright.ir.lower.sorting.sort_by_exchanges import sort_by_exchanges
+from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.split_inputs import split_inputs
-from tilewright.ir.lower.workgroups import lower_to_workgroups
+from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import (
     Copy,
     Launch,

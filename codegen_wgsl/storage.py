@@ -9,13 +9,13 @@ so that no two invocations write to one word.
 from __future__ import annotations
 
 from tilewright.ir import build, ops
-from tilewright.ir.affine import Linear, linear, offset, row_major_strides
+from tilewright.ir.analysis.affine import Linear, linear, offset, row_major_strides
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.artifact import BufferSpec, Role
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, INDEX, U32, U64, DType
 from tilewright.ir.errors import LimitError, UnsupportedError
 from tilewright.ir.expr import Apply, Expr, Load
 from tilewright.ir.kernel import Buffer, Store
-from tilewright.ir.ranges import interval
 
 _MOST_ELEMENTS = (1 << 31) - 1
 WORD_BITS = 32

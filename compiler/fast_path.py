@@ -31,7 +31,7 @@ from tilewright.compiler.argument_trees import Tree
 from tilewright.compiler.structure import Leaf, Sequence
 from tilewright.compiler.trace.contents import ArrayContents
 from tilewright.compiler.trace.dependencies import MISSING, Dependency
-from tilewright.ir.affine import linear
+from tilewright.ir.analysis.affine import linear
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size, Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec

@@ -23,8 +23,8 @@ from msgspec.structs import replace
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.arguments import contiguous
 from tilewright.compiler.targets import check_target
-from tilewright.ir.error_bounds import bound_graph
-from tilewright.ir.error_rules import TARGET_CLASSES, Bounded
+from tilewright.ir.analysis.error_bounds import bound_graph
+from tilewright.ir.analysis.error_rules import TARGET_CLASSES, Bounded
 from tilewright.ir.sizes import bind_symbols
 
 if TYPE_CHECKING:

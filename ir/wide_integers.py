@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tilewright.ir import ops
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import I32, I64, U32, U64, DType
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
@@ -27,7 +28,6 @@ from tilewright.ir.program import (
     Stage,
     Step,
 )
-from tilewright.ir.ranges import interval
 
 Place = tuple[str, Location | None]
 Range = tuple[int, int]

@@ -11,12 +11,12 @@ from msgspec import Struct
 from tilewright.codegen_cpu.emit.rare import BranchEmitter
 from tilewright.codegen_cpu.emit.types import vector
 from tilewright.ir import ops
-from tilewright.ir.affine import Linear
+from tilewright.ir.analysis.affine import Linear
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import I32, U8, DType
 from tilewright.ir.emit.environment import Lanes, Value
 from tilewright.ir.expr import Apply, Expr
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.ranges import interval
 
 
 class Offsets(Struct, frozen=True):

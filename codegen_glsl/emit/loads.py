@@ -14,12 +14,12 @@ from msgspec import Struct
 from tilewright.codegen_glsl.emit.textures import Sampler, Samplers
 from tilewright.codegen_glsl.emit.types import COMPONENTS, type_name
 from tilewright.codegen_glsl.emit.values import LANES, ValueEmitter
+from tilewright.ir.analysis.intervals import Interval
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.emit.environment import Value, buffer_of
 from tilewright.ir.emit.expressions import Offset
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load
-from tilewright.ir.intervals import Interval
-from tilewright.ir.ranges import interval
 
 
 class LoadEmitter(ValueEmitter):

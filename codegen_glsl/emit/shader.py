@@ -13,7 +13,7 @@ from tilewright.codegen_glsl.emit.statements import StatementEmitter
 from tilewright.codegen_glsl.emit.textures import STORED, Samplers, number_of_fragment
 from tilewright.codegen_glsl.emit.types import sampler_prefix
 from tilewright.codegen_glsl.emit.values import LANES
-from tilewright.ir.affine import linear
+from tilewright.ir.analysis.affine import linear
 from tilewright.ir.artifact import TextureLayout
 from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError, UnsupportedError

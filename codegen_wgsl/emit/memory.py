@@ -8,7 +8,7 @@ from tilewright.codegen_wgsl.emit import types
 from tilewright.codegen_wgsl.emit.layout import WIDTH, register_widths, wide_buffers
 from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
 from tilewright.codegen_wgsl.emit.values import ValueEmitter
-from tilewright.ir.affine import Linear, linear
+from tilewright.ir.analysis.affine import Linear, linear
 from tilewright.ir.emit.environment import Value, buffer_of
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import active, convert
+from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import I64, INDEX, DType
 from tilewright.ir.expr import Expr, Load
 from tilewright.ir.graph import Input
-from tilewright.ir.tensor_ranges import bounds
 
 
 def converted(value: Handle, element: Expr, dtype: DType) -> Expr:

@@ -22,10 +22,10 @@ from tilewright.compiler.trace.operands import (
     strong,
 )
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import at_most, below
 from tilewright.ir.dtypes import BOOL, F16, F32, I64, INDEX, U8, U64, DType
 from tilewright.ir.errors import BoundsError, DTypeError, KernelError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Load, Size, Var
-from tilewright.ir.size_proofs import at_most, below
 
 if TYPE_CHECKING:
     from tilewright.compiler.tracer import Tracer

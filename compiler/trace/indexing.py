@@ -44,10 +44,10 @@ from tilewright.compiler.trace.operands import (
 from tilewright.compiler.trace.selections import Selection, refusal
 from tilewright.compiler.trace.views import AxisMap, along, fixed
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Size, Var
-from tilewright.ir.size_proofs import same_size
 
 
 def fetch(array: Handle, index: Any) -> Any:

@@ -22,10 +22,10 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.ufuncs import is_weak
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Expr, Size
-from tilewright.ir.size_proofs import same_size
 
 Part = Callable[[Expr], Expr]
 

@@ -26,11 +26,11 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.weak import element
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import F64, I64, INDEX, DType
 from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.graph import Check, Graph, Input, Loop, Result, Tensor, While
-from tilewright.ir.size_proofs import same_size
 from tilewright.ir.traverse import substitute
 
 if TYPE_CHECKING:

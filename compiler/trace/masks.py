@@ -20,10 +20,10 @@ from tilewright.compiler.trace.selections import (
     same_mask,
 )
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import BOOL, I64
 from tilewright.ir.errors import ShapeError, TraceError
 from tilewright.ir.graph import Graph, Input
-from tilewright.ir.size_proofs import same_size
 
 Seen = Callable[[list[Any]], Any]
 
@@ -39,7 +39,7 @@ def known_mask(mask: Handle) -> np.ndarray | None:
     graph = Graph("mask", (), (tracer.tensor(mask),))
     if any(isinstance(n, Input) for n in graph.nodes()):
         return None
-    from tilewright.ir.interpret_graph import run_graph  # seldom needed, and takes time to import
+    from tilewright.ir.interpret.graph import run_graph  # seldom needed, and takes time to import
 
     made: np.ndarray = run_graph(graph, [])[0]
     return made

@@ -65,7 +65,7 @@ def diagonal_view(array: Any, offset: int, axis1: int, axis2: int) -> Any:
 
 
 def _diagonal_length(rows: Any, columns: Any, down: int, right: int) -> Size:
-    from tilewright.ir.size_proofs import size_max, size_min
+    from tilewright.ir.analysis.size_proofs import size_max, size_min
 
     return size_max(
         size_min(build.size_sub(as_size(rows), down), build.size_sub(as_size(columns), right)), 0

@@ -27,10 +27,10 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.views import along
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.size_proofs import size_max
 from tilewright.ir.dtypes import I64, DType
 from tilewright.ir.errors import DTypeError, UnsupportedError
 from tilewright.ir.expr import Size
-from tilewright.ir.size_proofs import size_max
 
 
 @implements(np.arange, always=True)

@@ -29,10 +29,10 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.ufunc_rules import RULES
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import BOOL, F16, F32, DType
 from tilewright.ir.errors import DTypeError, ShapeError, UnsupportedError
 from tilewright.ir.expr import Expr, Size, Var
-from tilewright.ir.size_proofs import same_size
 
 
 def contract(

@@ -25,9 +25,9 @@ from tilewright.compiler.trace.operands import (
     as_size,
 )
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Expr, Size
-from tilewright.ir.size_proofs import same_size
 
 
 @implements(np.flip, always=True)

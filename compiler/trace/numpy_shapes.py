@@ -27,9 +27,9 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.views import AxisMap, along, fixed
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Expr, Size
-from tilewright.ir.size_proofs import same_size
 
 FULL = slice(None)
 

@@ -14,6 +14,7 @@ from tilewright.compiler.trace.handles import Handle, describe, show_sizes
 from tilewright.compiler.trace.selections import Selection, refusal
 from tilewright.compiler.tracing_state import current
 from tilewright.ir import build, dtypes
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import INDEX, DType
 from tilewright.ir.errors import (
     BoundsError,
@@ -26,7 +27,6 @@ from tilewright.ir.errors import (
 )
 from tilewright.ir.expr import Apply, Const, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import Input, Tensor
-from tilewright.ir.size_proofs import same_size
 
 if TYPE_CHECKING:
     from tilewright.compiler.trace.array import TracedArray

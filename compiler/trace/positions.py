@@ -8,11 +8,11 @@ from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_size
 from tilewright.compiler.trace.operands import active
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.size_proofs import at_most, below, reaches, size_max, size_min
 from tilewright.ir.dtypes import I64, INDEX
 from tilewright.ir.errors import BoundsError
 from tilewright.ir.expr import Apply, Expr, Size, Var, post_order
 from tilewright.ir.graph import CheckKind, Tensor
-from tilewright.ir.size_proofs import at_most, below, reaches, size_max, size_min
 from tilewright.ir.traverse import substitute
 
 

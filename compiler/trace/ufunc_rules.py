@@ -16,11 +16,11 @@ import numpy as np
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.positions import add_check
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, U8, DType, unsigned_of
 from tilewright.ir.errors import POWER_HELP, NegativePowerError
 from tilewright.ir.expr import Const, Expr
 from tilewright.ir.ops import Op
-from tilewright.ir.tensor_ranges import bounds
 
 Rule = Callable[..., Any]
 RULES: dict[np.ufunc, Rule] = {}

@@ -26,11 +26,11 @@ from tilewright.compiler.trace.operands import (
 from tilewright.compiler.trace.ufunc_rules import RULES
 from tilewright.compiler.trace.weak import element, weak_operation
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import at_most
+from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import BOOL, I64, INDEX, U64, DType
 from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Var
-from tilewright.ir.size_proofs import at_most
-from tilewright.ir.tensor_ranges import bounds
 
 _VERBS = {"add": "add", "subtract": "subtract", "multiply": "multiply", "true_divide": "divide"}
 _COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)

@@ -11,8 +11,8 @@ from functools import cache
 from typing import NamedTuple
 
 from tilewright.ir import build
+from tilewright.ir.analysis.size_proofs import at_most, same_size
 from tilewright.ir.expr import Expr, Size
-from tilewright.ir.size_proofs import at_most, same_size
 
 
 class AxisMap(NamedTuple):

@@ -17,12 +17,12 @@ from tilewright.compiler.trace.failures import SpecializeScalars, failure
 from tilewright.compiler.trace.handles import Formula, Handle
 from tilewright.compiler.trace.operands import active, is_symbolic, scalar_arguments, truth
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.polynomials import polynomial
+from tilewright.ir.analysis.size_proofs import at_most, below, same_size
+from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import BOOL, F64, I64, INDEX
 from tilewright.ir.errors import TraceError
 from tilewright.ir.expr import Expr
-from tilewright.ir.polynomials import polynomial
-from tilewright.ir.size_proofs import at_most, below, same_size
-from tilewright.ir.tensor_ranges import bounds
 
 _COMPARISONS: dict[np.ufunc, tuple[Callable[[Expr, Expr], bool], Callable[[Expr, Expr], bool]]] = {
     # For each: what proves it true, and what proves it false.

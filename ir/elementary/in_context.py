@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import TypeGuard
 
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.signs import signs
 from tilewright.ir.dtypes import F16
 from tilewright.ir.elementary.logarithm import log1p_of_fraction
 from tilewright.ir.elementary.term import Machine, Term, at_most
 from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.ops import Op
-from tilewright.ir.signs import signs
 
 _TANH_IS_ONE = 20.0  # beyond, in float64 too
 

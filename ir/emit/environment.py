@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from tilewright.ir import ops
-from tilewright.ir.affine import Linear, linear, offset, row_major_strides
+from tilewright.ir.analysis.affine import Linear, linear, offset, row_major_strides
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var, post_order
 from tilewright.ir.kernel import Buffer

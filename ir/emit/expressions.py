@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct, field
 
 from tilewright.ir import ops
-from tilewright.ir.affine import Linear
+from tilewright.ir.analysis.affine import Linear
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.emit.environment import Environment, Facts, Lanes, Value, buffer_of
 from tilewright.ir.emit.scopes import Scopes

@@ -10,11 +10,11 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from tilewright.ir import ops
-from tilewright.ir.affine import linear
+from tilewright.ir.analysis.affine import linear
+from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.fuse.options import FusionOptions
 from tilewright.ir.graph import Input, Tensor
-from tilewright.ir.ranges import largest
 from tilewright.ir.traverse import substitute
 
 _UNKNOWN_SIZE = 1024

@@ -7,9 +7,9 @@ computing it again for every read would cost more than storing and reading it.
 from __future__ import annotations
 
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import Compute, Constant, Graph, Reduction, Tensor
-from tilewright.ir.ranges import largest
 from tilewright.ir.traverse import substitute
 
 _UNKNOWN_SIZE = 1024

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tilewright.ir import build
+from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.expr import Expr, Load, Size, Var
 from tilewright.ir.fuse.group import Group, Unit
 from tilewright.ir.graph import Tensor
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Nest, Stage
-from tilewright.ir.ranges import largest
 from tilewright.ir.traverse import substitute
 
 if TYPE_CHECKING:

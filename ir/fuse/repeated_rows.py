@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tilewright.ir.affine import linear
+from tilewright.ir.analysis.affine import linear
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import Compute, Graph, Tensor
 from tilewright.ir.graph_rewrite import rewrite_graph
 from tilewright.ir.lower.share_expressions import shared
-from tilewright.ir.ranges import interval
 from tilewright.ir.structure import Keys
 from tilewright.ir.traverse import rewrite, substitute
 

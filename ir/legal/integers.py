@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import F32, F64, I32, INDEX, unsigned_of
 from tilewright.ir.expr import Apply, Const, Expr, Size
-from tilewright.ir.ranges import interval
 from tilewright.ir.traverse import rewrite_to_fixpoint
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from tilewright.ir.affine import Linear, linear, offset, row_major_strides
+from tilewright.ir.analysis.affine import Linear, linear, offset, row_major_strides
+from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Nest, Stage
-from tilewright.ir.ranges import largest
 
 UNKNOWN_SIZE = 1024
 

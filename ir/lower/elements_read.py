@@ -5,11 +5,11 @@ In: a program and one of its buffers. Out: an interval of indices along one axis
 
 from __future__ import annotations
 
-from tilewright.ir.effects import effects
+from tilewright.ir.analysis.effects import effects
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.expr import Expr, Load, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Nest, Ordered, Program, Repeat, RepeatWhile, Step
-from tilewright.ir.ranges import interval
 
 
 def elements_read(program: Program, buffer: Buffer, axis: int) -> tuple[int, int] | None:

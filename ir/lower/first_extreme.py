@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tilewright.ir import build, ops
-from tilewright.ir.affine import linear
+from tilewright.ir.analysis.affine import linear
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var
 from tilewright.ir.graph import identity

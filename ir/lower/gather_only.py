@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from tilewright.ir.lower.gather_updates import gather_updates
 from tilewright.ir.lower.scan_by_doubling import scan_by_doubling
-from tilewright.ir.lower.sort_by_passes import sort_by_passes
-from tilewright.ir.lower.sort_by_rank import sort_by_rank
+from tilewright.ir.lower.sorting.sort_by_passes import sort_by_passes
+from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.split_reductions import split_reductions
 from tilewright.ir.program import Nest, Ordered, SortRows, Step, map_steps
 

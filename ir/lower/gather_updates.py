@@ -7,7 +7,7 @@ with a combiner the updates of an element are reduced. Costs elements times upda
 from __future__ import annotations
 
 from tilewright.ir import build
-from tilewright.ir.affine import offset, row_major_strides
+from tilewright.ir.analysis.affine import offset, row_major_strides
 from tilewright.ir.dtypes import I32, INDEX
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Load, Var

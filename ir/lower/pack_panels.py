@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.ir import build
-from tilewright.ir.affine import Linear
+from tilewright.ir.analysis.affine import Linear
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat, points

@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from tilewright.ir.affine import linear
+from tilewright.ir.analysis.affine import linear
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.collapse import collapse_axes
-from tilewright.ir.lower.fragment_grid import FragmentLowering
+from tilewright.ir.lower.fragment.grid import FragmentLowering
 from tilewright.ir.lower.unravel import LANES
 from tilewright.ir.program import Copy, Nest, Repeat, RepeatWhile, Stage, Step, map_steps
 from tilewright.ir.schedule import Schedule

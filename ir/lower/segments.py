@@ -12,12 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.ir import build, ops
-from tilewright.ir.affine import linear
+from tilewright.ir.analysis.affine import linear
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.lower.simplify_indices import index_simplifier
 from tilewright.ir.program import Nest
-from tilewright.ir.ranges import interval
 from tilewright.ir.traverse import refold, substitute
 
 _LEAST_SHARE = 0.5

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tilewright.ir import build, ops
-from tilewright.ir.affine import Linear, linear
+from tilewright.ir.analysis.affine import Linear, linear
+from tilewright.ir.analysis.intervals import Interval
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import I32, INDEX
 from tilewright.ir.expr import Apply, Expr
-from tilewright.ir.intervals import Interval
 from tilewright.ir.kernel import Stmt, map_expressions
-from tilewright.ir.ranges import interval
 from tilewright.ir.traverse import refold, rewrite
 
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat
 from tilewright.ir.program import Nest, Stage
-from tilewright.ir.ranges import interval
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.traverse import rewrite, substitute
 

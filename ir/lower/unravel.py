@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilewright.ir import build
-from tilewright.ir.affine import Linear
+from tilewright.ir.analysis.affine import Linear
 from tilewright.ir.expr import Expr, Var
 
 LANES = 4

@@ -38,7 +38,7 @@ def fold_constants(graph: Graph) -> Graph:
 def _fold(node: Tensor) -> Tensor | None:
     if not isinstance(node, _EVALUATED) or not _is_small(node) or not _is_exact(node):
         return None
-    from tilewright.ir.interpret_graph import run_graph  # few kernels have anything to fold
+    from tilewright.ir.interpret.graph import run_graph  # few kernels have anything to fold
 
     (value,) = run_graph(Graph("folded", (), (node,)), ())
     return Constant(node.name, value, node.dtype, label=node.label, loc=node.loc)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.dtypes import I32, I64
 from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.graph import Compute, Graph, Reduction, Tensor
 from tilewright.ir.graph_rewrite import rewrite_graph
 from tilewright.ir.passes.split_large_reductions import in_parts, is_large
-from tilewright.ir.ranges import largest
 from tilewright.ir.traverse import substitute
 
 

@@ -12,11 +12,11 @@ import math
 from msgspec import Struct
 
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import F32, F64, INDEX
 from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.graph import Compute, Graph, Reduction, Tensor
 from tilewright.ir.graph_rewrite import rewrite_graph
-from tilewright.ir.ranges import interval
 from tilewright.ir.traverse import rewrite
 
 _EXACT = 1 << 24

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.lifetimes import Lifetime, lifetimes
 from tilewright.ir.expr import Apply, Size
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lifetimes import Lifetime, lifetimes
 from tilewright.ir.program import Program
 from tilewright.ir.structure import Keys
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from tilewright.ir.affine import linear
+from tilewright.ir.analysis.affine import linear
+from tilewright.ir.analysis.intervals import Interval
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.expr import Expr, LaneReduce, Load, Size, Source, Var, post_order
-from tilewright.ir.intervals import Interval
 from tilewright.ir.kernel import For, Kernel, Stmt, Store, expressions, statements
 from tilewright.ir.printer import print_access
-from tilewright.ir.ranges import interval
 from tilewright.ir.verify.expressions import broken
 
 Verdict = Literal["proven", "unknown", "disproved"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tilewright.ir.affine import Linear, linear
+from tilewright.ir.analysis.affine import Linear, linear
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Store, expressions, statements
 from tilewright.ir.verify.expressions import broken

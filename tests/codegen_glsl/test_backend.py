@@ -18,7 +18,7 @@ from tilewright.ir.artifact import CopyBuffer, ShaderLaunch
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, U8
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.expr import Apply, Var
-from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import (
     Copy,

@@ -9,12 +9,12 @@ import pytest
 
 from tests.codegen_glsl.nests import at, mapped, reduced
 from tilewright.ir import build as b
-from tilewright.ir.affine import linear, offset
+from tilewright.ir.analysis.affine import linear, offset
 from tilewright.ir.dtypes import F32, I32
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Stmt, Store, statements
-from tilewright.ir.lower.fragment_grid import lower_to_fragments
+from tilewright.ir.lower.fragment.grid import lower_to_fragments
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.pad_rows import pad_rows
 from tilewright.ir.lower.row_targets import spread_rows

@@ -27,8 +27,8 @@ from tilewright.ir.expr import Load, Var
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store, children, statements
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.nest import INNER
-from tilewright.ir.lower.workgroup_grid import split_index
-from tilewright.ir.lower.workgroups import lower_to_workgroups
+from tilewright.ir.lower.workgroup.grid import split_index
+from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import Nest, Program, Stage
 from tilewright.ir.schedule import Schedule
 

@@ -11,7 +11,7 @@ import pytest
 import tilewright as tw
 from tilewright.compiler import testing
 from tilewright.compiler.specialization import Specialization
-from tilewright.ir.error_rules import Bounded
+from tilewright.ir.analysis.error_rules import Bounded
 from tilewright.ir.errors import DeviceError
 
 X = np.linspace(-3, 3, 60, dtype=np.float32).reshape(6, 10)

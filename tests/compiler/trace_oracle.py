@@ -11,7 +11,7 @@ from tilewright.compiler.structure import rebuild
 from tilewright.compiler.trace.run import Traced, trace
 from tilewright.ir import dtypes
 from tilewright.ir.expr import Var
-from tilewright.ir.interpret_graph import run_graph
+from tilewright.ir.interpret.graph import run_graph
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 from tilewright.ir.verify import verify_graph
 

@@ -21,8 +21,8 @@ from tilewright.compiler.arguments import contiguous
 from tilewright.compiler.structure import rebuild
 from tilewright.compiler.targets import BuildOptions
 from tilewright.compiler.testing import compare
-from tilewright.ir.error_bounds import bound_graph
-from tilewright.ir.error_rules import GPU, TARGET_CLASSES, Bounded, TargetClass
+from tilewright.ir.analysis.error_bounds import bound_graph
+from tilewright.ir.analysis.error_rules import GPU, TARGET_CLASSES, Bounded, TargetClass
 from tilewright.ir.verify import verify_program
 
 WITHOUT_WIDE = ("wgsl", "glsl")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tilewright.ir import build, ops
 from tilewright.ir.expr import Apply, Expr, Var
-from tilewright.ir.interpret_values import evaluate, reads_nothing, size_value
+from tilewright.ir.interpret.values import evaluate, reads_nothing, size_value
 from tilewright.ir.ops import Op
 
 LINEAR = (ops.ADD, ops.SUB, ops.MUL)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I8, I32, I64, INDEX, U8, U32, DType
 from tilewright.ir.expr import Apply, Const, Expr, Var
-from tilewright.ir.interpret_values import evaluate, reads_nothing
+from tilewright.ir.interpret.values import evaluate, reads_nothing
 from tilewright.ir.ops import Op
 
 INTEGERS = (I8, U8, I32, U32, I64, INDEX)

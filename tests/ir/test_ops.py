@@ -10,7 +10,7 @@ import pytest
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import ALL, BOOL, I32, INDEX, DType
 from tilewright.ir.expr import Apply, Expr, Load
-from tilewright.ir.interpret_values import apply_operation
+from tilewright.ir.interpret.values import apply_operation
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.ops import OPS, Op
 

@@ -13,8 +13,8 @@ from tilewright.ir.dtypes import F32, I64, INDEX, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var
 from tilewright.ir.graph import Check, Compute, Constant, Graph, Input, Result, While
-from tilewright.ir.interpret_graph import run_graph
-from tilewright.ir.interpret_kernel import interpret_kernel
+from tilewright.ir.interpret.graph import run_graph
+from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Barrier, Buffer, For, Kernel, Store
 from tilewright.ir.location import Location
 from tilewright.ir.parser import parse_graph, parse_kernel, parse_program, parse_schedule

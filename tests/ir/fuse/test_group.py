@@ -11,7 +11,7 @@ import pytest
 import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir.fuse.options import CPU, FRAGMENT, WORKGROUP, FusionOptions
-from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.program import nests
 from tilewright.ir.verify import verify_program
 

@@ -12,7 +12,7 @@ from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir import ops
 from tilewright.ir.expr import Apply, post_order
 from tilewright.ir.fuse.options import CPU, FRAGMENT, WORKGROUP, FusionOptions
-from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.program import Nest, Program, nests
 
 X = numbers(40, 64)

@@ -7,7 +7,7 @@ import pytest
 
 import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
-from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.program import Copy, Repeat
 from tilewright.ir.verify import verify_program
 

@@ -8,7 +8,7 @@ import pytest
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32
 from tilewright.ir.expr import Apply, Expr, Load, Var
-from tilewright.ir.interpret_kernel import interpret_kernel
+from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, statements
 from tilewright.ir.lower.branch_on_positions import branch_on_positions
 

@@ -9,7 +9,7 @@ import pytest
 
 from tilewright.ir.dtypes import F64
 from tilewright.ir.expr import LaneReduce, Load, Var, post_order
-from tilewright.ir.interpret_kernel import interpret_kernel
+from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, Kernel, Store, statements
 from tilewright.ir.lower.lane_axes import own_lane_axis
 from tilewright.ir.lower.nest import lower_nest

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.ir.lower.traced_programs import numbers, program_of
-from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.pack_operands import pack_operands
 from tilewright.ir.program import Nest, Program, map_steps, nests

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tilewright as tw
 from tests.compiler.trace_oracle import traced
 from tilewright.ir import ops
+from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.dtypes import F32
 from tilewright.ir.expr import Apply, Expr, post_order
 from tilewright.ir.graph import Compute, Reduction
@@ -24,7 +25,6 @@ from tilewright.ir.lower.reduction_plan import (
     tree_height,
 )
 from tilewright.ir.passes import run_passes
-from tilewright.ir.ranges import largest
 
 LANES = (1, 4, 8, 16, 32, 64)
 

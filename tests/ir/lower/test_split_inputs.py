@@ -13,7 +13,7 @@ import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir.expr import Load, post_order
 from tilewright.ir.fuse.options import FRAGMENT
-from tilewright.ir.interpret_program import interpret_program
+from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.split_inputs import split_inputs
 from tilewright.ir.program import Nest, Program, map_steps, nests

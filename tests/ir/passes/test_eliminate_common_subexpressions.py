@@ -22,8 +22,8 @@ from tilewright.ir.graph import (
     Sort,
     Tensor,
 )
-from tilewright.ir.interpret_graph import run_graph
-from tilewright.ir.interpret_values import shape_value
+from tilewright.ir.interpret.graph import run_graph
+from tilewright.ir.interpret.values import shape_value
 from tilewright.ir.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 
 X = Input("x", (4, 5), F32)

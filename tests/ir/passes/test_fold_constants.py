@@ -21,8 +21,8 @@ from tilewright.ir.graph import (
     Sort,
     Tensor,
 )
-from tilewright.ir.interpret_graph import run_graph
-from tilewright.ir.interpret_values import shape_value
+from tilewright.ir.interpret.graph import run_graph
+from tilewright.ir.interpret.values import shape_value
 from tilewright.ir.passes.fold_constants import fold_constants
 
 VALUES = np.array([3.0, -0.0, np.nan, 1.5], np.float32)

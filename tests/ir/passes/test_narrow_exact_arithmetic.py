@@ -9,7 +9,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, F64
 from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.graph import Compute, Graph
-from tilewright.ir.interpret_graph import run_graph
+from tilewright.ir.interpret.graph import run_graph
 from tilewright.ir.passes.narrow_exact_arithmetic import narrow_exact_arithmetic
 
 AXIS = Var("i", 1000)

@@ -31,8 +31,8 @@ from tilewright.ir.dtypes import (
 )
 from tilewright.ir.expr import Apply, Const, Expr, Load, Source, Var
 from tilewright.ir.graph import Compute, Graph, Input
-from tilewright.ir.interpret_graph import run_graph
-from tilewright.ir.interpret_values import shape_value
+from tilewright.ir.interpret.graph import run_graph
+from tilewright.ir.interpret.values import shape_value
 from tilewright.ir.parser import parse_graph
 from tilewright.ir.passes.simplify_arithmetic import is_exact, simplify, simplify_arithmetic
 from tilewright.ir.structure import Keys

@@ -1,0 +1,1 @@
+"""What can be known of expressions, tensors and programs without running them."""

@@ -1,0 +1,357 @@
+"""A graph's outputs in float64 with a bound per element: the oracle for what targets compute.
+
+In: a graph, its inputs, a class of targets. Out: per output the reference values and how far a
+target that keeps the promises of numerics.md may be from them. Where a comparison, a rounding or an
+overflow is decided by errors that are allowed, the bound is inf: any value is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tilewright.ir import ops
+from tilewright.ir.analysis.error_rules import (
+    Array,
+    Bounded,
+    TargetClass,
+    apply_operation,
+    exact,
+    finish,
+    read_float,
+    uncertain,
+)
+from tilewright.ir.dtypes import DType
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Apply, Const, Expr, Load, Size, Source, Var, post_order
+from tilewright.ir.graph import (
+    Compute,
+    Constant,
+    Graph,
+    Loop,
+    Reduction,
+    Reshape,
+    Result,
+    Scan,
+    Scatter,
+    Sort,
+    Tensor,
+    While,
+    identity,
+)
+from tilewright.ir.interpret.graph import evaluate as evaluate_size
+
+TREE_HEIGHT = 24
+CONTRACTION_RUN = 512
+Tensors = dict[Source, Bounded]
+_EXACT = {
+    "min": np.minimum,
+    "max": np.maximum,
+    "fmin": np.fmin,
+    "fmax": np.fmax,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+}
+_INTEGER = {**_EXACT, "add": np.add, "mul": np.multiply}
+
+
+def bound_graph(
+    graph: Graph,
+    inputs: Sequence[np.ndarray],
+    target: TargetClass,
+    symbols: Mapping[Var, int] | None = None,
+) -> list[Bounded]:
+    """Reference and allowed error of each output; both arrays of the output's shape."""
+    state = [_given(t.dtype, a, target) for t, a in zip(graph.inputs, inputs, strict=True)]
+    with np.errstate(all="ignore"):
+        return _Evaluation(target, symbols or {}).run(graph, state)
+
+
+def _given(dtype: DType, array: np.ndarray, target: TargetClass) -> Bounded:
+    seen = read_float(array, dtype, target) if dtype.is_float else exact(np.asarray(array))
+    return _full(seen, np.shape(array))
+
+
+def _full(bounded: Bounded, shape: tuple[int, ...]) -> Bounded:
+    return Bounded(
+        np.array(np.broadcast_to(bounded.value, shape)),
+        np.array(np.broadcast_to(bounded.bound, shape), np.float64),
+        np.broadcast_to(bounded.unsigned, shape),
+        np.broadcast_to(bounded.fusible, shape),
+    )
+
+
+def _reshaped(bounded: Bounded, shape: tuple[int, ...]) -> Bounded:
+    return Bounded(
+        bounded.value.reshape(shape),
+        bounded.bound.reshape(shape),
+        bounded.unsigned.reshape(shape),
+        bounded.fusible.reshape(shape),
+    )
+
+
+class _Evaluation:
+    """One run, with the open dimensions bound."""
+
+    def __init__(self, target: TargetClass, symbols: Mapping[Var, int]) -> None:
+        self._target = target
+        self._symbols = {v: np.asarray(n, np.int64) for v, n in symbols.items()}
+
+    def run(self, graph: Graph, inputs: Sequence[Bounded]) -> list[Bounded]:
+        tensors: Tensors = dict(zip(graph.inputs, inputs, strict=True))
+        results: dict[Tensor, list[Bounded]] = {}
+        for node in graph.nodes():
+            if node in tensors:
+                continue
+            if isinstance(node, (Loop, While)):
+                results[node] = self._repeat(node, tensors)
+            elif isinstance(node, Result):
+                tensors[node] = results[node.loop][node.position]
+            else:
+                tensors[node] = _full(self._node(node, tensors), self._shape(node.shape))
+        return [tensors[o] for o in graph.outputs]
+
+    def _size(self, size: Size | None) -> int:
+        if size is None:
+            return 0
+        return size if isinstance(size, int) else int(evaluate_size(size, self._symbols, {}))
+
+    def _shape(self, sizes: Sequence[Size | None]) -> tuple[int, ...]:
+        return tuple(self._size(s) for s in sizes)
+
+    def _node(self, node: Tensor, tensors: Tensors) -> Bounded:
+        match node:
+            case Constant():
+                return _given(node.dtype, node.array, self._target)
+            case Compute():
+                return self._over(node.body, node.axes, tensors)
+            case Reduction():
+                return self._reduction(node, tensors)
+            case Reshape():
+                return _reshaped(tensors[node.operand], self._shape(node.shape))
+            case Scan():
+                return self._scan(node, tensors[node.operand])
+            case Sort():
+                return _sorted(node, tensors[node.operand])
+            case Scatter():
+                return self._scatter(node, tensors)
+        raise IRError(f"a graph cannot hold {type(node).__name__}")
+
+    def _over(self, body: Expr, axes: Sequence[Var], tensors: Tensors) -> Bounded:
+        """`body` at every point of `axes`."""
+        shape = self._shape([a.extent for a in axes])
+        if 0 in shape:
+            return _full(exact(np.zeros(shape, _held(body.dtype))), shape)
+        values: dict[Expr, Bounded] = {}
+        grid = np.ix_(*(np.arange(n, dtype=np.int64) for n in shape))
+        variables = {**self._symbols, **dict(zip(axes, grid, strict=True))}
+        for node in post_order((body,)):
+            match node:
+                case Const():
+                    values[node] = _given(
+                        node.dtype, np.asarray(node.value, node.dtype.numpy), self._target
+                    )
+                case Var():
+                    values[node] = exact(variables[node])
+                case Load():
+                    values[node] = _load(node, [values[i] for i in node.indices], tensors)
+                case Apply():
+                    operands = [values[o] for o in node.operands]
+                    values[node] = apply_operation(node, operands, self._target)
+                case _:
+                    raise IRError(f"a graph cannot hold {type(node).__name__}")
+        return _full(values[body], shape)
+
+    def _reduction(self, node: Reduction, tensors: Tensors) -> Bounded:
+        rows = self._over(node.body, (*node.axes, *node.reduce_axes), tensors)
+        outer = self._shape([a.extent for a in node.axes])
+        count = math.prod(self._shape([a.extent for a in node.reduce_axes]))
+        if count == 0:
+            neutral = identity(node.combiner, node.dtype)
+            value = neutral.value if isinstance(neutral, Const) else 0
+            return exact(np.full(outer, value, _held(node.dtype)))
+        rows = _reshaped(rows, (*outer, count))
+        if node.combiner in ("argmin", "argmax"):
+            return _position(node.combiner, rows)
+        if not node.dtype.is_float or node.combiner in _EXACT:
+            return _combine_exactly(node.combiner, rows)
+        height = TREE_HEIGHT + math.ceil(math.log2(count)) + 1
+        if isinstance(node.body, Apply) and node.body.op is ops.MUL:
+            runs = math.ceil(math.log2(max(1.0, count / CONTRACTION_RUN)))
+            height = max(height, CONTRACTION_RUN + runs + 2)
+        height = min(height, 2 * count)  # n - 1 sums, and n products
+        return self._tree(node.combiner, rows, height if count > 1 else 0, node.dtype)
+
+    def _tree(self, combiner: str, rows: Bounded, height: int, dtype: DType) -> Bounded:
+        """Sums and products in any order of at most `height` roundings per element."""
+        value, bound = rows.value, rows.bound
+        u = float(np.finfo(dtype.numpy).eps) * (0.5 if self._target.ieee else 1.0)
+        if combiner == "add":
+            total, size = value.sum(-1), (np.abs(value) + bound).sum(-1)
+            passed = bound.sum(-1) + height * u * size
+            overflow = size
+        else:
+            total = np.prod(value, -1)
+            most = np.prod(np.abs(value) + bound, -1) * (1 + u) ** height
+            overflow = np.prod(np.maximum(np.abs(value) + bound, 1.0), -1)
+            passed = most - np.abs(total) + 1e-12 * most
+            if height:
+                passed = passed + value.shape[-1] * np.finfo(dtype.numpy).tiny * overflow
+        finite = np.isfinite(value).all(-1)
+        near = (overflow > float(np.finfo(dtype.numpy).max) / 2) & finite
+        passed = np.where(near & (height > 0), np.inf, np.where(finite, passed, 0.0))
+        moves = np.isinf(bound).any(-1) | np.any(rows.fusible, -1)
+        if combiner == "mul":
+            moves |= ((np.abs(value) <= bound) & (bound > 0)).any(-1) & ~finite
+            vanishes = np.prod(np.where(np.isfinite(value), np.minimum(np.abs(value), 1), 1), -1)
+            moves |= ~finite & (vanishes < np.finfo(dtype.numpy).tiny)
+        else:
+            big = np.where(np.isfinite(value), np.abs(value), 0).sum(-1)
+            moves |= ~finite & (big > float(np.finfo(dtype.numpy).max) / 2)
+        passed = np.where(moves, np.inf, passed)
+        if not self._target.ieee and combiner == "add":
+            passed = np.where(
+                size < 1e-30, passed + np.finfo(dtype.numpy).tiny * value.shape[-1], passed
+            )
+        made = finish(total, passed, 0.0, dtype, self._target)
+        # A run starts from +0, and which zeros meet first depends on the tree.
+        return Bounded(made.value, made.bound, np.broadcast_to(True, total.shape))
+
+    def _scan(self, node: Scan, source: Bounded) -> Bounded:
+        axis, count = node.axis, source.value.shape[node.axis]
+        if count == 0:
+            return source
+        parts = []
+        for end in range(1, count + 1):
+            head = Bounded(
+                np.moveaxis(source.value, axis, -1)[..., :end],
+                np.moveaxis(source.bound, axis, -1)[..., :end],
+                fusible=np.moveaxis(source.fusible, axis, -1)[..., :end],
+            )
+            if not node.dtype.is_float or node.combiner in _EXACT:
+                parts.append(_combine_exactly(node.combiner, head))
+            else:
+                height = 0 if end == 1 else min(end, 2 * TREE_HEIGHT + end.bit_length())
+                parts.append(self._tree(node.combiner, head, height, node.dtype))
+        value = np.stack([p.value for p in parts], axis)
+        return Bounded(value, np.stack([p.bound for p in parts], axis), value == 0)
+
+    def _scatter(self, node: Scatter, tensors: Tensors) -> Bounded:
+        base = tensors[node.base]
+        value, bound = base.value.copy(), base.bound.copy()
+        shape = self._shape([a.extent for a in node.axes])
+        if 0 in shape or value.size == 0:
+            return base
+        places = [self._over(i, node.axes, tensors) for i in node.indices]
+        new = self._over(node.value, node.axes, tensors)
+        if any((p.bound != 0).any() for p in places):
+            return Bounded(value, np.full(value.shape, np.inf))
+        where = tuple(p.value.reshape(-1) for p in places)
+        if node.combiner is None:
+            unsigned = base.unsigned.copy()
+            value[where], bound[where] = new.value.reshape(-1), new.bound.reshape(-1)
+            unsigned[where] = new.unsigned.reshape(-1)
+            return Bounded(value, bound, unsigned)
+        return self._accumulate(node, Bounded(value, bound), where, new)
+
+    def _accumulate(
+        self, node: Scatter, base: Bounded, where: tuple[Array, ...], new: Bounded
+    ) -> Bounded:
+        """Element by element: the contributions to each place, as a reduction over them."""
+        cells: dict[tuple[int, ...], list[int]] = {}
+        for number, place in enumerate(zip(*(w.tolist() for w in where), strict=True)):
+            cells.setdefault(place, []).append(number)
+        values, bounds = new.value.reshape(-1), new.bound.reshape(-1)
+        combiner = node.combiner or "add"
+        for place, numbers in cells.items():
+            row = Bounded(
+                np.append(values[numbers], base.value[place]),
+                np.append(bounds[numbers], base.bound[place]),
+            )
+            if not node.dtype.is_float or combiner in _EXACT:
+                one = _combine_exactly(combiner, row)
+            else:
+                one = self._tree(combiner, row, len(row.value), node.dtype)
+            base.value[place], base.bound[place] = one.value, one.bound
+        return Bounded(base.value, base.bound, base.value == 0)
+
+    def _repeat(self, node: Loop | While, tensors: Tensors) -> list[Bounded]:
+        state = [tensors[t] for t in node.initial]
+        captured = [tensors[t] for t in node.captured]
+        if isinstance(node, Loop):
+            for step in range(self._size(node.count)):
+                number = _full(exact(np.asarray(step, np.int64)), ())
+                state = self.run(node.body, [number, *state, *captured])
+            return state
+        while True:
+            (more,) = self.run(node.condition, [*state, *captured])
+            if np.any(more.bound != 0):  # nobody promises how often it runs
+                return [Bounded(s.value, np.full(s.value.shape, np.inf)) for s in state]
+            if not more.value:
+                return state
+            state = self.run(node.body, [*state, *captured])
+
+
+def _held(dtype: DType) -> np.dtype:
+    return np.dtype(np.float64) if dtype.is_float else dtype.numpy
+
+
+def _load(node: Load, indices: Sequence[Bounded], tensors: Tensors) -> Bounded:
+    """Elements at certain indices; at uncertain ones anything."""
+    source = tensors[node.source]
+    places = tuple(i.value for i in indices)
+    known: Array = np.asarray(True)
+    for index in indices:
+        known = known & (index.bound == 0)
+    bound = np.where(known, source.bound[places], np.inf)
+    return Bounded(source.value[places], bound, source.unsigned[places], source.fusible[places])
+
+
+def _combine_exactly(combiner: str, rows: Bounded) -> Bounded:
+    """Integers, and the smallest or largest float, which moves by no more than its candidates."""
+    value = _INTEGER[combiner].reduce(rows.value, axis=-1, dtype=rows.value.dtype)
+    if value.dtype.kind != "f":
+        return Bounded(value, uncertain((rows.bound == 0).all(-1)))
+    far: Array = np.zeros(())
+    for sign in (-1, 1):
+        end = _EXACT[combiner].reduce(rows.value + sign * rows.bound, axis=-1)
+        far = np.maximum(far, np.where(end == value, 0.0, np.abs(end - value)))
+    far = np.where(np.isnan(far) | np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
+    return Bounded(value, np.where(np.isnan(value), 0.0, far), value == 0)
+
+
+def _position(combiner: str, rows: Bounded) -> Bounded:
+    """Certain where everything is exact, or the best is further away than the bounds reach."""
+    find = np.argmax if combiner == "argmax" else np.argmin
+    best = np.asarray(find(rows.value, axis=-1)).astype(np.int64)
+    at = best[..., None]
+    value = np.take_along_axis(rows.value, at, -1)
+    bound = np.take_along_axis(rows.bound, at, -1)
+    if rows.value.dtype.kind == "f":
+        near = ~(np.abs(rows.value - value) > rows.bound + bound) & ~np.isnan(rows.value)
+        alone = (near.sum(-1) <= 1) | np.isnan(value[..., 0])
+        known = (rows.bound == 0).all(-1) | (alone & np.isfinite(rows.bound).all(-1))
+    else:
+        known = (rows.bound == 0).all(-1)
+    return Bounded(best, uncertain(known))
+
+
+def _sorted(node: Sort, source: Bounded) -> Bounded:
+    if source.value.size == 0:
+        return exact(np.zeros(source.value.shape, _held(node.dtype)))
+    reach = source.bound.max(node.axis, keepdims=True)
+    ordered = np.sort(source.value, axis=node.axis, kind="stable")
+    if not node.positions:
+        unsigned = np.broadcast_to(source.unsigned, ordered.shape).any(node.axis, keepdims=True)
+        return Bounded(ordered, np.broadcast_to(reach, ordered.shape), unsigned)
+    gaps = np.diff(ordered, axis=node.axis)
+    apart = (np.abs(gaps) > 2 * reach).all(node.axis, keepdims=True)
+    known = (reach == 0) | (apart & np.isfinite(reach))
+    places = np.argsort(source.value, axis=node.axis, kind="stable").astype(np.int64)
+    return Bounded(places, np.broadcast_to(uncertain(known), places.shape))
+
+
+__all__ = ["Bounded", "bound_graph"]

@@ -1,0 +1,1 @@
+"""Each level evaluated with NumPy: the oracle of passes, lowerings and the tuner."""

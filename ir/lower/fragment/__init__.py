@@ -1,0 +1,1 @@
+"""Nests -> kernels for fragment shaders, which gather and write where they are."""

@@ -1,0 +1,1 @@
+"""Sorting steps -> nests or kernels, one algorithm per file."""

@@ -1,0 +1,1 @@
+"""Nests -> kernels for targets with workgroups and their memory."""

@@ -1,0 +1,126 @@
+"""A nest and a schedule -> a kernel over workgroups, one invocation for each tile of outer points.
+
+In: a nest whose outer extents are static. Out: a kernel whose body is a ``group`` loop around a
+``local`` loop. Invocations are numbered row-major over the tiles of the outer axes, so that
+neighbours work on neighbouring elements of the last axis. Where tiles do not fill an axis, the
+last ones compute their surplus points at the axis's end and store nothing for them.
+
+The other two forms of a nest are in `workgroup/rows.py` and `workgroup/contraction.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tilewright.ir import build
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Expr, Size, Var
+from tilewright.ir.kernel import For, If, Kernel, Stmt, Store
+from tilewright.ir.lower.nest import NestLowering, Point, Tile, finish_kernel
+
+WORKGROUP = 64
+
+
+class GridLowering(NestLowering):
+    """State of the lowering of one nest."""
+
+    def kernel(self, name: str) -> Kernel:
+        threads = invocations(self.schedule.workgroup)
+        counts = {a: -(-static_extent(a) // self.sizes[a]) for a in self.order}
+        total = 1
+        for count in counts.values():
+            total *= count
+        group, local = Var("group", -(-total // threads)), Var("local", threads)
+        position = build.add(build.mul(group, build.index(threads)), local)
+        for axis, tile in zip(
+            self.order, split_index(position, list(counts.values())), strict=True
+        ):
+            size = self.sizes[axis]
+            self.tiles[axis] = Tile(build.mul(tile, build.index(size)), size)
+        body = self.tile_body()
+        if total % threads:
+            body = [If(build.lt(position, build.index(total)), body)]
+        return finish_kernel(name, on_grid(group, local, body), self.locals)
+
+    def over_tile(self, make: Callable[[Point], list[Stmt]]) -> list[Stmt]:
+        """As for a CPU, but surplus points of an axis are clamped to its end and guarded."""
+        counters = [Var(f"{a.name}_i", self.tiles[a].size) for a in self.tiled]
+        bindings, clamped = dict(self.points), dict(self.points)
+        inside: Expr = build.TRUE
+        for axis, counter in zip(self.tiled, counters, strict=True):
+            place = build.add(self.tiles[axis].origin, counter)
+            extent = static_extent(axis)
+            bindings[axis] = clamped[axis] = place
+            if extent % self.tiles[axis].size:
+                inside = build.logical_and(inside, build.lt(place, build.index(extent)))
+                clamped[axis] = build.minimum(place, build.index(extent - 1))
+        tile = tuple(counters)
+        body = guarded(make, Point(self, tile, bindings), Point(self, tile, clamped), inside)
+        for axis, counter in zip(reversed(self.tiled), reversed(counters), strict=True):
+            if axis is self.vector_axis:
+                body = [For(counter, "vector", body, self.schedule.width)]
+            else:
+                body = [For(counter, "unroll", body)]
+        return body
+
+
+def invocations(workgroup: Sequence[int]) -> int:
+    """The number of invocations of a workgroup of this shape."""
+    total = 1
+    for size in workgroup:
+        total *= size
+    return total if workgroup else WORKGROUP
+
+
+def static_extent(axis: Var) -> int:
+    """The extent of an axis that a grid is laid over."""
+    if not isinstance(axis.extent, int):
+        raise IRError(f"axis {axis.name} of a grid has an extent that is not static")
+    return axis.extent
+
+
+def split_index(position: Expr, sizes: Sequence[Size]) -> list[Expr]:
+    """The coordinates of a row-major position; the first one needs no remainder."""
+    coordinates: list[Expr] = []
+    rest = position
+    for k in range(len(sizes) - 1, 0, -1):
+        size = build.index(sizes[k])
+        coordinates.append(build.mod(rest, size))
+        rest = build.floordiv(rest, size)
+    return [rest, *reversed(coordinates)] if sizes else []
+
+
+def guarded(
+    make: Callable[[Point], list[Stmt]], exact: Point, clamped: Point, inside: Expr
+) -> list[Stmt]:
+    """``make(point)`` for a point of which only those `inside` exist.
+
+    What is only stored to memory is computed behind the test; where registers are written as well
+    (later stages read those of every point) the surplus points compute what `clamped` says.
+    """
+    body = make(exact)
+    if inside is build.TRUE:
+        return body
+    if all(isinstance(s, Store) and s.buffer.space == "global" for s in body):
+        return [If(inside, body)]
+    return _guard_stores(make(clamped), inside)
+
+
+def _guard_stores(body: Sequence[Stmt], condition: Expr) -> list[Stmt]:
+    """The statements with stores to global buffers made only where `condition` holds."""
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case Store() if stmt.buffer.space == "global":
+                result.append(If(condition, [stmt]))
+            case For():
+                inner = _guard_stores(stmt.body, condition)
+                result.append(stmt.with_body(inner))
+            case _:
+                result.append(stmt)
+    return result
+
+
+def on_grid(group: Var, local: Var, body: Sequence[Stmt]) -> list[Stmt]:
+    """`body` inside the loops over workgroups and invocations."""
+    return [For(group, "group", [For(local, "local", body)])]

@@ -1,0 +1,267 @@
+"""A nest -> a kernel in which one workgroup computes everything that belongs to one outer point.
+
+In: a nest whose outer extents are static. Out: as of `workgroup/grid.py`. The invocations of a
+workgroup stride over the axes inside of the outer point: neighbours take neighbouring elements.
+Reductions end in a tree over partial results in workgroup memory, scans in a tree of prefixes;
+results without axes are then known to every invocation, rows lie in workgroup memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from tilewright.ir import build, ops
+from tilewright.ir.analysis.ranges import largest
+from tilewright.ir.dtypes import DType
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Expr, Load, Size, Var
+from tilewright.ir.graph import COMBINERS, identity
+from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
+from tilewright.ir.lower.nest import (
+    NestLowering,
+    Point,
+    Reducer,
+    Tile,
+    combine,
+    finish_kernel,
+    is_product,
+)
+from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, plan_levels
+from tilewright.ir.lower.workgroup.grid import invocations, on_grid, split_index, static_extent
+from tilewright.ir.ops import Op
+from tilewright.ir.program import Nest, Stage
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.traverse import substitute
+
+Bound = dict[Var, Expr]
+
+
+class RowLowering(NestLowering):
+    """State of the lowering of one nest; `lane` is the invocation's number in its workgroup."""
+
+    def __init__(self, nest: Nest, schedule: Schedule) -> None:
+        super().__init__(nest, replace(schedule, tile=(), vector=None, width=1, unroll=1))
+        self.threads = invocations(schedule.workgroup)
+        if self.threads & (self.threads - 1):
+            raise IRError(f"a tree over {self.threads} invocations: they must be a power of two")
+        self.lane = Var("lane", self.threads)
+        self.partials: dict[tuple[DType, int], Buffer] = {}
+        self.shares: dict[Size, Expr] = {}
+
+    def kernel(self, name: str) -> Kernel:
+        sizes = [static_extent(a) for a in self.order]
+        total = 1
+        for size in sizes:
+            total *= size
+        group = Var("group", total)
+        for axis, place in zip(self.order, split_index(group, sizes), strict=True):
+            self.tiles[axis] = Tile(place, 1)
+        body = self.tile_body()
+        return finish_kernel(name, on_grid(group, self.lane, body), self.locals)
+
+    def placed(self, local: Buffer) -> Buffer:
+        if not local.shape:
+            return super().placed(local)
+        found = self.storage.get(local)
+        if found is None:
+            found = Buffer(local.name, local.shape, local.dtype, "workgroup")
+            self.storage[local] = found
+            self.locals.append(found)
+        return found
+
+    def stage(self, stages: Sequence[Stage]) -> list[Stmt]:
+        stage = stages[0]
+        if stage.combiner is None:
+            body = self._map(stage)
+        elif stage.combiner.startswith("scan:"):
+            body = self._scan_rows(stage)
+        else:
+            body = self._reduction(stages)
+        shared = stage.target in self.nest.locals and stage.target.shape
+        return [*body, Barrier()] if shared else body
+
+    def _point_here(self) -> Point:
+        return Point(self, (), dict(self.points))
+
+    # Maps.
+
+    def _map(self, stage: Stage) -> list[Stmt]:
+        if stage.axes:
+            return self._strided(stage.axes, lambda bound: self._map_point(stage, bound))
+        return self._store_once(stage, self._map_point(stage, {}))
+
+    def _store_once(self, stage: Stage, body: list[Stmt]) -> list[Stmt]:
+        """Every invocation keeps a local without axes; one writes what lies in memory."""
+        if stage.target in self.nest.locals and not stage.target.shape:
+            return body
+        return [If(build.eq(self.lane, build.index(0)), body)]
+
+    def _strided(self, axes: Sequence[Var], make: Callable[[Bound], list[Stmt]]) -> list[Stmt]:
+        """``make`` at every point of `axes`, shared among the invocations."""
+        sizes = [self.extent(a, {}) for a in axes]
+        counter = Var(f"{axes[-1].name}_s", self._share(build.product(tuple(sizes))))
+        places = split_index(self._position(counter), sizes)
+        return [For(counter, "serial", make(dict(zip(axes, places, strict=True))))]
+
+    def _position(self, counter: Expr) -> Expr:
+        return build.add(build.mul(counter, build.index(self.threads)), self.lane)
+
+    def _share(self, total: Size) -> Size:
+        """How many of `total` points fall to this invocation."""
+        if isinstance(total, int) and total % self.threads == 0:
+            return total // self.threads
+        if total not in self.shares:
+            rounded = build.index(build.size_add(total, self.threads - 1))
+            mine = build.floordiv(build.sub(rounded, self.lane), build.index(self.threads))
+            self.shares[total] = mine
+        return self.shares[total]
+
+    # Reductions.
+
+    def _reduction(self, stages: Sequence[Stage]) -> list[Stmt]:
+        axes = stages[0].axes
+        if self._fills(axes):
+            return self._strided(axes, lambda b: Reducer(self, stages, b).statements())
+        return self._serial_axes(list(axes), {}, lambda bound: self._tree(stages, bound))
+
+    def _fills(self, axes: Sequence[Var]) -> bool:
+        """Whether there are enough points to give every other invocation at least one."""
+        most = largest(build.product(tuple(self.extent(a, {}) for a in axes)))
+        return bool(axes) and (most is None or most * 2 >= self.threads)
+
+    def _tree(self, stages: Sequence[Stage], bound: Bound) -> list[Stmt]:
+        """Each invocation reduces its share; the workgroup combines the results by halving."""
+        shares = self._shares_of(stages, bound)
+        self.nest = replace(self.nest, locals=(*self.nest.locals, *(s.target for s in shares)))
+        body = LaneReducer(self, shares, bound).statements()
+        partials = [self._partial(s.value.dtype, k) for k, s in enumerate(stages)]
+        for share, partial in zip(shares, partials, strict=True):
+            body.append(Store(partial, (self.lane,), Load(self.placed(share.target), ())))
+        body += [Barrier(), *self._halve(partials, [_operation(s) for s in stages])]
+        point = self._point_here()
+        for stage, partial in zip(stages, partials, strict=True):
+            first = Load(partial, (build.index(0),))
+            body += self._store_once(stage, [point.store_value(stage, bound, first)])
+        return [*body, Barrier()]  # the partial results' memory is used again
+
+    def _shares_of(self, stages: Sequence[Stage], bound: Bound) -> list[Stage]:
+        """The stages over this invocation's share of the reduced points, into registers."""
+        axes = stages[0].reduce_axes
+        sizes = [self.extent(a, bound) for a in axes]
+        counter = Var(f"{axes[-1].name}_s", self._share(build.product(tuple(sizes))))
+        places = split_index(self._position(counter), sizes)
+        shares = []
+        for stage in stages:
+            value = substitute(stage.value, dict(zip(stage.reduce_axes, places, strict=True)))
+            mine = Buffer(f"{stage.target.name}_lane", (), stage.value.dtype, "register")
+            shares.append(
+                replace(stage, reduce_axes=(counter,), value=value, target=mine, indices=())
+            )
+        return shares
+
+    def _halve(self, partials: Sequence[Buffer], operations: Sequence[Op]) -> list[Stmt]:
+        body: list[Stmt] = []
+        half = self.threads // 2
+        while half:
+            steps: list[Stmt] = []
+            for partial, op in zip(partials, operations, strict=True):
+                other = Load(partial, (build.add(self.lane, build.index(half)),))
+                value = combine(op, Load(partial, (self.lane,)), other)
+                steps.append(Store(partial, (self.lane,), value))
+            body += [If(build.lt(self.lane, build.index(half)), steps), Barrier()]
+            half //= 2
+        return body
+
+    def _partial(self, dtype: DType, number: int = 0) -> Buffer:
+        """Workgroup memory with one element for each invocation."""
+        found = self.partials.get((dtype, number))
+        if found is None:
+            found = Buffer("partial", (self.threads,), dtype, "workgroup")
+            self.partials[dtype, number] = found
+            self.locals.append(found)
+        return found
+
+    # Scans.
+
+    def _scan_rows(self, stage: Stage) -> list[Stmt]:
+        rows = stage.axes[:-1]
+        if self._fills(rows):
+            return self._strided(rows, lambda bound: self._scan_run(stage, bound, None))
+        return self._serial_axes(list(rows), {}, lambda bound: self._scan_shared(stage, bound))
+
+    def _scan_shared(self, stage: Stage, bound: Bound) -> list[Stmt]:
+        """Each invocation scans a run of its own, after the runs' totals have been scanned."""
+        name, op = (stage.combiner or "")[5:], _operation(stage)
+        dtype = stage.value.dtype
+        before = self.register(f"{stage.target.name}_before", dtype, ())
+        partial = self._partial(dtype)
+        body = self._scan_run(stage, bound, before, totals=True)
+        body += [Store(partial, (self.lane,), Load(before, ())), Barrier()]
+        step = 1
+        while step < self.threads:
+            there = build.sub(self.lane, build.index(step))
+            value = combine(op, Load(partial, (there,)), Load(before, ()))
+            has_left = build.ge(self.lane, build.index(step))
+            body += [If(has_left, [Store(before, (), value)]), Barrier()]
+            body += [Store(partial, (self.lane,), Load(before, ())), Barrier()]
+            step *= 2
+        left = Load(partial, (build.sub(self.lane, build.index(1)),))
+        body.append(Store(before, (), identity(name, dtype)))
+        body.append(If(build.ge(self.lane, build.index(1)), [Store(before, (), left)]))
+        return [*body, *self._scan_run(stage, bound, before, shared=True), Barrier()]
+
+    def _scan_run(
+        self,
+        stage: Stage,
+        bound: Bound,
+        total: Buffer | None,
+        *,
+        totals: bool = False,
+        shared: bool = False,
+    ) -> list[Stmt]:
+        """A running combination: of the whole axis, or (with `totals` or `shared`) of this
+        invocation's run of it. `totals` only leaves the end result in `total`; `shared` starts
+        from what `total` holds."""
+        name, op = (stage.combiner or "")[5:], _operation(stage)
+        axis = stage.axes[-1]
+        extent = self.extent(axis, bound)
+        first: Expr = build.index(0)
+        if totals or shared:
+            run = build.size_floordiv(build.size_add(extent, self.threads - 1), self.threads)
+            first = build.mul(self.lane, build.index(run))
+            left = build.maximum(build.sub(build.index(extent), first), build.index(0))
+            extent = build.minimum(build.index(run), left)
+        register = total or self.register(f"{stage.target.name}_run", stage.value.dtype, ())
+        counter = Var(f"{axis.name}_r", extent)
+        inner = {**bound, axis: build.add(first, counter)}
+        point = self._point_here()
+        old = Load(register, ())
+        body: list[Stmt] = [Store(register, (), combine(op, old, point.value(stage.value, inner)))]
+        if not totals:
+            body.append(point.store_value(stage, inner, old))
+        start = [] if shared else [Store(register, (), identity(name, stage.value.dtype))]
+        return [*start, For(counter, "serial", body)]
+
+
+class LaneReducer(Reducer):
+    """A reducer over one invocation's share, whose size is known up to one."""
+
+    def _plan(self) -> list[tuple[int, ...]]:
+        rounded = [s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)]
+        if not rounded:
+            return [()]
+        (axis,) = self.axes
+        assert axis.extent is not None
+        plain = any(not is_product(s.stage) for s in rounded)
+        run = self.lowering.schedule.reduce_block or (SUM_RUN if plain else PRODUCT_RUN)
+        return plan_levels([largest(axis.extent)], run)
+
+
+def _operation(stage: Stage) -> Op:
+    """How partial results of a reduction or a scan are combined."""
+    op = COMBINERS[(stage.combiner or "").removeprefix("scan:")].op
+    if op is None:
+        raise IRError(f"{stage.target.name} is combined by {stage.combiner}, which is no operation")
+    return op
