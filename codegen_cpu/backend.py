@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -12,12 +12,16 @@ from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.codegen_cpu.emit.module import emit_program
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
-from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction
+from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction, tasks_for
+from tilewright.codegen_cpu.stencil_schedule import band_limits
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
+from tilewright.ir.lower.accesses import work
+from tilewright.ir.lower.bands import Band, find_bands
 from tilewright.ir.lower.branch_on_positions import branch_on_positions
 from tilewright.ir.lower.collapse import collapse_axes
+from tilewright.ir.lower.lower_bands import lower_band
 from tilewright.ir.lower.nest import INNER, lower_nest
 from tilewright.ir.lower.pack_operands import pack_operands
 from tilewright.ir.lower.pack_panels import pack_panels
@@ -108,11 +112,33 @@ class _Lowering:
 
     def run(self) -> Lowered:
         program = self.program
-        steps = map_steps(program.steps, self._step)
-        temporaries = (*program.temporaries, *self.temporaries)
+        found = find_bands(program, band_limits(self.target))
+        banded = {t for step in found if isinstance(step, Band) for t in step.replaced}
+        steps = self._steps(found)
+        temporaries = (*(t for t in program.temporaries if t not in banded), *self.temporaries)
         lowered = replace(program, steps=steps, temporaries=temporaries)
         plan = plan_memory(lowered)
         return Lowered(lowered, tuple(self.used), plan.offsets, plan.size)
+
+    def _steps(self, steps: Sequence[Step | Band]) -> tuple[Step, ...]:
+        """The steps with bands as launches, those inside of repeats too."""
+        result: list[Step] = []
+        for step in steps:
+            if isinstance(step, Band):
+                result.append(self._band(step))
+            else:
+                result += map_steps((step,), self._step)
+        return tuple(result)
+
+    def _band(self, band: Band) -> Launch:
+        name = f"k{len(self.used)}"
+        nests = [collapse_axes(n, kept=n.outer[0]) for n in band.nests]
+        schedules = [replace(self._schedule(n), chunks=1) for n in nests]
+        self.used += zip((n.name for n in nests), schedules, strict=True)
+        bands = band.counter.extent
+        assert isinstance(bands, int)
+        tasks = tasks_for(bands * sum(map(work, nests))) if self.target.has_threads else 1
+        return self._launch(lower_band(replace(band, nests=tuple(nests)), schedules, tasks, name))
 
     def _step(self, step: Step) -> list[Step]:
         if isinstance(step, Nest):
@@ -139,6 +165,12 @@ class _Lowering:
         self.used.append((step.name, Schedule()))
         return [self._launch(kernel)]
 
+    def _schedule(self, nest: Nest) -> Schedule:
+        schedule = self.given.get(nest.name)
+        if schedule is None:
+            return default_schedule(nest, self.target)
+        return self._given(nest, schedule)
+
     def _given(self, nest: Nest, schedule: Schedule) -> Schedule:
         """A schedule of the user's, if it fits; what would change rounding is left out."""
         from tilewright.ir.lower.check_schedule import check_schedule
@@ -152,11 +184,7 @@ class _Lowering:
     def _nest(self, nest: Nest) -> list[Step]:
         name = f"k{len(self.used)}"
         nest = collapse_axes(nest)
-        schedule = self.given.get(nest.name)
-        if schedule is None:
-            schedule = default_schedule(nest, self.target)
-        else:
-            schedule = self._given(nest, schedule)
+        schedule = self._schedule(nest)
         self.used.append((nest.name, schedule))
         if schedule.lines:
             return self._row_product(nest, schedule, name)

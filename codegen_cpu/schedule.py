@@ -348,10 +348,14 @@ class Heuristic(Struct):
         main = self._main_reduction()
         if main is not None and adds_products(main):
             return tasks(self.nest, main)
-        total = work(self.nest)
-        if total < _LEAST_PARALLEL_WORK:
-            return 1
-        return min(_MOST_TASKS, max(2, total // _WORK_PER_TASK))
+        return tasks_for(work(self.nest))
+
+
+def tasks_for(total: int) -> int:
+    """Tasks that so many operations are worth."""
+    if total < _LEAST_PARALLEL_WORK:
+        return 1
+    return min(_MOST_TASKS, max(2, total // _WORK_PER_TASK))
 
 
 def adds_products(stage: Stage) -> bool:

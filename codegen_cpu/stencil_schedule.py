@@ -12,12 +12,14 @@ from itertools import combinations
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, operations, points
+from tilewright.ir.lower.bands import BandLimits
 from tilewright.ir.lower.segments import nest_inside
 from tilewright.ir.program import Nest
 
 _MOST_OPERATIONS = 80
 _CONFLICTING_BYTES = 2048
 _FARTHEST = 8
+_MOST_ON_STACK = 256 << 10
 
 
 def neighbour_axis(nest: Nest, vector_axis: Var) -> Var | None:
@@ -28,10 +30,18 @@ def neighbour_axis(nest: Nest, vector_axis: Var) -> Var | None:
     for axis in nest.outer:
         inside = nest_inside(inside, axis)
     loads = [a for a in accesses(inside) if not a.is_store and a.stride(vector_axis) == 1]
-    rows = [a for a in inside.outer if a is not vector_axis and points((a,)) >= 4 * _FARTHEST]
+    rows = [a for a in inside.outer if a is not vector_axis and points((a,)) >= _FARTHEST]
     rows = [a for a in rows if not any(_conflicts(load, a) for load in loads)]
     shared = {axis: _shared(loads, axis) for axis in rows}
     return max(rows, key=lambda a: shared[a]) if any(shared.values()) else None
+
+
+def band_limits(target: CpuTarget) -> BandLimits:
+    """How much nests may hand on inside of a core. It lies on the stack: no more than that of a
+    thread surely has."""
+    if target.architecture == "wasm32":
+        return BandLimits(0, 0)
+    return BandLimits(min(target.caches.l2 // 2, _MOST_ON_STACK), target.caches.l2 // 2)
 
 
 def rows_of_tile(target: CpuTarget) -> int:

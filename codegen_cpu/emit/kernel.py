@@ -6,6 +6,8 @@ buffer of the program, so that equal kernels are one function.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.operations import Spelling
 from tilewright.codegen_cpu.emit.statements import StatementEmitter
@@ -13,7 +15,16 @@ from tilewright.codegen_cpu.emit.types import Types
 from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Var, post_order
-from tilewright.ir.kernel import For, Kernel, expressions, statements
+from tilewright.ir.kernel import (
+    Buffer,
+    For,
+    Kernel,
+    Stmt,
+    Store,
+    children,
+    expressions,
+    statements,
+)
 
 NAME = "@KERNEL"
 """Stands for the kernel's name in the text, which does not know it."""
@@ -39,16 +50,17 @@ class KernelEmitter(StatementEmitter):
 
     def emit(self) -> list[str]:
         """The texts of the kernel's functions."""
-        self.scratch()
+        self.scratch(self.kernel.body)
         self.region(self.kernel.body)
         self.function.current.terminator = "ret void"
         self.functions.append(self.function.text())
         return self.functions
 
-    def scratch(self) -> None:
-        """Stack space for the scratch buffers."""
+    def scratch(self, body: Sequence[Stmt]) -> None:
+        """Stack space for the scratch buffers of `body`; those of tasks lie in their functions."""
+        used = set(self._stored_here(body))
         for buffer in self.kernel.locals:
-            if buffer.space != "scratch" or buffer.base is not None:
+            if buffer.space != "scratch" or buffer.base is not None or buffer not in used:
                 continue
             size = 1
             for extent in buffer.shape:
@@ -58,6 +70,14 @@ class KernelEmitter(StatementEmitter):
             kind = f"[{max(size, 1)} x {self.types.memory(buffer.dtype)}]"
             right = f"alloca {kind}, align {_SCRATCH_ALIGNMENT}"
             self.pointers[buffer] = self.function.assign(right, 0)
+
+    def _stored_here(self, body: Sequence[Stmt]) -> Iterator[Buffer]:
+        """The storage that this function writes itself, not by tasks."""
+        for stmt in body:
+            if isinstance(stmt, Store):
+                yield stmt.buffer.root
+            elif not (self.threads and isinstance(stmt, For) and stmt.kind == "parallel"):
+                yield from self._stored_here(children(stmt))
 
     def parallel(self, stmt: For) -> None:
         if not self.threads:
@@ -112,7 +132,7 @@ class _Task(KernelEmitter):
 
     def emit_task(self, stmt: For) -> list[str]:
         self._unpack()
-        self.scratch()
+        self.scratch(stmt.body)
         for variable, binding in self.known:
             self.environment.bindings[variable] = binding
         self.environment.bindings[stmt.var] = Value("%iteration", 1, 0)

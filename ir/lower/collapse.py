@@ -18,10 +18,10 @@ from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import substitute
 
 
-def collapse_axes(nest: Nest) -> Nest:
-    """The nest with as few axes as its accesses allow."""
+def collapse_axes(nest: Nest, kept: Var | None = None) -> Nest:
+    """The nest with as few axes as its accesses allow; `kept` stays an axis of its own."""
     while True:
-        pair = _first_mergeable(nest)
+        pair = _first_mergeable(nest, kept)
         if pair is None:
             return nest
         nest = _merge(nest, *pair)
@@ -36,13 +36,13 @@ def _groups(nest: Nest) -> list[tuple[Var, ...]]:
     return [g for g in groups if len(g) > 1]
 
 
-def _first_mergeable(nest: Nest) -> tuple[Var, Var] | None:
+def _first_mergeable(nest: Nest, kept: Var | None) -> tuple[Var, Var] | None:
     groups = _groups(nest)
     if not groups:
         return None
     used = set(free_uses(nest))
     found = accesses(nest)
-    local = _local_axes(nest)
+    local = _local_axes(nest) | ({kept} if kept is not None else set())
     for group in groups:
         for a, b in pairwise(group):
             if a in used or b in used or a in local or b in local:

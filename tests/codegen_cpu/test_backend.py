@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tests.codegen_cpu.kernel_runner import Compiled
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.codegen_cpu import backend
@@ -108,3 +109,38 @@ def test_the_code_of_softmax_stays_small() -> None:
     machine = cpu_target("x86-64-v3")
     text = assembly(llvm_of(softmax, (numbers(64, 1000),), "x86-64-v3"), machine)
     assert len(text.splitlines()) < 800
+
+
+def smoothed(image: Any) -> Any:
+    """Two filters, of which the second reads rows that the first one has stored."""
+    first = tw.compute(
+        image.shape,
+        lambda y, x: tw.sum(lambda k: tw.at(image, (y, x + k - 1), boundary="reflect"), 3),
+    )
+    return tw.compute(
+        image.shape,
+        lambda y, x: tw.sum(lambda k: tw.at(first, (y + k - 1, x), boundary="reflect"), 3),
+    )
+
+
+@pytest.mark.parametrize("target", ["host", *(t for t in LEVELS if cpu_target(t).runs_here)])
+def test_large_images_are_filtered_in_bands(target: str) -> None:
+    """The image between the filters is never stored whole, and only tasks need stack for it."""
+    image = numbers(1031, 600)
+    machine = cpu_target(target)
+    lowered = backend.lower(program_of(smoothed, (image,)), machine)
+    assert lowered.workspace == 0
+    assert len(lowered.program.steps) == 1
+    text = backend.emit(lowered, machine)
+    main = re.search(r"^define internal void @k0\(.*?^}", text, re.MULTILINE | re.DOTALL)
+    assert main
+    assert "x float]" not in main[0]
+    assert "x float]" in text
+    got = np.empty_like(image)
+    Compiled(lowered.program, machine).run([image], [got])
+    np.testing.assert_array_equal(got, smoothed(image))
+
+
+def test_wasm_has_no_stack_for_bands() -> None:
+    program = program_of(smoothed, (numbers(1031, 600),))
+    assert len(backend.lower(program, cpu_target("wasm32-simd128")).program.steps) == 2

@@ -1,0 +1,132 @@
+"""Chains of stencils in bands of rows compute what they compute one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+import tilewright as tw
+from tests.ir.lower.traced_programs import numbers, program_of
+from tilewright.ir.interpret.program import interpret_program
+from tilewright.ir.lower.bands import Band, BandLimits, find_bands
+from tilewright.ir.lower.lower_bands import lower_band
+from tilewright.ir.program import Launch, Program, Step
+from tilewright.ir.schedule import Schedule
+
+IMAGE = numbers(47, 6)
+LIMITS = BandLimits(scratch=2048, cached=0)
+
+
+def rows_of(image: Any, boundary: str | None, weights: Any) -> Any:
+    """Three rows weighted, so that each result reads rows above and below of what was stored."""
+    if boundary is None:
+        shape = (image.shape[0] - 2, image.shape[1])
+        return tw.compute(shape, lambda y, x: tw.sum(lambda k: image[y + k, x] * weights[k], 3))
+    return tw.compute(
+        image.shape,
+        lambda y, x: tw.sum(
+            lambda k: tw.at(image, (y + k - 1, x), boundary=boundary) * weights[k], 3
+        ),
+    )
+
+
+def blur(boundary: str | None, steps: int = 2) -> Callable[..., Any]:
+    def blurred(image: Any, weights: Any) -> Any:
+        for _ in range(steps):
+            image = rows_of(image, boundary, weights)
+        return image
+
+    return blurred
+
+
+def two_images(image: Any, weights: Any) -> Any:
+    """Two stored images that the last step reads, one of them at other rows than the other."""
+    a = rows_of(image, "clamp", weights)
+    b = rows_of(image, None, weights)
+    return a[:-4, 1:] * b[1:-1, 1:] + a[4:, :-1] * b[:-2, 1:] + b[2:, 1:]
+
+
+def banded(program: Program, limits: BandLimits, tasks: int = 3) -> tuple[Program, list[Band]]:
+    """The program with its bands as kernels, and the bands."""
+    steps: list[Step] = []
+    bands: list[Band] = []
+    for step in find_bands(program, limits):
+        if isinstance(step, Band):
+            bands.append(step)
+            plain = [Schedule(tile=(1,) * len(n.outer)) for n in step.nests]
+            steps.append(Launch(lower_band(step, plain, tasks, "k")))
+        else:
+            steps.append(step)
+    return replace(program, steps=tuple(steps)), bands
+
+
+WEIGHTS = np.array([0.25, 0.5, -0.125], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("function", "nests"),
+    [
+        (blur(None), 2),
+        (blur(None, 3), 3),
+        (blur("clamp"), 2),
+        (blur("reflect"), 2),
+        (blur("wrap"), 2),
+        (blur("constant"), 2),
+        (blur("clamp", 3), 2),
+        (two_images, 3),
+    ],
+)
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_bands_compute_the_same(function: Callable[..., Any], nests: int, tasks: int) -> None:
+    program = program_of(function, [IMAGE, WEIGHTS])
+    in_bands, bands = banded(program, LIMITS, tasks)
+    assert [len(b.nests) for b in bands] == [nests]
+    expected = interpret_program(program, [IMAGE, WEIGHTS])[0]
+    np.testing.assert_array_equal(interpret_program(in_bands, [IMAGE, WEIGHTS])[0], expected)
+
+
+@pytest.mark.parametrize("rows", [13, 24, 25, 26, 27])
+def test_the_last_band_may_overlap(rows: int) -> None:
+    image = numbers(rows, 6)
+    program = program_of(blur("reflect"), [image, WEIGHTS])
+    in_bands, bands = banded(program, replace(LIMITS, scratch=640))
+    assert len(bands) == 1
+    expected = interpret_program(program, [image, WEIGHTS])[0]
+    np.testing.assert_array_equal(interpret_program(in_bands, [image, WEIGHTS])[0], expected)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [replace(LIMITS, cached=1 << 20), replace(LIMITS, scratch=0), replace(LIMITS, scratch=320)],
+)
+def test_no_bands_where_nothing_is_gained(limits: BandLimits) -> None:
+    """What fits the cache stays there, and two rows at a time would compute most rows twice."""
+    program = program_of(blur("clamp"), [IMAGE, WEIGHTS])
+    assert find_bands(program, limits) == program.steps
+
+
+def stored_as_well(image: Any, weights: Any) -> Any:
+    first = rows_of(image, "clamp", weights)
+    return first, rows_of(first, "clamp", weights)
+
+
+def read_again(image: Any, weights: Any) -> Any:
+    """The step in the middle joins the last one, the first one is read after both."""
+    first = rows_of(image, "clamp", weights)
+    return rows_of(first, "clamp", weights), np.sort(first, axis=0)
+
+
+def across_rows(image: Any, weights: Any) -> Any:
+    """Each row of the result reads all rows."""
+    first = rows_of(image, "clamp", weights)
+    return tw.compute(image.shape, lambda y, x: first[x, 0] + first[y, x])
+
+
+@pytest.mark.parametrize("function", [stored_as_well, read_again, across_rows])
+def test_what_others_read_is_not_kept_in_a_band(function: Callable[..., Any]) -> None:
+    program = program_of(function, [IMAGE, WEIGHTS])
+    assert not [s for s in find_bands(program, LIMITS) if isinstance(s, Band)]
