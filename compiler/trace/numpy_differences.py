@@ -53,12 +53,18 @@ def _edge(value: Any, array: Any, axis: int) -> Any:
 
 @implements(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    parts = [diff(reshape(as_array(ary), -1))]
+    differences = diff(reshape(as_array(ary), -1))
+    parts = [differences]
     if to_begin is not None:
-        parts.insert(0, reshape(as_array(to_begin), -1))
+        parts.insert(0, _ends(to_begin, differences))
     if to_end is not None:
-        parts.append(reshape(as_array(to_end), -1))
+        parts.append(_ends(to_end, differences))
     return concatenate(parts)
+
+
+def _ends(values: Any, differences: Any) -> Any:
+    """What stands before or behind the differences, in their dtype."""
+    return cast_to(reshape(as_array(values), -1), differences.element_type)
 
 
 @implements(np.gradient)

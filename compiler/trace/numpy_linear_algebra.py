@@ -287,9 +287,11 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     if rank == 1:
         return _vector_norm(magnitude, ord, keywords)
     rows = {1: (0, np.max), -1: (0, np.min), np.inf: (1, np.max), -np.inf: (1, np.min)}
-    if rank == 2 and axis is None and ord in rows:
+    if rank == 2 and ord in rows:
         summed, pick = rows[ord]
-        return dispatch(pick, (dispatch(np.sum, (magnitude,), {"axis": summed}),), {})
+        axes = axis or (0, 1)
+        sums = dispatch(np.sum, (magnitude,), {"axis": axes[summed], "keepdims": True})
+        return dispatch(pick, (sums,), {"axis": tuple(axes), "keepdims": keepdims})
     raise failure(UnsupportedError, f"np.linalg.norm with ord={ord!r} is not supported")
 
 

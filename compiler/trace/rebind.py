@@ -147,7 +147,7 @@ class Rebinder:
         if isinstance(value, type):
             return self._type(value)
         if isinstance(value, np.ufunc):
-            return NumpyUfunc(value)
+            return _of_scipy(value) or NumpyUfunc(value)
         if any(value is trick for trick in _INDEX_TRICKS):
             return IndexTrick(value)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -172,12 +172,8 @@ class Rebinder:
             return NumpyFunction(value)
         if module == "math":
             return MATH.get(value.__name__, value)
-        if module.startswith("scipy") or isinstance(value, np.ufunc):
-            from tilewright.compiler.trace.special import scipy_function
-
-            special = scipy_function(value)
-            if special is not None:
-                return special
+        if module.startswith("scipy"):
+            return _of_scipy(value) or value
         if isinstance(value, BuiltinFunctionType) and module == "builtins":
             return BUILTINS.get(value.__name__, value)
         if module.split(".")[0] == "tilewright":
@@ -263,6 +259,15 @@ class Rebinder:
                     loc=loc,
                     help="a compiled kernel runs without Python: return the value instead",
                 )
+
+
+def _of_scipy(value: Any) -> Any:
+    """The traced version of a function of scipy.special, or None."""
+    if "scipy.special" not in sys.modules:
+        return None
+    from tilewright.compiler.trace.special import scipy_function
+
+    return scipy_function(value)
 
 
 def _is_kernel(value: Any) -> bool:

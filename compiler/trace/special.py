@@ -6,6 +6,7 @@ Stable formulas; floats keep their dtype, integers become floats as under ``np.e
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -214,11 +215,11 @@ _SCIPY: dict[str, Callable[..., Any]] = {
 
 
 def scipy_function(function: Any) -> Callable[..., Any] | None:
-    """The traced version of a function of scipy.special, told by module and name."""
-    module = getattr(function, "__module__", None) or type(function).__module__
-    if not module.startswith("scipy.special") and not _is_scipy_ufunc(function):
-        return None
+    """The traced version of a function of scipy.special; None for any other."""
     name = getattr(function, "__name__", "")
+    known: Any = getattr(sys.modules.get("scipy.special"), name, None)
+    if known is not function:
+        return None
 
     def run(*args: Any, **kwargs: Any) -> Any:
         if not has_traced((*args, *kwargs.values())):
@@ -231,9 +232,3 @@ def scipy_function(function: Any) -> Callable[..., Any] | None:
         return _SCIPY[name](*args, **kwargs)
 
     return run
-
-
-def _is_scipy_ufunc(function: Any) -> bool:
-    if not isinstance(function, np.ufunc) or getattr(np, function.__name__, None) is function:
-        return False
-    return function.__name__ in _SCIPY

@@ -47,7 +47,7 @@ File = click.Path(exists=True, path_type=Path)
 @click.option("--seed", default=0)
 @click.option("--part", default="1/1", help="K/N: only the K-th of N parts of the sample.")
 @click.option("--seconds", default=25.0)
-@click.option("--more-seconds", default=100.0)
+@click.option("--more-seconds", default=75.0)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("mutants.jsonl"))
 def main(
     coverage: Path, report: Path, root: Path, count: int, seed: int, part: str,

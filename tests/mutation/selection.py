@@ -29,14 +29,15 @@ class Tests:
         """Tests that run one of `lines`, or any (if None), at most `budget` seconds of them.
 
         First those whose file bears the module's name, then the fastest, then some of every test
-        file: what one test overlooks another of its file often does, too.
+        file (what one test overlooks another of its file often does, too), then any.
         """
         found = {test for test in self._covering(module, lines) if test in self.seconds}
         ordered = sorted(found, key=lambda t: (self.seconds[t], t))
         namesake = f"/test_{Path(module).stem.strip('_')}"
         nearest = [t for t in ordered if namesake in t.partition("::")[0]]
         chosen = nearest + ordered[:_FASTEST] + self._some_of_each_file(ordered, seed)
-        return self._within(dict.fromkeys(chosen), budget)
+        random.Random(seed).shuffle(ordered)
+        return self._within(dict.fromkeys(chosen + ordered), budget)
 
     def _covering(self, module: str, lines: range | None) -> Iterator[str]:
         """By the documented schema of coverage files: which lines a context ran is a bit set."""
