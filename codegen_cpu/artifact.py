@@ -5,14 +5,19 @@ Nothing here needs LLVM, so that an artifact can be read from the disk cache wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
 
-from tilewright.ir.dtypes import DType
-from tilewright.ir.expr import Size, Var
 from tilewright.ir.sizes import evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from tilewright.ir.dtypes import DType
+    from tilewright.ir.expr import Size, Var
 
 WORKSPACE_ALIGNMENT = 64
 

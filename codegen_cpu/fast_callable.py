@@ -31,43 +31,29 @@ _T_PYSSIZET: Final = 19
 _READONLY: Final = 1
 
 
-class _Member(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("type", ctypes.c_int),
-        ("offset", ctypes.c_ssize_t),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    )
-
-
-class _Slot(ctypes.Structure):
-    _fields_ = (("slot", ctypes.c_int), ("value", ctypes.c_void_p))
-
-
-class _Spec(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("basicsize", ctypes.c_int),
-        ("itemsize", ctypes.c_int),
-        ("flags", ctypes.c_uint),
-        ("slots", ctypes.POINTER(_Slot)),
-    )
-
-
 def _native_base() -> type:
-    """A type whose instances hold a vectorcall address and a `CallStruct` address, both null."""
-    members = (_Member * 2)()
-    members[0] = _Member(b"__vectorcalloffset__", _T_PYSSIZET, VECTORCALL_OFFSET, _READONLY, None)
-    call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p).value
-    slots = (_Slot * 3)()
-    slots[0] = _Slot(_TP_CALL, call)
-    slots[1] = _Slot(_TP_MEMBERS, ctypes.addressof(members))
-    name = b"tilewright.codegen_cpu.fast_callable.NativeCallable"
-    spec = _Spec(name, CALLABLE_BYTES, 0, _BASETYPE | _HAVE_VECTORCALL, slots)
-    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.POINTER(_Spec))
-    made: type = prototype(("PyType_FromSpec", ctypes.pythonapi))(ctypes.byref(spec))
+    """A type whose instances hold a vectorcall address and a `CallStruct` address, both null.
+
+    The structs of C's that describe it are written as words: declaring them to ctypes would take
+    longer than all else here. An int member has a word of its own, or shares it with a zero.
+    """
+    member_name = ctypes.create_string_buffer(b"__vectorcalloffset__")
+    #                 name                            type         offset             flags     doc
+    members = _words(ctypes.addressof(member_name), _T_PYSSIZET, VECTORCALL_OFFSET, _READONLY, 0)
+    call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p).value or 0
+    slots = _words(_TP_CALL, call, _TP_MEMBERS, ctypes.addressof(members))
+    name = ctypes.create_string_buffer(b"tilewright.codegen_cpu.fast_callable.NativeCallable")
+    flags = _BASETYPE | _HAVE_VECTORCALL
+    #             name                      sizes           flags  slots
+    spec = _words(ctypes.addressof(name), CALLABLE_BYTES, flags, ctypes.addressof(slots))
+    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)
+    made: type = prototype(("PyType_FromSpec", ctypes.pythonapi))(ctypes.addressof(spec))
     return made
+
+
+def _words(*values: int) -> ctypes.Array[ctypes.c_size_t]:
+    """Words in memory, followed by zeros that end a list of structs of up to five words."""
+    return (ctypes.c_size_t * (len(values) + 5))(*values)
 
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ before anything relies on them, and `unusable` says what differs. Then calls tak
 from __future__ import annotations
 
 import ctypes
-import platform
 import sys
 from functools import lru_cache
 from types import CellType
@@ -54,13 +53,14 @@ _PYTHON_API: Final = (
 @lru_cache(maxsize=1)
 def unusable() -> str | None:
     """Why the native call path cannot be used in this process, or None."""
-    if platform.python_implementation() != "CPython" or ctypes.sizeof(ctypes.c_void_p) != 8:
-        return f"{platform.python_implementation()} {8 * ctypes.sizeof(ctypes.c_void_p)} bit"
+    python, bits = sys.implementation.name, 8 * ctypes.sizeof(ctypes.c_void_p)
+    if python != "cpython" or bits != 64:
+        return f"{python} {bits} bit"
     if object.__basicsize__ != OBJECT_HEADER_BYTES or hasattr(sys, "gettotalrefcount"):
         return "a free-threaded or a debug build of Python"
     if sys.byteorder != "little":
         return "a big-endian machine"
-    samples = (np.zeros((3, 5), np.float32), np.zeros(7, np.int64)[::2], np.array(2.0))
+    samples = (np.zeros((3, 6), np.float32), np.zeros((3, 4), np.int64)[:, ::2])
     differing = [name for array in samples for name in _differing_fields(array)]
     if differing:
         return f"the layout of NumPy {np.__version__}'s arrays ({', '.join(differing)})"
@@ -99,7 +99,7 @@ def _numpy_table() -> ctypes.Array[ctypes.c_size_t]:
 def _differing_fields(array: np.ndarray) -> list[str]:
     fields = {
         "type": _word(array, OBJECT_TYPE) == id(np.ndarray),
-        "data": _word(array, ARRAY_DATA) == array.ctypes.data,
+        "data": _word(array, ARRAY_DATA) == array.__array_interface__["data"][0],
         "ndim": _int(array, ARRAY_NDIM) == array.ndim,
         "dtype": _word(array, ARRAY_DTYPE) == id(array.dtype),
         "flags": _int(array, ARRAY_FLAGS) & 0xFFFF == array.flags.num & 0xFFFF,

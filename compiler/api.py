@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from types import MethodType
 from typing import TYPE_CHECKING, Any, overload
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from tilewright.codegen_cpu.fast_callable import FastCallable
-from tilewright.compiler.argument_trees import Tree, described
 from tilewright.compiler.arguments import (
+    LEAF_TYPES,
     Binder,
     DeclaredArguments,
     contiguous,
+    describe,
     device_target,
 )
 from tilewright.compiler.runtime import runtime
@@ -113,7 +114,7 @@ class Kernel(FastCallable):
         values: dict[str, Any] = {}
         specs: dict[str, ArgumentSpec] = {n: StaticSpec(v) for n, v in self.bound.items()}
         for argument, given in self._binder.bind(args, kwargs).items():
-            for name, found, value in described(given, argument):
+            for name, found, value in _described(given, argument):
                 values[name] = value
                 specs[name] = self._declared.apply(name, found)
         if self._declared.specs and not has_open_dimensions(self.target):
@@ -277,6 +278,15 @@ class Kernel(FastCallable):
         return f"<tilewright kernel {self.__name__}{self._binder.signature} on {self.target}>"
 
 
+def _described(value: Any, name: str) -> Iterable[tuple[str, ArgumentSpec, Any]]:
+    """Name, spec and value of an argument, and of the leaves of a container."""
+    if type(value) in LEAF_TYPES:
+        return ((name, *describe(value, name)),)
+    from tilewright.compiler.argument_trees import described
+
+    return described(value, name)
+
+
 def _key(specs: Mapping[str, ArgumentSpec]) -> Key:
     return tuple(
         (n, type(s.value), _value_key(s.value)) if isinstance(s, StaticSpec) else (n, s)
@@ -290,6 +300,8 @@ def _value_key(value: Any) -> object:
         value = value[()]
     if isinstance(value, (tuple, str, bytes, bool, int, float, np.generic, type(None))):
         return repr(value)
+    from tilewright.compiler.argument_trees import Tree
+
     return value if isinstance(value, Tree) else id(value)
 
 

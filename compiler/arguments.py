@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from tilewright.ir.errors import (
     ShapeError,
     TraceError,
 )
-from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
 from tilewright.ir.sizes import bind_symbols
 
@@ -59,6 +58,10 @@ class Binder:
 
             check_kernel(self.function)  # says at which line the kernel takes *args or **kwargs
         return dict(self.signature.bind(*args, **kwargs).arguments)
+
+
+LEAF_TYPES: Final = (np.ndarray, float, int, bool)
+"""Of arguments that are surely no containers: `described` of `argument_trees` need not look."""
 
 
 def describe(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
@@ -204,7 +207,7 @@ class DeclaredArguments:
         if len(found.shape) != len(declared.shape):
             raise ShapeError(f"argument {name!r} is {found}, but was declared as {declared}")
         for given, size in zip(found.shape, declared.shape, strict=True):
-            if not isinstance(size, Var) and given != size:
+            if isinstance(size, int) and given != size:
                 raise ShapeError(f"argument {name!r} is {found}, but was declared as {declared}")
         return declared
 

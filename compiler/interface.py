@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tilewright.compiler.structure import OutputInfo, Structure
 from tilewright.ir.errors import (
     POWER_HELP,
     BoundsError,
@@ -15,16 +13,19 @@ from tilewright.ir.errors import (
     KernelError,
     NegativePowerError,
 )
-from tilewright.ir.expr import Size, Var
-from tilewright.ir.signature import ArgumentSpec
 from tilewright.ir.sizes import bind_symbols, evaluate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy as np
 
+    from tilewright.compiler.structure import OutputInfo, Structure
     from tilewright.compiler.trace.run import Traced
+    from tilewright.ir.expr import Size, Var
     from tilewright.ir.graph import CheckKind
     from tilewright.ir.location import Location
+    from tilewright.ir.signature import ArgumentSpec
 
 
 class DataCheck(Struct, frozen=True, eq=False):

@@ -18,10 +18,10 @@ from tilewright.ir.errors import OutOfMemoryError, UnsupportedError
 if TYPE_CHECKING:
     import numpy as np
 
+    from tilewright.compiler.front.dependencies import Dependencies
     from tilewright.compiler.interface import Interface
     from tilewright.compiler.target import Target
     from tilewright.compiler.targets import BuildOptions, Executable
-    from tilewright.compiler.trace.dependencies import Dependencies
     from tilewright.compiler.trace.run import Traced
 
 

@@ -89,14 +89,13 @@ FLOATS = (F16, F32, F64)
 _CONSTANT_NAMES = {
     **{d.name: d.short.upper() for d in (*ALL, INDEX)},
 }
-_BY_NUMPY_NAME = {d.name: d for d in ALL}
+_BY_NUMPY = {d.numpy: d for d in ALL}
 _BY_SHORT = {d.short: d for d in (*ALL, INDEX)}
 
 
 def from_numpy(dtype: object) -> DType | None:
     """The `DType` of a native-endian NumPy dtype (or what names one), or None."""
-    found = np.dtype(dtype)  # type: ignore[call-overload]
-    return _BY_NUMPY_NAME.get(found.name) if found.isnative else None
+    return _BY_NUMPY.get(np.dtype(dtype))  # type: ignore[call-overload]
 
 
 def from_short(name: str) -> DType | None:
@@ -113,7 +112,7 @@ def promote(a: DType, b: DType) -> DType:
         return I64 if b is BOOL else b
     if b is INDEX:
         return I64 if a is BOOL else a
-    return _BY_NUMPY_NAME[np.result_type(a.numpy, b.numpy).name]
+    return _BY_NUMPY[np.result_type(a.numpy, b.numpy)]
 
 
 @cache

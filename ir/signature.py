@@ -7,12 +7,16 @@ that an open dimension (`Var`) compares by identity.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeGuard
+
 from msgspec import Struct
 
 from tilewright.ir import dtypes
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import DTypeError, ShapeError
-from tilewright.ir.expr import Var
+
+if TYPE_CHECKING:
+    from tilewright.ir.expr import Var
 
 MAX_RANK = 32
 
@@ -85,7 +89,7 @@ class ElementType:
         if len(sizes) > MAX_RANK:
             raise ShapeError(f"{len(sizes)} dimensions are more than the limit of {MAX_RANK}")
         for size in sizes:
-            if isinstance(size, Var):
+            if _is_open(size):
                 continue
             if isinstance(size, bool) or not isinstance(size, int) or size < 0:
                 raise ShapeError(
@@ -98,12 +102,20 @@ class ElementType:
         return f"tw.{self.dtype.short}{'_' if self.dtype is dtypes.BOOL else ''}"
 
 
+def _is_open(size: object) -> TypeGuard[Var]:
+    from tilewright.ir.expr import Var  # which calls with fixed sizes do without
+
+    return isinstance(size, Var)
+
+
 def dim(name: str, least: int = 0) -> Var:
     """An open dimension: one compiled kernel serves every size from `least` up."""
     if not isinstance(name, str) or not name.isidentifier():
         raise ShapeError(f"the name of a dimension is an identifier, not {name!r}")
     if isinstance(least, bool) or not isinstance(least, int) or least < 0:
         raise ShapeError(f"the least size of {name} is a number from 0 up, not {least!r}")
+    from tilewright.ir.expr import Var
+
     return Var(name, least=least)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tilewright.ir.errors import ShapeError
-from tilewright.ir.expr import Apply, Const, Expr, Size, Var
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tilewright.ir.expr import Expr, Size, Var
 
 
 def evaluate(size: Size, symbols: Mapping[Var, int]) -> int:
@@ -16,6 +20,8 @@ def evaluate(size: Size, symbols: Mapping[Var, int]) -> int:
 
 
 def _value(node: Expr, symbols: Mapping[Var, int]) -> int:
+    from tilewright.ir.expr import Apply, Const, Var  # for open dimensions only
+
     match node:
         case Const():
             return int(node.value)
@@ -35,6 +41,8 @@ def bind_symbols(
 
     A dimension that occurs several times must have one value, and at least its least one.
     """
+    from tilewright.ir.expr import Var
+
     found: dict[Var, tuple[int, str]] = {}
     for shape, given, name in zip(shapes, actual, names, strict=True):
         for axis, (size, value) in enumerate(zip(shape, given, strict=True)):

@@ -23,8 +23,7 @@ may be long chains: nested lists would repeat the former and overflow the stack 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from msgspec import json
@@ -32,7 +31,11 @@ from msgspec import json
 from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.ir.dtypes import DType, from_numpy, from_short
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Const, Expr, Size, Var, post_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tilewright.ir.expr import Expr, Size, Var
 
 _LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 64
@@ -111,6 +114,8 @@ class SizeWriter:
         """The size as it is written: a number, or a reference to the table."""
         if isinstance(size, int):
             return size
+        from tilewright.ir.expr import post_order
+
         for node in post_order([size]):
             if node not in self._numbers:
                 self.nodes.append(self._row(node))
@@ -118,6 +123,8 @@ class SizeWriter:
         return [self._numbers[size]]
 
     def _row(self, node: Expr) -> list[object]:
+        from tilewright.ir.expr import Apply, Const, Var
+
         match node:
             case Var() if node in self._symbols:
                 return ["var", self._symbols[node]]
@@ -135,7 +142,8 @@ def read_nodes(rows: list[list[Any]], symbols: tuple[Var, ...]) -> list[Expr]:
     nodes: list[Expr] = []
     if not rows:
         return nodes
-    from tilewright.ir.ops import OPS  # only open dimensions need the table of operations
+    from tilewright.ir.expr import Apply, Const  # only open dimensions need operations
+    from tilewright.ir.ops import OPS
 
     for kind, *rest in rows:
         match kind, rest:

@@ -17,20 +17,19 @@ from msgspec.structs import replace
 
 from tilewright.compiler.front.code import DoubtError
 from tilewright.compiler.front.fingerprint import Fingerprint
-from tilewright.compiler.saved.interface_encoding import decode_interface, encode_interface
+from tilewright.compiler.interface_encoding import decode_interface, encode_interface
 from tilewright.compiler.specialization import Specialization
 from tilewright.compiler.structure import Known, Leaf, Object, Sequence, Structure
 from tilewright.compiler.targets import BuildOptions, open_target
 from tilewright.ir.errors import IRError, UnsupportedError
-from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tilewright.compiler.cache import ArtifactCache
+    from tilewright.compiler.front.dependencies import Dependencies
     from tilewright.compiler.runtime import Runtime
-    from tilewright.compiler.trace.dependencies import Dependencies
     from tilewright.compiler.trace.run import Traced
 
 _VERSION: Final = "front 1"
@@ -112,7 +111,7 @@ def _specialization(
     trace: Callable[[], Traced],
 ) -> Specialization | None:
     shapes = [s.shape for s in request.specs.values() if isinstance(s, ArraySpec)]
-    symbols = tuple(dict.fromkeys(s for shape in shapes for s in shape if isinstance(s, Var)))
+    symbols = tuple(dict.fromkeys(s for shape in shapes for s in shape if not isinstance(s, int)))
     interface = decode_interface(entry["interface"], symbols)
     artifact = runtime.cache.load_artifact(entry["artifact"], symbols)
     if artifact is None:

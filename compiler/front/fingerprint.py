@@ -14,17 +14,19 @@ import builtins
 import functools
 import hashlib
 import sys
-from collections.abc import Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tilewright.compiler.argument_trees import Tree
 from tilewright.compiler.front.code import DoubtError, facts_of, names_of
-from tilewright.compiler.trace.dependencies import Dependencies
-from tilewright.ir.expr import Var
+from tilewright.compiler.front.dependencies import Dependencies
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tilewright.ir.expr import Var
 
 _TRUSTED: Final = frozenset({"numpy", "scipy", "math", "tilewright", "itertools"})
 # What reads files, clocks or a generator's state; tracing may or may not refuse it.
@@ -213,12 +215,17 @@ class Fingerprint:
             self._write("trick", str([value is trick for trick in _INDEX_TRICKS]))
         elif isinstance(value, ElementType):
             self._write("element", value.dtype.short)
-        elif isinstance(value, Tree) and value.kind in (dict, list, tuple):
-            self._write("tree", value.kind.__name__)
-            self.add(value.keys)
-            self.add(value.leaves)
         else:
-            raise DoubtError(f"a {kind.__name__}")
+            self._tree(value)
+
+    def _tree(self, value: Any) -> None:
+        from tilewright.compiler.argument_trees import Tree  # only where containers are arguments
+
+        if not isinstance(value, Tree) or value.kind not in (dict, list, tuple):
+            raise DoubtError(f"a {type(value).__name__}")
+        self._write("tree", value.kind.__name__)
+        self.add(value.keys)
+        self.add(value.leaves)
 
     def _array(self, array: Any) -> None:
         if array.dtype.hasobject or array.nbytes > _MOST_BYTES:

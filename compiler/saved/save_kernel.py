@@ -7,9 +7,9 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from tilewright import __version__
+from tilewright.compiler.interface_encoding import encode_interface, encode_value
 from tilewright.compiler.output_file import write_atomically
 from tilewright.compiler.saved.container import pack
-from tilewright.compiler.saved.interface_encoding import encode_interface, encode_value
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.signature import StaticSpec
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilewright.compiler.argument_trees import is_object
-from tilewright.compiler.trace.dependencies import MISSING, Dependencies
+from tilewright.compiler.front.dependencies import MISSING, Dependencies
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.inspect_code import check_code

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tilewright.compiler.trace.contents import Contents, contents_of, is_same_plain, may_change
+from tilewright.compiler.front.contents import Contents, contents_of, is_same_plain, may_change
 
 MISSING = object()
 """Stands for a name that was looked up and is not there."""

@@ -18,10 +18,10 @@ from tilewright.compiler.interface import DataCheck, Interface
 from tilewright.compiler.structure import Known, Leaf, Mapping, OutputInfo, Sequence, Structure
 from tilewright.ir.dtypes import DType, from_short
 from tilewright.ir.errors import UnsupportedError
-from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
+    from tilewright.ir.expr import Expr, Size, Var
     from tilewright.ir.location import Location
 
 
@@ -62,6 +62,8 @@ def encode_interface(interface: Interface) -> dict[str, Any]:
 def decode_interface(encoded: dict[str, Any], symbols: tuple[Var, ...] | None = None) -> Interface:
     """The interface of a description; open dimensions are `symbols`, or else new ones."""
     if symbols is None:
+        from tilewright.ir.expr import Var
+
         symbols = tuple(Var(name, least=least) for name, least in encoded["symbols"])
     if len(symbols) != len(encoded["symbols"]):
         raise ValueError("the interface has other open dimensions")
@@ -111,8 +113,8 @@ def _decode_spec(spec: list[Any], nodes: list[Expr]) -> ArgumentSpec:
     match spec:
         case ["array", str(short), list(shape)]:
             dtype = _dtype(short)
-            sizes = [read_size(size, nodes) for size in shape]
-            return ArraySpec(dtype, tuple(s for s in sizes if isinstance(s, (int, Var))))
+            sizes: Any = (read_size(size, nodes) for size in shape)  # numbers and symbols
+            return ArraySpec(dtype, tuple(sizes))
         case ["scalar", str(kind), *fits]:
             return ScalarSpec(kind, tuple(map(_dtype, fits)))
         case ["static", *value]:
