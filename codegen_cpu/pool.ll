@@ -20,6 +20,21 @@ define internal i64 @now() nounwind {
   ret i64 %sum
 }
 
+; How many sleeping workers a loop of so many chunks lacks: the caller takes a chunk, and so does
+; every worker that is awake. It is below 1 where there are enough.
+define internal i32 @missing(ptr %pool, i64 %chunks) nounwind {
+  %sleepers_word = getelementptr i8, ptr %pool, i64 $SLEEPERS
+  %sleepers = load atomic i32, ptr %sleepers_word seq_cst, align 4
+  %running_word = getelementptr i8, ptr %pool, i64 $RUNNING
+  %running = load i32, ptr %running_word
+  %awake = sub i32 %running, %sleepers
+  %chunks_narrow = trunc i64 %chunks to i32
+  %others = sub i32 %chunks_narrow, 1
+  %lacking = sub i32 %others, %awake
+  %wanted = call i32 @llvm.smin.i32(i32 %sleepers, i32 %lacking)
+  ret i32 %wanted
+}
+
 define void @tw_parallel_for(ptr %pool, ptr %task, ptr %context, i64 %chunks) nounwind {
   %claim = getelementptr i8, ptr %pool, i64 $CLAIM
   %epoch_word = getelementptr i8, ptr %pool, i64 $EPOCH
@@ -39,13 +54,48 @@ check_started:
   %started_word = getelementptr i8, ptr %pool, i64 $STARTED
   %started = load i32, ptr %started_word
   %running = icmp ne i32 %started, 0
-  br i1 %running, label %publish, label %start
+  br i1 %running, label %look_around, label %start
 
 start:
   call void @start(ptr %pool)
+  br label %look_around
+
+look_around:
+  %cpu = call i32 @this_cpu()
+  %caller_cpu = getelementptr i8, ptr %pool, i64 $CALLER_CPU
+  store atomic i32 %cpu, ptr %caller_cpu monotonic, align 4
+  %missing = call i32 @missing(ptr %pool, i64 %chunks)
+  %enough = icmp sle i32 %missing, 0
+  br i1 %enough, label %publish, label %consider
+
+consider:
+  %time = call i64 @now()
+  %crowded_word = getelementptr i8, ptr %pool, i64 $CROWDED
+  %crowded_until = load atomic i64, ptr %crowded_word monotonic, align 8
+  %crowded = icmp slt i64 %time, %crowded_until
+  br i1 %crowded, label %publish, label %weigh
+
+weigh:
+  %ended_word = getelementptr i8, ptr %pool, i64 $ENDED
+  %ended = load i64, ptr %ended_word
+  %pause = sub i64 %time, %ended
+  %in_a_row = icmp slt i64 %pause, $spin
+  %few = icmp ult i64 %chunks, $few
+  %at_once = or i1 %in_a_row, %few
+  br i1 %at_once, label %publish, label %try
+
+try:
+  call void %task(ptr %context, i64 0)
+  %time_after = call i64 @now()
+  %one = sub i64 %time_after, %time
+  %rest = sub i64 %chunks, 1
+  %whole = mul i64 %one, %rest
+  %long = icmp sgt i64 %whole, $worth_waking
   br label %publish
 
 publish:
+  %run_before = phi i64 [ 0, %look_around ], [ 0, %consider ], [ 0, %weigh ], [ 1, %try ]
+  %may_wake = phi i1 [ true, %look_around ], [ false, %consider ], [ true, %weigh ], [ %long, %try ]
   %task_word = getelementptr i8, ptr %pool, i64 $TASK
   %context_word = getelementptr i8, ptr %pool, i64 $CONTEXT
   %chunks_word = getelementptr i8, ptr %pool, i64 $CHUNKS
@@ -58,24 +108,26 @@ publish:
   %epoch = add i32 %old_epoch, 1
   %epoch_wide = zext i32 %epoch to i64
   %epoch_high = shl i64 %epoch_wide, 32
-  %fresh = or i64 %epoch_high, %chunks
+  %unclaimed = sub i64 %chunks, %run_before
+  %fresh = or i64 %epoch_high, %unclaimed
   ; Sequentially consistent with the sleepers' count: either the worker that is about to sleep
   ; sees this epoch, or it is counted here.
   %previous = atomicrmw xchg ptr %claim, i64 %fresh seq_cst
-  %sleepers_word = getelementptr i8, ptr %pool, i64 $SLEEPERS
-  %sleepers = load atomic i32, ptr %sleepers_word seq_cst, align 4
-  %any_asleep = icmp sgt i32 %sleepers, 0
-  br i1 %any_asleep, label %wake_some, label %next
+  %mine_before = trunc i64 %run_before to i32
+  br i1 %may_wake, label %count_asleep, label %next
+
+count_asleep:
+  %wanted = call i32 @missing(ptr %pool, i64 %unclaimed)
+  %any_wanted = icmp sgt i32 %wanted, 0
+  br i1 %any_wanted, label %wake_some, label %next
 
 wake_some:
-  %chunks_narrow = trunc i64 %chunks to i32
-  %others = sub i32 %chunks_narrow, 1
-  %wanted = call i32 @llvm.smin.i32(i32 %sleepers, i32 %others)
   call void @wake(ptr %pool, ptr %epoch_word, i32 %wanted)
   br label %next
 
 next:
-  %mine = phi i32 [ 0, %publish ], [ 0, %wake_some ], [ %mine, %retry ], [ %mine_more, %run ]
+  %mine = phi i32 [ %mine_before, %publish ], [ %mine_before, %count_asleep ],
+                  [ %mine_before, %wake_some ], [ %mine, %retry ], [ %mine_more, %run ]
   %seen = load atomic i64, ptr %claim monotonic, align 8
   %left = and i64 %seen, 4294967295
   %none_left = icmp eq i64 %left, 0
@@ -124,6 +176,9 @@ sleep:
   br label %doze
 
 release:
+  %end = call i64 @now()
+  %ended_place = getelementptr i8, ptr %pool, i64 $ENDED
+  store i64 %end, ptr %ended_place
   store atomic i32 0, ptr %busy release, align 4
   ret void
 
@@ -152,6 +207,8 @@ define internal ptr @worker(ptr %pool) nounwind {
   %caller_waits = getelementptr i8, ptr %pool, i64 $CALLER_WAITS
   %sleepers_word = getelementptr i8, ptr %pool, i64 $SLEEPERS
   %stop_word = getelementptr i8, ptr %pool, i64 $STOP
+  %caller_cpu_word = getelementptr i8, ptr %pool, i64 $CALLER_CPU
+  %crowded_word = getelementptr i8, ptr %pool, i64 $CROWDED
   br label %idle
 
 idle:
@@ -159,7 +216,8 @@ idle:
   br label %look
 
 look:
-  %spins = phi i32 [ 0, %idle ], [ %spins, %take ], [ %spins_more, %relax ], [ %spins_more, %tick ]
+  %spins = phi i32 [ 0, %idle ], [ %spins, %take ], [ %spins_more, %relax ],
+                   [ %spins_more, %check_place ]
   %seen = load atomic i64, ptr %claim acquire, align 8
   %left = and i64 %seen, 4294967295
   %work = icmp ne i64 %left, 0
@@ -198,7 +256,20 @@ tick:
   %time = call i64 @now()
   %idle_time = sub i64 %time, %since
   %tired = icmp sgt i64 %idle_time, $spin
-  br i1 %tired, label %doze, label %look
+  br i1 %tired, label %doze, label %check_place
+
+check_place:
+  %cpu = call i32 @this_cpu()
+  %caller_cpu = load atomic i32, ptr %caller_cpu_word monotonic, align 4
+  %known = icmp sge i32 %cpu, 0
+  %same = icmp eq i32 %cpu, %caller_cpu
+  %in_the_way = and i1 %known, %same
+  br i1 %in_the_way, label %give_way, label %look
+
+give_way:
+  %until = add i64 %time, $crowded
+  store atomic i64 %until, ptr %crowded_word monotonic, align 8
+  br label %doze
 
 doze:
   %counted = atomicrmw add ptr %sleepers_word, i32 1 seq_cst

@@ -6,6 +6,11 @@ declare i32 @pthread_mutex_unlock(ptr)
 declare i32 @pthread_cond_wait(ptr, ptr)
 declare i32 @pthread_cond_broadcast(ptr)
 
+; The processor that this thread runs on; negative: not known.
+define internal i32 @this_cpu() nounwind {
+  ret i32 -1
+}
+
 define internal void @wait(ptr %pool, ptr %word, i32 %expected) nounwind {
   %mutex = getelementptr i8, ptr %pool, i64 $MUTEX
   %condition = getelementptr i8, ptr %pool, i64 $CONDITION

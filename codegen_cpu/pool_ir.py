@@ -10,7 +10,15 @@ A caller takes the `BUSY` flag for the length of its loop. Whoever finds it take
 thread or a loop inside of a task, runs its loop serially: nothing queues, so nothing deadlocks.
 
 Workers spin for `SPIN_NANOSECONDS` after work, then sleep on the epoch half of the claim word,
-which every new loop changes. Threads start at the first parallel loop, so a forked child only has
+which every new loop changes. To wake one costs its caller as much as some 10 us of work, and it
+comes 30 us later: a loop after a pause wakes nobody before its first chunk has shown that the rest
+is long. Loops in a row wake workers at once, and find them awake from then on.
+
+Where other processes keep all other processors busy, a worker may be given the caller's own. There
+it gives way: it sleeps instead of spinning, and is left asleep for `CROWDED_NANOSECONDS`. (When it
+spun, loops of 20 us were measured to last milliseconds.)
+
+Threads start at the first parallel loop, so a forked child only has
 to forget its parent's (`ThreadPool` does that).
 """
 
@@ -25,6 +33,10 @@ from typing import Final, Literal
 from msgspec import Struct
 
 SPIN_NANOSECONDS: Final = 100_000
+WORTH_WAKING_NANOSECONDS: Final = 40_000
+CROWDED_NANOSECONDS: Final = 5_000_000
+FEW_CHUNKS: Final = 4
+"""Of fewer chunks the first is too large a part of the loop to be tried alone."""
 JOIN_SPINS: Final = 4096
 """How often the caller looks for the end of claimed chunks before it sleeps; some 50 us."""
 
@@ -38,15 +50,18 @@ OFFSETS: Final = {
     "TASK": 64,  # ptr, ptr, i64: the job of this epoch
     "CONTEXT": 72,
     "CHUNKS": 80,
+    "CALLER_CPU": 88,  # i32: where the caller of this epoch runs
     "DONE": 128,  # i32: chunks that workers finished in this epoch
     "CALLER_WAITS": 132,  # i32: the caller sleeps on DONE
     "SLEEPERS": 192,  # i32: workers that sleep, or are about to
     "STOP": 196,  # i32: workers shall end
+    "CROWDED": 200,  # i64: until when workers that sleep would be in the caller's way
     "BUSY": 256,  # i32: a caller, or a resize, has the pool
     "WORKERS": 260,  # i32: how many to start
     "RUNNING": 264,  # i32: how many were started
     "STARTED": 268,  # i32: 0 until the first parallel loop
     "THREADS": 272,  # ptr: room for the pthread_t of every worker
+    "ENDED": 280,  # i64: when the last loop ended
     "MUTEX": 320,  # both only where there is no futex
     "CONDITION": 384,
 }
@@ -88,6 +103,9 @@ def pool_module(system: Platform) -> str:
     """The module; it defines ``tw_parallel_for`` and ``tw_resize``, the rest is internal."""
     facts = {
         "spin": SPIN_NANOSECONDS,
+        "worth_waking": WORTH_WAKING_NANOSECONDS,
+        "crowded": CROWDED_NANOSECONDS,
+        "few": FEW_CHUNKS,
         "join_spins": JOIN_SPINS,
         "pause": system.pause,
         "clock": system.clock_monotonic,

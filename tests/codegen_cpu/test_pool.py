@@ -24,7 +24,7 @@ from tilewright.codegen_cpu.pool import (
     default_num_threads,
     make_pool,
 )
-from tilewright.codegen_cpu.pool_ir import Waiting, this_platform
+from tilewright.codegen_cpu.pool_ir import OFFSETS, Waiting, this_platform
 from tilewright.codegen_cpu.target import host_target
 from tilewright.ir.errors import LimitError
 
@@ -154,6 +154,45 @@ def test_sleeping_workers_are_woken_and_share_the_work(pool: Pool) -> None:
     threads = (ctypes.c_int64 * 4)()
     ENTRY(code.address())(pool.runtime, ctypes.addressof(threads), None, None)
     assert len(set(threads)) > 1
+
+
+@needs_proc
+def test_a_short_loop_after_a_pause_wakes_nobody(pool: Pool) -> None:
+    """Other processes may stop the caller in its first chunk, which makes the loop look long: so
+    one of many loops is enough."""
+    count(pool, 4)
+    assert any(switches_of_workers_in_a_loop_after_a_pause(pool) == 0 for _ in range(50))
+
+
+def switches_of_workers_in_a_loop_after_a_pause(pool: Pool) -> int:
+    def switches() -> int:
+        own = str(threading.get_native_id())
+        tasks = (t for t in Path("/proc/self/task").iterdir() if t.name != own)
+        lines = [line for t in tasks for line in (t / "status").read_text().splitlines()]
+        return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+
+    time.sleep(0.01)
+    before = switches()
+    count(pool, 4)
+    time.sleep(0.01)
+    return switches() - before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be placed here")
+def test_workers_give_way_on_the_processor_of_the_caller() -> None:
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        made = make_pool(3)
+        assert isinstance(made, ThreadPool)
+        for _ in range(20):
+            assert count(made, 4, repetitions=10) == [10] * 4
+            time.sleep(0.001)
+        until = ctypes.c_int64.from_address(made._state + OFFSETS["CROWDED"])
+        assert until.value > 0
+        made.close()
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def test_nested_loops_run_serially_and_do_not_deadlock(pool: Pool) -> None:
