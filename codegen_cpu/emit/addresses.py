@@ -6,6 +6,9 @@ Lanes lie a fixed stride apart, or each at an offset of its own. Offsets of lane
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 from msgspec import Struct
 
 from tilewright.codegen_cpu.emit.rare import BranchEmitter
@@ -13,10 +16,14 @@ from tilewright.codegen_cpu.emit.types import vector
 from tilewright.ir import ops
 from tilewright.ir.analysis.affine import Linear
 from tilewright.ir.analysis.ranges import interval
-from tilewright.ir.dtypes import I32, U8, DType
+from tilewright.ir.dtypes import I32, INDEX, U8, DType
 from tilewright.ir.emit.environment import Lanes, Value
-from tilewright.ir.expr import Apply, Expr
+from tilewright.ir.expr import Apply, Expr, Var, post_order
+from tilewright.ir.interpret.values import evaluate, reads_nothing
 from tilewright.ir.kernel import Buffer
+
+_WIDEST_PICK = 4
+"""Elements from the first to the last lane, relative to lanes: a few registers."""
 
 
 class Offsets(Struct, frozen=True):
@@ -31,7 +38,8 @@ class Offsets(Struct, frozen=True):
 
 
 class Access(Struct, frozen=True):
-    """Where lanes lie: at ``pointer + stride * lane``, or at ``pointer + offsets[lane]``.
+    """Where lanes lie: at ``pointer + stride * lane``, at the literals ``pointer + picked[lane]``,
+    or at ``pointer + offsets[lane]``.
 
     `pointer` is `constant` elements beyond `base`, which known at `depth`; `base_least` is the
     least offset that `base` can have in its buffer, if that is known.
@@ -45,6 +53,7 @@ class Access(Struct, frozen=True):
     base: str
     constant: int
     base_least: int | None
+    picked: tuple[int, ...] = ()
 
 
 class AddressEmitter(BranchEmitter):
@@ -78,14 +87,48 @@ class AddressEmitter(BranchEmitter):
                 lanes = value.lanes
         base, depth = self._pointer(buffer.root, element, uniform)
         offsets = None
-        if varying:
+        picked = self._picked(varying, stride, lanes)
+        if picked:
+            constant += min(picked)
+            picked = tuple(p - min(picked) for p in picked)
+            stride = 0
+            if not any(picked):
+                picked, lanes = (), 1
+        elif varying:
             offsets, inner = self._offsets(Linear(varying, 0), stride, lanes)
             stride, depth = 0, max(depth, inner)
         elif not stride:
             lanes = 1
         pointer = self.shifted(base, depth, element, constant)
         least = interval(Linear(steady, 0).expression())[0]
-        return Access(pointer, depth, lanes, stride, offsets, base, constant, least)
+        return Access(pointer, depth, lanes, stride, offsets, base, constant, least, picked)
+
+    def _picked(self, varying: dict[Expr, int], stride: int, lanes: int) -> tuple[int, ...]:
+        """Offsets of lanes that are literals and lie close together; none where they do not."""
+        total = stride * np.arange(lanes)
+        for atom, factor in varying.items():
+            values = self._literals_of(atom)
+            if values is None:
+                return ()
+            total = total + factor * values
+        span = int(total.max() - total.min()) + 1 if varying else 0
+        return tuple(map(int, total)) if 0 < span <= _WIDEST_PICK * lanes else ()
+
+    def _literals_of(self, atom: Expr) -> np.ndarray | None:
+        """The value of an index in each lane, where it depends on nothing else than lanes."""
+        facts = self.environment.facts(atom)
+        values: dict[Var, Any] = {}
+        for variable in facts.variables:
+            match self.environment.bindings.get(variable):
+                case Lanes(start, count):
+                    values[variable] = np.arange(start, start + count)
+                case int() as known:
+                    values[variable] = np.int64(known)
+                case _:
+                    return None
+        if facts.roots or facts.volatile or not _is_index_arithmetic(atom):
+            return None
+        return np.asarray(evaluate((atom,), values, reads_nothing)[0])
 
     def _pointer(
         self, root: Buffer, element: str, terms: list[tuple[Value, int]]
@@ -170,6 +213,10 @@ class AddressEmitter(BranchEmitter):
         right = f"{step} {old} {value.text} to {kind}"
         text = self.function.once(("narrow", value.text), right, value.depth)
         return Value(text, value.lanes, value.depth)
+
+
+def _is_index_arithmetic(atom: Expr) -> bool:
+    return all(node.dtype is INDEX for node in post_order((atom,)))
 
 
 def _before_widening(atom: Expr) -> Expr:

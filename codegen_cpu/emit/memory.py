@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tilewright.codegen_cpu.emit.addresses import Access
 from tilewright.codegen_cpu.emit.function import FunctionText
@@ -66,12 +67,15 @@ class MemoryEmitter(GatherEmitter):
             text = self.gather(buffer, place, depth)
             text = self._from_memory(text, buffer.dtype, place.lanes, depth)
             return Value(text, place.lanes, depth)
+        if place.picked:
+            text = self._picked_lanes(buffer, place, depth)
+            return Value(text, place.lanes, depth)
         if place.lanes == 1:
             return Value(self._load(buffer, place.pointer, 1, depth), 1, depth)
         if place.stride == 1:
             text = self._load(buffer, place.pointer, place.lanes, depth)
             return Value(text, place.lanes, depth)
-        return Value(self._strided(buffer.dtype, place, depth), place.lanes, depth)
+        return Value(self._strided(buffer, place, depth), place.lanes, depth)
 
     def _load(self, buffer: Buffer, pointer: str, lanes: int, depth: int) -> str:
         """Neighbouring elements; what was read there before and is still the same is not read
@@ -88,26 +92,41 @@ class MemoryEmitter(GatherEmitter):
             return text
         return self.function.assign(f"icmp ne {vector('i8', lanes)} {text}, zeroinitializer", depth)
 
-    def _strided(self, dtype: DType, place: Access, depth: int) -> str:
+    def _strided(self, buffer: Buffer, place: Access, depth: int) -> str:
         """Small strides: the whole span is loaded and the lanes are picked out of it."""
         stride, lanes = abs(place.stride), place.lanes
         if stride > _WIDEST_SHUFFLED_STRIDE:
-            return self._one_by_one(dtype, place, depth)
-        span = (lanes - 1) * stride + 1
-        element = self.types.memory(dtype)
+            return self._one_by_one(buffer.dtype, place, depth)
+        picked = tuple(stride * k for k in range(lanes))
         pointer = place.pointer
         if place.stride < 0:
-            pointer = self.shifted(pointer, place.depth, element, 1 - span)
-        kind = vector(element, span)
-        whole = self.function.assign(f"load {kind}, ptr {pointer}, align {dtype.itemsize}", depth)
-        picked = [stride * k for k in range(lanes)]
-        if place.stride < 0:
-            picked.reverse()
-        mask = ", ".join(f"i32 {k}" for k in picked)
-        text = self.function.assign(
-            f"shufflevector {kind} {whole}, {kind} poison, <{lanes} x i32> <{mask}>", depth
-        )
-        return self._from_memory(text, dtype, lanes, depth)
+            element = self.types.memory(buffer.dtype)
+            pointer = self.shifted(pointer, place.depth, element, -max(picked))
+            picked = picked[::-1]
+        return self._picked_lanes(buffer, replace(place, pointer=pointer, picked=picked), depth)
+
+    def _picked_lanes(self, buffer: Buffer, place: Access, depth: int) -> str:
+        """Lanes out of the stretch that they lie in, which is loaded whole. Where it fits into two
+        registers, these are as long as a power of two, and the second ends with the stretch: LLVM
+        loads others in pieces."""
+        dtype, span = buffer.dtype, max(place.picked) + 1
+        element = self.types.memory(dtype)
+        size = 1 << (span - 1).bit_length() >> (span & (span - 1) != 0)
+        if size * 8 * dtype.itemsize > self.types.vector_bits:
+            size = span
+        kind, version = vector(element, size), self.environment.versions.get(buffer.root, 0)
+
+        def stretch(first: int) -> str:
+            pointer = self.shifted(place.pointer, place.depth, element, first)
+            right = f"load {kind}, ptr {pointer}, align {dtype.itemsize}"
+            return self.function.once(("load", kind, pointer, version), right, depth)
+
+        low = stretch(0)
+        high = "poison" if size == span else stretch(span - size)
+        lanes = [k if k < size else k + 2 * size - span for k in place.picked]
+        mask = ", ".join(f"i32 {k}" for k in lanes)
+        right = f"shufflevector {kind} {low}, {kind} {high}, <{place.lanes} x i32> <{mask}>"
+        return self._from_memory(self.function.assign(right, depth), dtype, place.lanes, depth)
 
     def _one_by_one(self, dtype: DType, place: Access, depth: int) -> str:
         element = self.types.memory(dtype)
@@ -216,7 +235,8 @@ class MemoryEmitter(GatherEmitter):
         for lane in range(place.lanes):
             one = self.function.assign(f"extractelement {kind} {text}, i64 {lane}")
             if place.offsets is None:
-                pointer = self.shifted(place.pointer, place.depth, element, lane * place.stride)
+                step = place.picked[lane] if place.picked else lane * place.stride
+                pointer = self.shifted(place.pointer, place.depth, element, step)
             else:
                 index, offsets = place.offsets.element, place.offsets.text
                 wide = vector(index, place.lanes)

@@ -56,7 +56,7 @@ class ModuleEmitter(StatementEmitter):
     """The entry point, and through it every kernel."""
 
     def __init__(self, program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> None:
-        types = Types(target.index_bits)
+        types = Types(target.index_bits, target.vector_bits)
         function = FunctionText(
             "define i32 @tw_main(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounwind"
         )

@@ -11,10 +11,12 @@ _FLOATS = {16: "half", 32: "float", 64: "double"}
 
 
 class Types:
-    """Spelling of types for one machine: `index_bits` is the width of `INDEX`."""
+    """Spelling of types for one machine: `index_bits` is the width of `INDEX`, `vector_bits` is
+    that of a register."""
 
-    def __init__(self, index_bits: int) -> None:
+    def __init__(self, index_bits: int, vector_bits: int) -> None:
         self.index_bits = index_bits
+        self.vector_bits = vector_bits
         self.index = f"i{index_bits}"
 
     def scalar(self, dtype: DType) -> str:

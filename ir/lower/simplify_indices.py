@@ -90,11 +90,20 @@ class _Simplifier:
         rest_expression = rest.expression()
         low, high = self._range(rest_expression)
         if low is None or high is None or low // divisor != high // divisor:
-            return None
+            return self._partly_divided(op, whole, rest_expression, divisor)
         quotient = low // divisor
         if op is ops.FLOORDIV:
             return Linear(whole, quotient).expression()
         return Linear(rest.terms, rest.constant - quotient * divisor).expression()
+
+    def _partly_divided(
+        self, op: ops.Op, whole: dict[Expr, int], rest: Expr, divisor: int
+    ) -> Expr | None:
+        """``(8 * t + i) // 2 -> 4 * t + i // 2``: what lanes add is known when code is made."""
+        if not whole:
+            return None
+        left = Apply(op, (rest, build.index(divisor)))
+        return left if op is ops.MOD else build.add(Linear(whole, 0).expression(), left)
 
     def _comparison(self, op: ops.Op, low: int | None, high: int | None) -> Expr | None:
         """Decide a comparison by the range of the difference of its sides."""
