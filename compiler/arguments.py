@@ -80,12 +80,20 @@ def describe(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
         return StaticSpec(value), value
     if device_target(value) is not None:
         return _array(value, name)
-    if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(
-            f"argument {name!r} is a masked array",
-            help="pass the data with missing values filled in, and the mask as an argument",
-        )
+    meant_otherwise = other_meaning(value)
+    if meant_otherwise is not None:
+        raise DTypeError(f"argument {name!r} is {meant_otherwise[0]}", help=meant_otherwise[1])
     return _array(_converted(value, name), name)
+
+
+def other_meaning(value: Any) -> tuple[str, str] | None:
+    """What `value` is and what to pass instead, if NumPy computes otherwise with such arrays."""
+    if isinstance(value, np.ma.MaskedArray):
+        help = "pass the data with missing values filled in, and the mask as an argument"
+        return "a masked array", help
+    if isinstance(value, np.matrix):
+        return "an np.matrix, whose * and ** are not those of arrays", "pass np.asarray(x)"
+    return None
 
 
 def _is_static(value: Any) -> bool:
@@ -106,7 +114,10 @@ def is_leaf(value: Any) -> bool:
 
 def _check_int(value: int, name: str) -> None:
     if not -(1 << 63) <= value < 1 << 63:
-        raise OverflowError(f"argument {name!r}: {value} does not fit into int64")
+        raise IntegerRangeError(
+            f"argument {name!r}: {value} does not fit into int64",
+            help="pass it as a float, or as np.uint64",
+        )
 
 
 def _converted(value: Any, name: str) -> np.ndarray:

@@ -72,6 +72,7 @@ class Tracer:
         self.finished = False
         self.counters: dict[Var, Expr] = {}
         self.fits: dict[str, dict[DType, None]] = {}
+        self.refusals: list[BaseException] = []
 
     # Where and how deep we are.
 
@@ -259,7 +260,7 @@ class Tracer:
         """A known array as a graph tensor: a fill where all elements are one, else a constant."""
         dtype = dtypes.from_numpy(array.dtype)
         assert dtype is not None
-        flat = array.reshape(-1)
+        flat = np.ascontiguousarray(array).reshape(-1)
         if flat.size and _one_value(flat):
             body = build.const(flat[0].item(), dtype)
             node = self._node(Compute, self.axes(array.shape), body, label="full")

@@ -14,12 +14,13 @@ from tilewright.compiler.trace import dispatch, indexing, ufuncs, weak
 from tilewright.compiler.trace.branches import branch_failure
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
+from tilewright.compiler.trace.locations import is_called_by_user
 from tilewright.compiler.trace.methods import METHODS
 from tilewright.compiler.trace.operands import as_int, as_number, raise_needed, scalar_arguments
 from tilewright.compiler.trace.selections import Selection
 from tilewright.compiler.trace.selections import call as call_selected
 from tilewright.ir.build import product
-from tilewright.ir.errors import DTypeError, TraceError, UnsupportedError
+from tilewright.ir.errors import DTypeError, MissingAttributeError, TraceError, UnsupportedError
 
 if TYPE_CHECKING:
     from tilewright.compiler.tracer import Tracer
@@ -62,7 +63,6 @@ class TracedArray(Handle):
     """An array, or a number that is known at run time only (`weak`), under tracing."""
 
     __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]
     __array_priority__ = 1e6
 
     @property
@@ -127,7 +127,7 @@ class TracedArray(Handle):
 
         close = get_close_matches(name, [*METHODS, "shape", "dtype", "ndim", "size"], 1)
         raise failure(
-            TraceError,
+            TraceError if hasattr(np.ndarray, name) else MissingAttributeError,
             f"arrays have no attribute {name!r} that can be traced",
             help=f"did you mean {close[0]!r}?" if close else None,
         )
@@ -189,10 +189,39 @@ class TracedArray(Handle):
             help="use NumPy's function instead of Python's, or pass the number as a static value",
         )
 
+    def __hash__(self) -> int:
+        if self.sizes:
+            raise failure(DTypeError, "an array cannot be a key of a dict or a member of a set")
+        return hash(self._scalar("a key of a dict or a member of a set"))
+
+    def __str__(self) -> str:
+        return str(self._scalar("text")) if is_called_by_user() else repr(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._scalar("text"), spec) if is_called_by_user() else repr(self)
+
+    def _scalar(self, use: str) -> Any:
+        """The value for a use that needs it while tracing."""
+        known = self.known()
+        if known is not None:
+            return known if self.sizes else known.item() if self.weak else known[()]
+        raise_if_argument(self)
+        raise failure(
+            TraceError,
+            f"{self!r} is known at run time only, so it cannot be {use}",
+            help="pass it as a static argument, or do this outside of the kernel",
+        )
+
     def __complex__(self) -> complex:
         raise failure(UnsupportedError, "complex numbers are not supported")
 
     def __round__(self, digits: int | None = None) -> Any:
+        if self.sizes:
+            raise failure(
+                DTypeError,
+                f"round() takes a number, not an array of shape {self.shape}",
+                help="use np.round",
+            )
         rounded = dispatch.dispatch(np.round, (self, digits or 0), {})
         return weak.to_int(rounded) if digits is None else rounded
 

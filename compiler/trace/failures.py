@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from tilewright.compiler.tracing_state import current
-from tilewright.ir.errors import KernelError
+from tilewright.ir.errors import KernelError, LimitError, TraceError, UnsupportedError
 
 if TYPE_CHECKING:
     from tilewright.ir.location import Location
@@ -25,6 +25,10 @@ class SpecializeScalars(BaseException):
         self.names = names
 
 
+_OURS = (TraceError, UnsupportedError, LimitError)
+"""Errors that NumPy never raises: a kernel must not catch one and go on."""
+
+
 def failure(
     kind: type[E],
     message: str,
@@ -35,4 +39,16 @@ def failure(
     """An error of `kind` at the line of the kernel that is being traced."""
     tracer = current()
     loc = None if tracer is None else tracer.here()
-    return kind(message, loc=loc, notes=notes, help=help)
+    error = kind(message, loc=loc, notes=notes, help=help)
+    if tracer is not None and kind in _OURS:
+        tracer.refusals.append(error)
+    return error
+
+
+def values_needed(names: frozenset[str]) -> SpecializeScalars:
+    """The signal that scalar arguments must become static."""
+    tracer = current()
+    needed = SpecializeScalars(names)
+    if tracer is not None:
+        tracer.refusals.append(needed)
+    return needed

@@ -59,6 +59,11 @@ def user_frame() -> FrameType | None:
     return frame
 
 
+def is_called_by_user() -> bool:
+    """Whether the caller of the function that asks is the user's code under tracing."""
+    return type(sys._getframe(2).f_globals) is ShadowGlobals
+
+
 def code_location(code: CodeType, offset: int, line: int | None = None) -> Location:
     """The span of the instruction at byte `offset` of `code`."""
     return _location(code, list(code.co_positions()), offset, line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +29,7 @@ class Namespace:
     """A module whose attributes are translated as they are read."""
 
     def __init__(self, module: ModuleType, read: Callable[[str], Any]) -> None:
-        self.__dict__["_module"] = module
+        self.__dict__["_module"] = self.__dict__["__tilewright_stands_for__"] = module
         self.__dict__["_read"] = read
 
     def __getattr__(self, name: str) -> Any:
@@ -124,6 +125,19 @@ class TypeStandIn:
 
     def __repr__(self) -> str:
         return repr(self.__tilewright_stands_for__)
+
+
+@lru_cache(maxsize=1024)
+def type_stand_in(kind: type) -> TypeStandIn:
+    """What stands for `kind`: always the same, so that ``is`` compares types."""
+    return TypeStandIn(kind)
+
+
+def as_numpy_type(value: Handle) -> type:
+    """The type that a traced value has in the undecorated function."""
+    if value.weak:
+        return float if value.element_type.is_float else int
+    return np.ndarray if value.sizes else value.element_type.numpy.type
 
 
 _CONVERSIONS: dict[type, Callable[[Any], Any]] = {float: to_float, int: to_int, bool: to_bool}

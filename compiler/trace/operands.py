@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.trace.failures import SpecializeScalars, failure
+from tilewright.compiler.arguments import other_meaning
+from tilewright.compiler.trace.failures import failure, values_needed
 from tilewright.compiler.trace.handles import Handle, describe, show_sizes
 from tilewright.compiler.trace.selections import Selection, refusal
 from tilewright.compiler.tracing_state import current
@@ -79,12 +80,9 @@ def _article(value: object) -> str:
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    if isinstance(array, np.ma.MaskedArray):
-        raise failure(
-            DTypeError,
-            "masked arrays are not supported",
-            help="fill in the missing values (np.ma.filled), and use the mask as an array",
-        )
+    meant_otherwise = other_meaning(array)
+    if meant_otherwise is not None:
+        raise failure(DTypeError, f"a kernel cannot compute with {meant_otherwise[0]}", help=meant_otherwise[1])
     array = np.asarray(array)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -247,7 +245,7 @@ def raise_needed(handle: Handle, what: str) -> None:
     """Ask for the scalar arguments that `handle` is made of to become static, or say why not."""
     names = scalar_arguments(handle)
     if names:
-        raise SpecializeScalars(names)
+        raise values_needed(names)
     if handle.rank == 0 and is_symbolic(handle):
         raise failure(
             TraceError,

@@ -12,10 +12,10 @@ from tilewright.compiler.trace import ufuncs
 from tilewright.compiler.trace.dispatch import dispatch, has_traced
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
-from tilewright.compiler.trace.namespaces import TypeStandIn
+from tilewright.compiler.trace.namespaces import TypeStandIn, as_numpy_type, type_stand_in
 from tilewright.compiler.trace.operands import as_int, as_number
 from tilewright.compiler.trace.selections import Selection
-from tilewright.ir.errors import LimitError, TraceError
+from tilewright.ir.errors import DTypeError, LimitError, TraceError
 
 UNROLL_LIMIT = 65_536
 
@@ -100,12 +100,22 @@ def _isinstance(value: Any, kinds: Any) -> bool:
     flat = kinds if isinstance(kinds, tuple) else (kinds,)
     real = tuple(getattr(k, "__tilewright_stands_for__", k) for k in _flatten(flat))
     if not isinstance(value, Handle):
-        return isinstance(value, real)
-    if value.weak:
-        looks_like: Any = float if value.element_type.is_float else int
-    else:
-        looks_like = np.ndarray if value.sizes else value.element_type.numpy.type
+        return isinstance(getattr(value, "__tilewright_stands_for__", value), real)
+    looks_like = as_numpy_type(value)
     return any(isinstance(k, type) and issubclass(looks_like, k) for k in real)
+
+
+class _Type:
+    """`type` under tracing: that of a traced value is the one that it has in NumPy."""
+
+    __tilewright_stands_for__ = type
+
+    def __call__(self, *args: Any) -> Any:
+        if len(args) != 1:
+            return type(*args)
+        kind = as_numpy_type(args[0]) if isinstance(args[0], Handle) else args[0].__class__
+        stands_in = kind in TYPES or issubclass(kind, (np.generic, np.ndarray))
+        return type_stand_in(kind) if stands_in else kind
 
 
 def _flatten(kinds: Any) -> list[Any]:
@@ -145,11 +155,13 @@ def _round(value: Any, digits: int | None = None) -> Any:
 
 def _pow(base: Any, exponent: Any, modulus: Any = None) -> Any:
     if modulus is not None:
+        if has_traced((base, exponent, modulus)):
+            raise failure(DTypeError, "pow() with three arguments is not defined on arrays")
         return pow(base, exponent, modulus)
     return base**exponent
 
 
-TYPES: dict[type, TypeStandIn] = {kind: TypeStandIn(kind) for kind in (int, float, bool, complex)}
+TYPES: dict[type, TypeStandIn] = {kind: type_stand_in(kind) for kind in (int, float, bool, complex)}
 
 BUILTINS: dict[str, Any] = {
     "print": _print,
@@ -160,6 +172,7 @@ BUILTINS: dict[str, Any] = {
     "any": _callable_each("any", np.logical_or, any),
     "all": _callable_each("all", np.logical_and, all),
     "isinstance": _isinstance,
+    "type": _Type(),
     "sorted": _sorted,
     "round": _round,
     "pow": _pow,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilewright.compiler.argument_trees import is_object
+from tilewright.compiler.arguments import other_meaning
 from tilewright.compiler.front.dependencies import MISSING, Dependencies
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
 from tilewright.compiler.trace.failures import failure
@@ -28,9 +29,10 @@ from tilewright.compiler.trace.namespaces import (
     Namespace,
     NumpyFunction,
     NumpyUfunc,
-    TypeStandIn,
+    type_stand_in,
 )
 from tilewright.compiler.trace.objects import traced_object
+from tilewright.compiler.trace.outside import outside
 from tilewright.compiler.trace.python_builtins import BUILTINS, REFUSED, TYPES
 from tilewright.compiler.trace.python_math import MATH
 from tilewright.compiler.trace.registry import home_of
@@ -144,6 +146,9 @@ class Rebinder:
             return self._array(value, name)
         if type(value) in (list, tuple, dict):
             return self._container(value, name)
+        refused = outside(value)
+        if refused is not None:
+            return refused
         if isinstance(value, type):
             return self._type(value)
         if isinstance(value, np.ufunc):
@@ -188,7 +193,7 @@ class Rebinder:
         if value in TYPES:
             return TYPES[value]
         if issubclass(value, np.generic) or value.__module__.split(".")[0] == "numpy":
-            return TypeStandIn(value)
+            return type_stand_in(value)
         return value
 
     def _module(self, module: ModuleType) -> Any:
@@ -207,7 +212,7 @@ class Rebinder:
     def _array(self, value: np.ndarray, name: str) -> Any:
         from tilewright.compiler.trace.operands import as_array
 
-        if value.dtype.kind not in "biuf" or isinstance(value, np.ma.MaskedArray):
+        if value.dtype.kind not in "biuf" or other_meaning(value) is not None:
             return value  # object, str, masked: an error where it meets a traced array
         handle = as_array(np.array(value))
         handle.cell.owner = f"captured array {name!r}"

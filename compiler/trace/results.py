@@ -61,7 +61,14 @@ def collect(tracer: Tracer, returned: Any, loc: Location) -> Outputs:
     """The outputs of a function that returned `returned`."""
     outputs = Outputs()
     copies: dict[Tensor, Tensor] = {}
-    outputs.structure = _structure(tracer, returned, outputs, copies, loc)
+    try:
+        outputs.structure = _structure(tracer, returned, outputs, copies, loc)
+    except RecursionError as error:
+        raise TraceError(
+            "the result holds itself, or nests too deeply",
+            loc=loc,
+            help="return arrays, or tuples, lists, dicts and dataclasses of them",
+        ) from error
     if not outputs.tensors:
         raise TraceError("a kernel returns no array", loc=loc, help="return an array")
     if tracer.scoped or tracer.looped:
@@ -111,8 +118,9 @@ def _leaf(
             "the kernel returns None", loc=loc, help="end it with return and the resulting array"
         )
     elif not isinstance(value, np.ndarray):
+        returned = getattr(value, "__tilewright_stands_for__", value)
         raise TraceError(
-            f"a kernel returns arrays and numbers, not {type(value).__name__}",
+            f"a kernel returns arrays and numbers, not {type(returned).__name__}",
             loc=loc,
             help="return arrays, or tuples, lists, dicts and dataclasses of them",
         )

@@ -138,6 +138,8 @@ class _Run:
             arguments = {name: self._argument(name) for name in self._specs if name in names}
             try:
                 returned = self._call(arguments)
+                if self._tracer.refusals:  # the kernel's own `except` caught one and went on
+                    raise self._tracer.refusals[0]
                 outputs = collect(self._tracer, returned, self._loc)
             finally:
                 self._tracer.finished = True
@@ -230,6 +232,8 @@ class _Run:
             cause = error.__cause__ or error.__context__
             if isinstance(cause, KernelError) and not isinstance(error, KernelError):
                 raise cause from error  # NumPy has wrapped our error in one that says less
+            if self._tracer.refusals and not isinstance(error, KernelError):
+                raise self._tracer.refusals[0] from error
             if isinstance(error, TypeError):
                 self._note_static_arguments(error)
             raise

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.trace import ufunc_rules
-from tilewright.compiler.trace.failures import SpecializeScalars, failure
+from tilewright.compiler.trace.failures import failure, values_needed
 from tilewright.compiler.trace.handles import Formula, Handle
 from tilewright.compiler.trace.operands import active, is_symbolic, scalar_arguments, truth
 from tilewright.ir import build, ops
@@ -109,7 +109,7 @@ def _power(base: Any, exponent: Any) -> Any:
     if isinstance(exponent, Handle) and not exponent.element_type.is_float:
         names = scalar_arguments(exponent)
         if names:
-            raise SpecializeScalars(names)
+            raise values_needed(names)
     left, right = element(base), element(exponent)
     if not isinstance(exponent, Handle) and isinstance(exponent, int) and not left.dtype.is_float:
         if exponent < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import warnings
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,6 @@ LAYOUTS = {
     "misaligned": np.frombuffer(b"\0" + GRID.tobytes(), np.uint8, offset=1).view(np.float32),
     "big-endian": GRID.astype(">f4"),
     "read-only": np.frombuffer(GRID.tobytes(), np.float32),
-    "matrix": np.asmatrix(GRID),
 }
 
 
@@ -136,8 +136,27 @@ def test_row_35_what_is_not_an_array(value: Any) -> None:
     )
 
 
+def test_row_35_matrices_whose_operators_mean_others() -> None:
+    with warnings.catch_warnings(action="ignore"):
+        matrix = np.asmatrix(GRID[:3, :3])
+    said = "an np.matrix, whose * and ** are not those of arrays"
+    message = refused(lambda a: a * a, matrix, kind=tw.DTypeError)
+    assert message == f"argument 'a' is {said}\nhelp: pass np.asarray(x)"
+    message = refused(lambda a: a * matrix, GRID[:3, :3], kind=tw.DTypeError)
+    assert f"a kernel cannot compute with {said}" in message
+
+
+def test_row_24_a_captured_field_of_a_structured_array() -> None:
+    records = np.zeros(6, [("a", "u1"), ("b", "f4")])
+    records["b"] = 3
+    as_numpy(lambda a: a + records["b"], X)
+    records["b"] = np.arange(6)
+    as_numpy(lambda a: a + records["b"], X)
+
+
 def test_row_35_masked_arrays_and_ragged_lists() -> None:
     masked = np.ma.masked_array([1.0, 2], [False, True])
     assert "is a masked array" in refused(lambda a: a + 1, masked, kind=TypeError)
+    assert "a kernel cannot compute with a masked array" in refused(lambda a: a + masked, X[:2], kind=TypeError)
     ragged: Any = [[1], [1, 2]]
     assert "cannot be made an array" in refused(lambda a: a + 1, ragged, kind=tw.ShapeError)

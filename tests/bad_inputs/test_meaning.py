@@ -25,7 +25,7 @@ def test_row_16_promotion_is_numpys() -> None:
     as_numpy(lambda a: True + a, X.astype(np.int8))
     as_numpy(lambda a: (a > 1) + 1, X)
     as_numpy(lambda a: a.astype(np.uint64) + a.astype(np.int64), X)
-    with pytest.raises(OverflowError, match="argument 'n': 9223372036854775808 does not fit"):
+    with pytest.raises(tw.IntegerRangeError, match="'n': 9223372036854775808 does not fit"):
         call(lambda a, n: a + n, X, 1 << 63)
 
 

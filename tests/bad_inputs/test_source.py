@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import wraps
 from typing import Any
 
@@ -10,6 +11,11 @@ import pytest
 
 import tilewright as tw
 from tests.bad_inputs.calls import X, as_numpy, body, call, defined, refused
+
+
+class Point:
+    def __init__(self, x: int) -> None:
+        self.x = x
 
 
 def test_row_1_a_function_without_a_source_file_works() -> None:
@@ -133,6 +139,24 @@ def test_row_8_a_branch_on_data(line: str) -> None:
     assert message.startswith("<string>:2:")
 
 
+@pytest.mark.parametrize("line", ["return a * {1: 2.0}[k]", "return a * len(f'{k:03}' + str(k))"])
+def test_row_10_arguments_whose_value_python_needs_become_static(line: str) -> None:
+    function = defined(f"def f(a, k):\n    {line}")
+    np.testing.assert_array_equal(call(function, X, 1), function(X, 1))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("return round(a)", "round() takes a number, not an array of shape (6,)\nhelp: use np.round"),
+        ("return pow(a, 2, 3)", "pow() with three arguments is not defined on arrays"),
+        ("return {a: 1}", "an array cannot be a key of a dict or a member of a set"),
+    ],
+)
+def test_row_10_what_arrays_cannot_do_in_numpy_either(line: str, said: str) -> None:
+    assert refused(body(line), X, kind=tw.DTypeError).endswith(said)
+
+
 def test_row_9_no_result() -> None:
     assert refused(body("a + 1"), X) == (
         "<string>:1: error: the kernel returns None\n"
@@ -140,9 +164,43 @@ def test_row_9_no_result() -> None:
     )
 
 
-@pytest.mark.parametrize("line", ["return 'x'", "return str(a)", "return {1}", "return object()"])
+@pytest.mark.parametrize("line", ["return 'x'", "return np", "return {1}", "return object()"])
 def test_row_9_results_that_are_not_arrays(line: str) -> None:
-    assert "a kernel returns arrays and numbers, not" in refused(body(line), X)
+    message = refused(body(line), X)
+    assert "a kernel returns arrays and numbers, not" in message
+    assert "Namespace" not in message
+
+
+def test_row_9_a_result_that_holds_itself() -> None:
+    message = refused(body("r = [a]", "r.append(r)", "return r"), X)
+    assert "error: the result holds itself, or nests too deeply\nhelp: " in message
+
+
+def test_row_10_an_error_of_ours_that_the_kernel_catches_is_still_an_error() -> None:
+    message = refused(
+        body("b = 2", "try:", "    if a[0] > 0: b = 1", "except Exception: pass", "return a + b"), X
+    )
+    assert message.startswith("<string>:4:12: error: the truth of a value is known at run time")
+    assert "truth" in refused(body("try: b = a if a[0] else 1", "except: b = 2", "return a + b"), X)
+
+
+def test_row_10_an_error_of_numpys_that_the_kernel_catches_is_none() -> None:
+    as_numpy(body("try: b = a[9]", "except IndexError: b = a + 1", "return b"), X)
+    as_numpy(body("try: b = a + np.ones(5)", "except ValueError: b = -a", "return b"), X)
+    as_numpy(body("return a.nothing if hasattr(a, 'nothing') else a + 1"), X)
+
+
+def test_row_10_a_value_that_a_bare_except_hid_makes_its_argument_static() -> None:
+    function = defined(
+        """
+        def f(a, k):
+            try: b = {1: 2.0, 3: 4.0}[k]
+            except: b = 0.0
+            return a * b
+        """
+    )
+    for k in (1, 2, 3):
+        np.testing.assert_array_equal(call(function, X, k), function(X, k))
 
 
 @pytest.mark.parametrize(
@@ -155,10 +213,21 @@ def test_row_9_results_that_are_not_arrays(line: str) -> None:
         (["a[0] = 1", "return a"], "a kernel cannot write into its argument 'a'"),
         (["return a + np.random.rand(6)"], "np.random.rand would give the same numbers"),
         (["return a[a > 1]"], "the size of x[mask] depends on data"),
+        (["import random", "return a * random.random()"], "random.random would give the same"),
+        (["import random", "return a * random.Random(1).random()"], "random.Random would give"),
+        (["return a * RNG.random()"], "np.random.Generator.random would give the same numbers"),
+        (["from time import perf_counter", "return a * perf_counter()"], "time.perf_counter would"),
+        (["import logging", "logging.info(a)", "return a"], "logging.info cannot be compiled"),
+        (["LOG.info('called')", "return a"], "logging.Logger.info cannot be compiled"),
+        (["return a * len(f'{a[0]:.2f}')"], "known at run time only, so it cannot be text"),
+        (["return a * len(str(a))"], "known at run time only, so it cannot be text"),
+        (["return a * {0.0: 1}[a[0]]"], "known at run time only, so it cannot be a key of a dict"),
     ],
 )
 def test_row_10_python_that_cannot_be_compiled(lines: list[str], said: str) -> None:
-    message = refused(body(*lines), X)
+    function = body(*lines)
+    function.__globals__.update(RNG=np.random.default_rng(1), LOG=logging.getLogger("kernel"))
+    message = refused(function, X)
     assert said in message
     assert message.startswith("<string>:")
     assert "\nhelp: " in message
@@ -174,10 +243,15 @@ def test_row_10_python_that_cannot_be_compiled(lines: list[str], said: str) -> N
         ["rows = []", "rows.append(a)", "return rows[0] * 2"],
         ["import numpy", "return numpy.negative(a)"],
         ["t = 0", "for v in a: t = t + v", "return t"],
+        ["return a * (type(a) is np.ndarray) + (type(a[0]) is np.float32)"],
+        ["return a * isinstance(type(a), type) + (type(1) is int)"],
+        ["return a * (type(POINT) is POINT.__class__) + type(POINT)(2).x"],
     ],
 )
 def test_row_10_python_that_runs_while_tracing_means_what_it_says(lines: list[str]) -> None:
-    as_numpy(body(*lines), X)
+    function = body(*lines)
+    function.__globals__.update(POINT=Point(3))
+    as_numpy(function, X)
 
 
 def test_row_11_hundreds_of_terms_and_nested_parentheses() -> None:
