@@ -79,8 +79,13 @@ class Kernel(FastCallable):
 
     # Calling.
 
-    def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
-        """Run on NumPy arrays; `out` receives the result (a tuple of arrays for several)."""
+    def __call__(self, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        """Run on NumPy arrays; `out` receives the result (a tuple of arrays for several).
+
+        Where the function itself has a parameter `out` without a default, it means that one.
+        """
+        if self._binder.takes_out and out is not None:
+            kwargs["out"], out = out, None
         values, specs = self._describe(args, kwargs)
         compiled = self._specialization(values, specs)
         interface = compiled.interface
@@ -218,7 +223,7 @@ class Kernel(FastCallable):
             self._others[target] = self._variant(target=check_target(target))
         return self._others[target]
 
-    def bind(self, **values: Any) -> Kernel:
+    def bind(self, /, **values: Any) -> Kernel:
         """The kernel with some arguments fixed; their arrays are copied and become constants."""
         for name in values:
             if name not in self._binder.all_names:
@@ -236,7 +241,7 @@ class Kernel(FastCallable):
         }
         return Kernel(self.python, **{**given, **changes})
 
-    def compile(self, *specs: Any, target: str | None = None, **named: Any) -> Compiled:
+    def compile(self, /, *specs: Any, target: str | None = None, **named: Any) -> Compiled:
         """Compile ahead of time for arguments of these specs; needs no device."""
         from tilewright.compiler.compiled import compile_ahead
 

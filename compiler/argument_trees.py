@@ -50,7 +50,7 @@ def is_tree(value: Any, level: int = 0) -> bool:
         too_deep = level > _MOST_LEVELS
         return too_deep or any(_is_array(v) or is_tree(v, level + 1) for v in value)
     has_fields = hasattr(kind, "__dataclass_fields__") and not isinstance(value, type)
-    return is_object(value) or (has_fields and _is_users(kind))
+    return is_object(value) or (has_fields and is_users(kind))
 
 
 def is_object(value: Any) -> bool:
@@ -61,10 +61,11 @@ def is_object(value: Any) -> bool:
     if device_target(value) is not None or hasattr(kind, "__array__"):
         return False
     is_made_plainly: Any = kind.__new__ is object.__new__  # type: ignore[comparison-overlap]
-    return is_made_plainly and type(kind) is type and _is_users(kind)
+    return is_made_plainly and type(kind) is type and is_users(kind)
 
 
-def _is_users(kind: type) -> bool:
+def is_users(kind: type) -> bool:
+    """Whether a class is the user's, or of a library that is none of ours."""
     return kind.__module__.partition(".")[0] not in _OTHERS
 
 

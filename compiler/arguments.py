@@ -46,6 +46,8 @@ class Binder:
         self.signature = signature
         self.names = tuple(p.name for p in free)
         self.by_position = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in free)
+        out = signature.parameters.get("out")
+        self.takes_out = out is not None and out.default is out.empty
         self.is_variadic = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in free)
         self.function = function
 
@@ -57,7 +59,11 @@ class Binder:
             from tilewright.compiler.trace.inspect_code import check_kernel
 
             check_kernel(self.function)  # says at which line the kernel takes *args or **kwargs
-        return dict(self.signature.bind(*args, **kwargs).arguments)
+        try:
+            return dict(self.signature.bind(*args, **kwargs).arguments)
+        except TypeError as error:
+            name = getattr(self.function, "__name__", "the kernel")
+            raise TypeError(f"{name}() {error}; its arguments are {self.signature}") from None
 
 
 LEAF_TYPES: Final = (np.ndarray, float, int, bool)

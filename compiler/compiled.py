@@ -33,8 +33,10 @@ class Compiled:
         self.specialization = specialization
         self._binder = binder
 
-    def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         """Run on NumPy arrays; `out` receives the result."""
+        if self._binder.takes_out and out is not None:
+            kwargs["out"], out = out, None
         interface = self.specialization.interface
         values: dict[str, Any] = {}
         for argument, given in self._binder.bind(args, kwargs).items():

@@ -76,11 +76,24 @@ def _check(array: Any, name: str, fitting: str) -> None:
         )
     if not array.flags.writeable:
         raise ValueError(f"{name} is read-only; give an array that may be written")
-    repeated = [s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)]
-    if any(repeated):
+    if _may_overlap_itself(array):
         raise ValueError(
-            f"{name} has elements that share memory (a stride of 0); make it with {fitting}"
+            f"{name} has elements that share memory (strides {array.strides}); "
+            f"make it with {fitting}"
         )
+
+
+def _may_overlap_itself(array: np.ndarray) -> bool:
+    """Whether a step along one axis may end within what the axes of smaller steps cover."""
+    if not array.size:
+        return False
+    covered = array.itemsize
+    axes = zip(array.strides, array.shape, strict=True)
+    for stride, size in sorted((abs(stride), size) for stride, size in axes if size > 1):
+        if stride < covered:
+            return True
+        covered += stride * (size - 1)
+    return False
 
 
 def _is_plain(array: np.ndarray, inputs: Sequence[np.ndarray]) -> bool:

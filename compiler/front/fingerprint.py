@@ -107,6 +107,8 @@ class Fingerprint:
             self._write("function", str(self._functions[function]))
             return
         self._functions[function] = len(self._functions)
+        if any(not name.startswith("__") for name in vars(function)):
+            raise DoubtError("a function with attributes of its own")
         code = function.__code__
         self._code(code)
         self.dependencies.add_function(function)

@@ -7,10 +7,11 @@ cannot be written to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from tilewright.compiler.argument_trees import is_users
 from tilewright.compiler.trace.failures import failure
 from tilewright.ir.errors import TraceError
 
@@ -44,6 +45,16 @@ def traced_attributes(value: Any) -> list[str] | None:
     """The names of the attributes that a traced object holds; None for other values."""
     source = type(value).__dict__.get(_SOURCE)
     return None if source is None else list(object.__getattribute__(value, _SOURCE)[2])
+
+
+def class_constants(kind: type) -> Iterator[tuple[type, str, Any]]:
+    """The data that a class of the user's holds, and which of its bases holds it."""
+    if not is_users(kind) or hasattr(kind, "__members__"):
+        return
+    for base in kind.__mro__[:-1]:
+        for name, member in list(vars(base).items()):
+            if not name.startswith("__") and not hasattr(member, "__get__"):
+                yield base, name, member
 
 
 def _traced_class(rebinder: Rebinder, kind: type) -> type:

@@ -82,7 +82,11 @@ def _article(value: object) -> str:
 def _native(array: np.ndarray) -> np.ndarray:
     meant_otherwise = other_meaning(array)
     if meant_otherwise is not None:
-        raise failure(DTypeError, f"a kernel cannot compute with {meant_otherwise[0]}", help=meant_otherwise[1])
+        raise failure(
+            DTypeError,
+            f"a kernel cannot compute with {meant_otherwise[0]}",
+            help=meant_otherwise[1],
+        )
     array = np.asarray(array)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))

@@ -67,8 +67,7 @@ def outside(value: Any) -> Outside | None:
             return Outside(shown, *parts)
         if kind is not None and isinstance(getattr(value, "__self__", None), kind):
             return Outside(f"{shown}.{value.__name__}", *parts)
-    module = getattr(value, "__module__", None)
-    if callable(value) and isinstance(module, str) and module in _MODULES:
-        name = getattr(value, "__name__", "")
-        return Outside(f"{module}.{name}", *_MODULES[module])
+    home = getattr(value, "__module__", None)
+    if callable(value) and isinstance(home, str) and home in _MODULES:
+        return Outside(f"{home}.{getattr(value, '__name__', '')}", *_MODULES[home])
     return None

@@ -31,7 +31,7 @@ from tilewright.compiler.trace.namespaces import (
     NumpyUfunc,
     type_stand_in,
 )
-from tilewright.compiler.trace.objects import traced_object
+from tilewright.compiler.trace.objects import class_constants, traced_object
 from tilewright.compiler.trace.outside import outside
 from tilewright.compiler.trace.python_builtins import BUILTINS, REFUSED, TYPES
 from tilewright.compiler.trace.python_math import MATH
@@ -69,6 +69,11 @@ class Rebinder:
         rebuilt = FunctionType(
             code, self._shadow(original), original.__name__, original.__defaults__, cells
         )
+        for name, value in vars(original).items():
+            if not name.startswith("__"):  # such as __wrapped__
+                where = f"function {original.__name__}"
+                self.dependencies.add(where, name, vars(original), value)
+                vars(rebuilt)[name] = self.translate(value, name)
         self._functions[original] = rebuilt  # before the cells: a function may be in its own
         where = f"closure of {original.__name__}"
         for name, old, new in zip(code.co_freevars, original.__closure__ or (), cells, strict=True):
@@ -194,6 +199,9 @@ class Rebinder:
             return TYPES[value]
         if issubclass(value, np.generic) or value.__module__.split(".")[0] == "numpy":
             return type_stand_in(value)
+        for base, name, member in class_constants(value):
+            home = self.class_home(base)
+            self.dependencies.add(f"class {value.__name__}", name, home, member)
         return value
 
     def _module(self, module: ModuleType) -> Any:

@@ -157,6 +157,8 @@ def test_row_24_a_captured_field_of_a_structured_array() -> None:
 def test_row_35_masked_arrays_and_ragged_lists() -> None:
     masked = np.ma.masked_array([1.0, 2], [False, True])
     assert "is a masked array" in refused(lambda a: a + 1, masked, kind=TypeError)
-    assert "a kernel cannot compute with a masked array" in refused(lambda a: a + masked, X[:2], kind=TypeError)
+    assert "a kernel cannot compute with a masked array" in refused(
+        lambda a: a + masked, X[:2], kind=TypeError
+    )
     ragged: Any = [[1], [1, 2]]
     assert "cannot be made an array" in refused(lambda a: a + 1, ragged, kind=tw.ShapeError)

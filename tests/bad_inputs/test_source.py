@@ -148,7 +148,10 @@ def test_row_10_arguments_whose_value_python_needs_become_static(line: str) -> N
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("return round(a)", "round() takes a number, not an array of shape (6,)\nhelp: use np.round"),
+        (
+            "return round(a)",
+            "round() takes a number, not an array of shape (6,)\nhelp: use np.round",
+        ),
         ("return pow(a, 2, 3)", "pow() with three arguments is not defined on arrays"),
         ("return {a: 1}", "an array cannot be a key of a dict or a member of a set"),
     ],

@@ -53,6 +53,46 @@ def test_arrays_that_nobody_can_write_to_are_not_copied() -> None:
     assert contents_of(view) is not None
 
 
+class Settings:
+    factor = 1
+    weights = np.ones(3, np.float32)
+    nested = {"k": [1]}  # noqa: RUF012
+
+
+class MoreSettings(Settings):
+    pass
+
+
+def scaled(a: Any) -> Any:
+    return a * scaled.factor  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [Settings, MoreSettings])
+def test_attributes_of_classes_are_never_used_stale(kind: Any) -> None:
+    ones = np.ones(3, np.float32)
+    kernel = tw.kernel(lambda a: a * kind.factor + kind.weights * kind.nested["k"][0])
+
+    def check() -> None:
+        for _ in range(3):
+            np.testing.assert_array_equal(kernel(ones), kernel.python(ones))
+
+    check()
+    for change in (
+        lambda: setattr(Settings, "factor", Settings.factor + 1),
+        lambda: Settings.weights.__setitem__(1, Settings.weights[1] + 1),
+        lambda: Settings.nested["k"].append(Settings.nested["k"].pop() + 1),
+    ):
+        change()
+        check()
+
+
+def test_attributes_of_functions_are_never_used_stale() -> None:
+    kernel = tw.kernel(scaled)
+    for factor in (1, 1, 1, 2, 2, 3):
+        scaled.factor = factor  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(kernel(np.ones(3)), np.full(3, float(factor)))
+
+
 def test_containers() -> None:
     value: dict[str, Any] = {"a": [1, 2.0, np.ones(2)], "b": None}
     held = contents_of(value)
