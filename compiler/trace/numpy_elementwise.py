@@ -224,8 +224,8 @@ def isneginf(x: Any, out: Any = None) -> Any:
 def sinc(x: Any) -> Any:
     array = as_array(x)
     angle = ufuncs.call(np.multiply, (array, math.pi))
-    angle = dispatch(np.where, (angle == 0, 1.0e-20, angle), {})
-    return ufuncs.call(np.true_divide, (ufuncs.call(np.sin, (angle,)), angle))
+    ratio = ufuncs.call(np.true_divide, (ufuncs.call(np.sin, (angle,)), angle))
+    return dispatch(np.where, (angle == 0, 1, ratio), {})
 
 
 @implements(np.i0)

@@ -17,7 +17,7 @@ from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.positions import add_check
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.tensor_ranges import bounds
-from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, U8, DType, unsigned_of
+from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U8, DType, unsigned_of
 from tilewright.ir.errors import POWER_HELP, NegativePowerError
 from tilewright.ir.expr import Const, Expr
 from tilewright.ir.ops import Op
@@ -273,16 +273,27 @@ def _modf(x: Expr) -> tuple[Expr, Expr]:
 
 @_rule(np.ldexp)
 def _ldexp(x: Expr, exponent: Expr) -> Expr:
-    """In three steps: ``2**exponent`` alone may overflow or vanish where the product does not."""
-    limit = 2200
-    low, high = build.const(-limit, exponent.dtype), build.const(limit, exponent.dtype)
-    clamped = build.cast(build.minimum(build.maximum(exponent, low), high), I32)
-    third = build.floordiv(clamped, build.const(3, I32))
-    rest = build.sub(build.sub(clamped, third), third)
-    for part in (third, third, rest):
-        power = build.apply(ops.EXP2, build.cast(part, F64 if x.dtype is F64 else x.dtype))
+    """In three steps: ``2**exponent`` alone may overflow or vanish where the product does not.
+
+    The largest step, which is a normal number, comes last: what comes before is exact where the
+    result is no zero, so only one product rounds.
+    """
+    step = {16: 14, 32: 126, 64: 1022}[x.dtype.bits]
+    rest = build.cast(_limited(exponent, 3 * step), I32)
+    parts = []
+    for _ in range(3):
+        parts.append(_limited(rest, step))
+        rest = build.sub(rest, parts[-1])
+    for part in reversed(parts):
+        power = build.apply(ops.EXP2, build.cast(part, x.dtype))
         x = build.apply(ops.MUL, x, power)
     return x
+
+
+def _limited(value: Expr, limit: int) -> Expr:
+    """An integer between ``-limit`` and ``limit``."""
+    low, high = build.const(-limit, value.dtype), build.const(limit, value.dtype)
+    return build.minimum(build.maximum(value, low), high)
 
 
 @_rule(np.bitwise_count)
@@ -349,10 +360,16 @@ def _integer_power(base: Expr, exponent: Expr) -> Expr:
     return result
 
 
+def _magnitude(x: Expr) -> Expr:
+    """``abs(x)`` as an unsigned integer, which holds that of the least one too."""
+    return build.bitcast(build.apply(ops.ABS, x), unsigned_of(x.dtype))
+
+
 def _greatest_common_divisor(a: Expr, b: Expr) -> Expr:
     """Euclid's algorithm, as many steps as the worst case (Fibonacci numbers) of the dtype."""
     if a.dtype.is_signed:
-        a, b = build.apply(ops.ABS, a), build.apply(ops.ABS, b)
+        divisor = _greatest_common_divisor(_magnitude(a), _magnitude(b))
+        return build.bitcast(divisor, a.dtype)
     steps = {8: 13, 16: 24, 32: 47, 64: 93}[a.dtype.bits]
     for _ in range(steps):
         # x % 0 is 0 here, so a finished pair (g, 0) is kept by the select.
@@ -366,9 +383,10 @@ RULES[np.gcd] = _greatest_common_divisor
 
 @_rule(np.lcm)
 def _least_common_multiple(a: Expr, b: Expr) -> Expr:
+    if a.dtype.is_signed:
+        return build.bitcast(_least_common_multiple(_magnitude(a), _magnitude(b)), a.dtype)
     divisor = _greatest_common_divisor(a, b)
-    product = build.mul(build.floordiv(a, divisor), b)
-    return build.apply(ops.ABS, product) if a.dtype.is_signed else product
+    return build.mul(build.floordiv(a, divisor), b)
 
 
 def as_result(value: Expr, dtype: DType) -> Expr:

@@ -164,3 +164,29 @@ def test_row_56_far_arguments() -> None:
     np.testing.assert_allclose(call(lambda a: np.exp(a), ends), wanted, rtol=3e-7)
     tiny = np.array([1e-20], np.float32)
     np.testing.assert_allclose(call(lambda a: np.tanh(a), tiny), tiny, rtol=2.4e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_row_42_powers_of_two_scale_into_and_out_of_the_subnormals(dtype: Any) -> None:
+    info = np.finfo(dtype)
+    edges = np.array([0.0, np.inf, np.nan, 1, 1.375, info.max, info.tiny, info.smallest_subnormal])
+    values = np.concatenate([edges, -edges, edges * 0.7, np.full(8, 3 * info.smallest_subnormal)])
+    values = values.astype(dtype)
+    span = info.maxexp - info.minexp + info.nmant
+    for exponent in (1, 2, 3, 17, info.nmant, info.maxexp, span - 1, span, span + 1, 5 * span):
+        as_numpy(lambda a, n=exponent: np.ldexp(a, n), values)
+        as_numpy(lambda a, n=exponent: np.ldexp(a, -n), values)
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+def test_row_49_divisors_and_multiples_of_the_least_integer(dtype: Any) -> None:
+    info = np.iinfo(dtype)
+    edges = np.array([info.min, info.min + 1, -6, -1, 0, 1, 2, 6, info.max], dtype)
+    left, right = (a.ravel().copy() for a in np.meshgrid(edges, edges))
+    as_numpy(lambda a, b: np.gcd(a, b), left, right)
+    as_numpy(lambda a, b: np.lcm(a, b), left, right)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_row_45_the_cardinal_sine_of_zero(dtype: Any) -> None:
+    as_numpy(lambda a: np.sinc(a), np.array([0.0, -0.0], dtype))
