@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Hashable, Mapping
 
+from tilewright.ir.dtypes import INDEX
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Size, Source, Var, post_order
 
@@ -25,7 +26,7 @@ class Keys:
         return self._numbers.setdefault(parts, len(self._numbers))
 
     def of_size(self, size: Size) -> int:
-        return self.number(("size", size)) if isinstance(size, int) else self.of(size, {})
+        return self.of(Const(size, INDEX) if isinstance(size, int) else size, {})
 
     def of(
         self,
@@ -44,17 +45,18 @@ class Keys:
 def _what(
     node: Expr, variables: Mapping[Var, Hashable], sources: Mapping[Source, Hashable]
 ) -> Hashable:
+    """What `node` does with its operands: of another form for each kind of node."""
     match node:
         case Const():
-            return ("const", node.dtype, literal_bits(node))
+            return node.dtype, literal_bits(node)
         case Var():
-            return ("var", variables.get(node, node))
+            return variables.get(node, node)
         case Apply():
-            return (node.op, node.dtype)
+            return node.op, node.dtype
         case Load():
-            return ("load", sources.get(node.source, node.source))
+            return (sources.get(node.source, node.source),)
         case LaneReduce():
-            return (node.op, "lanes", sources.get(node.source, node.source))
+            return node.op, sources.get(node.source, node.source)
         case _:
             raise IRError(f"{type(node).__name__} has no structural key")
 

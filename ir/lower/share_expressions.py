@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var
+from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load
 from tilewright.ir.kernel import Stmt, map_expressions
 from tilewright.ir.structure import literal_bits
 from tilewright.ir.traverse import rewrite
@@ -33,16 +33,15 @@ def shared(root: Expr) -> Expr:
 
 
 def _key(node: Expr) -> Hashable:
-    """Operands are shared already, so that they are compared by identity."""
+    """Operands are shared already, so that they are compared by identity. Kinds of nodes are told
+    apart by the types of the parts."""
     match node:
         case Const():
-            return (Const, node.dtype, literal_bits(node))
-        case Var():
-            return node
+            return node.dtype, literal_bits(node)
         case Apply():
-            return (node.op, node.dtype, node.operands)
+            return node.op, node.dtype, node.operands
         case Load():
-            return (Load, node.source, node.indices)
+            return node.source, node.indices
         case LaneReduce():
-            return (LaneReduce, node.op, node.source, node.indices)
+            return node.op, node.source, node.indices
     return node

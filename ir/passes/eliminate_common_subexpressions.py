@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from tilewright.ir import build
 from tilewright.ir.expr import Expr, Var
 from tilewright.ir.graph import (
     Compute,
@@ -42,23 +43,23 @@ def eliminate_common_subexpressions(graph: Graph) -> Graph:
 
 
 def _key(node: Tensor, keys: Keys) -> Hashable | None:
+    """What tells nodes apart; of another form for each kind of node. None for loops and inputs."""
     match node:
         case Compute():
-            return (Compute, *_bodies(node.axes, (), (node.body,), keys))
+            return _bodies(node.axes, (), (node.body,), keys)
         case Reduction():
-            body = _bodies(node.axes, node.reduce_axes, (node.body,), keys)
-            return (Reduction, node.combiner, *body)
+            return node.combiner, _bodies(node.axes, node.reduce_axes, (node.body,), keys)
         case Scatter():
             body = _bodies(node.axes, (), (*node.indices, node.value), keys)
-            return (Scatter, node.base, node.combiner, *body)
+            return node.base, node.combiner, body
         case Reshape():
-            return (Reshape, node.operand, tuple(keys.of_size(s) for s in node.shape))
+            return node.operand, tuple(keys.of_size(s) for s in node.shape)
         case Scan():
-            return (Scan, node.operand, node.axis, node.combiner)
+            return node.operand, node.axis, node.combiner
         case Sort():
-            return (Sort, node.operand, node.axis, node.positions)
+            return node.operand, node.axis, node.positions
         case Result():
-            return (Result, node.loop, node.position)
+            return node.loop, node.position
         case Constant():
             return _constant(node)
         case _:
@@ -70,20 +71,11 @@ def _bodies(
 ) -> tuple[Hashable, ...]:
     """The parts of a key that name axes. An extent may depend on another axis, hence its number."""
     numbers = {axis: k for k, axis in enumerate((*axes, *reduce_axes))}
-    extents = tuple(
-        axis.extent if isinstance(axis.extent, int) else keys.of(_extent(axis), numbers)
-        for axis in numbers
-    )
-    kinds = tuple(isinstance(axis.extent, int) for axis in numbers)
-    return (len(axes), extents, kinds, tuple(keys.of(v, numbers) for v in values))
-
-
-def _extent(axis: Var) -> Expr:
-    assert isinstance(axis.extent, Expr)
-    return axis.extent
+    extents = tuple(keys.of(build.index(axis.extent or 0), numbers) for axis in numbers)
+    return len(axes), extents, tuple(keys.of(v, numbers) for v in values)
 
 
 def _constant(node: Constant) -> Hashable:
     if node.array.nbytes > COMPARED_BYTES:
-        return (Constant, id(node.array))
-    return (Constant, node.dtype, node.array.shape, node.array.tobytes())
+        return id(node.array)
+    return node.dtype, node.array.shape, node.array.tobytes()

@@ -139,3 +139,19 @@ def test_symbol_that_was_not_exported() -> None:
     code = load_object(compile_object(ANSWER.format(value=1), host_target()))
     with pytest.raises(IRError, match="'other' was not exported"):
         code.address("other")
+
+
+def test_an_excerpt_shows_two_lines_before_and_after() -> None:
+    lines = [f"  %v{k} = add i32 {k}, {k}" for k in range(8)]
+    lines[4] = "  %v4 = nonsense"
+    text = "\n".join(["define void @f() {", *lines, "  ret void", "}"])
+    with pytest.raises(InvalidModuleError) as caught:
+        compile_object(text, host_target())
+    shown = [line for line in str(caught.value).splitlines() if " | " in line]
+    assert [line.partition("|")[0].split()[-1] for line in shown] == ["4", "5", "6", "7", "8"]
+    assert shown[2].endswith("|   %v4 = nonsense")
+    first = text.replace("define void", "define nonsense")
+    with pytest.raises(InvalidModuleError) as caught:
+        compile_object(first, host_target())
+    shown = [line for line in str(caught.value).splitlines() if " | " in line]
+    assert [line.partition("|")[0].split()[-1] for line in shown] == ["1", "2", "3"]

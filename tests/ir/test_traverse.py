@@ -156,3 +156,9 @@ def test_substituting_keeps_what_does_not_change() -> None:
     assert moved.indices[1] is sum_of_axes
     assert substitute(root, {}) is root
     assert substitute(root, {}, lambda load: None) is root
+
+
+def test_post_order_goes_from_left_to_right() -> None:
+    left, right = Apply(ops.NEG, (ROW,)), Apply(ops.ABS, (COL,))
+    root = Apply(ops.SUB, (left, Apply(ops.ADD, (right, left))))
+    assert list(post_order((root,))) == [ROW, left, COL, right, root.operands[1], root]

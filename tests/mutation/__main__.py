@@ -26,7 +26,7 @@ from tests.mutation.faults import FAULTS
 from tests.mutation.selection import Tests, load_tests
 from tests.mutation.slips import SLIPS
 from tests.mutation.source import Mutant, Place, mutant, places
-from tests.mutation.trial import Verdict, copy_checkout, run_tests, try_mutant
+from tests.mutation.trial import Trial, Verdict, run_tests
 
 FOLDERS = ("ir", "compiler", "codegen_cpu", "codegen_wgsl", "codegen_glsl")
 # What only decides how fast the code is, how it is shown, or what is said about it.
@@ -45,39 +45,42 @@ File = click.Path(exists=True, path_type=Path)
 @click.option("--root", type=File, default=Path())
 @click.option("--count", default=200)
 @click.option("--seed", default=0)
+@click.option("--kind", "kinds", multiple=True, help="Only mutants of this kind (several times).")
 @click.option("--part", default="1/1", help="K/N: only the K-th of N parts of the sample.")
 @click.option("--seconds", default=25.0)
 @click.option("--more-seconds", default=75.0)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("mutants.jsonl"))
 def main(
-    coverage: Path, report: Path, root: Path, count: int, seed: int, part: str,
-    seconds: float, more_seconds: float, out: Path,
+    coverage: Path, report: Path, root: Path, count: int, seed: int, kinds: tuple[str, ...],
+    part: str, seconds: float, more_seconds: float, out: Path,
 ) -> None:  # fmt: skip
     """Try COUNT mutants and list the survivors. What OUT holds already is not tried again."""
     root = root.resolve()
     tests = load_tests(coverage, report, root)
     number, parts = map(int, part.split("/"))
-    chosen = sample(root, count, seed)[number - 1 :: parts]
+    chosen = sample(root, count, seed, kinds)[number - 1 :: parts]
     known = {v.mutant: v for v in _read(out)}
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
-        copy_checkout(root, copy)
+        trial = Trial(root, Path(folder) / "copy")
         verdicts = []
         for module, change in chosen:
             place = (module, change.line, change.kind, change.before, change.after)
             if place not in known:
-                found = judge(copy, module, change, tests, (seconds, more_seconds), seed)
+                found = judge(trial, module, change, tests, (seconds, more_seconds), seed)
                 known[place] = found
                 with out.open("a") as lines:
                     lines.write(json.dumps(asdict(found)) + "\n")
             verdicts.append(known[place])
-        false = _failing_anyway(copy, verdicts)
+        trial.close()
+        false = _failing_anyway(trial.copy, verdicts)
     _print(verdicts)
     for test in false:
         print(f"fails without any change, so what it killed does not count: {test}")
 
 
-def sample(root: Path, count: int, seed: int) -> list[tuple[str, Mutant]]:
+def sample(
+    root: Path, count: int, seed: int, only: tuple[str, ...] = ()
+) -> list[tuple[str, Mutant]]:
     """`count` mutants, as many of each kind as there are, spread over all modules."""
     sources: dict[str, str] = {}
     by_kind: defaultdict[str, list[tuple[str, Place]]] = defaultdict(list)
@@ -90,7 +93,7 @@ def sample(root: Path, count: int, seed: int) -> list[tuple[str, Mutant]]:
                     by_kind[place.kind].append((module, place))
     pick = random.Random(seed)
     chosen: list[tuple[str, Mutant]] = []
-    kinds = sorted(by_kind, key=lambda kind: len(by_kind[kind]))
+    kinds = sorted(only or by_kind, key=lambda kind: len(by_kind[kind]))
     for number, kind in enumerate(kinds):
         most = len(chosen) + (count - len(chosen)) // (len(kinds) - number)
         pick.shuffle(by_kind[kind])
@@ -103,21 +106,21 @@ def sample(root: Path, count: int, seed: int) -> list[tuple[str, Mutant]]:
 
 
 def judge(
-    copy: Path, module: str, change: Mutant, tests: Tests, budgets: tuple[float, ...], seed: int
+    trial: Trial, module: str, change: Mutant, tests: Tests, budgets: tuple[float, ...], seed: int
 ) -> Verdict:
     """The verdict of as many tests as the last budget allows, fewer if they find the change."""
     lines = None if change.at_import else range(change.line, change.last_line + 1)
-    found = Verdict(module, change.line, change.kind, change.before, change.after, "not run")
+    outcome, by = "not run", ""
     tried: set[str] = set()
     for budget in budgets:
         chosen = [t for t in tests.of(module, lines, budget, seed) if t not in tried]
         if chosen:
             seconds = sum(tests.seconds[t] for t in chosen)
-            found = try_mutant(copy, module, change, chosen, seconds)
+            outcome, by = trial.outcome(module, change, chosen, seconds)
             tried.update(chosen)
-        if found.outcome == "killed":
+        if outcome == "killed":
             break
-    return found
+    return Verdict(module, change.line, change.kind, change.before, change.after, outcome, by)
 
 
 def _read(out: Path) -> Iterator[Verdict]:

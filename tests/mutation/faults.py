@@ -31,7 +31,15 @@ _DTYPES = {
     "U64": "I64", "F16": "F32", "F32": "F64", "F64": "F32",
 }  # fmt: skip
 _KEY_WORDS = ("key", "hash", "digest", "identity", "fingerprint")
-_KEY_MODULES = ("fingerprint", "identity", "share_expressions", "common_subexpressions")
+_KEY_MODULES = (
+    "fingerprint",
+    "identity",
+    "share_expressions",
+    "common_subexpressions",
+    "structure.py",
+)
+_SUMS_UP = ("key_for", "_digest", "number")
+_ADDS = ("_write", "_bytes", "add_specs", "update")
 _STRIDE_WORDS = ("stride", "extent", "lanes", "width", "height", "threads", "step", "size", "bytes")
 _TRUE = '__import__("tilewright.ir.build", fromlist=["build"]).TRUE'
 
@@ -126,17 +134,29 @@ def _stride(node: ast.AST, editor: Editor) -> Iterator[Change]:
 
 def _stale_key(node: ast.AST, editor: Editor) -> Iterator[Change]:
     """A part of what tells two requests, two nodes or two entries of a cache apart."""
+    if isinstance(node, ast.Compare):
+        editor.left_alone.update(map(id, node.comparators))  # ``kind in (list, tuple)`` is no key
+    elif isinstance(node, ast.ExceptHandler):
+        editor.left_alone.add(id(node.type))
     is_key = any(word in editor.inside for word in _KEY_WORDS)
     if not (is_key or any(word in editor.module for word in _KEY_MODULES)):
         return
     if isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load) and len(node.elts) > 1:
-        for lost in node.elts:
+        is_list = id(node) in editor.left_alone or "fingerprint" in editor.module
+        for lost in () if is_list else node.elts:
             rest = [e for e in node.elts if e is not lost]
             yield Change("stale key", node, f"({editor.texts(rest)},)")
-    elif isinstance(node, ast.Call) and len(node.args) > 1 and "key_for" in editor.text(node.func):
-        for lost in node.args:
-            rest = [e for e in node.args if e is not lost]
-            yield Change("stale key", node, f"{editor.text(node.func)}({editor.texts(rest)})")
+    elif isinstance(node, ast.Call) and len(node.args) > 1 and not node.keywords:
+        if editor.text(node.func).rpartition(".")[2] in _SUMS_UP:
+            for lost in node.args:
+                rest = [e for e in node.args if e is not lost]
+                yield Change("stale key", node, f"{editor.text(node.func)}({editor.texts(rest)})")
+    elif (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and editor.text(node.value.func).rpartition(".")[2] in _ADDS
+    ):
+        yield Change("stale key", node, "pass")
 
 
 def _lost_barrier(node: ast.AST, editor: Editor) -> Iterator[Change]:

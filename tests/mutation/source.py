@@ -57,12 +57,14 @@ class Change:
 
 class Editor:
     """The text of nodes, and where in the program they are: in which `module`, `inside` the
-    function or class of which name, and in how many functions."""
+    function or class of which name, and in how many functions. `left_alone`: the ids of nodes
+    that an operator has met and another must not change."""
 
     def __init__(self, source: str, module: str) -> None:
         self.module = module
         self.inside = ""
         self.functions = 0
+        self.left_alone: set[int] = set()
         self.encoded = source.encode()
         self.starts = [0]
         for line in self.encoded.splitlines(keepends=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -33,26 +34,67 @@ class Verdict:
         return self.module, self.line, self.kind, self.before, self.after
 
 
-def copy_checkout(root: Path, target: Path) -> None:
-    shutil.copytree(root, target, symlinks=True, ignore=_NOT_COPIED)
+class Trial:
+    """A copy of the checkout in which mutants are tried, one after the other."""
+
+    def __init__(self, root: Path, copy: Path) -> None:
+        shutil.copytree(root, copy, symlinks=True, ignore=_NOT_COPIED)
+        self.copy = copy
+        self._zygote: subprocess.Popen[str] | None = None
+
+    def close(self) -> None:
+        if self._zygote is not None:
+            self._zygote.kill()
+
+    def outcome(
+        self, module: str, mutant: Mutant, tests: list[str], seconds: float
+    ) -> tuple[str, str]:
+        """`seconds`: what the tests take without the change; ten times as long is a hang."""
+        timeout = 60 + 10 * seconds
+        if not mutant.at_import:
+            found, by = self._ask(module, mutant.source, tests, timeout)
+            if found != "cannot":
+                return found, by
+        path = self.copy / module
+        original = path.read_text()
+        try:
+            path.write_text(mutant.source)
+            found, by = run_tests(self.copy, tests, timeout, "-x")
+        finally:
+            path.write_text(original)
+        if by.startswith("exit"):  # a conftest cannot be imported, unless there are no such tests
+            without = run_tests(self.copy, tests, timeout, "--collect-only")
+            if without != ("survived", ""):
+                raise RuntimeError(f"{without[1]} of {tests}")
+        return found, by
+
+    def _ask(self, module: str, source: str, tests: list[str], timeout: float) -> tuple[str, str]:
+        if self._zygote is None:
+            self._zygote = subprocess.Popen(
+                [sys.executable, "-m", "tests.mutation.zygote"],
+                cwd=self.copy,
+                env=_environment(self.copy),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        asked, answers = self._zygote.stdin, self._zygote.stdout
+        assert asked is not None
+        assert answers is not None
+        request = {"module": module, "source": source, "tests": tests, "seconds": timeout}
+        asked.write(json.dumps(request) + "\n")
+        asked.flush()
+        outcome, by = json.loads(answers.readline())
+        return outcome, by
 
 
-def try_mutant(
-    copy: Path, module: str, mutant: Mutant, tests: list[str], seconds: float
-) -> Verdict:
-    """`seconds`: what the tests take without the change; ten times as long is a hang."""
-    path = copy / module
-    original = path.read_text()
-    try:
-        path.write_text(mutant.source)
-        outcome, by = run_tests(copy, tests, 60 + 10 * seconds, "-x")
-    finally:
-        path.write_text(original)
-    if by.startswith("exit"):  # a conftest that cannot be imported, unless there are no such tests
-        without = run_tests(copy, tests, 60 + 10 * seconds, "--collect-only")
-        if without != ("survived", ""):
-            raise RuntimeError(f"{without[1]} of {tests}")
-    return Verdict(module, mutant.line, mutant.kind, mutant.before, mutant.after, outcome, by)
+def _environment(copy: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "CI": "1",  # the same examples of Hypothesis every time
+        "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
 
 def run_tests(copy: Path, tests: Sequence[str], timeout: float, *options: str) -> tuple[str, str]:
@@ -60,14 +102,7 @@ def run_tests(copy: Path, tests: Sequence[str], timeout: float, *options: str) -
     with tempfile.TemporaryDirectory() as scratch:
         arguments = Path(scratch) / "tests.txt"
         arguments.write_text("\n".join(tests))
-        environment = {
-            **os.environ,
-            "CI": "1",  # the same examples of Hypothesis every time
-            "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy}",
-            "XDG_RUNTIME_DIR": scratch,
-            "TILEWRIGHT_CACHE_DIR": str(Path(scratch) / "cache"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        environment = {**_environment(copy), "XDG_RUNTIME_DIR": scratch}
         command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"]
         try:
             done = subprocess.run(

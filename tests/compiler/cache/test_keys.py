@@ -75,6 +75,49 @@ def test_the_order_of_schedules_does_not_count() -> None:
     assert len(keys) == 1
 
 
+def test_nor_in_the_front_cache(tmp_path: Path) -> None:
+    cache = ArtifactCache.default(tmp_path)
+    chosen = {"t1": Schedule(), "t2": Schedule(chunks=2)}
+    keys = set()
+    for schedules in (chosen, dict(reversed(chosen.items()))):
+        options = BuildOptions("accurate", "error", schedules)
+        found = front_key(Request(function, {"x": tw.f32[3]}, {}, "cpu", options), cache)
+        assert found is not None
+        keys.add(found.text)
+    assert len(keys) == 1
+
+
+def test_of_the_form_of_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ArtifactCache.default(tmp_path)
+    request = Request(function, {"x": tw.f32[3]}, {}, "cpu", ACCURATE)
+    before = front_key(request, cache)
+    monkeypatch.setattr("tilewright.compiler.front.entries._VERSION", "another form")
+    after = front_key(request, cache)
+    assert before is not None
+    assert after is not None
+    assert before.text != after.text
+
+
+def test_of_what_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ArtifactCache.default(tmp_path)
+    keys = {cache.key_for("a"), cache.key_for("b"), cache.key_for("a", "b"), cache.key_for("ab")}
+    keys |= {cache.key_for(b"a"), cache.key_for("a", ""), cache.key_for()}
+    for part in ("compiler_identity", "host_identity"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tilewright.compiler.cache.artifacts.{part}", lambda: "another")
+            keys.add(cache.key_for("a"))
+    assert len(keys) == 9
+
+
+def test_other_graphs_have_other_keys() -> None:
+    def key(graph_of: Any, *shape: int) -> str:
+        traced = trace(graph_of, {"x": tw.f32[shape]})
+        return _cache_key(traced, open_target("cpu", runtime()), ACCURATE, runtime())
+
+    assert key(function, 3) != key(function, 4)
+    assert key(function, 3) != key(lambda x: np.exp2(x), 3)
+
+
 def test_of_static_arguments() -> None:
     assert _key({"a": StaticSpec(True)}) != _key({"b": StaticSpec(True)})
     assert _key({"a": StaticSpec(True)}) != _key({"a": StaticSpec(1)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.dtypes import F32, I32, I64
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var
 from tilewright.ir.kernel import Buffer, For, Store, statements
 from tilewright.ir.lower.share_expressions import share_expressions
@@ -31,6 +31,9 @@ def test_other_buffers_literals_and_operations_differ() -> None:
     assert not shared(doubled(IN), doubled(OTHER))
     assert not shared(doubled(IN, 0.0), doubled(IN, -0.0))
     assert not shared(doubled(IN), Apply(ops.ADD, doubled(IN).operands))
+    zero = Load(IN, (build.index(0),))
+    assert not shared(Load(IN, (AXIS,)), zero)
+    assert shared(Load(IN, (build.index(0),)), zero)
 
 
 def test_casts_to_other_dtypes_differ() -> None:
@@ -48,3 +51,12 @@ def test_lanes_of_other_rows_or_by_another_operation_differ() -> None:
     assert shared(reduced(ops.ADD, 0), reduced(ops.ADD, 0))
     assert not shared(reduced(ops.ADD, 0), reduced(ops.ADD, 1))
     assert not shared(reduced(ops.ADD, 0), reduced(ops.MAX, 0))
+    others = Buffer("others", (2, 8), F32, "register")
+    assert not shared(reduced(ops.ADD, 0), LaneReduce(ops.ADD, others, (build.index(0),)))
+
+
+def test_equal_literals_of_two_dtypes_differ() -> None:
+    flag = build.bitcast(build.const(0, I32), F32)
+    assert not shared(Apply(ops.ADD, (flag, build.const(0, F32))), Apply(ops.ADD, (flag, flag)))
+    one, other = (build.cast(Apply(ops.NEG, (build.const(1, d),)), F32) for d in (I32, I64))
+    assert not shared(one, other)

@@ -8,15 +8,17 @@ from hypothesis import strategies as st
 
 from tests.ir.strategies import arrays, graphs
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.dtypes import F32, I32, I64
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var
 from tilewright.ir.graph import (
     Compute,
     Constant,
     Graph,
     Input,
+    Loop,
     Reduction,
     Reshape,
+    Result,
     Scan,
     Scatter,
     Sort,
@@ -121,8 +123,46 @@ def test_what_is_written_elsewhere_differs() -> None:
 
 def test_kinds_of_nodes_over_the_same_operand_differ() -> None:
     assert not _merged(Sort("a", X, 1, False), Sort("b", X, 1, True))
+    assert not _merged(Sort("a", X, 1, False), Sort("b", X, 0, False))
     assert not _merged(Scan("a", X, 1, "add"), Scan("b", X, 1, "mul"))
     assert not _merged(Scan("a", X, 1, "add"), Scan("b", X, 0, "add"))
+    assert not _merged(Scan("a", X, 1, "add"), Sort("b", X, 1, False))
+    integers = np.arange(4, dtype=np.int32)
+    bits = integers.view(np.float32)
+    assert not _merged(Constant("a", integers, I32), Constant("b", bits, F32))
+    assert not _merged(Constant("a", bits, F32), Constant("b", bits.reshape(2, 2), F32))
+
+
+def test_the_same_operation_on_other_operands_differs() -> None:
+    y = Input("y", (4, 5), F32)
+    both = (X, y)
+    assert not _merged(Sort("a", X, 1, False), Sort("b", y, 1, False), inputs=both)
+    assert not _merged(Scan("a", X, 1, "add"), Scan("b", y, 1, "add"), inputs=both)
+    assert not _merged(Reshape("a", X, (20,)), Reshape("b", y, (20,)), inputs=both)
+    assert not _merged(_plus(X, 1), _plus(y, 1), inputs=both)
+    axis = Var("i", 5)
+    places, one = (build.index(1), axis), build.const(1, F32)
+    first, other = (Scatter("s", t, (axis,), places, one, None) for t in both)
+    assert not _merged(first, other, inputs=both)
+    two = Scatter("s", X, (axis,), places, build.const(2, F32), None)
+    assert not _merged(first, two)
+
+
+def test_results_of_one_loop_differ() -> None:
+    zero = build.const(0, F32)
+    start = [Compute(n, (), zero) for n in "ab"]
+    number = Input("n", (), I64)
+    state = [Input(n, (), F32) for n in "cd"]
+    body = Graph("body", (number, *state), tuple(reversed(state)))
+    loop = Loop("l", 3, start, (), body)
+    other = Loop("l", 4, start, (), body)
+    assert not _merged(Result("a", loop, 0), Result("b", loop, 1), inputs=())
+    assert not _merged(Result("a", loop, 0), Result("b", other, 0), inputs=())
+
+
+def test_a_static_extent_is_not_a_computed_one() -> None:
+    for size in range(6):
+        assert not _merged(_rows(size, "add"), _rows(0, "add")) or size == 0
 
 
 def test_a_graph_without_equal_nodes_is_returned_as_it_is() -> None:

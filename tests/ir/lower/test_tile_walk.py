@@ -1,0 +1,150 @@
+"""Tiles cover a nest: every point is computed, none twice, in any schedule and at any size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F32, INDEX
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var
+from tilewright.ir.interpret.kernel import Frame, Machine, interpret_kernel
+from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store, statements
+from tilewright.ir.lower.nest import lower_nest
+from tilewright.ir.program import Nest, Stage
+from tilewright.ir.schedule import Schedule
+
+
+def shifted_rows(rows: Size, columns: Size, edge: int = 0) -> tuple[Nest, Buffer, Buffer]:
+    """``out[i, j] = a[i, max(j - edge, 0)] + 1``, whose first columns differ from the others."""
+    i, j = Var("i", rows), Var("j", columns)
+    source, out = (Buffer(n, (rows, columns), F32) for n in ("a", "out"))
+    place: Expr = j
+    if edge:
+        place = Apply(ops.MAX, (build.sub(j, build.index(edge)), build.index(0)))
+    value = build.add(Load(source, (i, place)), build.const(1.0, F32))
+    return Nest("shift", (i, j), (Stage((), (), None, value, out, (i, j)),), ()), source, out
+
+
+class Counting(Machine):
+    """Remembers how often each element was stored."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        self.stores: Counter[tuple[int, ...]] = Counter()
+
+    def _run_one(self, stmt: Stmt, frame: Frame) -> None:
+        if isinstance(stmt, Store) and stmt.buffer.name == "out":
+            *indices, _ = self._values(stmt, frame)
+            self.stores[tuple(map(int, indices))] += 1
+        super()._run_one(stmt, frame)
+
+
+def stores(
+    kernel: Kernel, source: Buffer, out: Buffer, array: np.ndarray
+) -> Counter[tuple[int, ...]]:
+    machine = Counting(kernel)
+    sizes = [s for s in out.shape if isinstance(s, Var)]
+    variables = dict(zip(sizes, array.shape, strict=False))
+    frame = Frame(variables, {source: array, out: np.empty_like(array)})
+    machine.fresh(frame, ("register", "scratch"))
+    machine.run(kernel.body, frame)
+    return machine.stores
+
+
+SCHEDULES = (
+    Schedule(tile=(1, 1)),
+    Schedule(tile=(2, 4), order=(1, 0)),
+    Schedule(tile=(3, 4), vector=1, width=4),
+    Schedule(tile=(2, 8), vector=1, width=4, chunks=3),
+    Schedule(tile=(1, 4), vector=1, width=4, chunks=64),
+    Schedule(tile=(2, 4), vector=0, width=2, chunks=2),
+    Schedule(tile=(2, 4), vector=1, width=4, cache_block=(4, 8)),
+    Schedule(tile=(2, 4), vector=1, width=4, cache_block=(2, 0), chunks=2),
+    Schedule(tile=(1, 1), cache_block=(3, 2), order=(1, 0)),
+)
+
+
+@pytest.mark.parametrize("edge", [0, 2])
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("shape", [(7, 19), (8, 16), (1, 3), (5, 40)])
+def test_every_point_is_computed(schedule: Schedule, shape: tuple[int, int], edge: int) -> None:
+    nest, source, out = shifted_rows(*shape, edge)
+    kernel = lower_nest(nest, schedule, "shift")
+    array = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)
+    found = np.full_like(array, np.nan)
+    interpret_kernel(kernel, {source: array, out: found})
+    wanted = array[:, np.maximum(np.arange(shape[1]) - edge, 0)] + 1
+    np.testing.assert_array_equal(found, wanted)
+    counted = stores(kernel, source, out, array)
+    repeated = counted.total() - shape[0] * shape[1]
+    # The last vectors of a row may overlap the ones before them, but never a whole vector.
+    assert 0 <= repeated < shape[0] * max(schedule.width, 2)
+    assert repeated == 0 or schedule.width > 1
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("shape", [(7, 19), (8, 16), (1, 3), (0, 4), (3, 0)])
+def test_every_point_of_open_sizes_is_computed_once(
+    schedule: Schedule, shape: tuple[int, int]
+) -> None:
+    rows, columns = Var("N", None, INDEX), Var("M", None, INDEX)
+    nest, source, out = shifted_rows(rows, columns)
+    kernel = lower_nest(nest, schedule, "shift")
+    array = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)
+    counted = stores(kernel, source, out, array)
+    assert counted == Counter(np.ndindex(shape))
+
+
+def loops(kernel: Kernel, kind: str) -> list[For]:
+    return [s for s in statements(kernel.body) if isinstance(s, For) and s.kind == kind]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "tasks", "each"),
+    [(1, 0, 0), (2, 2, 5), (3, 3, 4), (4, 4, 3), (6, 5, 2), (64, 10, 1)],
+)
+def test_tasks_share_the_tiles_evenly(chunks: int, tasks: int, each: int) -> None:
+    nest, source, out = shifted_rows(20, 8)
+    kernel = lower_nest(nest, Schedule(tile=(2, 8), chunks=chunks), "shift")
+    found = loops(kernel, "parallel")
+    assert [loop.extent for loop in found] == ([tasks] if tasks else [])
+    if tasks:
+        array = np.zeros((20, 8), np.float32)
+        assert set(stores(kernel, source, out, array).values()) == {1}
+        (inner,) = found[0].body
+        assert isinstance(inner, For)
+        assert inner.extent == each or 10 % each
+
+
+def test_a_single_tile_needs_no_loop() -> None:
+    nest, _, _ = shifted_rows(2, 8)
+    kernel = lower_nest(nest, Schedule(tile=(2, 8), chunks=4), "shift")
+    assert not loops(kernel, "parallel")
+    assert not [s for s in loops(kernel, "serial") if s.extent != 1]
+
+
+@pytest.mark.parametrize("tile", [(0, 4), (4,), (1, 1, 1)])
+def test_tiles_that_do_not_fit(tile: tuple[int, ...]) -> None:
+    nest, _, _ = shifted_rows(3, 8)
+    with pytest.raises(IRError, match="does not fit 2 outer axes"):
+        lower_nest(nest, Schedule(tile=tile), "shift")
+
+
+def test_a_cache_block_holds_whole_tiles() -> None:
+    nest, _, _ = shifted_rows(8, 8)
+    with pytest.raises(IRError, match="a cache block of 3 is cut by tiles of 2"):
+        lower_nest(nest, Schedule(tile=(2, 4), cache_block=(3, 0)), "shift")
+
+
+def test_blocks_are_walked_one_after_the_other() -> None:
+    nest, source, out = shifted_rows(8, 8)
+    kernel = lower_nest(nest, Schedule(tile=(1, 1), cache_block=(4, 4)), "shift")
+    order = list(stores(kernel, source, out, np.zeros((8, 8), np.float32)))
+    blocks = [(i // 4, j // 4) for i, j in order]
+    assert list(dict.fromkeys(blocks)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert sum(a != b for a, b in pairwise(blocks)) == 3
