@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
@@ -13,20 +14,14 @@ from tilewright.codegen_cpu.emit.module import emit_program
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
 from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction, tasks_for
-from tilewright.codegen_cpu.stencil_schedule import band_limits
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.accesses import work
-from tilewright.ir.lower.bands import Band, find_bands
 from tilewright.ir.lower.branch_on_positions import branch_on_positions
 from tilewright.ir.lower.collapse import collapse_axes
-from tilewright.ir.lower.lower_bands import lower_band
-from tilewright.ir.lower.nest import INNER, lower_nest
-from tilewright.ir.lower.pack_operands import pack_operands
-from tilewright.ir.lower.pack_panels import pack_panels
+from tilewright.ir.lower.nest import lower_nest
 from tilewright.ir.lower.share_expressions import share_expressions
-from tilewright.ir.lower.turn_rows import turn_rows
 from tilewright.ir.passes.plan_memory import plan_memory
 from tilewright.ir.program import (
     Launch,
@@ -38,7 +33,10 @@ from tilewright.ir.program import (
     kernels,
     map_steps,
 )
-from tilewright.ir.schedule import Schedule
+from tilewright.ir.schedule import INNER, Schedule
+
+if TYPE_CHECKING:
+    from tilewright.ir.lower.bands import Band
 
 Observer = Callable[[str, object], None]
 
@@ -112,25 +110,35 @@ class _Lowering:
 
     def run(self) -> Lowered:
         program = self.program
-        found = find_bands(program, band_limits(self.target))
-        banded = {t for step in found if isinstance(step, Band) for t in step.replaced}
-        steps = self._steps(found)
+        if len(program.steps) == 1 and isinstance(program.steps[0], Nest):  # no neighbours
+            banded: frozenset[Buffer] = frozenset()
+            steps = map_steps(program.steps, self._step)
+        else:
+            steps, banded = self._in_bands(program)
         temporaries = (*(t for t in program.temporaries if t not in banded), *self.temporaries)
         lowered = replace(program, steps=steps, temporaries=temporaries)
         plan = plan_memory(lowered)
         return Lowered(lowered, tuple(self.used), plan.offsets, plan.size)
 
-    def _steps(self, steps: Sequence[Step | Band]) -> tuple[Step, ...]:
-        """The steps with bands as launches, those inside of repeats too."""
+    def _in_bands(self, program: Program) -> tuple[tuple[Step, ...], frozenset[Buffer]]:
+        """The steps with bands as launches, those inside of repeats too, and the temporaries that
+        bands do without."""
+        from tilewright.codegen_cpu.stencil_schedule import band_limits
+        from tilewright.ir.lower.bands import Band, find_bands
+
         result: list[Step] = []
-        for step in steps:
+        replaced: list[Buffer] = []
+        for step in find_bands(program, band_limits(self.target)):
             if isinstance(step, Band):
                 result.append(self._band(step))
+                replaced += step.replaced
             else:
                 result += map_steps((step,), self._step)
-        return tuple(result)
+        return tuple(result), frozenset(replaced)
 
     def _band(self, band: Band) -> Launch:
+        from tilewright.ir.lower.lower_bands import lower_band
+
         name = f"k{len(self.used)}"
         nests = [collapse_axes(n, kept=n.outer[0]) for n in band.nests]
         schedules = [replace(self._schedule(n), chunks=1) for n in nests]
@@ -142,9 +150,7 @@ class _Lowering:
 
     def _step(self, step: Step) -> list[Step]:
         if isinstance(step, Nest):
-            nest, copies, packed = pack_operands(step)
-            self.temporaries += packed
-            return [launch for n in (*copies, nest) for launch in self._nest(n)]
+            return self._packed_nest(step)
         name = f"k{len(self.used)}"
         match step:
             case Ordered():
@@ -164,6 +170,15 @@ class _Lowering:
                 return [step]
         self.used.append((step.name, Schedule()))
         return [self._launch(kernel)]
+
+    def _packed_nest(self, nest: Nest) -> list[Step]:
+        if not any(stage.reduce_axes for stage in nest.stages):
+            return self._nest(nest)
+        from tilewright.ir.lower.pack_operands import pack_operands
+
+        nest, copies, packed = pack_operands(nest)
+        self.temporaries += packed
+        return [launch for n in (*copies, nest) for launch in self._nest(n)]
 
     def _schedule(self, nest: Nest) -> Schedule:
         schedule = self.given.get(nest.name)
@@ -188,13 +203,25 @@ class _Lowering:
         self.used.append((nest.name, schedule))
         if schedule.lines:
             return self._row_product(nest, schedule, name)
-        nest, copies = pack_panels(nest, schedule)
         launches: list[Step] = []
+        if schedule.pack:
+            nest = self._in_panels(nest, schedule, name, launches)
+        if len(nest.stages) > 1:
+            from tilewright.ir.lower.turn_rows import turn_rows
+
+            nest = turn_rows(nest, schedule)
+        return [*launches, self._launch(lower_nest(nest, schedule, name))]
+
+    def _in_panels(self, nest: Nest, schedule: Schedule, name: str, launches: list[Step]) -> Nest:
+        """The nest reading copies of its operands; `launches` gets what makes them."""
+        from tilewright.ir.lower.pack_panels import pack_panels
+
+        nest, copies = pack_panels(nest, schedule)
         for k, copy in enumerate(copies):
             self.temporaries.append(copy.buffer)
             self.used.append((copy.nest.name, copy.schedule))
             launches.append(self._launch(lower_nest(copy.nest, copy.schedule, f"{name}p{k}")))
-        return [*launches, self._launch(lower_nest(turn_rows(nest, schedule), schedule, name))]
+        return nest
 
     def _row_product(self, nest: Nest, schedule: Schedule, name: str) -> list[Step]:
         from tilewright.ir.lower.row_products import in_parts, lower_row_product

@@ -11,22 +11,14 @@ import math
 
 from msgspec import Struct
 
-from tilewright.codegen_cpu.contraction_schedule import (
-    read_lines,
-    rows_of_block,
-    tasks,
-    vectors_beside,
-    walk,
-)
-from tilewright.codegen_cpu.stencil_schedule import neighbour_axis, rows_of_tile
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir import ops
 from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.lower.accesses import Access, accesses, operations, points, work
-from tilewright.ir.lower.nest import INNER, lane_axis
+from tilewright.ir.lower.lane_axes import lane_axis
 from tilewright.ir.lower.segments import nest_inside
 from tilewright.ir.program import Nest, Stage
-from tilewright.ir.schedule import Schedule
+from tilewright.ir.schedule import INNER, Schedule
 
 # Some 25 and 6 microseconds of vector code: waking a thread can cost more than 30.
 _LEAST_PARALLEL_WORK = 1 << 19
@@ -65,7 +57,7 @@ class Heuristic(Struct):
         walked, pack = self._walk(axis)
         order, chunks = self._parallel(tile, walked)
         vector = nest.outer.index(axis) if isinstance(axis, Var) else axis
-        lines, parts = read_lines(nest, self.target) if vector == 0 else (0, 0)
+        lines, parts = self._read_lines() if vector == 0 else (0, 0)
         return Schedule(
             tile=tile,
             vector=vector,
@@ -78,6 +70,13 @@ class Heuristic(Struct):
             pack=pack,
             cache_block=self._cache_block(axis, tile) if pack else (),
         )
+
+    def _read_lines(self) -> tuple[int, int]:
+        if not any(s.reduce_axes for s in self.nest.stages):
+            return 0, 0
+        from tilewright.codegen_cpu.contraction_schedule import read_lines
+
+        return read_lines(self.nest, self.target)
 
     # The vector axis.
 
@@ -182,6 +181,10 @@ class Heuristic(Struct):
 
     def _stencil_rows(self, axis: Var, width: int) -> dict[Var, int]:
         """One vector in each of several rows that share what they read."""
+        if len(self.nest.outer) < 2:
+            return {}
+        from tilewright.codegen_cpu.stencil_schedule import neighbour_axis, rows_of_tile
+
         rows = neighbour_axis(self.nest, axis)
         if rows is None:
             return {}
@@ -224,6 +227,8 @@ class Heuristic(Struct):
             return min(available, 4 if cost <= 40 else 2), None
         if not long:
             return min(available, 2), rows
+        from tilewright.codegen_cpu.contraction_schedule import vectors_beside
+
         return vectors_beside(points((rows,)) if rows else 1, available, self.target), rows
 
     def _keeps_step(self, cost: int) -> bool:
@@ -321,6 +326,8 @@ class Heuristic(Struct):
         order = list(range(len(self.nest.outer)))
         if main is None or not isinstance(axis, Var) or not adds_products(main):
             return order, ()
+        from tilewright.codegen_cpu.contraction_schedule import walk
+
         axes, pack = walk(self.nest, main, axis, self._reuse_axis(axis, main), self.target)
         return [self.nest.outer.index(a) for a in axes], pack
 
@@ -330,6 +337,8 @@ class Heuristic(Struct):
         rows = self._reuse_axis(axis, main) if isinstance(axis, Var) and main else None
         if main is None or rows is None or not isinstance(axis, Var):
             return ()
+        from tilewright.codegen_cpu.contraction_schedule import rows_of_block
+
         size = rows_of_block(main, axis, rows, tile[outer.index(rows)], self.target)
         return tuple(size if a is rows else 0 for a in outer) if size else ()
 
@@ -347,6 +356,8 @@ class Heuristic(Struct):
     def _tasks(self) -> int:
         main = self._main_reduction()
         if main is not None and adds_products(main):
+            from tilewright.codegen_cpu.contraction_schedule import tasks
+
             return tasks(self.nest, main)
         return tasks_for(work(self.nest))
 

@@ -22,7 +22,7 @@ from tilewright.ir.kernel import (
     expressions,
     statements,
 )
-from tilewright.ir.lower.nest import finish_kernel
+from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.simplify_indices import simplify_indices
 from tilewright.ir.traverse import rewrite_to_fixpoint
 

@@ -16,7 +16,7 @@ from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U32, U64, DType
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
-from tilewright.ir.lower.nest import finish_kernel
+from tilewright.ir.lower.finish_kernel import finish_kernel
 
 # Operations whose result can leave the range of a narrow integer.
 _GROWS = frozenset({ops.ADD, ops.SUB, ops.MUL, ops.NEG, ops.ABS, ops.NOT, ops.SHL, ops.FLOORDIV})

@@ -13,9 +13,8 @@ from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, points
 from tilewright.ir.lower.contraction import Contraction, match_contraction
-from tilewright.ir.lower.nest import INNER
 from tilewright.ir.program import Nest
-from tilewright.ir.schedule import Schedule
+from tilewright.ir.schedule import INNER, Schedule
 
 LANES = 4
 WORD_BYTES = 4

@@ -17,8 +17,8 @@ from tilewright.compiler.targets import BuildOptions, open_target
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.passes import run_passes
-from tilewright.ir.printer import print_graph
 from tilewright.ir.signature import ArgumentSpec, StaticSpec
+from tilewright.ir.text.print_graph import print_graph
 from tilewright.ir.text.style import CANONICAL
 
 if TYPE_CHECKING:

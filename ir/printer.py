@@ -12,37 +12,23 @@ import numpy as np
 
 from tilewright.ir.expr import Expr, Source
 from tilewright.ir.graph import Constant, Graph, Loop, Tensor, While
-from tilewright.ir.kernel import Kernel, Stmt
+from tilewright.ir.kernel import Stmt
 from tilewright.ir.program import Program
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.text.expressions import access_text, block
 from tilewright.ir.text.lines import Lines
 from tilewright.ir.text.literals import INLINE_ELEMENTS, digest
-from tilewright.ir.text.names import GivenNames, Names
-from tilewright.ir.text.print_graph import GraphPrinter
-from tilewright.ir.text.print_kernel import KernelPrinter
+from tilewright.ir.text.names import GivenNames
+from tilewright.ir.text.print_graph import GraphPrinter, print_graph
+from tilewright.ir.text.print_kernel import KernelPrinter, print_kernel
 from tilewright.ir.text.print_program import ProgramPrinter
 from tilewright.ir.text.style import CANONICAL, FULL, READABLE, Style
-
-
-def print_graph(graph: Graph, style: Style = READABLE) -> str:
-    """The text of a graph."""
-    lines = Lines()
-    GraphPrinter(lines, style).graph(graph)
-    return lines.text()
 
 
 def print_program(program: Program, style: Style = READABLE) -> str:
     """The text of a program."""
     lines = Lines()
     ProgramPrinter(lines, style).program(program)
-    return lines.text()
-
-
-def print_kernel(kernel: Kernel, style: Style = READABLE) -> str:
-    """The text of a kernel that stands alone."""
-    lines = Lines()
-    KernelPrinter(lines, style, Names(style)).kernel(kernel)
     return lines.text()
 
 

@@ -36,11 +36,6 @@ class FloatToInteger:
         self.bits = int(types.scalar(target)[1:])
         self.lanes = lanes
 
-    @staticmethod
-    def applies(source: DType, target: DType, lanes: int) -> bool:
-        """Whether a cast is such a conversion."""
-        return lanes > 1 and source.kind == "f" and source.bits >= 32 and target.kind in "iu"
-
     def convert(self, text: str) -> str:
         """`text` as integers."""
         least, most = self._bound(self.target.min), self._bound(self.target.max)

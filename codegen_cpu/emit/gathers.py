@@ -7,9 +7,7 @@ all elements in them. The channels of a pixel that are read at one computed plac
 
 from __future__ import annotations
 
-from tilewright.codegen_cpu.emit import byte_tables
 from tilewright.codegen_cpu.emit.addresses import Access, AddressEmitter
-from tilewright.codegen_cpu.emit.byte_tables import ByteTable
 from tilewright.codegen_cpu.emit.types import vector
 from tilewright.ir.dtypes import BOOL, I32
 from tilewright.ir.kernel import Buffer
@@ -40,10 +38,12 @@ class GatherEmitter(AddressEmitter):
         pointer = self.pointers[buffer.root]
         if byte is None or most is None or place.pointer != pointer or bits != 8:
             return None
-        size = next((s for s in byte_tables.SIZES if most < s), 0)
-        if size > self._static_bytes(buffer.root) or place.lanes != byte_tables.LANES:
+        if not self.spelling.has_byte_tables:
             return None
-        if not size or not self.spelling.has_byte_tables:
+        from tilewright.codegen_cpu.emit.byte_tables import LANES, SIZES, ByteTable
+
+        size = next((s for s in SIZES if most < s), 0)
+        if not size or size > self._static_bytes(buffer.root) or place.lanes != LANES:
             return None
         key = self.environment.versions.get(buffer.root, 0)
         outside = self.function.load_floor(buffer.root)

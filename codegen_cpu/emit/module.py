@@ -22,8 +22,8 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.legal.integers import legal_size
-from tilewright.ir.printer import print_kernel
 from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
+from tilewright.ir.text.print_kernel import print_kernel
 from tilewright.ir.text.style import CANONICAL
 
 DISPATCH = """\

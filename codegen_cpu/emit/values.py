@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tilewright.codegen_cpu.emit.conversions import FloatToInteger
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.operations import Spelling
 from tilewright.codegen_cpu.emit.types import Types, literal
@@ -64,7 +63,9 @@ class ValueEmitter(ExpressionEmitter[FunctionText]):
             right = self._select(node.dtype, lanes, texts)
         elif node.op in WHOLE_REGISTER_OPS:
             return Value(self._whole_registers.emit(node, texts, lanes, depth), lanes, depth)
-        elif node.op is ops.CAST and FloatToInteger.applies(dtype, node.dtype, lanes):
+        elif node.op is ops.CAST and lanes > 1 and _is_float_to_integer(dtype, node.dtype):
+            from tilewright.codegen_cpu.emit.conversions import FloatToInteger
+
             cast = FloatToInteger(self.function, self.types, dtype, node.dtype, lanes, depth)
             return Value(cast.convert(texts[0]), lanes, depth)
         else:
@@ -75,3 +76,7 @@ class ValueEmitter(ExpressionEmitter[FunctionText]):
         condition = self.types.value(BOOL, lanes)
         kind = self.types.value(dtype, lanes)
         return f"select {condition} {texts[0]}, {kind} {texts[1]}, {kind} {texts[2]}"
+
+
+def _is_float_to_integer(source: DType, target: DType) -> bool:
+    return source.kind == "f" and source.bits >= 32 and target.kind in "iu"

@@ -1,6 +1,7 @@
 """The array that a kernel sees while it is traced: looks like `np.ndarray`, records what is done.
 
 Operators and attributes only: what they mean is in `ufuncs.py`, `indexing.py` and the registry.
+What an elementwise kernel does without is imported where it is asked for.
 """
 
 from __future__ import annotations
@@ -10,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.trace import dispatch, indexing, ufuncs, weak
-from tilewright.compiler.trace.branches import branch_failure
+from tilewright.compiler.trace import dispatch, ufuncs
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.locations import is_called_by_user
-from tilewright.compiler.trace.methods import METHODS
 from tilewright.compiler.trace.operands import as_int, as_number, raise_needed, scalar_arguments
 from tilewright.compiler.trace.selections import Selection
 from tilewright.compiler.trace.selections import call as call_selected
@@ -97,7 +96,9 @@ class TracedArray(Handle):
 
     @property
     def T(self) -> TracedArray:
-        return indexing.transposed(self, range(self.rank)[::-1])  # type: ignore[no-any-return]
+        from tilewright.compiler.trace.indexing import transposed
+
+        return transposed(self, range(self.rank)[::-1])  # type: ignore[no-any-return]
 
     @property
     def mT(self) -> Any:
@@ -118,6 +119,8 @@ class TracedArray(Handle):
         return strides_of(self)
 
     def __getattr__(self, name: str) -> Any:
+        from tilewright.compiler.trace.methods import METHODS
+
         method = METHODS.get(name)
         if method is not None:
             return lambda *args, **kwargs: method(self, *args, **kwargs)
@@ -135,12 +138,16 @@ class TracedArray(Handle):
     # Indexing and iteration.
 
     def __getitem__(self, index: Any) -> Any:
+        from tilewright.compiler.trace.indexing import fetch
+
         self._refuse_number("indexed")
-        return indexing.fetch(self, index)
+        return fetch(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        from tilewright.compiler.trace.indexing import store
+
         self._refuse_number("assigned to")
-        indexing.store(self, index, value)
+        store(self, index, value)
 
     def _refuse_number(self, action: str) -> None:
         if self.weak:
@@ -167,6 +174,8 @@ class TracedArray(Handle):
         if known is not None:
             return bool(known)
         raise_if_argument(self)
+        from tilewright.compiler.trace.branches import branch_failure
+
         raise branch_failure(self)
 
     def __index__(self) -> int:
@@ -223,7 +232,11 @@ class TracedArray(Handle):
                 help="use np.round",
             )
         rounded = dispatch.dispatch(np.round, (self, digits or 0), {})
-        return weak.to_int(rounded) if digits is None else rounded
+        if digits is not None:
+            return rounded
+        from tilewright.compiler.trace.weak import to_int
+
+        return to_int(rounded)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         known = self.known()

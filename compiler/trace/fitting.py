@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import active, convert
-from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import I64, INDEX, DType
 from tilewright.ir.expr import Expr, Load
 from tilewright.ir.graph import Input
@@ -28,6 +27,8 @@ def as_element(number: Handle, dtype: DType) -> Handle:
 def _require_fit(number: Expr, dtype: DType) -> None:
     if number.dtype.is_float:
         return
+    from tilewright.ir.analysis.tensor_ranges import bounds
+
     least, most = bounds(number)
     if least is not None and most is not None and dtype.min <= least and most <= dtype.max:
         return

@@ -20,8 +20,6 @@ from tilewright.compiler.trace.dispatch import (
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.operands import as_array, as_dtype, cast_to
-from tilewright.compiler.trace.ufunc_methods import call_method
-from tilewright.compiler.trace.weak import to_bool, to_float, to_int
 from tilewright.ir.errors import MissingAttributeError, TraceError, UnsupportedError
 
 
@@ -77,6 +75,8 @@ class NumpyUfunc(NumpyFunction):
     def __getattr__(self, name: str) -> Any:
         ufunc: Any = self.__tilewright_stands_for__
         if name in ("reduce", "accumulate", "outer", "at", "reduceat"):
+            from tilewright.compiler.trace.ufunc_methods import call_method
+
             return lambda *args, **kwargs: call_method(ufunc, name, args, kwargs)
         return getattr(ufunc, name)
 
@@ -103,8 +103,10 @@ class TypeStandIn:
             return fold(kind, args, kwargs)
         if issubclass(kind, np.generic):
             return cast_to(as_array(args[0]), as_dtype(kind))
-        if kind in _CONVERSIONS:
-            return _CONVERSIONS[kind](args[0])
+        if kind in (float, int, bool):
+            from tilewright.compiler.trace.weak import CONVERSIONS
+
+            return CONVERSIONS[kind](args[0])
         return clothe(kind(*args, **kwargs))
 
     def __getattr__(self, name: str) -> Any:
@@ -138,9 +140,6 @@ def as_numpy_type(value: Handle) -> type:
     if value.weak:
         return float if value.element_type.is_float else int
     return np.ndarray if value.sizes else value.element_type.numpy.type
-
-
-_CONVERSIONS: dict[type, Callable[[Any], Any]] = {float: to_float, int: to_int, bool: to_bool}
 
 
 class IndexTrick:

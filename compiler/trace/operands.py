@@ -15,7 +15,6 @@ from tilewright.compiler.trace.handles import Handle, describe, show_sizes
 from tilewright.compiler.trace.selections import Selection, refusal
 from tilewright.compiler.tracing_state import current
 from tilewright.ir import build, dtypes
-from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import INDEX, DType
 from tilewright.ir.errors import (
     BoundsError,
@@ -393,9 +392,13 @@ def broadcast_sizes(
 def _merged(a: Size, b: Size) -> Size | None:
     if isinstance(a, int) and a == 1:
         return b
-    if (isinstance(b, int) and b == 1) or same_size(a, b):
+    if b is a or (isinstance(b, int) and b == 1):
         return a
-    return None
+    if isinstance(a, int) and isinstance(b, int):
+        return a if a == b else None
+    from tilewright.ir.analysis.size_proofs import same_size
+
+    return a if same_size(a, b) else None
 
 
 def _cannot_broadcast(operands: Sequence[Handle], axis: int, action: str) -> ShapeError:

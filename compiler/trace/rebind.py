@@ -31,10 +31,8 @@ from tilewright.compiler.trace.namespaces import (
     NumpyUfunc,
     type_stand_in,
 )
-from tilewright.compiler.trace.objects import class_constants, traced_object
 from tilewright.compiler.trace.outside import outside
 from tilewright.compiler.trace.python_builtins import BUILTINS, REFUSED, TYPES
-from tilewright.compiler.trace.python_math import MATH
 from tilewright.compiler.trace.registry import home_of
 from tilewright.ir.errors import TraceError
 
@@ -181,6 +179,8 @@ class Rebinder:
         if home_of(value) or value in IMPLEMENTATIONS or module.split(".")[0] == "numpy":
             return NumpyFunction(value)
         if module == "math":
+            from tilewright.compiler.trace.python_math import MATH
+
             return MATH.get(value.__name__, value)
         if module.startswith("scipy"):
             return _of_scipy(value) or value
@@ -199,6 +199,8 @@ class Rebinder:
             return TYPES[value]
         if issubclass(value, np.generic) or value.__module__.split(".")[0] == "numpy":
             return type_stand_in(value)
+        from tilewright.compiler.trace.objects import class_constants
+
         for base, name, member in class_constants(value):
             home = self.class_home(base)
             self.dependencies.add(f"class {value.__name__}", name, home, member)
@@ -238,6 +240,8 @@ class Rebinder:
         return result
 
     def _object(self, value: Any) -> Any:
+        from tilewright.compiler.trace.objects import traced_object
+
         attributes = vars(value)
         where = f"object of class {type(value).__name__}"
 
@@ -250,6 +254,8 @@ class Rebinder:
 
     def made_object(self, kind: type, attributes: Mapping[str, Any]) -> Any:
         """An object of `kind` that holds values which are traced already."""
+        from tilewright.compiler.trace.objects import traced_object
+
         return traced_object(self, kind, attributes, attributes.get)
 
     def class_home(self, kind: type) -> Mapping[str, Any]:

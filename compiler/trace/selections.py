@@ -20,7 +20,6 @@ from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, I64
 from tilewright.ir.errors import ShapeError, TraceError
 from tilewright.ir.graph import Graph
-from tilewright.ir.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 
 if TYPE_CHECKING:
     from tilewright.ir.location import Location
@@ -322,6 +321,10 @@ def same_mask(a: Handle, b: Handle) -> bool:
     pair = (tracer.tensor(a), tracer.tensor(b))
     if pair[0] is pair[1]:
         return True
+    from tilewright.ir.passes.eliminate_common_subexpressions import (
+        eliminate_common_subexpressions,
+    )
+
     one, other = eliminate_common_subexpressions(Graph("masks", (), pair)).outputs
     return one is other
 

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.trace.failures import failure
-from tilewright.compiler.trace.positions import add_check
 from tilewright.ir import build, ops
-from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U8, DType, unsigned_of
 from tilewright.ir.errors import POWER_HELP, NegativePowerError
 from tilewright.ir.expr import Const, Expr
@@ -344,6 +342,9 @@ def _repeated_product(base: Expr, exponent: int) -> Expr:
 
 def _integer_power(base: Expr, exponent: Expr) -> Expr:
     """By squaring, one step per bit of the exponent; the host tests that none is negative."""
+    from tilewright.compiler.trace.positions import add_check
+    from tilewright.ir.analysis.tensor_ranges import bounds
+
     least, _ = bounds(exponent)
     if exponent.dtype.is_signed and (least is None or least < 0):
         add_check(exponent, I64.max, 0, wraps=False, kind="power")

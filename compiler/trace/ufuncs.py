@@ -24,10 +24,7 @@ from tilewright.compiler.trace.operands import (
     resolve_ufunc,
 )
 from tilewright.compiler.trace.ufunc_rules import RULES
-from tilewright.compiler.trace.weak import element, weak_operation
 from tilewright.ir import build
-from tilewright.ir.analysis.size_proofs import at_most
-from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import BOOL, I64, INDEX, U64, DType
 from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Var
@@ -44,6 +41,8 @@ def is_weak(value: Any) -> bool:
 def operate(ufunc: np.ufunc, *operands: Any) -> Any:
     """What a Python operator does: among Python numbers it stays one, else it is the ufunc."""
     if all(is_weak(o) for o in operands):
+        from tilewright.compiler.trace.weak import weak_operation
+
         return weak_operation(ufunc, *operands)
     if all(not isinstance(o, Handle) or o.known() is not None for o in operands):
         from tilewright.compiler.trace.dispatch import fold
@@ -151,6 +150,9 @@ def _comparison_dtypes(operands: Sequence[Any]) -> list[DType]:
     dtype: DType = array.element_type
     if not isinstance(number, Handle):
         return [I64 if dtype is BOOL else dtype] * 2
+    from tilewright.compiler.trace.weak import element
+    from tilewright.ir.analysis.tensor_ranges import bounds
+
     least, most = bounds(element(number))
     fits = least is not None and most is not None and dtype.min <= least and most <= dtype.max
     if fits and dtype is not BOOL:
@@ -194,6 +196,8 @@ def _check_fits(expr: Expr, dtype: DType) -> None:
     """An index variable that meets a narrow integer must fit, as a Python int must."""
     if dtype.bits == 64 and dtype.kind == "i":
         return
+    from tilewright.ir.analysis.tensor_ranges import bounds
+
     least, most = bounds(expr)
     if (least is not None and least < dtype.min) or (most is not None and most > dtype.max):
         worst = least if least is not None and least < dtype.min else most
@@ -260,6 +264,8 @@ def at(ufunc: np.ufunc, array: Any, indices: Any, values: Any = None) -> None:
 
 def same_shape(a: Handle, b: Handle, what: str) -> None:
     """Raise unless two arrays have one shape."""
+    from tilewright.ir.analysis.size_proofs import at_most
+
     if a.rank != b.rank or not all(
         at_most(x, y) and at_most(y, x) for x, y in zip(a.sizes, b.sizes, strict=True)
     ):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from tilewright.ir import build
-from tilewright.ir.analysis.size_proofs import at_most, same_size
 from tilewright.ir.expr import Expr, Size
 
 
-class AxisMap(NamedTuple):
+class AxisMap(Struct, frozen=True):
     """Where one axis of the storage is read: ``start + sum(step * index of axis)``."""
 
     start: Size
@@ -76,7 +76,7 @@ def _position(axis: AxisMap, indices: Sequence[Expr]) -> Expr:
     return build.index(build.size_add(total, axis.start))
 
 
-class Inverse(NamedTuple):
+class Inverse(Struct, frozen=True):
     """Which element of a view a storage element is: `indices`, where `inside` holds.
 
     The indices are in range even where `inside` does not hold, so that a load there is harmless.
@@ -108,6 +108,8 @@ def invert(
             inside = build.logical_and(inside, same)
         else:
             found[view_axis] = position
+    from tilewright.ir.analysis.size_proofs import same_size
+
     for view_axis, size in enumerate(sizes):
         if view_axis not in found:
             if not same_size(size, 1):
@@ -118,6 +120,8 @@ def invert(
 
 def _invert_axis(start: Size, step: int, size: Size, extent: Size, here: Expr) -> tuple[Expr, Expr]:
     """The position along one view axis, clamped into range, and whether it is really there."""
+    from tilewright.ir.analysis.size_proofs import at_most, same_size
+
     distance = build.size_sub(here, start) if step > 0 else build.size_sub(start, here)
     offset = build.index(distance)
     stride = build.index(abs(step))

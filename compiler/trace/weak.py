@@ -142,6 +142,9 @@ def to_bool(value: Any) -> Any:
     return active().value((), truth(_single(value, "bool")), "bool")
 
 
+CONVERSIONS: dict[type, Callable[[Any], Any]] = {float: to_float, int: to_int, bool: to_bool}
+
+
 def _single(value: Any, name: str) -> Expr:
     """The one element of `value`."""
     if any(not isinstance(s, int) or s != 1 for s in value.sizes):

@@ -13,7 +13,7 @@ from tilewright.ir import ops
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat
-from tilewright.ir.lower.nest import is_product
+from tilewright.ir.lower.reducer import is_product
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import variables
 

@@ -8,6 +8,7 @@ all points of the tile: locals without axes of their own are registers, others a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -17,19 +18,16 @@ from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import COMBINERS, identity
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
 from tilewright.ir.lower.finish_kernel import finish_kernel
-from tilewright.ir.lower.first_extreme import (
-    FirstExtreme,
-    FirstExtremeLowering,
-    match_first_extreme,
-)
 from tilewright.ir.lower.lane_axes import EXPANDED_AXIS, lane_axis, own_lane_axis
-from tilewright.ir.lower.reducer import Reducer, combine, is_product
 from tilewright.ir.lower.segments import interior
 from tilewright.ir.lower.simplify_indices import simplify_indices
-from tilewright.ir.lower.tile_walk import Tile, TileWalk
+from tilewright.ir.lower.tile_walk import TileWalk
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.traverse import substitute
+
+if TYPE_CHECKING:
+    from tilewright.ir.lower.first_extreme import FirstExtreme
 
 _MOST_APART = 8
 
@@ -65,6 +63,8 @@ class NestLowering(TileWalk):
             stages = groups.pop(0)
             pair = self._first_extreme(stages, groups)
             if pair is not None:
+                from tilewright.ir.lower.first_extreme import FirstExtremeLowering
+
                 groups.remove([pair.first])
                 body += self.over_tile(FirstExtremeLowering(self, pair).statements)
             else:
@@ -78,6 +78,8 @@ class NestLowering(TileWalk):
         reduction (between them the extreme may be stored)."""
         if self.schedule.vector != INNER or self.tiled or len(stages) != 1:
             return None
+        from tilewright.ir.lower.first_extreme import match_first_extreme
+
         reducing = (group for group in following if group[0].axes or group[0].reduce_axes)
         after = next(reducing, ())
         return match_first_extreme(stages[0], after[0]) if len(after) == 1 else None
@@ -124,6 +126,8 @@ class NestLowering(TileWalk):
         stage = stages[0]
         if stage.combiner is None:
             return self._over_own_axes(stage, stage.axes, {}, self._map_point)
+        from tilewright.ir.lower.reducer import Reducer
+
         if stage.combiner.startswith("scan:"):
             return self._scan(stage)
         axis = own_lane_axis(stage, self.schedule.width) if self.schedule.vector == INNER else None
@@ -137,6 +141,7 @@ class NestLowering(TileWalk):
 
     def _across_own_axis(self, stage: Stage, axis: Var, bound: dict[Var, Expr]) -> list[Stmt]:
         """A reduction for a vector of points of an own axis at a time."""
+        from tilewright.ir.lower.reducer import Reducer
 
         def block(origin: Expr, lanes: int) -> list[Stmt]:
             lane = Var(f"{axis.name}_v", lanes)
@@ -251,6 +256,8 @@ class NestLowering(TileWalk):
 
     def _scan(self, stage: Stage) -> list[Stmt]:
         """Running combination along the last own axis, one element after the other."""
+        from tilewright.ir.lower.reducer import combine
+
         op = COMBINERS[(stage.combiner or "")[5:]].op
         assert op is not None
         dtype = stage.value.dtype
@@ -380,17 +387,3 @@ def _decides(nest: Nest, axis: Var) -> bool:
             if isinstance(node, Apply) and node.op in ops.COMPARISONS and axis in node.operands:
                 return True
     return False
-
-
-__all__ = [
-    "INNER",
-    "NestLowering",
-    "Point",
-    "Reducer",
-    "Tile",
-    "combine",
-    "finish_kernel",
-    "is_product",
-    "lane_axis",
-    "lower_nest",
-]

@@ -10,7 +10,8 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.graph import COMBINERS
 from tilewright.ir.kernel import For, Kernel, Stmt, Store
-from tilewright.ir.lower.nest import combine, finish_kernel
+from tilewright.ir.lower.finish_kernel import finish_kernel
+from tilewright.ir.lower.reducer import combine
 from tilewright.ir.program import Ordered
 from tilewright.ir.traverse import substitute
 

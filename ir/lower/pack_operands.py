@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import Access, accesses, flat, points
-from tilewright.ir.lower.nest import is_product
+from tilewright.ir.lower.reducer import is_product
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import substitute
 

@@ -17,7 +17,7 @@ from tilewright.ir.dtypes import F16
 from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.graph import identity
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
-from tilewright.ir.lower.nest import finish_kernel
+from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.reducer import combine, is_product
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule

@@ -15,7 +15,7 @@ from tilewright.ir import build
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat
-from tilewright.ir.lower.nest import is_product
+from tilewright.ir.lower.reducer import is_product
 from tilewright.ir.lower.unravel import LANES
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import substitute

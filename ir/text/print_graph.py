@@ -32,7 +32,7 @@ from tilewright.ir.text.expressions import (
 from tilewright.ir.text.lines import Lines, about
 from tilewright.ir.text.literals import array_text
 from tilewright.ir.text.names import Names
-from tilewright.ir.text.style import Style, legal_name
+from tilewright.ir.text.style import READABLE, Style, legal_name
 
 
 class GraphPrinter:
@@ -184,3 +184,10 @@ def check_text(check: Check, names: Names, style: Style) -> str:
 def legal_graph_name(name: str, style: Style) -> str:
     """What a graph, kernel, program or nest is called."""
     return legal_name(name) if style.names else "f"
+
+
+def print_graph(graph: Graph, style: Style = READABLE) -> str:
+    """The text of a graph."""
+    lines = Lines()
+    GraphPrinter(lines, style).graph(graph)
+    return lines.text()

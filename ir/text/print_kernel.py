@@ -22,7 +22,7 @@ from tilewright.ir.text.expressions import access_text, block, shape_text, size_
 from tilewright.ir.text.lines import Lines
 from tilewright.ir.text.names import Names
 from tilewright.ir.text.print_graph import declare_symbols, legal_graph_name
-from tilewright.ir.text.style import Style
+from tilewright.ir.text.style import READABLE, Style
 
 
 class KernelPrinter:
@@ -132,3 +132,10 @@ def read_buffers(roots: Sequence[Expr]) -> Iterator[Buffer]:
         source = getattr(node, "source", None)
         if isinstance(source, Buffer):
             yield source
+
+
+def print_kernel(kernel: Kernel, style: Style = READABLE) -> str:
+    """The text of a kernel that stands alone."""
+    lines = Lines()
+    KernelPrinter(lines, style, Names(style)).kernel(kernel)
+    return lines.text()

@@ -37,13 +37,10 @@ KEYWORDS = frozenset(
 )
 RESERVED = KEYWORDS | frozenset(ops.OPS) | {d.short for d in (*dtypes.ALL, dtypes.INDEX)}
 
-_ILLEGAL = re.compile(r"[^A-Za-z0-9_]")
-_LET = re.compile(r"e\d+")
-
 
 def legal_name(name: str) -> str:
     """`name` as an identifier of the text format; a name that is one already is left alone."""
-    text = _ILLEGAL.sub("_", name)
+    text = re.sub(r"[^A-Za-z0-9_]", "_", name)
     if not text or text[0].isdigit():
         text = f"_{text}"
-    return f"{text}_" if text in RESERVED or _LET.fullmatch(text) else text
+    return f"{text}_" if text in RESERVED or re.fullmatch(r"e\d+", text) else text

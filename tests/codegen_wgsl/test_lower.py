@@ -26,11 +26,10 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store, children, statements
 from tilewright.ir.lower.contraction import match_contraction
-from tilewright.ir.lower.nest import INNER
 from tilewright.ir.lower.workgroup.grid import split_index
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import Nest, Program, Stage
-from tilewright.ir.schedule import Schedule
+from tilewright.ir.schedule import INNER, Schedule
 
 ROWS = Schedule(vector=INNER, workgroup=(64,))
 U = 2.0**-24

@@ -17,8 +17,8 @@ from tilewright.ir.expr import Expr, Load, Source, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
 from tilewright.ir.lower.accesses import flat
 from tilewright.ir.lower.collapse import collapse_axes
+from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.fragment.reduction import FragmentReduction, with_static_axes
-from tilewright.ir.lower.nest import finish_kernel
 from tilewright.ir.lower.unravel import LANES, Unravel, static_extent
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule

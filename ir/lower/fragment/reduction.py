@@ -21,7 +21,7 @@ from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.graph import COMBINERS, identity
 from tilewright.ir.kernel import Buffer, For, LoopKind, Stmt, Store
-from tilewright.ir.lower.nest import combine, is_product
+from tilewright.ir.lower.reducer import combine, is_product
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN
 from tilewright.ir.lower.unravel import LANES, static_extent
 from tilewright.ir.program import Stage

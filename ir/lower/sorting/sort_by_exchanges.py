@@ -15,7 +15,7 @@ from tilewright.ir.dtypes import I32, I64, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Stmt, Store
-from tilewright.ir.lower.nest import finish_kernel
+from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.workgroup.grid import on_grid, split_index
 from tilewright.ir.program import Launch, Nest, SortRows, Stage
 

@@ -18,8 +18,8 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, I32, INDEX
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
+from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.lowered import Lowered
-from tilewright.ir.lower.nest import finish_kernel
 from tilewright.ir.lower.rows import Rows, ceiling_of, floor_of, over_rows
 from tilewright.ir.lower.sorting.select_rows import Selection
 from tilewright.ir.lower.sorting.sort_keys import Keys

@@ -20,7 +20,9 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.contraction import Contraction, match_contraction, unit_stride
-from tilewright.ir.lower.nest import NestLowering, Point, combine, finish_kernel
+from tilewright.ir.lower.finish_kernel import finish_kernel
+from tilewright.ir.lower.nest import NestLowering, Point
+from tilewright.ir.lower.reducer import combine
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN
 from tilewright.ir.lower.workgroup.grid import guarded, on_grid, split_index, static_extent
 from tilewright.ir.program import Nest, Stage

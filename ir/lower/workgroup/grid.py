@@ -16,7 +16,9 @@ from tilewright.ir import build
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.kernel import For, If, Kernel, Stmt, Store
-from tilewright.ir.lower.nest import NestLowering, Point, Tile, finish_kernel
+from tilewright.ir.lower.finish_kernel import finish_kernel
+from tilewright.ir.lower.nest import NestLowering, Point
+from tilewright.ir.lower.tile_walk import Tile
 
 WORKGROUP = 64
 

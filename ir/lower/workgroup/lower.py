@@ -7,12 +7,11 @@ per outer point, anything else for one invocation per tile of outer points.
 from __future__ import annotations
 
 from tilewright.ir.kernel import Kernel
-from tilewright.ir.lower.nest import INNER
 from tilewright.ir.lower.workgroup.contraction import ContractionLowering
 from tilewright.ir.lower.workgroup.grid import GridLowering
 from tilewright.ir.lower.workgroup.rows import RowLowering
 from tilewright.ir.program import Nest
-from tilewright.ir.schedule import Schedule
+from tilewright.ir.schedule import INNER, Schedule
 
 
 def lower_to_workgroups(nest: Nest, schedule: Schedule, name: str) -> Kernel:

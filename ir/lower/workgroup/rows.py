@@ -19,16 +19,11 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Var
 from tilewright.ir.graph import COMBINERS, identity
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
-from tilewright.ir.lower.nest import (
-    NestLowering,
-    Point,
-    Reducer,
-    Tile,
-    combine,
-    finish_kernel,
-    is_product,
-)
+from tilewright.ir.lower.finish_kernel import finish_kernel
+from tilewright.ir.lower.nest import NestLowering, Point
+from tilewright.ir.lower.reducer import Reducer, combine, is_product
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, plan_levels
+from tilewright.ir.lower.tile_walk import Tile
 from tilewright.ir.lower.workgroup.grid import invocations, on_grid, split_index, static_extent
 from tilewright.ir.ops import Op
 from tilewright.ir.program import Nest, Stage

@@ -12,7 +12,7 @@ from tilewright.ir.dtypes import BOOL, I32, I64, DType
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, For, Stmt, Store
-from tilewright.ir.lower.nest import finish_kernel
+from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.sorting.sort_network import Bank, Network, masks
 from tilewright.ir.verify import verify_kernel
 
