@@ -12,9 +12,9 @@ from msgspec import Struct, field
 from tilewright.ir import ops
 from tilewright.ir.analysis.affine import linear
 from tilewright.ir.analysis.ranges import largest
-from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
+from tilewright.ir.expr import Apply, Expr, Load, Source, Var, post_order
 from tilewright.ir.fuse.options import FusionOptions
-from tilewright.ir.graph import Input, Tensor
+from tilewright.ir.graph import Input, Reshape, Tensor
 from tilewright.ir.traverse import substitute
 
 _UNKNOWN_SIZE = 1024
@@ -122,10 +122,13 @@ class Grouper:
         return any(not isinstance(reader, Input) for reader in both)
 
     def _latest_producer(self, unit: Unit) -> Group | None:
-        found = [self._group_of[s] for n in unit.loads() if (s := n.source) in self._group_of]
+        read = (_without_views(n.source) for n in unit.loads())
+        found = [self._group_of[s] for s in read if s in self._group_of]
         return max(found, key=self.groups.index, default=None)
 
     def _join(self, group: Group, unit: Unit) -> bool:
+        if any(_reads_view_of(group, n) for n in unit.loads()):
+            return False  # the points of a view are not those of the group
         mapping = self._mapping(group, unit)
         if mapping is None or len(mapping) < len(group.outer):
             return self._join_shrunk(group, unit)
@@ -231,6 +234,19 @@ class Grouper:
                     kept[axis] = plain
         result = {a: v for a, v in kept.items() if v is not None}
         return result if len(set(result.values())) == len(result) else None
+
+
+def _without_views(source: Source) -> Source:
+    """The tensor whose elements a source's are."""
+    while isinstance(source, Reshape):
+        source = source.operand
+    return source
+
+
+def _reads_view_of(group: Group, load: Load) -> bool:
+    """Whether a load reads a result of the group, but as a tensor of another shape."""
+    base = _without_views(load.source)
+    return base is not load.source and group.unit_of(base) is not None
 
 
 def _gathers_rows(group: Group, unit: Unit, kept: dict[Var, Var]) -> bool:

@@ -119,8 +119,9 @@ class GraphLowering:
 
     def steps(self) -> list[Step]:
         self._claim_outputs()
+        needed = self._needed()
         for node in self.inliner.nodes:
-            if node in self.inliner.stored and node not in self.inliner.scalars:
+            if node in self.inliner.stored and node in needed and node not in self.inliner.scalars:
                 self._order(node)
         result: list[Step] = []
         for item in self.order:
@@ -128,6 +129,23 @@ class GraphLowering:
         for source, target in self.copies:
             result.append(self._copy(source, target))
         return result
+
+    def _needed(self) -> set[Tensor]:
+        """What the results are made of. With their axes of one element gone, inlined bodies may
+        read less than those of the graph did."""
+        needed: set[Tensor] = set()
+        stack = list(self.graph.roots)
+        while stack:
+            node = stack.pop()
+            if node in needed:
+                continue
+            needed.add(node)
+            if node in self.inliner.stored and isinstance(node, (Compute, Reduction)):
+                read = {n.source for n in _loads(self.inliner.body(node))}
+                stack += [s for s in read if isinstance(s, Tensor)]
+            else:
+                stack += node.sources
+        return needed
 
     def _claim_outputs(self) -> None:
         """A root computed here is written straight into its output buffer; others are copied."""

@@ -87,3 +87,31 @@ def test_maps_that_walk_differently_are_no_siblings() -> None:
     square = numbers(32, 32)
     program = program_of(lambda x: (x[1:, 1:] + 1, x.T[1:, 1:] * 2), [square], CPU)
     assert len(nests(program.steps)) == 2
+
+
+@pytest.mark.parametrize("options", [CPU, WORKGROUP, FRAGMENT], ids=["cpu", "wgsl", "glsl"])
+def test_a_view_of_a_later_launch_is_read_after_it(options: FusionOptions) -> None:
+    """The reader joined the launch of its other operand, which comes before what it views."""
+
+    def column_of_a_product(x, y, column):
+        return np.take(np.kron(x, y), column % 6, axis=1) - x[:, 0]
+
+    given = [numbers(31, 3), numbers(1, 2), np.array(4, np.int16)]
+    program = program_of(column_of_a_product, given, options)
+    verify_program(program, strict=True)
+    (found,) = interpret_program(program, given)
+    np.testing.assert_allclose(found, column_of_a_product(*given), rtol=1e-5)
+
+
+def test_what_is_overwritten_as_a_whole_is_not_computed() -> None:
+    """The sum was a launch without a result, which no fragment shader is."""
+
+    def overwritten(x):
+        total = x.sum(axis=1)
+        total[0] = 3
+        return total
+
+    program = program_of(overwritten, [X[:1]], FRAGMENT)
+    verify_program(program, strict=True)
+    assert len(nests(program.steps)) == 1
+    assert interpret_program(program, [X[:1]])[0] == 3
