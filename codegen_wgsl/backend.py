@@ -33,6 +33,7 @@ from tilewright.ir.lower.ordered import lower_ordered
 from tilewright.ir.lower.sorting.sort_by_exchanges import sort_by_exchanges
 from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.split_inputs import split_inputs
+from tilewright.ir.lower.split_ordered import split_ordered
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import (
     Copy,
@@ -51,6 +52,8 @@ from tilewright.ir.schedule import Schedule
 Observer = Callable[[str, object], None]
 # Elements times updates of a scatter up to which every element looks for its updates.
 _MOST_SEARCHED = 1 << 26
+# The most points of a scatter that one invocation visits: drivers do not let it run for ever.
+_MOST_ORDERED = 1 << 15
 # The length of rows up to which every element is compared with all others.
 _MOST_RANKED = 256
 
@@ -180,9 +183,12 @@ class _Builder(Struct):
 
     def _ordered(self, step: Ordered) -> list[artifact.Step]:
         """A scatter: a search for every element, or one invocation where that is too much work."""
-        elements = _elements(step.target.root) * points(step.axes)
-        if elements <= _MOST_SEARCHED:
+        updates = points(step.axes)
+        if updates <= _MOST_ORDERED and _elements(step.target.root) * updates <= _MOST_SEARCHED:
             return self._step(gather_updates(step))
+        parts = split_ordered(step, _MOST_ORDERED)
+        if len(parts) > 1:
+            return self._steps(parts)
         return self._launch(lower_ordered(step, step.name), step.name)
 
     def _sort(self, step: SortRows) -> list[artifact.Step]:

@@ -49,13 +49,13 @@ def _last_update(step: Ordered, flat: Buffer, element: Var, hit: Expr, old: Expr
     search = Stage((), step.axes, "max", candidate, found, ())
     last = Load(found, ())
     position = build.cast(build.maximum(last, build.const(0, I32)), INDEX)
-    value = substitute(step.value, _unravelled(step.axes, position))
+    value = substitute(step.value, unravelled(step.axes, position))
     chosen = build.select(build.ge(last, build.const(0, I32)), value, old)
     stored = Stage((), (), None, chosen, flat, (element,))
     return Nest(step.name, (element,), (search, stored), (found,))
 
 
-def _unravelled(axes: tuple[Var, ...], position: Expr) -> dict[Var, Expr]:
+def unravelled(axes: tuple[Var, ...], position: Expr) -> dict[Var, Expr]:
     """Each axis as a digit of a row-major position."""
     bindings: dict[Var, Expr] = {}
     for axis in reversed(axes):
