@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.structure import rebuild
+from tilewright.compiler.structure import leaves, rebuild_each
 from tilewright.ir.errors import DTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -20,35 +20,42 @@ def place_outputs(compiled: Specialization, inputs: Sequence[np.ndarray], out: A
     Nothing is written before everything has been checked. Memory shared with an argument is
     allowed: the result is as if the arguments had been copied first.
     """
-    count = len(compiled.interface.outputs)
+    structure = compiled.interface.structure
+    places = leaves(structure)
     given = list(out) if isinstance(out, (tuple, list)) else [out]
-    _check_all(compiled, inputs, given)
+    _check_all(compiled, inputs, given, places)
     # A data check fails after the run: until it has passed, results stay in memory of our own.
     may_fail = bool(compiled.interface.checks)
-    direct = [a if a is not None and not may_fail and _is_plain(a, inputs) else None for a in given]
+    direct: list[np.ndarray | None] = [None] * len(compiled.interface.outputs)
+    for array, number in zip(given, places, strict=True):
+        if array is not None and not may_fail and _is_plain(array, inputs):
+            direct[number] = array
     results = compiled.run(inputs, direct)
     values: list[Any] = []
-    for number, (array, result) in enumerate(zip(given, results, strict=True)):
-        if array is not None and array is not result:
-            np.copyto(array, result)
-        values.append(compiled.value(number, result) if array is None else array)
-    return values[0] if count == 1 else rebuild(compiled.interface.structure, values)
+    for array, number in zip(given, places, strict=True):
+        if array is not None and array is not results[number]:
+            np.copyto(array, results[number])
+        values.append(compiled.value(number, results[number]) if array is None else array)
+    return values[0] if len(places) == 1 else rebuild_each(structure, values)
 
 
 def _check_all(
-    compiled: Specialization, inputs: Sequence[np.ndarray], given: Sequence[Any]
+    compiled: Specialization,
+    inputs: Sequence[np.ndarray],
+    given: Sequence[Any],
+    places: Sequence[int],
 ) -> None:
-    expected = compiled.interface.outputs
-    if len(given) != len(expected):
+    if len(given) != len(places):
         raise ShapeError(
-            f"out has {len(given)} arrays for {len(expected)} results",
+            f"out has {len(given)} arrays for {len(places)} results",
             help="give one array, or a tuple with an array or None for each result",
         )
     shapes = compiled.interface.result_shapes(inputs)
-    for number, (array, info) in enumerate(zip(given, expected, strict=True)):
+    for position, (array, number) in enumerate(zip(given, places, strict=True)):
         if array is None:
             continue
-        name = f"out[{number}]" if len(given) > 1 else "out"
+        info = compiled.interface.outputs[number]
+        name = f"out[{position}]" if len(given) > 1 else "out"
         fitting = f"np.empty({shapes[number]}, np.{info.dtype})"
         _check(array, name, fitting)
         if array.dtype != info.dtype:

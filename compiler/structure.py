@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -56,20 +57,40 @@ class OutputInfo(Struct, frozen=True):
     kind: str
 
 
-def rebuild(structure: Structure, outputs: list[Any]) -> Any:
-    """The function's result from its outputs' values."""
+def leaves(structure: Structure) -> list[int]:
+    """The numbers of the outputs in the order of the result; one that is returned twice is there
+    twice."""
     match structure:
         case Leaf(number):
-            return outputs[number]
+            return [number]
+        case Known():
+            return []
+    return [number for item in structure.items for number in leaves(item)]
+
+
+def rebuild(structure: Structure, outputs: list[Any]) -> Any:
+    """The function's result from its outputs' values."""
+    return rebuild_each(structure, [outputs[number] for number in leaves(structure)])
+
+
+def rebuild_each(structure: Structure, values: list[Any]) -> Any:
+    """The function's result from a value for each of its `leaves`."""
+    return _rebuild(structure, iter(values))
+
+
+def _rebuild(structure: Structure, values: Iterator[Any]) -> Any:
+    match structure:
+        case Leaf():
+            return next(values)
         case Sequence(kind, items):
-            values = [rebuild(i, outputs) for i in items]
-            return kind(*values) if hasattr(kind, "_fields") else kind(values)
+            made = [_rebuild(i, values) for i in items]
+            return kind(*made) if hasattr(kind, "_fields") else kind(made)
         case Mapping(keys, items, kind):
-            return kind(zip(keys, (rebuild(i, outputs) for i in items), strict=True))
+            return kind(zip(keys, (_rebuild(i, values) for i in items), strict=True))
         case Known(value):
             return value
         case Object(kind, keys, items):
-            made: Any = object.__new__(kind)
+            rebuilt: Any = object.__new__(kind)
             for key, item in zip(keys, items, strict=True):
-                object.__setattr__(made, key, rebuild(item, outputs))
-            return made
+                object.__setattr__(rebuilt, key, _rebuild(item, values))
+            return rebuilt

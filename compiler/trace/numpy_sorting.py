@@ -108,7 +108,11 @@ def _flattened(a: Any, axis: Any) -> tuple[Any, tuple[Any, ...]]:
     kept = [n for n in range(array.rank) if n not in gone]
     keep_shape = tuple(1 if n in gone else s for n, s in enumerate(array.shape))
     moved = transposed(array, [*kept, *gone])
-    shape = (*(array.shape[n] for n in kept), -1)
+    sizes = [array.shape[n] for n in gone]
+    # Of an array without elements, no size could be left for reshape to find.
+    known = [n for n in sizes if isinstance(n, int)]
+    count = math.prod(known) if len(known) == len(sizes) else -1
+    shape = (*(array.shape[n] for n in kept), count)
     return dispatch(np.reshape, (moved, shape), {}), keep_shape
 
 
@@ -153,16 +157,15 @@ def median(a: Any, axis: Any = None, overwrite_input: bool = False, keepdims: bo
     count = rows.shape[-1]
     if not isinstance(count, int):
         raise failure(UnsupportedError, "np.median over an open dimension is not supported")
-    if count == 0:
-        raise failure(ShapeError, "np.median of an empty array")
     source = rows.element_type
     if not source.is_float:
         rows = cast_to(rows, F64)
     ordered = sort(rows)
-    middle = ordered[..., (count - 1) // 2 : count // 2 + 1]
-    value = dispatch(np.mean, (middle,), {"axis": -1})
-    last = ordered[..., -1]
-    value = dispatch(np.where, (ufuncs.call(np.isnan, (last,)), last, value), {})
+    middle = ordered[..., max(count - 1, 0) // 2 : count // 2 + 1]
+    value = dispatch(np.mean, (middle,), {"axis": -1})  # of nothing NaN
+    if count:
+        last = ordered[..., -1]
+        value = dispatch(np.where, (ufuncs.call(np.isnan, (last,)), last, value), {})
     if source is F16:
         value = cast_to(value, F16)
     return dispatch(np.reshape, (value, keep_shape), {}) if keepdims else value

@@ -70,6 +70,23 @@ def test_out_keeps_the_structure_of_the_result() -> None:
     assert type(got["y"][0]) is np.float32
 
 
+def test_a_result_that_is_returned_twice_goes_into_two_arrays() -> None:
+    first, second, strided = np.zeros(4), np.zeros(4), np.zeros(8)[::-2]
+    kernel = tw.kernel(lambda a: (a * 2, a.sum(), (a * 2).ravel(), a * 2))
+    for start in (0.0, 1.0, 2.0):  # from the second call on by another path
+        a = np.arange(4) + start
+        got = kernel(a, out=(first, None, second, strided))
+        assert [got[k] is out for k, out in ((0, first), (2, second), (3, strided))] == [True] * 3
+        for array in (first, second, strided):
+            np.testing.assert_array_equal(array, a * 2)
+    assert [len(r) for r in (kernel(a)[0], kernel(a)[2])] == [4, 4]
+
+
+def test_out_without_elements_may_have_any_strides() -> None:
+    empty = np.lib.stride_tricks.as_strided(np.zeros((3, 0), np.float32), strides=(0, 4))
+    assert tw.kernel(lambda a: a * 2)(np.zeros((3, 0), np.float32), out=empty) is empty
+
+
 def test_a_changed_closure_cell_means_a_new_specialisation() -> None:
     factor = 2
     kernel = tw.kernel(lambda a: a * factor)

@@ -135,6 +135,7 @@ case(
     lambda x: (np.median(x), np.median(x, axis=0), np.median(x, axis=(0, 1), keepdims=True)),
     F,
 )
+case("median of nothing", lambda x: (np.median(x[:0], axis=1), np.median(x[:0], axis=0)), F)
 case("median odd nan", lambda x: np.median(x, axis=1), NANS)
 case("quantile", lambda x: (np.quantile(x, 0.3), np.percentile(x, [10, 90], axis=1)), S)
 case("lexsort", lambda a, b: np.lexsort((a, b)), np.array([3, 1, 2, 1]), np.array([0, 1, 0, 1]))
