@@ -18,10 +18,12 @@ from tilewright.ir.analysis.error_rules import (
     Bounded,
     TargetClass,
     apply_operation,
+    carried,
     exact,
     finish,
     read_float,
     uncertain,
+    unordered,
 )
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
@@ -111,7 +113,8 @@ class _Evaluation:
             elif isinstance(node, Result):
                 tensors[node] = results[node.loop][node.position]
             else:
-                tensors[node] = _full(self._node(node, tensors), self._shape(node.shape))
+                made = carried(self._node(node, tensors), node.dtype, self._target)
+                tensors[node] = _full(made, self._shape(node.shape))
         return [tensors[o] for o in graph.outputs]
 
     def _size(self, size: Size | None) -> int:
@@ -135,7 +138,7 @@ class _Evaluation:
             case Scan():
                 return self._scan(node, tensors[node.operand])
             case Sort():
-                return _sorted(node, tensors[node.operand])
+                return _sorted(node, tensors[node.operand], self._target)
             case Scatter():
                 return self._scatter(node, tensors)
         raise IRError(f"a graph cannot hold {type(node).__name__}")
@@ -177,7 +180,7 @@ class _Evaluation:
         if node.combiner in ("argmin", "argmax"):
             return _position(node.combiner, rows)
         if not node.dtype.is_float or node.combiner in _EXACT:
-            return _combine_exactly(node.combiner, rows)
+            return _combine_exactly(node.combiner, rows, node.dtype, self._target)
         height = TREE_HEIGHT + math.ceil(math.log2(count)) + 1
         if isinstance(node.body, Apply) and node.body.op is ops.MUL:
             runs = math.ceil(math.log2(max(1.0, count / CONTRACTION_RUN)))
@@ -232,7 +235,7 @@ class _Evaluation:
                 fusible=np.moveaxis(source.fusible, axis, -1)[..., :end],
             )
             if not node.dtype.is_float or node.combiner in _EXACT:
-                parts.append(_combine_exactly(node.combiner, head))
+                parts.append(_combine_exactly(node.combiner, head, node.dtype, self._target))
             else:
                 height = 0 if end == 1 else min(end, 2 * TREE_HEIGHT + end.bit_length())
                 parts.append(self._tree(node.combiner, head, height, node.dtype))
@@ -272,7 +275,7 @@ class _Evaluation:
                 np.append(bounds[numbers], base.bound[place]),
             )
             if not node.dtype.is_float or combiner in _EXACT:
-                one = _combine_exactly(combiner, row)
+                one = _combine_exactly(combiner, row, node.dtype, self._target)
             else:
                 one = self._tree(combiner, row, len(row.value), node.dtype)
             base.value[place], base.bound[place] = one.value, one.bound
@@ -289,7 +292,8 @@ class _Evaluation:
         while True:
             (more,) = self.run(node.condition, [*state, *captured])
             if np.any(more.bound != 0):  # nobody promises how often it runs
-                return [Bounded(s.value, np.full(s.value.shape, np.inf)) for s in state]
+                unknown = uncertain(np.asarray(False))
+                return [_full(Bounded(s.value, unknown), s.value.shape) for s in state]
             if not more.value:
                 return state
             state = self.run(node.body, [*state, *captured])
@@ -303,6 +307,9 @@ def _load(node: Load, indices: Sequence[Bounded], tensors: Tensors) -> Bounded:
     """Elements at certain indices; at uncertain ones anything."""
     source = tensors[node.source]
     places = tuple(i.value for i in indices)
+    if source.value.size == 0:  # where nothing is, only an alternative that is not taken reads
+        nothing = np.zeros(np.broadcast_shapes(*(np.shape(p) for p in places)), source.value.dtype)
+        return _full(Bounded(nothing, uncertain(np.asarray(False))), nothing.shape)
     known: Array = np.asarray(True)
     for index in indices:
         known = known & (index.bound == 0)
@@ -310,7 +317,7 @@ def _load(node: Load, indices: Sequence[Bounded], tensors: Tensors) -> Bounded:
     return Bounded(source.value[places], bound, source.unsigned[places], source.fusible[places])
 
 
-def _combine_exactly(combiner: str, rows: Bounded) -> Bounded:
+def _combine_exactly(combiner: str, rows: Bounded, dtype: DType, target: TargetClass) -> Bounded:
     """Integers, and the smallest or largest float, which moves by no more than its candidates."""
     value = _INTEGER[combiner].reduce(rows.value, axis=-1, dtype=rows.value.dtype)
     if value.dtype.kind != "f":
@@ -320,6 +327,7 @@ def _combine_exactly(combiner: str, rows: Bounded) -> Bounded:
         end = _EXACT[combiner].reduce(rows.value + sign * rows.bound, axis=-1)
         far = np.maximum(far, np.where(end == value, 0.0, np.abs(end - value)))
     far = np.where(np.isnan(far) | np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
+    far = unordered(value, far, (rows.bound > 0).any(-1), dtype, target)
     return Bounded(value, np.where(np.isnan(value), 0.0, far), value == 0)
 
 
@@ -339,14 +347,15 @@ def _position(combiner: str, rows: Bounded) -> Bounded:
     return Bounded(best, uncertain(known))
 
 
-def _sorted(node: Sort, source: Bounded) -> Bounded:
+def _sorted(node: Sort, source: Bounded, target: TargetClass) -> Bounded:
     if source.value.size == 0:
         return exact(np.zeros(source.value.shape, _held(node.dtype)))
     reach = source.bound.max(node.axis, keepdims=True)
     ordered = np.sort(source.value, axis=node.axis, kind="stable")
     if not node.positions:
         unsigned = np.broadcast_to(source.unsigned, ordered.shape).any(node.axis, keepdims=True)
-        return Bounded(ordered, np.broadcast_to(reach, ordered.shape), unsigned)
+        bound = unordered(ordered, reach, reach > 0, node.dtype, target)
+        return Bounded(ordered, np.broadcast_to(bound, ordered.shape), unsigned)
     gaps = np.diff(ordered, axis=node.axis)
     apart = (np.abs(gaps) > 2 * reach).all(node.axis, keepdims=True)
     known = (reach == 0) | (apart & np.isfinite(reach))

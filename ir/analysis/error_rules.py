@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from tilewright.ir import ops
-from tilewright.ir.dtypes import DType
+from tilewright.ir.dtypes import I32, I64, U32, U64, DType
 from tilewright.ir.expr import Apply
 from tilewright.ir.ops import Op
 
@@ -77,6 +77,7 @@ _MONOTONE = {
 _TURN_LIMIT = 1e5  # beyond it the GPU promise of sin and cos is absolute
 _TURN_ERROR = 1e-6
 _REFERENCE_ULPS = 1.0  # float64 functions of the reference are themselves not exact
+_CARRIED = {I64: I32, U64: U32}  # what GPU targets hold 64-bit integers in
 
 
 def exact(value: Array) -> Bounded:
@@ -106,6 +107,28 @@ def read_float(value: Array, dtype: DType, target: TargetClass) -> Bounded:
     return Bounded(wide, np.where(small, np.abs(wide), 0.0))
 
 
+def carried(made: Bounded, dtype: DType, target: TargetClass) -> Bounded:
+    """A GPU holds 64-bit integers in 32 bits: what does not fit is anything."""
+    if target.ieee or dtype not in _CARRIED:
+        return made
+    held = _CARRIED[dtype]
+    fits = (made.value >= held.min) & (made.value <= held.max)
+    return Bounded(made.value, np.where(fits, made.bound, np.inf))
+
+
+def unordered(
+    value: Array, bound: Array, inexact: Array, dtype: DType, target: TargetClass
+) -> Array:
+    """The bound of a result that comparisons chose from operands of which some are `inexact`.
+
+    A GPU may compare subnormals as zeros and yet return them: which of them comes first is free.
+    """
+    if target.ieee or not dtype.is_float:
+        return bound
+    tiny = float(np.finfo(dtype.numpy).tiny)
+    return np.where((np.abs(value) < tiny) & inexact, np.maximum(bound, 2 * tiny), bound)
+
+
 def finish(
     value: Array,
     passed: Array,
@@ -118,12 +141,15 @@ def finish(
     value, passed = np.asarray(value, np.float64), np.asarray(passed, np.float64)
     single = np.asarray(value).astype(dtype.numpy).astype(np.float64)
     passed = np.where(np.isnan(passed), np.inf, passed)
-    if dtype.bits == 64 and ulps > 0.5:
-        ulps += _REFERENCE_ULPS
-    bound = passed + ulps * unit(np.abs(value) + np.where(np.isinf(passed), 0, passed), dtype)
+    own: Array = ulps
+    if dtype.bits == 64:
+        own = ulps + _REFERENCE_ULPS if ulps > 0.5 else np.where(passed > 0, 2 * ulps, ulps)
+    bound = passed + own * unit(np.abs(value) + np.where(np.isinf(passed), 0, passed), dtype)
     if not target.ieee:
         tiny = float(np.finfo(dtype.numpy).tiny)
-        bound = np.where((np.abs(value) - bound < tiny) & (ulps > 0), bound + tiny, bound)
+        # A function computes with smaller numbers than its result, and these may flush.
+        flushes = (np.abs(value) - bound < tiny) | (ulps > 1)
+        bound = np.where(flushes & (ulps > 0), bound + tiny, bound)
         bound = np.where((value == 0) & (passed == 0), 0.0, bound)
     elif rounds:
         value = np.where(passed == 0, single, value)
@@ -150,7 +176,7 @@ def apply_operation(node: Apply, operands: Sequence[Bounded], target: TargetClas
     """The result of one operation."""
     made = _result(node, operands, target)
     if not node.dtype.is_float:
-        return made
+        return carried(made, node.dtype, target)
     return Bounded(made.value, made.bound, _unsigned(node, operands), _fusible(node, operands))
 
 
@@ -205,6 +231,8 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
     values = [o.value for o in operands]
     bounds = [o.bound for o in operands]
     value = np.asarray(op.reference(*values), np.float64)
+    if op is ops.NEXTAFTER:  # the only function that knows how far apart its dtype's numbers are
+        value = np.nextafter(*(v.astype(dtype.numpy) for v in values)).astype(np.float64)
     if op in _PASSED:
         passed = _PASSED[op](value, values, bounds)
     elif op in _MONOTONE:
@@ -217,6 +245,8 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
         unknown, zero = unknown | np.isinf(bound), zero & (bound == 0)
     passed = np.where(unknown, np.inf, np.where(zero, 0.0, passed))
     passed = passed + _lost_signs(op, value, operands, target)
+    if op in _EXTREMES:
+        passed = unordered(value, passed, ~zero, dtype, target)
     if not target.ieee:
         passed = passed + _gpu_extra(op, value, values)
     if op in (ops.ADD, ops.SUB):

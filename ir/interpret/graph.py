@@ -98,14 +98,14 @@ def _read(
     node: Load, indices: Sequence[np.ndarray], arrays: Mapping[Source, np.ndarray]
 ) -> np.ndarray:
     array = arrays[node.source]
+    if array.size == 0:  # where nothing is, only an alternative that is not taken reads
+        return np.zeros(np.broadcast_shapes(*(i.shape for i in indices)), array.dtype)
     for axis, (index, size) in enumerate(zip(indices, array.shape, strict=True)):
         if index.size and (index.min() < 0 or index.max() >= size):
             raise IRError(
                 f"{node.source.name} of shape {array.shape} is read at {int(index.min())} … "
                 f"{int(index.max())} on axis {axis}"
             )
-    if any(index.size == 0 for index in indices):  # an empty axis may lie over an empty array
-        return np.zeros(np.broadcast_shapes(*(i.shape for i in indices)), array.dtype)
     return np.asarray(array[tuple(indices)])
 
 

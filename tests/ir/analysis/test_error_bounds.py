@@ -452,3 +452,61 @@ def test_a_loop_whose_end_rounding_decides_is_free() -> None:
 
     assert not np.isinf(bounds(function, f32(2.0)).bound).any()
     assert np.isinf(bounds(function, f32(np.e)).bound).all()
+
+
+def test_comparisons_on_a_gpu_do_not_tell_subnormals_apart() -> None:
+    tiny = f32(-1e-45, 7e-45, 0)
+    largest = (lambda x: np.maximum(x, x[::-1]), lambda x: np.max(x))
+    for order in (lambda x: np.sort(x), *largest):
+        assert np.all(bounds(order, tiny).bound == 0)
+        assert np.all(bounds(order, tiny, target=GPU).bound >= 1e-44)
+        assert np.all(bounds(order, f32(1, 2), target=GPU).bound == 0)
+
+
+def test_a_function_of_small_numbers_may_flush_what_it_computes_with() -> None:
+    x = f32(2.0**-126, 2.0**-100)
+    assert bounds(lambda x: np.tanh(x), x).bound[0] < 2.0**-140
+    found = bounds(lambda x: np.tanh(x), x, target=GPU).bound
+    assert 2.0**-126 <= found[0] < 2.0**-125
+    assert found[1] < 2.0**-119
+
+
+def test_64_bit_integers_are_certain_on_a_gpu_as_long_as_32_bits_hold_them() -> None:
+    x = np.array([1, 2**31 - 1, -(2**31)], np.int64)
+    assert np.all(bounds(lambda x: x * 2, x).bound == 0)
+    found = bounds(lambda x: x * 2, x, target=GPU).bound
+    assert np.isinf(found).tolist() == [False, True, True]
+    assert np.isinf(bounds(lambda x: np.sum(x[:2]), x, target=GPU).bound)
+    assert bounds(lambda x: np.sum(x[1:]), x, target=GPU).bound == 0
+
+
+def test_the_float64_reference_rounds_too() -> None:
+    exact = np.array([3.0])
+    assert bounds(lambda x: x - 1, exact).bound[0] == 0
+    rounded = bounds(lambda x: np.log1p(x) - 1, exact).bound[0]
+    assert rounded >= np.spacing(np.log1p(3.0) - 1) + 3 * np.spacing(np.log1p(3.0))
+
+
+def test_nextafter_knows_the_dtype() -> None:
+    x = np.array([14.0], np.float16)
+    found = bounds(lambda x: np.nextafter(x, x * 0), x)
+    assert found.value[0] == float(np.nextafter(x, x * 0)[0])
+    assert found.bound[0] == 0
+
+
+def test_what_reads_nothing_is_free() -> None:
+    n = tw.dim("n")
+    traced_slice = traced(lambda x: x[3:] * 2, np.zeros(2, np.float32))
+    assert bound_graph(traced_slice.graph, [f32(1, 2)], IEEE)[0].value.shape == (0,)
+    kernel = tw.kernel(x=tw.f32[n])(_third_doubled)
+    kernel(f32(1, 2))
+    graph = kernel.specializations[0].traced.graph
+    (found,) = bound_graph(graph, [f32(1, 2)], IEEE, dict(zip(graph.symbols, [2], strict=True)))
+    assert found.value.tolist() == [1, 2]
+    assert np.all(found.bound == 0)
+
+
+def _third_doubled(x: Any) -> Any:
+    y = x.copy()
+    y[3:] *= 2
+    return y
