@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import tilewright as tw
-from tests.fuzz.program import FuzzProgram
+from tests.fuzz.program import FuzzProgram, copies
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.arguments import contiguous
 from tilewright.compiler.structure import rebuild
@@ -23,6 +23,7 @@ from tilewright.compiler.targets import BuildOptions
 from tilewright.compiler.testing import compare
 from tilewright.ir.analysis.error_bounds import bound_graph
 from tilewright.ir.analysis.error_rules import GPU, TARGET_CLASSES, Bounded, TargetClass
+from tilewright.ir.sizes import bind_symbols
 from tilewright.ir.verify import verify_program
 
 WITHOUT_WIDE = ("wgsl", "glsl")
@@ -42,6 +43,7 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
     compared: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
 
 
 def run_program(
@@ -50,35 +52,33 @@ def run_program(
     """Everything that is wrong with a program."""
     outcome = Outcome()
     kernel = Kernel(program.function(), options=options)
-    arguments = list(program.arguments.values())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = _expected(program)
         for target in targets:
             if target in WITHOUT_WIDE and program.wide:
                 outcome.unsupported.append(target)  # docs: 64-bit integers are held in 32 bits
                 continue
-            _on_target(kernel, target, arguments, expected, outcome)
+            _on_target(kernel.on(target), program, outcome)
     return outcome
 
 
-def _expected(program: FuzzProgram) -> list[np.ndarray]:
+def expected_results(program: FuzzProgram) -> list[np.ndarray]:
+    """What NumPy computes."""
     with np.errstate(all="ignore"):
-        results = program.function()(*(a.copy() for a in program.arguments.values()))
+        results = program.function()(*copies(program.arguments).values())
     return [np.asarray(r) for r in results]
 
 
-def _on_target(
-    kernel: Kernel,
-    target: str,
-    arguments: Sequence[np.ndarray],
-    expected: Sequence[np.ndarray],
-    outcome: Outcome,
-) -> None:
-    on_target = kernel.on(target)
-    before = [a.copy() for a in arguments]
+def outputs(kernel: Kernel, program: FuzzProgram) -> list[np.ndarray]:
+    """What the kernel computes."""
+    return [np.asarray(r) for r in kernel(*program.arguments.values())]
+
+
+def _on_target(kernel: Kernel, program: FuzzProgram, outcome: Outcome) -> None:
+    target = kernel.target
+    before = copies(program.arguments)
     try:
-        results = [np.asarray(r) for r in on_target(*arguments)]
+        results = outputs(kernel, program)
     except (tw.UnsupportedError, tw.LimitError) as error:
         if target in WITHOUT_WIDE:
             outcome.unsupported.append(target)
@@ -91,37 +91,50 @@ def _on_target(
         outcome.findings.append(Finding(target, where, traceback.format_exc(limit=-6)))
         return
     outcome.compared.append(target)
-    _verify(on_target, target, outcome)
-    for old, new in zip(before, arguments, strict=True):
-        if old.tobytes() != new.tobytes():
-            outcome.findings.append(Finding(target, "argument changed", ""))
-    bounds = _bounds(on_target, arguments, TARGET_CLASSES[target])
-    for number, (found, allowed) in enumerate(zip(results, bounds, strict=True)):
-        wrong = compare(target, number, found, allowed)
-        if wrong is not None:
-            outcome.findings.append(Finding(target, "wrong value", str(wrong)))
+    _verify(kernel, outcome)
+    for name, old in before.items():
+        if np.asarray(old).tobytes() != np.asarray(program.arguments[name]).tobytes():
+            outcome.findings.append(Finding(target, "argument changed", name))
+    bounds = bounds_of(kernel, program, TARGET_CLASSES[target])
+    compare_all(target, results, bounds, outcome)
     if target == "cpu":
-        loose = _bounds(on_target, arguments, GPU)
-        for wrong_text in _against_numpy(results, expected, loose):
+        loose = bounds_of(kernel, program, GPU)
+        if program.undefined:
+            loose = [Bounded(b.value, np.full(np.shape(b.value), np.inf)) for b in loose]
+        for wrong_text in _against_numpy(results, expected_results(program), loose):
             outcome.findings.append(Finding("cpu", "not as NumPy", wrong_text))
 
 
-def _verify(kernel: Kernel, target: str, outcome: Outcome) -> None:
+def compare_all(
+    target: str,
+    results: Sequence[np.ndarray],
+    bounds: Sequence[Bounded],
+    outcome: Outcome,
+    where: str = "",
+) -> None:
+    """Results against what they may be; `where` says under which circumstances."""
+    for number, (found, allowed) in enumerate(zip(results, bounds, strict=True)):
+        wrong = compare(target, number, found, allowed)
+        if wrong is not None:
+            outcome.findings.append(Finding(target, "wrong value", f"{where}{wrong}"))
+
+
+def _verify(kernel: Kernel, outcome: Outcome) -> None:
     """A program that writes behind its buffers may well give the right result."""
     try:
         verify_program(kernel.specializations[-1].stage("program"))  # type: ignore[arg-type]
     except tw.IRError as error:
-        outcome.findings.append(Finding(target, "broken program", str(error)))
+        outcome.findings.append(Finding(kernel.target, "broken program", str(error)))
 
 
-def _bounds(
-    kernel: Kernel, arguments: Sequence[np.ndarray], promises: TargetClass
-) -> list[Bounded]:
-    """One per result: the same tensor may be returned twice."""
+def bounds_of(kernel: Kernel, program: FuzzProgram, promises: TargetClass) -> list[Bounded]:
+    """One per result (the same tensor may be returned twice), for the kernel's last call."""
     traced = kernel.specializations[-1].traced
-    by_name = dict(zip(traced.specs, arguments, strict=True))
-    inputs = [contiguous(by_name[n], traced.specs[n], n) for n in traced.input_names]
-    return list(rebuild(traced.structure, bound_graph(traced.graph, inputs, promises)))
+    by_name = dict(zip(traced.specs, program.arguments.values(), strict=True))
+    names = traced.input_names
+    inputs = [contiguous(by_name[n], traced.specs[n], n) for n in names]
+    symbols = bind_symbols([t.shape for t in traced.graph.inputs], [i.shape for i in inputs], names)
+    return list(rebuild(traced.structure, bound_graph(traced.graph, inputs, promises, symbols)))
 
 
 def _against_numpy(
@@ -159,4 +172,12 @@ def _numpy_differs(got: np.ndarray, want: np.ndarray, allowed: Bounded) -> np.nd
     return np.asarray(sure & wrong)
 
 
-__all__ = ["Finding", "Outcome", "run_program"]
+__all__ = [
+    "Finding",
+    "Outcome",
+    "bounds_of",
+    "compare_all",
+    "expected_results",
+    "outputs",
+    "run_program",
+]

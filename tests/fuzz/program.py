@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,14 +36,16 @@ class Statement:
 @dataclass(frozen=True)
 class FuzzProgram:
     seed: int
-    arguments: Mapping[str, np.ndarray]
+    arguments: Mapping[str, Any]
     statements: tuple[Statement, ...]
     returned: tuple[str, ...]
+    wide: bool = False
+    """Whether it may hold 64-bit values that GPU targets cannot."""
 
     @property
-    def wide(self) -> bool:
-        """Whether it may hold 64-bit values: the generator makes them for even seeds only."""
-        return self.seed % 2 == 0
+    def undefined(self) -> bool:
+        """Whether NumPy leaves some of its results to the processor."""
+        return any(s.op.startswith("raw cast") for s in self.statements)
 
     @property
     def source(self) -> str:
@@ -74,8 +77,9 @@ class FuzzProgram:
 
     def values(self) -> dict[str, Any]:
         """What NumPy computes for every name."""
-        scope: dict[str, Any] = {"np": np, "tw": tw, **_copies(self.arguments)}
-        with np.errstate(all="ignore"):
+        scope: dict[str, Any] = {"np": np, "tw": tw, **copies(self.arguments)}
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             for statement in self.statements:
                 exec(statement.text, scope)
         return {s.target: scope[s.target] for s in self.statements}
@@ -84,19 +88,24 @@ class FuzzProgram:
         """A script that runs the program on its own."""
         arrays = "\n".join(f"{n} = {_literal(a)}" for n, a in self.arguments.items())
         head = "import numpy as np\nimport tilewright as tw\nfrom numpy import inf, nan\n"
+        if "strided(" in arrays:
+            head += "from tests.fuzz.values import strided\n"
         return f"{head}\n{self.source}\n{arrays}\n"
 
 
-def _copies(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {n: a.copy() for n, a in arrays.items()}
+def copies(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays copied; Python numbers stay what they are."""
+    return {n: a.copy() if isinstance(a, np.ndarray) else a for n, a in values.items()}
 
 
-def _literal(array: np.ndarray) -> str:
-    array = np.asarray(array)
+def _literal(array: Any) -> str:
+    if isinstance(array, (int, float)):
+        return repr(array)
     made = f"np.array({array.tolist()}, np.{np.dtype(array.dtype).name})"
-    return made.replace("np.bool)", "np.bool_)") + (
-        f".reshape({array.shape})" if array.size == 0 else ""
-    )
+    made = made.replace("np.bool)", "np.bool_)")
+    if array.size == 0:
+        return f"{made}.reshape({array.shape})"
+    return made if array.flags.c_contiguous else f"strided({made}, {array.strides})"
 
 
 def shrink(program: FuzzProgram, fails: Callable[[FuzzProgram], bool]) -> FuzzProgram:

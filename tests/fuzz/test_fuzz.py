@@ -11,34 +11,37 @@ import pytest
 
 from tests.fuzz.compare import run_program
 from tests.fuzz.generate import generate
+from tests.fuzz.modes import run_mode
 from tests.fuzz.program import FuzzProgram, Statement, shrink
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.runtime import runtime
 
-BATCH = 25
+SEEDS, BATCH = 500, 25
 
 
-def _check(seeds: range, targets: tuple[str, ...]) -> None:
+def _check(batch: int, targets: tuple[str, ...]) -> None:
     wrong = []
-    for seed in seeds:
+    for seed in range(batch * BATCH, (batch + 1) * BATCH):
         program = generate(seed)
-        for finding in run_program(program, targets).findings:
+        outcome = run_program(program, targets)
+        if "cpu" in targets:
+            run_mode(program, outcome)
+        for finding in outcome.findings:
             wrong.append(f"seed {seed}: {finding.kind}: {finding.detail}\n{program.source}")
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.wasm
-@pytest.mark.parametrize("batch", range(16))
+@pytest.mark.parametrize("batch", range(SEEDS // BATCH))
 def test_random_kernels_on_cpu_and_wasm(batch: int) -> None:
-    _check(range(batch * BATCH, (batch + 1) * BATCH), ("cpu", "wasm"))
+    _check(batch, ("cpu", "wasm"))
 
 
 @pytest.mark.wgsl
 @pytest.mark.glsl
-@pytest.mark.parametrize("batch", range(4))
+@pytest.mark.parametrize("batch", range(SEEDS // BATCH))
 def test_random_kernels_on_gpu_targets(batch: int) -> None:
-    first = 1001 + batch * 2 * BATCH  # odd seeds: no 64-bit types
-    _check(range(first, first + 2 * BATCH, 2), ("wgsl", "glsl"))
+    _check(batch, ("wgsl", "glsl"))
 
 
 @pytest.fixture

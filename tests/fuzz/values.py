@@ -63,3 +63,41 @@ def _special(rng: np.random.Generator, dtype: str, shape: Shape) -> np.ndarray:
         return _boundary(rng, dtype, shape)
     tiny = float(np.finfo(dtype).smallest_subnormal)
     return rng.choice(np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, tiny * 5, -tiny]), shape)
+
+
+def random_argument(rng: np.random.Generator, dtype: str, shape: Shape) -> np.ndarray:
+    """An array as callers have them: a third is not contiguous, or not writable."""
+    array = random_array(rng, dtype, shape)
+    kind = rng.choice(8, p=[0.66, 0.07, 0.07, 0.06, 0.05, 0.03, 0.03, 0.03])
+    if kind == 0 or not shape:
+        return array
+    if kind == 1:
+        return np.asfortranarray(array)
+    if kind == 2:  # backwards along some axes
+        turned = tuple(slice(None, None, int(rng.choice([-1, 1]))) for _ in shape)
+        return array[turned].copy()[turned]
+    if kind == 3:  # every other element of something larger
+        room = np.full([2 * n + 1 for n in shape], 77).astype(dtype)
+        part = room[tuple(slice(1, None, 2) for _ in shape)]
+        part[...] = array
+        return part
+    if kind == 4:
+        return np.broadcast_to(array[:1], shape)
+    if kind == 5:
+        array.flags.writeable = False
+        return array
+    if kind == 6:  # a column of records
+        records = np.zeros(shape, [("before", np.int8), ("value", dtype)])
+        records["value"] = array
+        return records["value"]
+    return np.frombuffer(b"\0" + array.tobytes(), dtype, offset=1).reshape(shape)  # not aligned
+
+
+def strided(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
+    """The same values with other strides: how reproducers give an argument its layout."""
+    reach = [(n - 1) * s for n, s in zip(array.shape, strides, strict=True)]
+    start = -sum(r for r in reach if r < 0)
+    memory = np.zeros(start + sum(r for r in reach if r > 0) + array.itemsize, np.uint8)
+    made = np.ndarray(array.shape, array.dtype, memory, start, strides)
+    made[...] = array
+    return made
