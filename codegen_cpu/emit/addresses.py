@@ -19,7 +19,6 @@ from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import I32, INDEX, U8, DType
 from tilewright.ir.emit.environment import Lanes, Value
 from tilewright.ir.expr import Apply, Expr, Var, post_order
-from tilewright.ir.interpret.values import evaluate, reads_nothing
 from tilewright.ir.kernel import Buffer
 
 _WIDEST_PICK = 4
@@ -128,6 +127,8 @@ class AddressEmitter(BranchEmitter):
                     return None
         if facts.roots or facts.volatile or not _is_index_arithmetic(atom):
             return None
+        from tilewright.ir.interpret.values import evaluate, reads_nothing
+
         return np.asarray(evaluate((atom,), values, reads_nothing)[0])
 
     def _pointer(
