@@ -25,15 +25,12 @@ from tilewright.ir.artifact import BufferSpec, CopyBuffer, GpuProgram, Role, Sha
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.kernel import Buffer, Kernel
-from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
-from tilewright.ir.lower.gather_updates import gather_updates
-from tilewright.ir.lower.ordered import lower_ordered
+from tilewright.ir.lower.gather_scatter import gather_scatter
 from tilewright.ir.lower.sorting.sort_by_exchanges import sort_by_exchanges
 from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.split_inputs import split_inputs
-from tilewright.ir.lower.split_ordered import split_ordered
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import (
     Copy,
@@ -51,9 +48,6 @@ from tilewright.ir.schedule import Schedule
 
 Observer = Callable[[str, object], None]
 # Elements times updates of a scatter up to which every element looks for its updates.
-_MOST_SEARCHED = 1 << 26
-# The most points of a scatter that one invocation visits: drivers do not let it run for ever.
-_MOST_ORDERED = 1 << 15
 # The length of rows up to which every element is compared with all others.
 _MOST_RANKED = 256
 
@@ -155,7 +149,7 @@ class _Builder(Struct):
                 parts = split_inputs(step, self.options.storage_buffers)
                 return [made for part in parts for made in self._nest(part)]
             case Ordered():
-                return self._ordered(step)
+                return self._steps(gather_scatter(step))
             case SortRows():
                 return self._sort(step)
             case Copy():
@@ -180,16 +174,6 @@ class _Builder(Struct):
             check_schedule(merged, schedule, self.options.workgroup_invocations)
         self.used.append((nest.name, schedule))
         return self._launch(lower_to_workgroups(merged, schedule, nest.name), nest.name)
-
-    def _ordered(self, step: Ordered) -> list[artifact.Step]:
-        """A scatter: a search for every element, or one invocation where that is too much work."""
-        updates = points(step.axes)
-        if updates <= _MOST_ORDERED and _elements(step.target.root) * updates <= _MOST_SEARCHED:
-            return self._step(gather_updates(step))
-        parts = split_ordered(step, _MOST_ORDERED)
-        if len(parts) > 1:
-            return self._steps(parts)
-        return self._launch(lower_ordered(step, step.name), step.name)
 
     def _sort(self, step: SortRows) -> list[artifact.Step]:
         length = static_shape(step.source)[step.axis]
@@ -253,13 +237,6 @@ class _Builder(Struct):
                     help="give open dimensions a size, and do not use the step number of an outer "
                     "loop in an inner one",
                 )
-
-
-def _elements(buffer: Buffer) -> int:
-    total = 1
-    for extent in static_shape(buffer):
-        total *= extent
-    return total
 
 
 def _copying_nest(step: Copy) -> Nest:

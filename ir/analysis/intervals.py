@@ -1,4 +1,7 @@
-"""Arithmetic on intervals of integers: what an operation gives where its operands are in these."""
+"""Arithmetic on intervals of numbers: what an operation gives where its operands are in these.
+
+The ends are integers, those of floats too. A float may also be NaN, which no interval excludes.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,50 @@ def _rem(a: Interval, b: Interval) -> Interval:
     return (1 - b[1], b[1] - 1)
 
 
-RULES: dict[ops.Op, Callable[[Interval, Interval], Interval]] = {
+def _abs(a: Interval) -> Interval:
+    if a[0] is not None and a[0] >= 0:
+        return a
+    return (0, None if None in a else max(-a[0], abs(a[1])))  # type: ignore[operator, arg-type]
+
+
+def _and(a: Interval, b: Interval) -> Interval:
+    """No larger than either operand that is not negative; below zero, no shorter than both."""
+    positive = [x for x in (a, b) if x[0] is not None and x[0] >= 0]
+    if positive:
+        highs = [x[1] for x in positive if x[1] is not None]
+        return (0, min(highs) if highs else None)
+    return _same_bits(a, b)
+
+
+def _or(a: Interval, b: Interval) -> Interval:
+    low, high = _same_bits(a, b)
+    return (_max(a, b)[0] if low == 0 else low, high)
+
+
+def _same_bits(a: Interval, b: Interval) -> Interval:
+    """What fits the bits that both operands fit, with a sign if one of them has a sign."""
+    if None in a or None in b:
+        return UNKNOWN
+    low, high = union(a, b)
+    bits = max(high.bit_length(), (~low).bit_length() if low < 0 else 0)  # type: ignore[union-attr, operator]
+    return (-(1 << bits) if low < 0 else 0, (1 << bits) - 1)  # type: ignore[operator]
+
+
+def _shl(a: Interval, b: Interval) -> Interval:
+    if None in a or None in b or a[0] < 0 or not 0 <= b[0] <= b[1] < 64:  # type: ignore[operator]
+        return UNKNOWN
+    return (a[0] << b[0], a[1] << b[1])  # type: ignore[operator]
+
+
+def _shr(a: Interval, b: Interval) -> Interval:
+    """Shifts by a negative amount, or by too much, leave the sign."""
+    least = b[0] if b[0] is not None and b[0] >= 0 else 0
+    low = a[0] if a[0] is None or a[0] < 0 else 0
+    high = None if a[1] is None else (max(a[1] >> least, -1 if a[1] < 0 else 0))
+    return (low, high)
+
+
+RULES: dict[ops.Op, Callable[..., Interval]] = {
     ops.ADD: _add,
     ops.SUB: _sub,
     ops.MUL: _mul,
@@ -96,4 +142,13 @@ RULES: dict[ops.Op, Callable[[Interval, Interval], Interval]] = {
     ops.MOD: _mod,
     ops.QUO: _quo,
     ops.REM: _rem,
+    ops.NEG: negated,
+    ops.ABS: _abs,
+    ops.AND: _and,
+    ops.OR: _or,
+    ops.XOR: _same_bits,
+    ops.SHL: _shl,
+    ops.SHR: _shr,
+    ops.FMIN: _min,
+    ops.FMAX: _max,
 }

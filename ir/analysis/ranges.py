@@ -7,6 +7,11 @@ from tilewright.ir.analysis.intervals import RULES, UNKNOWN, Interval
 from tilewright.ir.dtypes import I32, INDEX, DType
 from tilewright.ir.expr import Apply, Const, Expr, Size, Var
 
+_NEVER_WRAP = {
+    *(ops.MIN, ops.MAX, ops.AND, ops.OR, ops.XOR, ops.SHR),
+    *(ops.FLOORDIV, ops.MOD, ops.QUO, ops.REM),
+}
+
 
 def interval(node: Expr, memo: dict[Expr, Interval] | None = None) -> Interval:
     """The smallest and the largest value that `node` can have; None where not known."""
@@ -46,7 +51,7 @@ def _interval(node: Expr, known: dict[Expr, Interval]) -> Interval:
             return (0, None if most is None else max(0, most - 1))
         return (node.least, None)
     if isinstance(node, Apply) and node.dtype is INDEX and node.op in RULES:
-        return RULES[node.op](known[node.operands[0]], known[node.operands[1]])
+        return RULES[node.op](*(known[o] for o in node.operands))
     if not node.dtype.is_integer or node.dtype.kind not in "iux":
         return UNKNOWN
     return _of_data(node, known)
@@ -54,20 +59,26 @@ def _interval(node: Expr, known: dict[Expr, Interval]) -> Interval:
 
 def _of_data(node: Expr, known: dict[Expr, Interval]) -> Interval:
     """The range of an integer that is not made of positions alone: what its dtype can hold, and
-    less after a minimum or a maximum. Sums may wrap, so that nothing is known of them."""
-    if isinstance(node, Apply) and node.op in (ops.MIN, ops.MAX):
-        return RULES[node.op](known[node.operands[0]], known[node.operands[1]])
-    if isinstance(node, Apply) and node.op is ops.CAST and _kept_by_index(node.operands[0].dtype):
+    less after what makes integers no larger. Sums may wrap, so that nothing is known of them."""
+    low = high = None
+    if isinstance(node, Apply) and node.op in _NEVER_WRAP:
+        low, high = RULES[node.op](*(known[o] for o in node.operands))
+    elif isinstance(node, Apply) and node.op is ops.CAST and node.operands[0] in known:
         low, high = known[node.operands[0]]
-        if node.dtype is INDEX or _holds(node.dtype, low, high):
-            return (low, high)
-    return (None, None) if node.dtype is INDEX else (node.dtype.min, node.dtype.max)
+        if not _kept_by_cast(node, low, high):
+            low = high = None
+    if node.dtype is INDEX:
+        return (low, high)
+    return (node.dtype.min if low is None else low, node.dtype.max if high is None else high)
+
+
+def _kept_by_cast(node: Apply, low: int | None, high: int | None) -> bool:
+    """Whether a cast changes no value in this range, where an index may have 32 bits."""
+    source = node.operands[0].dtype
+    if source is not INDEX and not _holds(I32, low, high):
+        return False
+    return node.dtype is INDEX or _holds(node.dtype, low, high)
 
 
 def _holds(dtype: DType, low: int | None, high: int | None) -> bool:
     return low is not None and high is not None and dtype.min <= low and high <= dtype.max
-
-
-def _kept_by_index(dtype: DType) -> bool:
-    """Whether an index has room for the dtype's values on every target."""
-    return dtype.is_integer and (dtype is INDEX or dtype is I32 or dtype.bits < 32)

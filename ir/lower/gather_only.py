@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tilewright.ir.lower.gather_updates import gather_updates
+from tilewright.ir.lower.gather_scatter import gather_scatter
 from tilewright.ir.lower.scan_by_doubling import scan_by_doubling
 from tilewright.ir.lower.sorting.sort_by_passes import sort_by_passes
 from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
@@ -28,7 +28,7 @@ def _gather(step: Step) -> Sequence[Step]:
         case SortRows():
             return _sort(step)
         case Ordered():
-            return (gather_updates(step),)
+            return map_steps(gather_scatter(step), _gather)
         case Nest() if any((s.combiner or "").startswith("scan:") for s in step.stages):
             return scan_by_doubling(step)
         case _:

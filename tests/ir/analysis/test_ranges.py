@@ -33,6 +33,20 @@ def test_intervals_of_truncating_division(data: st.DataObject) -> None:
     check(data.draw(index_expressions(axes, (ops.ADD, ops.SUB, ops.QUO, ops.REM))), axes)
 
 
+@given(data=st.data())
+@settings(max_examples=250, deadline=None)
+def test_intervals_of_bits(data: st.DataObject) -> None:
+    axes = (ROW, COL)
+    check(data.draw(index_expressions(axes, (ops.ADD, ops.SUB, ops.AND, ops.OR, ops.XOR))), axes)
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_intervals_of_shifts(data: st.DataObject) -> None:
+    axes = (ROW, COL)
+    check(data.draw(index_expressions(axes, (ops.ADD, ops.SUB, ops.SHR))), axes)
+
+
 def check(node: Expr, axes: tuple[Var, ...]) -> None:
     low, high = interval(node)
     for point in points(axes):
@@ -61,6 +75,12 @@ def check(node: Expr, axes: tuple[Var, ...]) -> None:
         (Var("N"), UNKNOWN),
         (build.minimum(Var("N", least=0), build.index(9)), (0, 9)),
         (Apply(ops.FLOORDIV, (ROW, COL)), UNKNOWN),
+        (Apply(ops.ABS, (build.sub(ROW, build.index(3)),)), (0, 3)),
+        (Apply(ops.NEG, (ROW,)), (-4, 0)),
+        (Apply(ops.AND, (build.sub(ROW, build.index(3)), COL)), (0, 2)),
+        (Apply(ops.OR, (Apply(ops.SHL, (ROW, build.index(3))), COL)), (0, 63)),
+        (Apply(ops.XOR, (Var("N", least=1), COL)), UNKNOWN),
+        (Apply(ops.SHR, (build.sub(ROW, build.index(3)), build.index(1))), (-3, 0)),
         (build.const(1.5, F32), UNKNOWN),
     ],
 )
@@ -83,6 +103,7 @@ def test_chains_of_any_length() -> None:
 
 
 LEVELS, NUMBERS = Buffer("levels", (5,), U8), Buffer("numbers", (5,), I32)
+WORDS = Buffer("words", (5,), U32)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +115,10 @@ LEVELS, NUMBERS = Buffer("levels", (5,), U8), Buffer("numbers", (5,), I32)
         (build.cast(build.cast(Load(LEVELS, (ROW,)), I32), INDEX), (0, 255)),
         # Sums of data may wrap, and an index has 32 bits on some targets.
         (build.cast(build.add(Load(LEVELS, (ROW,)), build.const(1, U8)), INDEX), (0, 255)),
-        (build.cast(Load(Buffer("n", (5,), U32), (ROW,)), INDEX), UNKNOWN),
+        (build.cast(Load(WORDS, (ROW,)), INDEX), UNKNOWN),
+        (build.cast(Apply(ops.AND, (Load(WORDS, (ROW,)), build.const(63, U32))), INDEX), (0, 63)),
+        (build.cast(Apply(ops.SHR, (Load(WORDS, (ROW,)), build.const(24, U32))), INDEX), (0, 255)),
+        (build.cast(Apply(ops.MOD, (Load(NUMBERS, (ROW,)), build.const(7, I32))), INDEX), (0, 6)),
         (build.cast(Load(Buffer("n", (5,), I64), (ROW,)), INDEX), UNKNOWN),
     ],
 )

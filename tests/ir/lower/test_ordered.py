@@ -10,13 +10,9 @@ from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build
 from tilewright.ir.dtypes import F32, I64, INDEX
 from tilewright.ir.expr import Load, Var
-from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.ordered import lower_ordered
-from tilewright.ir.lower.split_ordered import split_ordered
-from tilewright.ir.program import Copy, Launch, Ordered, Program, Repeat
-from tilewright.ir.verify import verify_program
+from tilewright.ir.program import Copy, Launch, Ordered, Program
 
 UFUNCS = {"add": np.add, "mul": np.multiply, "max": np.maximum, None: None}
 
@@ -46,24 +42,6 @@ def test_repeated_targets_are_visited_in_order(combiner: str | None, target: str
     start = np.ones(4, np.float32)
     Compiled(program, cpu_target(target)).run([indices, updates, start], [result])
     np.testing.assert_array_equal(result, expected)
-
-
-@pytest.mark.parametrize("longest", [1, 4, 7, 10, 34, 35])
-def test_parts_visit_the_same_points_in_the_same_order(longest: int) -> None:
-    where, out = Buffer("where", (5, 7), I64), Buffer("out", (4,), I64)
-    i, j = Var("i", 5), Var("j", 7)
-    at = build.cast(Load(where, (i, j)), INDEX)
-    number = build.cast(build.add(build.mul(i, build.index(7)), j), I64)
-    step = Ordered("s", (i, j), out, (at,), number, None)
-    parts = split_ordered(step, longest)
-    program = Program("s", (), (where,), (out,), (), (), parts)
-    verify_program(program)
-    indices = np.random.default_rng(1).integers(0, 4, (5, 7))
-    (found,) = interpret_program(program, [indices])
-    last = {place: k for k, place in enumerate(indices.ravel().tolist())}
-    assert found.tolist() == [last[k] for k in range(4)]
-    inside = [s for part in parts for s in (part.steps if isinstance(part, Repeat) else (part,))]
-    assert all(isinstance(s, Ordered) and points(s.axes) <= longest for s in inside)
 
 
 def test_open_axes_may_be_empty() -> None:
