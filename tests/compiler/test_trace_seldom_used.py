@@ -25,6 +25,7 @@ numpy: Any = np  # for calls that NumPy's annotations do not allow
 
 RNG = np.random.default_rng(11)
 F = RNG.standard_normal((3, 4)).astype(np.float32)
+C = RNG.standard_normal((3, 4, 5)).astype(np.float32)
 I = RNG.integers(-9, 9, (3, 4)).astype(np.int32)  # noqa: E741
 V = RNG.standard_normal(4).astype(np.float32)
 D = RNG.standard_normal((3, 4))
@@ -49,6 +50,12 @@ CASES: dict[str, tuple[Any, ...]] = {
     "matrix_norm of columns": (lambda a: np.linalg.matrix_norm(a[None], ord=1), F),
     "matrix_norm of rows": (lambda a: np.linalg.matrix_norm(a, ord=np.inf, keepdims=True), F),
     "norm over two axes": (lambda a: np.linalg.norm(a[None], -1, axis=(2, 1)), F),
+    "moveaxis to places out of order": (lambda a: np.moveaxis(a, [0, 1], [2, 0]), C),
+    "moveaxis of one": (lambda a: np.moveaxis(a, -1, 0), C),
+    "rows by a mask, then columns": (lambda a, m: np.sum(a[m[:, 0] > 0][:, 1:]), C, F),
+    "what a mask of two axes chooses": (lambda a, m: np.sum(a[m > 0], axis=0), C, F),
+    "positions of a mask and a slice": (lambda a, m: _at_positions(a, m), C, F),
+    "assigned from the back": (lambda a, b: _assigned_columns(a, b), F, V),
     "choose wrapped": (lambda i, a, b: np.choose(i, (a, b), mode="wrap"), I, F, 2 * F),
     "choose clipped": (lambda i, a, b, c: np.choose(i, (a, b, c), mode="clip"), I, F, 2 * F, 3 * F),
     "round up to tens": (lambda a: np.round(a, -1), 100 * F),
@@ -116,6 +123,18 @@ CASES: dict[str, tuple[Any, ...]] = {
     "and the other way": (lambda u: (u > 256, u != 300, u <= -1, u > -1), U8),
     "clip of what fits nowhere": (lambda u: np.clip(u, -5, 300), U8),
 }
+
+
+def _at_positions(a: Any, m: Any) -> Any:
+    rows, columns = np.nonzero(m > 0)
+    return np.sum(a[rows, columns, 1:], axis=0)
+
+
+def _assigned_columns(a: Any, b: Any) -> Any:
+    made = np.zeros((2, 3, 4), np.float32)
+    made[:, ::-1] = a
+    made[1, :, 1] = b[:3]
+    return made
 
 
 def _assigned(a: Any, b: Any) -> Any:

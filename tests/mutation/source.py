@@ -137,6 +137,9 @@ def _walk(node: ast.AST, editor: Editor) -> Iterator[ast.AST]:
         editor.inside = node.name
         editor.functions += isinstance(node, ast.FunctionDef)
         children: list[ast.AST] = list(node.body)
+    elif isinstance(node, ast.Lambda):
+        editor.functions += 1
+        children = [node.body]
     elif isinstance(node, ast.AnnAssign):
         children = [node.value] if node.value else []
     elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "TypeVar"):

@@ -82,7 +82,7 @@ def _in_a_child(request: dict[str, Any], at_import: dict[str, set[Place]]) -> tu
     if not found:
         os.waitpid(child, 0)
     with os.fdopen(reader) as names:
-        by = names.read()
+        by = names.readline().strip()
     code = os.waitstatus_to_exitcode(status) if found else 0
     if not found:
         return "killed", "no end"

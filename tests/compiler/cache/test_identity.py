@@ -167,6 +167,23 @@ def test_every_answer_of_macos_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hw.cpufamily 0102" in before
 
 
+def test_the_order_in_which_folders_are_listed_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = compiler_identity.__wrapped__()
+    scan = os.scandir
+
+    class Listing(list[os.DirEntry[str]]):
+        def __enter__(self) -> Listing:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(os, "scandir", lambda path: Listing(list(scan(path))[::-1]))
+    assert compiler_identity.__wrapped__() == before
+
+
 def test_versions_count_in_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {compiler_identity.__wrapped__()}
     monkeypatch.setattr("tilewright.compiler.cache.identity.__version__", "99.0")

@@ -49,6 +49,11 @@ def costly_squared(x):
     return np.sqrt(y * y + 1)
 
 
+def costly_read_by_three_through_a_sum(x):
+    y = np.exp(x) + 1
+    return y[:-2] + y[1:-1] + y[2:]
+
+
 def _steps(program: Program) -> list[Nest]:
     return list(nests(program.steps))
 
@@ -72,11 +77,12 @@ def test_one_launch_and_nothing_stored(
     assert not program.temporaries
 
 
+@pytest.mark.parametrize("function", [costly_read_by_three, costly_read_by_three_through_a_sum])
 @pytest.mark.parametrize("options", [CPU, WORKGROUP], ids=["cpu", "wgsl"])
 def test_costly_values_that_are_read_several_times_wait_in_scratch_memory(
-    options: FusionOptions,
+    options: FusionOptions, function: Callable[..., Any]
 ) -> None:
-    program = program_of(costly_read_by_three, [X], options)
+    program = program_of(function, [X], options)
     (nest,) = _steps(program)
     assert _exponentials(program) == 1
     assert [(b.space, b.shape) for b in nest.locals] == [("scratch", (40,))]
