@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from tests.ir.strategies import graphs, kernels
 from tests.ir.test_parser import every_step
 from tests.ir.test_printer import chain, softmax
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F32, F64, I32, I64, INDEX
+from tilewright.ir.dtypes import BOOL, F32, F64, I8, I32, I64, INDEX, U8
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var
 from tilewright.ir.graph import (
+    Check,
     Compute,
     Constant,
     Graph,
@@ -34,7 +36,7 @@ from tilewright.ir.graph import (
 from tilewright.ir.kernel import Buffer, For, Kernel, Store
 from tilewright.ir.location import Location
 from tilewright.ir.parser import parse_kernel, parse_program
-from tilewright.ir.program import Launch, Program
+from tilewright.ir.program import Copy, Launch, Nest, Program, RepeatWhile, SortRows, Stage, Step
 from tilewright.ir.verify import (
     unproven_accesses,
     verify_graph,
@@ -79,13 +81,15 @@ X = Input("x", (4, 8), F32)
 ROW, COL = Var("i", 4), Var("j", 8)
 HERE = Load(X, (ROW, COL))
 NUMBER = Compute("number", (), build.const(3, I64))
+STEP, STATE = Input("step", (), I64), Input("state", (), I64)
+SAME = Graph("same", (STEP, STATE), (STATE,))
 
 
 def with_array(dtype: type) -> Constant:
     return Constant("c", np.zeros(3, dtype), F32)
 
 
-def misplaced(tensor: Tensor, **attributes: object) -> Tensor:
+def misplaced(tensor: Any, **attributes: object) -> Any:
     for name, value in attributes.items():
         object.__setattr__(tensor, name, value)
     return tensor
@@ -157,7 +161,50 @@ BROKEN_GRAPHS: dict[str, Tensor] = {
     ),
     "a node of float64 has a body of float32": misplaced(Compute("t", (ROW, COL), ONE), dtype=F64),
     "Tensor is no node of a graph": Tensor("t", (), F32),
+    "the extent of axis i has dtype int32, not index": Compute(
+        "t", (misplaced(Var("i", 4), extent=build.const(4, I32)),), ONE
+    ),
+    "unknown combiner 'median'": misplaced(
+        Reduction("t", (ROW,), (COL,), "add", HERE), combiner="median"
+    ),
+    "a reshape changes float32 to float64": misplaced(Reshape("t", X, (32,)), dtype=F64),
+    "a result of x, which is no loop": misplaced(
+        Result("r", Loop("l", 1, (NUMBER,), (), SAME), 0), loop=X
+    ),
+    "result 1 of a loop with 1 states": misplaced(
+        Result("r", Loop("l", 1, (NUMBER,), (), SAME), 0), position=1
+    ),
+    "result -1 of a loop with 1 states": misplaced(
+        Result("r", Loop("l", 1, (NUMBER,), (), SAME), 0), position=-1
+    ),
+    "axis -1 of a tensor of rank 2": Sort("t", X, -1, False),
+    "the literal 1 has dtype bool": Compute("t", (ROW,), Const(1, BOOL)),
+    "the literal -129 is not a int8": Compute("t", (ROW,), Const(-129, I8)),
+    "the literal 128 is not a int8": Compute("t", (ROW,), Const(128, I8)),
 }
+
+SOUND_LITERALS = [
+    *(Const(-128, I8), Const(127, I8), Const(0, U8), Const(255, U8), Const(True, BOOL)),
+    *(Const(float("nan"), F32), Const(float("inf"), F32), Const(-0.0, F64), Const(0.1, F64)),
+]
+
+
+@pytest.mark.parametrize("literal", SOUND_LITERALS, ids=str)
+def test_literals_at_the_ends_of_their_dtypes(literal: Const) -> None:
+    verify_graph(Graph("g", (), (Compute("t", (ROW,), literal),)))
+
+
+@pytest.mark.parametrize("wrong", [Input("n", (), I32), Input("n", (1,), I64)])
+def test_what_a_check_tests_is_one_int64(wrong: Input) -> None:
+    right = Input("m", (), I64)
+    for least, most in ((wrong, right), (right, wrong)):
+        checks = (Check(least, most, 4, 0, False, None),)
+        with pytest.raises(IRError, match="a check tests n, which is no int64 of rank 0"):
+            verify_graph(Graph("g", (right, wrong), (right,), checks=checks))
+    with pytest.raises(IRError, match="the size that a check names is negative: -4"):
+        verify_graph(
+            Graph("g", (right,), (right,), checks=(Check(right, right, -4, 0, False, None),))
+        )
 
 
 @pytest.mark.parametrize("message", BROKEN_GRAPHS)
@@ -410,6 +457,10 @@ BROKEN_PROGRAMS = {
     "out[i, j] is written, outside of size 8 on axis 1": """
         nest n (i: 4) { stage (j: 9) { out[i, j] = 1.0:f32 } }""",
     "a barrier outside of local loops": "launch k(out) { barrier }",
+    "a stage with reduced axes and no combiner": """
+        nest n (i: 4) { stage over (j: 8) { out[i, 0] = x[i, j] } }""",
+    "argmax cannot combine what is scattered": "ordered s argmax (i: 4) { out[i, 0] = 1.0:f32 }",
+    "t is read before it is written (sorted)": "sort s t into out axis 0",
 }
 
 
@@ -461,3 +512,56 @@ def test_buffers_belong_once() -> None:
     x = Buffer("x", (), F32)
     with pytest.raises(IRError, match="belongs to a program twice"):
         verify_program(Program("p", (), (x, x), (), (), (), ()))
+
+
+def of_steps(
+    *steps: Step, inputs: tuple[Buffer, ...] = (), temporaries: tuple[Buffer, ...] = ()
+) -> Program:
+    return Program("p", (), inputs, (), (), temporaries, steps)
+
+
+A, B, FLAG = Buffer("a", (2, 3), F32), Buffer("b", (2, 3), F32), Buffer("flag", (1,), BOOL)
+STRAY, SIX, NO_BOOL = Buffer("stray", (2, 3), F32), Buffer("six", (6,), F32), Buffer("one", (), F32)
+LANE = Var("k", 2)
+
+
+def stored(target: Buffer, *indices: Expr, locals: tuple[Buffer, ...] = ()) -> Nest:
+    return Nest("n", (LANE,), (Stage((), (), None, ONE, target, indices),), locals)
+
+
+BROKEN_BY_HAND: dict[str, Program] = {
+    "a of a program is in space scratch": of_steps(inputs=(Buffer("a", (2,), F32, "scratch"),)),
+    "v is a view of a, which is not there": of_steps(inputs=(Buffer("v", (6,), F32, base=A),)),
+    "c of float32[2] holds float64[2]": Program(
+        "p", (), (), (), ((Buffer("c", (2,), F32), np.zeros(2)),), (), ()
+    ),
+    "c of float32[2] holds float32[3]": Program(
+        "p", (), (), (), ((Buffer("c", (2,), F32), np.zeros(3, np.float32)),), (), ()
+    ),
+    "buffer stray belongs to no part of the program": of_steps(stored(STRAY, LANE, LANE)),
+    "buffer stray belongs to no part of the program (read)": of_steps(
+        Copy(STRAY, B), temporaries=(B,)
+    ),
+    "Copy0 is no step of a program": of_steps(type("Copy0", (), {"name": "c"})()),
+    "a local of a nest is a buffer of the program too": of_steps(
+        stored(B, LANE, LANE, locals=(B,)), temporaries=(B,)
+    ),
+    "1 indices write b of rank 2": of_steps(stored(B, LANE), temporaries=(B,)),
+    "a and six differ in rank": of_steps(
+        SortRows("s", A, SIX, 0, False), inputs=(A,), temporaries=(SIX,)
+    ),
+    "axis -1 of a buffer of rank 2": of_steps(
+        SortRows("s", A, B, -1, False), inputs=(A,), temporaries=(B,)
+    ),
+    "the condition flag is no bool of rank 0": of_steps(RepeatWhile((), FLAG, ()), inputs=(FLAG,)),
+    "the condition one is no bool of rank 0": of_steps(
+        RepeatWhile((), NO_BOOL, ()), inputs=(NO_BOOL,)
+    ),
+}
+
+
+@pytest.mark.parametrize("message", BROKEN_BY_HAND)
+def test_programs_that_no_text_describes(message: str) -> None:
+    with pytest.raises(IRError) as caught:
+        verify_program(BROKEN_BY_HAND[message])
+    assert message.split(" (")[0] in caught.value.message
