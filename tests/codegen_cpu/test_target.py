@@ -7,7 +7,15 @@ import pytest
 from msgspec import structs
 
 from tilewright.codegen_cpu.jit import assembly, compile_object
-from tilewright.codegen_cpu.target import cpu_target, host_target, target_names
+from tilewright.codegen_cpu.target import (
+    _V4_FEATURES,
+    CacheSizes,
+    CpuTarget,
+    _host_caches,
+    cpu_target,
+    host_target,
+    target_names,
+)
 from tilewright.ir.errors import UnsupportedError
 
 FMA = """
@@ -91,3 +99,65 @@ def test_alias_and_unknown_name() -> None:
         "help: the targets are host, x86-64-v4, x86-64-v3, x86-64-v2, aarch64-neon, "
         "wasm32-simd128, wasm32-relaxed"
     )
+
+
+AVX2 = {"avx2", "fma", "f16c"}
+AVX512 = {*_V4_FEATURES}
+
+
+def host_with(monkeypatch: pytest.MonkeyPatch, features: set[str]) -> CpuTarget:
+    """An x86-64 host of these features only."""
+    known = llvm.get_host_cpu_features()
+    given = type(known)({name: name in features for name in (*known, *features)})
+    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: given)
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
+    return host_target.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("features", "bits", "registers"),
+    [(set(), 128, 16), (AVX2, 256, 16), (AVX512, 512, 32), (AVX512 - {"avx512bw"}, 256, 16)],
+)
+def test_vectors_of_the_host_are_those_of_its_features(
+    features: set[str], bits: int, registers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = host_with(monkeypatch, features)
+    assert (target.vector_bits, target.vector_registers) == (bits, registers)
+    assert target.has_masked_memory == target.has_gather == (bits == 512)
+    assert target.has_fma == ("fma" in features)
+    assert target.has_half_conversion == ("f16c" in features)
+    assert not target.has_byte_tables
+
+
+def test_byte_tables_need_vbmi_and_the_other_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host_with(monkeypatch, {*AVX512, "avx512vbmi"}).has_byte_tables
+    assert not host_with(monkeypatch, {"avx512vbmi"}).has_byte_tables
+
+
+def test_processors_without_a_code_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "arm64-apple-darwin23")
+    assert host_target.__wrapped__().vector_bits == 128
+    monkeypatch.setattr(llvm, "get_process_triple", lambda: "riscv64-unknown-linux-gnu")
+    with pytest.raises(UnsupportedError, match="no code generator for riscv64 processors"):
+        host_target.__wrapped__()
+
+
+def test_sizes_of_caches_are_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    caches = [
+        {"type": "Data", "level": "1", "size": "48K"},
+        {"type": "Instruction", "level": "1", "size": "32K"},
+        {"type": "Unified", "level": "2", "size": "2048K"},
+        {"type": "Unified", "level": "3", "size": "1G"},
+        {"type": "Unified", "level": "4", "size": "64K"},
+    ]
+
+    def fact(number: int, name: str) -> str:
+        if number >= len(caches):
+            raise FileNotFoundError(number)
+        return caches[number][name]
+
+    monkeypatch.setattr("tilewright.codegen_cpu.target._cache_fact", fact)
+    found = _host_caches()
+    assert (found.l1, found.l2, found.l3) == (48 << 10, 2 << 20, CacheSizes().l3)
+    caches.clear()
+    assert _host_caches() == CacheSizes()
