@@ -44,6 +44,7 @@ def main(seeds: str, targets: str, jobs: int, counts: Path | None) -> None:
         counts.write_text(json.dumps({**vars(totals), "findings": found}))
     click.echo(f"{totals.programs} programs in {time.monotonic() - started:.0f} s")
     click.echo(f"compared: {_shown(totals.compared)}; unsupported: {_shown(totals.unsupported)}")
+    click.echo(f"elements: {_shown(totals.elements)}")
     click.echo(f"modes: {_shown(totals.modes)}")
     click.echo(f"operations: {_shown(totals.ops)}\nargument dtypes: {_shown(totals.dtypes)}")
     click.echo(f"programs changed by each pass: {_shown(totals.passes)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -44,6 +45,8 @@ class Outcome:
     compared: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     modes: list[str] = field(default_factory=list)
+    elements: Counter[str] = field(default_factory=Counter)
+    """Per target how many were compared, and how many could be anything ("… free")."""
 
 
 def run_program(
@@ -114,6 +117,8 @@ def compare_all(
 ) -> None:
     """Results against what they may be; `where` says under which circumstances."""
     for number, (found, allowed) in enumerate(zip(results, bounds, strict=True)):
+        free = int(np.isinf(np.broadcast_to(allowed.bound, found.shape)).sum())
+        outcome.elements.update({target: found.size - free, f"{target} free": free})
         wrong = compare(target, number, found, allowed)
         if wrong is not None:
             outcome.findings.append(Finding(target, "wrong value", f"{where}{wrong}"))

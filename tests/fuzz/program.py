@@ -9,7 +9,7 @@ from __future__ import annotations
 import linecache
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,14 +118,22 @@ def shrink(program: FuzzProgram, fails: Callable[[FuzzProgram], bool]) -> FuzzPr
     progress = True
     while progress:
         progress = False
-        for candidate in _smaller(program):
-            if fails(candidate):
+        for candidate in (*_fewer_statements(program), *_fewer_elements(program)):
+            if _fails(candidate, fails):
                 program, progress = candidate, True
                 break
     return program
 
 
-def _smaller(program: FuzzProgram) -> list[FuzzProgram]:
+def _fails(candidate: FuzzProgram, fails: Callable[[FuzzProgram], bool]) -> bool:
+    try:
+        candidate.values()
+    except Exception:  # what NumPy refuses too
+        return False
+    return fails(candidate)
+
+
+def _fewer_statements(program: FuzzProgram) -> list[FuzzProgram]:
     """One statement less each: its value, as NumPy computes it, becomes an argument."""
     found = []
     values = program.values()
@@ -136,3 +144,19 @@ def _smaller(program: FuzzProgram) -> list[FuzzProgram]:
         given = {**program.arguments, statement.target: np.asarray(values[statement.target])}
         found.append(replace(program, arguments=given, statements=rest).pruned())
     return found
+
+
+def _fewer_elements(program: FuzzProgram) -> Iterator[FuzzProgram]:
+    """Half of every axis of one size, at either end."""
+    arrays = [a for a in program.arguments.values() if isinstance(a, np.ndarray)]
+    for size in sorted({n for a in arrays for n in a.shape if n > 1}, reverse=True):
+        for part in (slice(0, size // 2), slice(size - size // 2, size), slice(0, size - 1)):
+            yield replace(program, arguments=_cut(program.arguments, size, part))
+
+
+def _cut(arguments: Mapping[str, Any], size: int, part: slice) -> dict[str, Any]:
+    cut = dict(arguments)
+    for name, array in arguments.items():
+        if isinstance(array, np.ndarray):
+            cut[name] = array[tuple(part if n == size else slice(None) for n in array.shape)]
+    return cut

@@ -26,6 +26,7 @@ class SeedResult:
     unsupported: list[str]
     modes: list[str]
     passes: list[str]
+    elements: dict[str, int]
     findings: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -42,6 +43,7 @@ def run_seed(seed: int, targets: Sequence[str], passes: PassCounter) -> SeedResu
         outcome.unsupported,
         outcome.modes,
         sorted(passes.changed),
+        dict(outcome.elements),
     )
     for finding in outcome.findings[:2]:
         made.findings.append(_described(program, finding))

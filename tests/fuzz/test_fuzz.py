@@ -94,7 +94,7 @@ def test_shrinking_keeps_only_what_fails() -> None:
     small = shrink(program, lambda p: any("flip" in s.text for s in p.statements))
     assert [s.op for s in small.statements] == ["np.flip"]
     assert list(small.arguments) == ["v1"]
-    assert small.arguments["v1"].tolist() == [2, 4, 6]
+    assert small.arguments["v1"].tolist() == [2]
 
 
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

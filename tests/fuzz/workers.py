@@ -30,10 +30,11 @@ class Totals:
     unsupported: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
     passes: Counter[str] = field(default_factory=Counter)
+    elements: Counter[str] = field(default_factory=Counter)
     findings: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, result: SeedResult) -> None:
-        for name in ("ops", "dtypes", "compared", "unsupported", "modes", "passes"):
+        for name in ("ops", "dtypes", "compared", "unsupported", "modes", "passes", "elements"):
             getattr(self, name).update(getattr(result, name))
         for key, text in result.findings:
             self.report(key, text)

@@ -57,3 +57,11 @@ def test_products_of_no_rows() -> None:
     """The tile had as many rows as there were: none."""
     rows, columns = np.zeros((0, 7, 15, 64), np.float32), np.ones((64, 17), np.float32)
     assert tw.kernel(lambda a, b: a @ b)(rows, columns).shape == (0, 7, 15, 17)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_next_number_of_zeros_of_both_signs(dtype: type[np.floating]) -> None:
+    """NumPy returns the first of equal numbers in float16, and the second in the other dtypes."""
+    x, y = (np.array(v, dtype) for v in ([0.0, -0.0, 0.0, -0.0], [-0.0, 0.0, 1.0, -1.0]))
+    found = tw.kernel(lambda x, y: np.nextafter(x, y))(x, y)
+    assert found.tobytes() == np.nextafter(x, y).tobytes()

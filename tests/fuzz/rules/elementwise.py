@@ -144,7 +144,7 @@ def reinterpret(b: Builder) -> Made:
         return None
     size = b.values[x].dtype.itemsize
     same = [d for d in b.dtypes if np.dtype(d).itemsize == size and d != "bool"]
-    return f"{x}.view(np.{b.one_of(*same)})", "view of dtype"
+    return (f"{x}.view(np.{b.one_of(*same)})", "view of dtype") if same else None
 
 
 def select(b: Builder) -> Made:
