@@ -97,8 +97,30 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
 
 @implements(np.digitize)
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
-    """For increasing bins."""
-    return searchsorted(bins, x, side="left" if right else "right")
+    """Bins decrease if the first two that differ do, which is all that NumPy asks of NaN too."""
+    side = "left" if right else "right"
+    array: Any = as_array(bins)
+    rising = searchsorted(array, x, side=side)
+    size = array.shape[0]
+    if isinstance(size, int) and size < 2:
+        return rising
+    known = array.known()
+    if known is not None:
+        step = np.argmax(known[1:] != known[:-1])
+        if known[step] < known[step + 1] or np.all(known[1:] == known[:-1]):
+            return rising
+    falling = size - searchsorted(array[::-1], x, side=side)
+    return (
+        falling if known is not None else dispatch(np.where, (_falls(array), falling, rising), {})
+    )
+
+
+def _falls(array: Any) -> Any:
+    """Whether the first of two neighbours that differ is not the smaller one."""
+    differ = array[1:] != array[:-1]
+    step = dispatch(np.argmax, (differ,), {})
+    less = dispatch(np.take, (array[:-1] < array[1:], step), {})
+    return dispatch(np.any, (differ,), {}) & ~less
 
 
 def _flattened(a: Any, axis: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -130,6 +130,16 @@ case(
 )
 case("searchsorted scalar", lambda a: np.searchsorted(a, 3.5), T)
 case("digitize", lambda x: np.digitize(x, np.array([-1.0, 0.0, 0.5])), M)
+case("digitize known falling", lambda x: np.digitize(x, np.array([0.5, 0.5, -1.0])), M)
+for name, bins in {
+    "rising": [-1, -1, 0, 0.5],
+    "falling": [0.5, 0.5, 0, -1],
+    "equal": [0.5, 0.5],
+    "one": [0.5],
+    "rising to NaN": [0, 0.5, np.nan],
+    "falling to NaN": [0.5, np.nan],
+}.items():
+    case(f"digitize {name}", lambda x, b: np.digitize(x, b, right=True), M, np.array(bins))
 case(
     "median",
     lambda x: (np.median(x), np.median(x, axis=0), np.median(x, axis=(0, 1), keepdims=True)),
