@@ -92,7 +92,9 @@ def _rem(a: Interval, b: Interval) -> Interval:
 def _abs(a: Interval) -> Interval:
     if a[0] is not None and a[0] >= 0:
         return a
-    return (0, None if None in a else max(-a[0], abs(a[1])))  # type: ignore[operator, arg-type]
+    if a[1] is not None and a[1] <= 0:
+        return negated(a)
+    return (0, None if None in a else max(-a[0], a[1]))  # type: ignore[operator, type-var]
 
 
 def _and(a: Interval, b: Interval) -> Interval:

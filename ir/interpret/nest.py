@@ -257,7 +257,7 @@ def combine_rows(combiner: str, rows: np.ndarray, stage: Stage) -> np.ndarray:
                 reduced = UFUNCS[combiner].reduce(wide, axis=-1, dtype=wide.dtype)
                 return np.asarray(reduced).astype(rows.dtype)
             case "argmin" | "argmax":
-                if rows.shape[-1] == 0 and rows.size == 0 and 0 not in rows.shape[:-1]:
+                if rows.shape[-1] == 0 and 0 not in rows.shape[:-1]:
                     raise IRError(f"{combiner} of nothing")
                 position = rows.argmin(-1) if combiner == "argmin" else rows.argmax(-1)
                 return np.asarray(position).astype(np.int64)

@@ -188,10 +188,7 @@ def fold_integers(node: Expr) -> Expr | None:
 
 
 def _is_same_apply(a: Apply, b: Apply) -> bool:
-    same = len(a.operands) == len(b.operands)
-    return (
-        a.op is b.op and same and all(x is y for x, y in zip(a.operands, b.operands, strict=True))
-    )
+    return a.op is b.op and all(x is y for x, y in zip(a.operands, b.operands, strict=True))
 
 
 def drop_neutral_bits(node: Expr) -> Expr | None:
