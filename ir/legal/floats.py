@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.magnitudes import is_number
 from tilewright.ir.dtypes import BOOL, F16, F32, U32, signed_of
 from tilewright.ir.expr import Apply, Const, Expr
+from tilewright.ir.ops import Op
 
 
 def isnan(x: Expr) -> Expr:
@@ -20,9 +22,24 @@ def expand_extremes(node: Expr) -> Expr | None:
     a, b = node.operands
     # A comparison and a select are one instruction, which yields b if either is NaN.
     chosen = build.select(Apply(_COMPARE[node.op], (a, b)), a, b)
-    if node.op in (ops.MIN, ops.MAX):
-        return build.select(isnan(a), a, chosen)
-    return build.select(isnan(b), a, chosen)
+    if node.op in (ops.FMIN, ops.FMAX):
+        return chosen if is_number(b) else build.select(isnan(b), a, chosen)
+    if is_number(a):
+        return chosen
+    return _beside_literal(node.op, a, b) or build.select(isnan(a), a, chosen)
+
+
+def _beside_literal(op: Op, x: Expr, literal: Expr) -> Expr | None:
+    """The operands in turn: the one instruction then yields `x` if that is NaN. It also yields `x`
+    of two zeros, where the answer is the literal."""
+    if not isinstance(literal, Const) or not is_number(literal):
+        return None
+    chosen = build.select(Apply(_COMPARE[op], (literal, x)), literal, x)
+    if literal.value != 0:
+        return chosen
+    if op is ops.MAX and math.copysign(1.0, literal.value) > 0:
+        return Apply(ops.ADD, (chosen, literal))  # -0.0 + 0.0 is 0.0
+    return None
 
 
 _COMPARE = {ops.MIN: ops.LT, ops.MAX: ops.GT, ops.FMIN: ops.LT, ops.FMAX: ops.GT}
