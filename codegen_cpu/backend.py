@@ -38,6 +38,7 @@ from tilewright.ir.schedule import INNER, Schedule
 if TYPE_CHECKING:
     from tilewright.ir.lower.bands import Band
 
+MOST_FIELDS = 8
 Observer = Callable[[str, object], None]
 
 
@@ -96,6 +97,12 @@ def _is_parallel(program: Program) -> bool:
     )
 
 
+def _has_fields(buffer: Buffer) -> bool:
+    """Whether a buffer may be one of records: few elements side by side."""
+    last = buffer.shape[-1] if len(buffer.shape) > 1 else 1
+    return isinstance(last, int) and 1 < last <= MOST_FIELDS
+
+
 class _Lowering:
     """Lowers the steps of one program, and collects what lowering adds to it."""
 
@@ -107,6 +114,7 @@ class _Lowering:
         self.given = schedules
         self.used: list[tuple[str, Schedule]] = []
         self.temporaries: list[Buffer] = []
+        self.has_records = any(map(_has_fields, (*program.inputs, *program.temporaries)))
 
     def run(self) -> Lowered:
         program = self.program
@@ -172,11 +180,16 @@ class _Lowering:
         return [self._launch(kernel)]
 
     def _packed_nest(self, nest: Nest) -> list[Step]:
-        if not any(stage.reduce_axes for stage in nest.stages):
-            return self._nest(nest)
-        from tilewright.ir.lower.pack_operands import pack_operands
+        copies: tuple[Nest, ...] = ()
+        packed: tuple[Buffer, ...] = ()
+        if any(stage.reduce_axes for stage in nest.stages):
+            from tilewright.ir.lower.pack_operands import pack_operands
 
-        nest, copies, packed = pack_operands(nest)
+            nest, copies, packed = pack_operands(nest)
+        if not copies and len(nest.outer) > 1 and self.has_records:
+            from tilewright.ir.lower.pack_interleaved import pack_interleaved
+
+            nest, copies, packed = pack_interleaved(nest, MOST_FIELDS)
         self.temporaries += packed
         return [launch for n in (*copies, nest) for launch in self._nest(n)]
 
@@ -194,7 +207,7 @@ class _Lowering:
         if not (self.target.reproducible and has_rounded_reduction(nest)):
             return schedule
         vector = None if schedule.vector == INNER else schedule.vector
-        return replace(schedule, vector=vector, reduce_block=0)
+        return replace(schedule, vector=vector, reduce_block=0, share_windows=False)
 
     def _nest(self, nest: Nest) -> list[Step]:
         name = f"k{len(self.used)}"

@@ -67,6 +67,7 @@ class Heuristic(Struct):
             chunks=parts or chunks,
             lines=lines,
             unroll_reduce=self._unroll_reduce(math.prod(tile) // width),
+            share_windows=isinstance(vector, int) and self._may_regroup(),
             pack=pack,
             cache_block=self._cache_block(axis, tile) if pack else (),
         )
@@ -119,6 +120,10 @@ class Heuristic(Struct):
         """A scan runs in order; sums whose lanes are combined last depend on the vector's width."""
         if any((s.combiner or "").startswith("scan:") for s in self.nest.stages):
             return False
+        return self._may_regroup()
+
+    def _may_regroup(self) -> bool:
+        """Whether reductions may follow the schedule in the order of what they combine."""
         return not (self.target.reproducible and has_rounded_reduction(self.nest))
 
     def _outer_score(self, axis: Var, found: list[Access], width: int) -> float:

@@ -26,6 +26,7 @@ class Schedule(Struct, frozen=True):
     * `chunks`: tasks that the first axis of `order` is split into; 1 runs on the caller's thread.
     * `reduce_block`: reduced points accumulated in one run before partial results are combined.
     * `unroll_reduce`: reduce loops with at most this many points in all are expanded.
+    * `share_windows`: rows of a tile combine what their windows have in common once.
     * `pack`: operands of a contraction copied into tile order first: 1 those that vary along the
       vector axis, 0 those that do not.
     * `cache_block`: points of each outer axis that are walked before the next, whole tiles (0: all
@@ -44,6 +45,7 @@ class Schedule(Struct, frozen=True):
     chunks: int = 1
     reduce_block: int = 0
     unroll_reduce: int = 0
+    share_windows: bool = False
     pack: tuple[int, ...] = ()
     cache_block: tuple[int, ...] = ()
     lines: int = 0

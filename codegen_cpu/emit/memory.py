@@ -12,6 +12,7 @@ from tilewright.codegen_cpu.emit.addresses import Access
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.gathers import GatherEmitter
 from tilewright.codegen_cpu.emit.operations import Spelling
+from tilewright.codegen_cpu.emit.picks import Part, picked, register_starts, wanted_parts
 from tilewright.codegen_cpu.emit.registers import Registers, Row
 from tilewright.codegen_cpu.emit.types import Types, vector
 from tilewright.ir import ops
@@ -106,27 +107,21 @@ class MemoryEmitter(GatherEmitter):
         return self._picked_lanes(buffer, replace(place, pointer=pointer, picked=picked), depth)
 
     def _picked_lanes(self, buffer: Buffer, place: Access, depth: int) -> str:
-        """Lanes out of the stretch that they lie in, which is loaded whole. Where it fits into two
-        registers, these are as long as a power of two, and the second ends with the stretch: LLVM
-        loads others in pieces."""
+        """Lanes out of the stretch that they lie in, which is loaded whole."""
         dtype, span = buffer.dtype, max(place.picked) + 1
         element = self.types.memory(dtype)
-        size = 1 << (span - 1).bit_length() >> (span & (span - 1) != 0)
-        if size * 8 * dtype.itemsize > self.types.vector_bits:
-            size = span
+        most = self.types.vector_bits // (8 * dtype.itemsize)
+        # Wider vectors than registers are cut by LLVM, and their shuffles with them.
+        size, starts = register_starts(span, most) if place.lanes <= most else (span, [0])
         kind, version = vector(element, size), self.environment.versions.get(buffer.root, 0)
-
-        def stretch(first: int) -> str:
-            pointer = self.shifted(place.pointer, place.depth, element, first)
+        parts: list[Part] = []
+        for start, lanes in zip(starts, wanted_parts(starts, size, place.picked), strict=True):
+            pointer = self.shifted(place.pointer, place.depth, element, start)
             right = f"load {kind}, ptr {pointer}, align {dtype.itemsize}"
-            return self.function.once(("load", kind, pointer, version), right, depth)
-
-        low = stretch(0)
-        high = "poison" if size == span else stretch(span - size)
-        lanes = [k if k < size else k + 2 * size - span for k in place.picked]
-        mask = ", ".join(f"i32 {k}" for k in lanes)
-        right = f"shufflevector {kind} {low}, {kind} {high}, <{place.lanes} x i32> <{mask}>"
-        return self._from_memory(self.function.assign(right, depth), dtype, place.lanes, depth)
+            text = self.function.once(("load", kind, pointer, version), right, depth)
+            parts.append(Part(text, lanes))
+        text = picked(parts, kind, size, place.picked, lambda r: self.function.assign(r, depth))
+        return self._from_memory(text, dtype, place.lanes, depth)
 
     def _one_by_one(self, dtype: DType, place: Access, depth: int) -> str:
         element = self.types.memory(dtype)

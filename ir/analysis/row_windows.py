@@ -64,7 +64,7 @@ class Window(Struct, frozen=True, eq=False):
 
 def row_offset(index: Expr, row: Var) -> Linear | None:
     """What is added to `row` in an index; None where it stands in several sums or in none."""
-    sums = _sums(index, row)
+    sums = row_sums(index, row)
     if not sums:
         return None
     first, *others = (linear(s) for s in sums)
@@ -81,7 +81,7 @@ def row_window(index: Expr, row: Var) -> tuple[Window, Reach] | None:
     low, high = interval(offset.expression())
     if low is None or high is None:
         return None
-    sums = set(_sums(index, row) or ())
+    sums = set(row_sums(index, row) or ())
     place = Var("place", dtype=INDEX)
     rule = rewrite(index, lambda node: place if node in sums else None)
     if rule is place:
@@ -91,7 +91,7 @@ def row_window(index: Expr, row: Var) -> tuple[Window, Reach] | None:
     return Window(rule, place), Reach(low, high)
 
 
-def _sums(index: Expr, row: Var) -> list[Expr] | None:
+def row_sums(index: Expr, row: Var) -> list[Expr] | None:
     """The outermost sums of which `row` is a term; None where it stands elsewhere."""
     found: list[Expr] = []
     stack = [index]

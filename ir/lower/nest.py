@@ -96,6 +96,10 @@ class NestLowering(TileWalk):
         """``make(point)`` inside loops over all points of the tile."""
         return self._over_axes(self.tiled, (), dict(self.points), make)
 
+    def over_axes(self, axes: list[Var], make: Callable[[Point], list[Stmt]]) -> list[Stmt]:
+        """As `over_tile`, along some of its axes; the others stay at their first points."""
+        return self._over_axes(axes, (), dict(self.points), make)
+
     def _over_axes(
         self,
         axes: list[Var],
@@ -130,6 +134,12 @@ class NestLowering(TileWalk):
 
         if stage.combiner.startswith("scan:"):
             return self._scan(stage)
+        if self.schedule.share_windows and len(self.tiled) > 1:
+            from tilewright.ir.lower.shared_windows import share_windows
+
+            shared = share_windows(self, stages)
+            if shared is not None:
+                return shared
         axis = own_lane_axis(stage, self.schedule.width) if self.schedule.vector == INNER else None
         if axis is None:
             return self._serial_axes(
