@@ -280,14 +280,16 @@ def register() -> None:
 
 def _implementation(ufunc: np.ufunc) -> Any:
     def run(*inputs: Any, out: Any = None, **keywords: Any) -> Any:
-        extra = inputs[ufunc.nin :]
-        if extra:
-            inputs, out = inputs[: ufunc.nin], extra[0]
-        if len(inputs) != ufunc.nin:
+        given, extra = inputs[: ufunc.nin], inputs[ufunc.nin :]
+        if len(given) != ufunc.nin or len(extra) > ufunc.nout:
             raise failure(
-                DTypeError, f"np.{ufunc.__name__} takes {ufunc.nin} arrays, not {len(inputs)}"
+                DTypeError,
+                f"np.{ufunc.__name__} takes {ufunc.nin} arrays and {ufunc.nout} for results, "
+                f"not {len(inputs)}",
             )
-        return call(ufunc, inputs, out=out, **keywords)
+        if extra:
+            out = extra[0] if ufunc.nout == 1 else (*extra, *[None] * (ufunc.nout - len(extra)))
+        return call(ufunc, given, out=out, **keywords)
 
     return run
 

@@ -167,7 +167,7 @@ def test_writes_by_function() -> None:
 def test_results_into_several_arrays() -> None:
     def function(a: Any) -> Any:
         whole, part = np.empty_like(a), np.empty_like(a)
-        np.modf(a, out=(part, whole))
+        np.modf(a, part, whole)
         total = np.empty(3, np.float32)
         np.sum(a, axis=1, out=total)
         return whole, part, total
@@ -183,7 +183,7 @@ def test_results_into_several_arrays() -> None:
         (lambda a, b: np.putmask(a.copy(), a > 0, b), (F, V), UnsupportedError, "single value"),
         (lambda a: np.insert(a, 9, 1), (V,), BoundsError, "index 9 is out of bounds"),
         (lambda a: np.insert(a, -6, 1), (V,), BoundsError, "index -6 is out of bounds"),
-        (lambda a: numpy.modf(), (F,), DTypeError, "takes 1 arrays, not 0"),
+        (lambda a: numpy.modf(), (F,), DTypeError, "takes 1 arrays and 2 for results, not 0"),
         (lambda a: 0.0 in a, (F,), TraceError, "truth|known|np.any|np.where"),
         (
             lambda a: float(a.sum()) * np.arange(int(a[0, 0])),
