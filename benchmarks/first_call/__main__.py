@@ -3,7 +3,9 @@
     python -m benchmarks.first_call [--rounds N] [--package DIRECTORY] [CASE …]
 
 Each round starts one process per case and kind, so that what else the machine does meets all of
-them. `--package` measures another installation: the directory that holds its `tilewright`.
+them. What is measured is a copy of this checkout, laid out as pip installs it: in a checkout each
+process also looks at every source file, in case one was edited. `--package` measures an
+installation where it is: the directory that holds its `tilewright`, such as ``src``.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -41,6 +44,12 @@ def measure(cases: list[str], rounds: int, package: Path) -> Samples:
     return found
 
 
+def installed(directory: Path) -> Path:
+    """A copy of this checkout's package, without links, in `directory`."""
+    ignored = shutil.ignore_patterns("__pycache__", "node_modules")
+    return Path(shutil.copytree(ROOT / "src", directory / "site", ignore=ignored))
+
+
 def run(case: str, package: Path, cache: str) -> dict[str, float]:
     """The line that a fresh process printed."""
     environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{ROOT}"}
@@ -59,9 +68,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.first_call")
     parser.add_argument("cases", nargs="*", default=CASES, metavar="CASE")
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--package", type=Path, default=ROOT / "src")
+    parser.add_argument("--package", type=Path)
     options = parser.parse_args()
-    samples = measure(list(options.cases), options.rounds, options.package.absolute())
+    with tempfile.TemporaryDirectory() as directory:
+        package = options.package.absolute() if options.package else installed(Path(directory))
+        samples = measure(list(options.cases), options.rounds, package)
     columns = list(dict.fromkeys(name for runs in samples.values() for name in runs[0]))
     table = Table("kernel", "cache", *columns, title="milliseconds: median (least)")
     for (case, kind), runs in samples.items():
