@@ -94,11 +94,15 @@ def point_to(
     what keeps that function in memory."""
     from tilewright.codegen_cpu.fastcall_ir import MAX_RECORDS, CallStruct  # not for one call
 
+    names = records[0].names if records else ()
+    words_of_names = (ctypes.c_void_p * len(names))(*map(id, names))
     slow = target.__call__
     addresses = (ctypes.c_void_p * MAX_RECORDS)(*(record.address for record in records))
-    call = CallStruct(id(slow), len(records), addresses)
+    call = CallStruct(
+        id(slow), len(records), addresses, ctypes.addressof(words_of_names), len(names)
+    )
     words = (ctypes.c_size_t * 2).from_address(id(target) + VECTORCALL_OFFSET)
-    kept = (records, call, slow, keep)
+    kept = (records, call, slow, keep, names, words_of_names)
     words[(CALL_OFFSET - VECTORCALL_OFFSET) // 8] = ctypes.addressof(call)
     words[0] = dispatcher
     target._kept = kept  # after the swap: this frees what the object pointed to before

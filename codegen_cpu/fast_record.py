@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -39,6 +40,12 @@ class Record:
         self.spec = spec
         self._kept: list[object] = []
         self._struct = self._build()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names, as the objects that calls pass; none if there are too many."""
+        names = self.spec.names
+        return tuple(map(sys.intern, names)) if len(names) <= ir.MAX_NAMES else ()
 
     @property
     def address(self) -> int:

@@ -37,8 +37,8 @@ class Linear(Struct, frozen=True):
 
 
 class ArrayArgument(Struct, frozen=True):
-    """An ndarray (no subclass) of this dtype and shape, aligned; C-contiguous unless `strides` are
-    given, which must then be equal."""
+    """An ndarray (no subclass) of this dtype and shape. It is copied where it is not aligned and
+    C-contiguous; where `strides` are given, they must be equal."""
 
     dtype: np.dtype
     shape: tuple[int | Open, ...]
@@ -111,6 +111,7 @@ class FastSpec(Struct, frozen=True, eq=False):
 
     The code at `entry` finds in `args` the addresses of the array and scalar arguments in order, of
     the outputs, and of `constants`. `keep` is whatever must live as long as these addresses.
+    `names` are those of the parameters, if arguments may be given by name.
     `on_error(status, *arguments)` is called where the code returns another status than 0: it
     raises, or its result is the call's. `long_running` (some 50 us or more) releases the GIL.
     """
@@ -126,6 +127,7 @@ class FastSpec(Struct, frozen=True, eq=False):
     result: Literal["single", "tuple"] = "single"
     long_running: bool = False
     keep: tuple[object, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what a record cannot express, and what would read memory that nothing wrote."""

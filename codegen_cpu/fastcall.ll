@@ -20,11 +20,16 @@ declare double @PyFloat_AsDouble(ptr)
 declare ptr @PyDict_GetItem(ptr, ptr)
 declare ptr @PyArray_Return(ptr)
 declare ptr @PyArray_NewFromDescr(ptr, ptr, i32, ptr, ptr, ptr, i32, ptr)
+declare ptr @PyArray_NewCopy(ptr, i32)
+declare void @PyErr_Clear()
 declare i32 @memcmp(ptr, ptr, i64)
 
-; @array_fits compares with sizes and strides; @argument_fits stores the value where the kernel
-; finds it as soon as it fits: nobody reads it unless the whole record fits.
-define internal i1 @array_fits(ptr %array, ptr %spec, ptr %symbols) nounwind alwaysinline {
+; @array_fits compares with sizes and strides. Where %apart is given, an array that lies otherwise
+; in memory (a view, or misaligned) fits as well, and is counted there: it must be copied.
+; @argument_fits stores the value where the kernel finds it as soon as it fits: nobody reads it
+; unless the whole record fits.
+define internal i1 @array_fits(
+    ptr %array, ptr %spec, ptr %symbols, ptr %apart) nounwind alwaysinline {
   %type_at = getelementptr i8, ptr %array, i64 $OBJECT_TYPE
   %type = load ptr, ptr %type_at
   %is_array = icmp eq ptr %type, @ndarray_type
@@ -47,9 +52,21 @@ head:
   %want_flags = load i32, ptr %want_flags_at
   %set_flags = and i32 %flags, %want_flags
   %same_flags = icmp eq i32 %set_flags, %want_flags
-  %head_0 = and i1 %same_dtype, %same_ndim
-  %head_1 = and i1 %head_0, %same_flags
-  br i1 %head_1, label %body, label %no
+  %alike = and i1 %same_dtype, %same_ndim
+  br i1 %alike, label %layout, label %no
+
+layout:
+  br i1 %same_flags, label %body, label %other_layout
+
+other_layout:
+  %may_be_apart = icmp ne ptr %apart, null
+  br i1 %may_be_apart, label %count_apart, label %no
+
+count_apart:
+  %apart_before = load i64, ptr %apart
+  %apart_now = add i64 %apart_before, 1
+  store i64 %apart_now, ptr %apart
+  br label %body
 
 body:
   %shape_at = getelementptr i8, ptr %array, i64 $ARRAY_SHAPE
@@ -123,7 +140,8 @@ no:
   ret i1 false
 }
 
-define internal i1 @argument_fits(ptr %argument, ptr %spec, ptr %symbols, ptr %overflow) nounwind {
+define internal i1 @argument_fits(
+    ptr %argument, ptr %spec, ptr %symbols, ptr %overflow, ptr %apart) nounwind {
   %kind_at = getelementptr i8, ptr %spec, i64 $arg_kind
   %kind = load i32, ptr %kind_at
   %type_at = getelementptr i8, ptr %argument, i64 $OBJECT_TYPE
@@ -139,7 +157,11 @@ define internal i1 @argument_fits(ptr %argument, ptr %spec, ptr %symbols, ptr %o
   ]
 
 array:
-  %fits = call i1 @array_fits(ptr %argument, ptr %spec, ptr %symbols)
+  %strides_at = getelementptr i8, ptr %spec, i64 $arg_strides
+  %strides = load ptr, ptr %strides_at
+  %any_layout = icmp eq ptr %strides, null
+  %may_copy = select i1 %any_layout, ptr %apart, ptr null
+  %fits = call i1 @array_fits(ptr %argument, ptr %spec, ptr %symbols, ptr %may_copy)
   br i1 %fits, label %store_data, label %no
 
 store_data:
@@ -250,7 +272,7 @@ present:
   br i1 %exists, label %alike, label %no
 
 alike:
-  %fits = call i1 @array_fits(ptr %value, ptr %array, ptr null)
+  %fits = call i1 @array_fits(ptr %value, ptr %array, ptr null, ptr null)
   br i1 %fits, label %same_elements, label %no
 
 same_elements:
@@ -333,7 +355,8 @@ done:
 }
 
 ; An array that the caller gives must be what we would have made, and must not share memory with an
-; argument. Arguments are C-contiguous wherever TAKES_OUT is set.
+; argument. Arguments are C-contiguous wherever TAKES_OUT is set, or copied before anything is
+; written.
 define internal i1 @out_fits(ptr %record, ptr %arguments, ptr %array) nounwind {
   %outputs_at = getelementptr i8, ptr %record, i64 $record_outputs
   %spec = load ptr, ptr %outputs_at
@@ -396,7 +419,7 @@ range:
   br label %next
 
 next:
-  %i = phi i64 [ 0, %range ], [ %i_next, %argument ], [ %i_next, %compare ]
+  %i = phi i64 [ 0, %range ], [ %i_next, %argument ], [ %i_next, %layout ], [ %i_next, %compare ]
   %more = icmp slt i64 %i, %count
   br i1 %more, label %argument, label %yes
 
@@ -407,11 +430,15 @@ argument:
   %kind_at = getelementptr i8, ptr %argument_spec, i64 $arg_kind
   %kind = load i32, ptr %kind_at
   %is_argument_array = icmp eq i32 %kind, $ARRAY
-  br i1 %is_argument_array, label %compare, label %next
+  br i1 %is_argument_array, label %layout, label %next
 
-compare:
+layout:
   %argument_at = getelementptr ptr, ptr %arguments, i64 %i
   %other = load ptr, ptr %argument_at
+  %is_apart = call i1 @is_apart(ptr %other, ptr %argument_spec)
+  br i1 %is_apart, label %next, label %compare
+
+compare:
   %other_itemsize_at = getelementptr i8, ptr %argument_spec, i64 $arg_itemsize
   %other_itemsize = load i64, ptr %other_itemsize_at
   %other_bytes = call i64 @byte_size(ptr %other, i64 %other_itemsize)
@@ -429,8 +456,19 @@ no:
   ret i1 false
 }
 
+; Whether an array that fits must be copied to lie as its kernel expects.
+define internal i1 @is_apart(ptr %array, ptr %spec) nounwind alwaysinline {
+  %flags_at = getelementptr i8, ptr %array, i64 $ARRAY_FLAGS
+  %flags = load i32, ptr %flags_at
+  %want_flags_at = getelementptr i8, ptr %spec, i64 $arg_flags
+  %want_flags = load i32, ptr %want_flags_at
+  %set_flags = and i32 %flags, %want_flags
+  %apart = icmp ne i32 %set_flags, %want_flags
+  ret i1 %apart
+}
+
 define internal i1 @record_fits(
-    ptr %record, ptr %arguments, i64 %given, ptr %out, ptr %overflow) nounwind {
+    ptr %record, ptr %arguments, i64 %given, ptr %out, ptr %overflow, ptr %apart) nounwind {
   %count_at = getelementptr i8, ptr %record, i64 $record_argument_count
   %count = load i64, ptr %count_at
   %same_count = icmp eq i64 %given, %count
@@ -443,6 +481,7 @@ check_busy:
   br i1 %is_busy, label %no, label %start
 
 start:
+  store i64 0, ptr %apart
   %specs_at = getelementptr i8, ptr %record, i64 $record_arguments
   %specs = load ptr, ptr %specs_at
   %symbols_at = getelementptr i8, ptr %record, i64 $record_symbols
@@ -462,7 +501,8 @@ argument:
   %value = load ptr, ptr %argument_at
   %offset = mul i64 %i, $arg_bytes
   %spec = getelementptr i8, ptr %specs, i64 %offset
-  %fits = call i1 @argument_fits(ptr %value, ptr %spec, ptr %symbols, ptr %overflow)
+  %fits = call i1 @argument_fits(
+      ptr %value, ptr %spec, ptr %symbols, ptr %overflow, ptr %apart)
   br i1 %fits, label %next, label %no
 
 check_guards:
@@ -757,8 +797,169 @@ leave:
   ret ptr %result
 }
 
+; As @run, after copies of the %count arguments that lie apart; false in %done if there is no memory
+; for them. Copying may let other threads run, so the record is busy meanwhile.
+define internal ptr @run_copied(
+    ptr %record, ptr %arguments, i64 %given, ptr %out, i64 %count, ptr %done) nounwind {
+  %copies = alloca ptr, i64 %count
+  %owner_at = getelementptr i8, ptr %record, i64 $record_owner
+  %owner = load ptr, ptr %owner_at
+  call void @Py_IncRef(ptr %owner)
+  %epoch = load i64, ptr @tw_epoch
+  store i64 %epoch, ptr %record
+  %specs_at = getelementptr i8, ptr %record, i64 $record_arguments
+  %specs = load ptr, ptr %specs_at
+  br label %next
+
+next:
+  %i = phi i64 [ 0, %0 ], [ %i_next, %argument ], [ %i_next, %layout ], [ %i_next, %keep ]
+  %made = phi i64 [ 0, %0 ], [ %made, %argument ], [ %made, %layout ], [ %made_next, %keep ]
+  %more = icmp slt i64 %i, %given
+  br i1 %more, label %argument, label %ready
+
+argument:
+  %i_next = add i64 %i, 1
+  %offset = mul i64 %i, $arg_bytes
+  %spec = getelementptr i8, ptr %specs, i64 %offset
+  %kind_at = getelementptr i8, ptr %spec, i64 $arg_kind
+  %kind = load i32, ptr %kind_at
+  %is_array = icmp eq i32 %kind, $ARRAY
+  br i1 %is_array, label %layout, label %next
+
+layout:
+  %argument_at = getelementptr ptr, ptr %arguments, i64 %i
+  %value = load ptr, ptr %argument_at
+  %is_apart = call i1 @is_apart(ptr %value, ptr %spec)
+  br i1 %is_apart, label %copy, label %next
+
+copy:
+  %copied = call ptr @PyArray_NewCopy(ptr %value, i32 0)  ; in C order
+  %failed = icmp eq ptr %copied, null
+  br i1 %failed, label %undo, label %keep
+
+keep:
+  %copy_at = getelementptr ptr, ptr %copies, i64 %made
+  store ptr %copied, ptr %copy_at
+  %made_next = add i64 %made, 1
+  call void @store_argument(ptr %spec, ptr %copied)
+  br label %next
+
+ready:
+  %result = call ptr @run(ptr %record, ptr %arguments, i64 %given, ptr %out)
+  br label %leave
+
+undo:
+  call void @PyErr_Clear()
+  store i1 false, ptr %done
+  br label %leave
+
+leave:
+  %returned = phi ptr [ %result, %ready ], [ null, %undo ]
+  %flags_at = getelementptr i8, ptr %record, i64 $record_flags
+  %flags = load i64, ptr %flags_at
+  %release_flag = and i64 %flags, $RELEASES_GIL
+  %kept_gil = icmp eq i64 %release_flag, 0
+  %is_undone = icmp eq ptr %returned, null
+  %still_ours = or i1 %kept_gil, %is_undone
+  br i1 %still_ours, label %free, label %clean  ; @enter has freed the others
+
+free:
+  store i64 0, ptr %record
+  br label %clean
+
+clean:
+  call void @drop(ptr %copies, i64 %made)
+  call void @Py_DecRef(ptr %owner)
+  ret ptr %returned
+}
+
+define internal void @store_argument(ptr %spec, ptr %array) nounwind {
+  %data_at = getelementptr i8, ptr %array, i64 $ARRAY_DATA
+  %data = load ptr, ptr %data_at
+  %pointer_at = getelementptr i8, ptr %spec, i64 $arg_pointer
+  %pointer = load ptr, ptr %pointer_at
+  store ptr %data, ptr %pointer
+  ret void
+}
+
+; Arguments in the order of the parameters from those given by position and by name, and how many they
+; are; -1 where one is missing, or is named as no parameter is. What is given as `out` goes to %out_at.
+; Names are compared as objects: those in code are interned.
+define internal i64 @place_named(
+    ptr %call, ptr %arguments, i64 %given, ptr %keywords, ptr %placed, ptr %out_at) nounwind {
+  %count_at = getelementptr i8, ptr %call, i64 $call_name_count
+  %known_count = load i64, ptr %count_at
+  %is_nameless = icmp eq i64 %known_count, 0
+  %count = select i1 %is_nameless, i64 %given, i64 %known_count
+  %names_at = getelementptr i8, ptr %call, i64 $call_names
+  %names = load ptr, ptr %names_at
+  %size_at = getelementptr i8, ptr %keywords, i64 $TUPLE_SIZE
+  %size = load i64, ptr %size_at
+  %items = getelementptr i8, ptr %keywords, i64 $TUPLE_ITEMS
+  %few = icmp sle i64 %given, %count
+  %fits_in = icmp sle i64 %count, $max_names
+  %possible = and i1 %few, %fits_in
+  br i1 %possible, label %positional, label %no
+
+positional:
+  %given_bytes = mul i64 %given, 8
+  call void @llvm.memcpy.p0.p0.i64(ptr %placed, ptr %arguments, i64 %given_bytes, i1 false)
+  br label %next
+
+next:
+  %k = phi i64 [ 0, %positional ], [ %k_next, %take_out ], [ %k_next, %place ]
+  %filled = phi i64 [ %given, %positional ], [ %filled, %take_out ], [ %filled_next, %place ]
+  %more = icmp slt i64 %k, %size
+  br i1 %more, label %keyword, label %complete
+
+keyword:
+  %k_next = add i64 %k, 1
+  %item_at = getelementptr ptr, ptr %items, i64 %k
+  %name = load ptr, ptr %item_at
+  %position = add i64 %given, %k
+  %value_at = getelementptr ptr, ptr %arguments, i64 %position
+  %value = load ptr, ptr %value_at
+  %is_out = icmp eq ptr %name, @out_name
+  br i1 %is_out, label %take_out, label %search
+
+take_out:
+  store ptr %value, ptr %out_at
+  br label %next
+
+search:
+  %j = phi i64 [ %given, %keyword ], [ %j_next, %try ]
+  %more_names = icmp slt i64 %j, %count
+  br i1 %more_names, label %try, label %no
+
+try:
+  %j_next = add i64 %j, 1
+  %name_at = getelementptr ptr, ptr %names, i64 %j
+  %known = load ptr, ptr %name_at
+  %same = icmp eq ptr %name, %known
+  br i1 %same, label %place, label %search
+
+place:
+  %place_at = getelementptr ptr, ptr %placed, i64 %j
+  store ptr %value, ptr %place_at
+  %filled_next = add i64 %filled, 1
+  br label %next
+
+complete:  ; no name occurs twice, so as many as there are parameters are all of them
+  %all = icmp eq i64 %filled, %count
+  br i1 %all, label %yes, label %no
+
+yes:
+  ret i64 %count
+no:
+  ret i64 -1
+}
+
 define ptr @tw_dispatch(ptr %self, ptr %arguments, i64 %nargsf, ptr %keywords) nounwind {
   %overflow = alloca i32
+  %apart = alloca i64
+  %done = alloca i1
+  %named_out = alloca ptr
+  %placed = alloca [$max_names x ptr]
   %given = and i64 %nargsf, 9223372036854775807  ; the top bit says that arguments[-1] is free
   %call_at = getelementptr i8, ptr %self, i64 $call_offset
   %call = load ptr, ptr %call_at
@@ -766,24 +967,20 @@ define ptr @tw_dispatch(ptr %self, ptr %arguments, i64 %nargsf, ptr %keywords) n
   br i1 %plain, label %lookup, label %named
 
 named:
-  %size_at = getelementptr i8, ptr %keywords, i64 $TUPLE_SIZE
-  %size = load i64, ptr %size_at
-  %items = getelementptr i8, ptr %keywords, i64 $TUPLE_ITEMS
-  %single = icmp eq i64 %size, 1
-  br i1 %single, label %name, label %slow
+  store ptr null, ptr %named_out
+  %placed_count = call i64 @place_named(
+      ptr %call, ptr %arguments, i64 %given, ptr %keywords, ptr %placed, ptr %named_out)
+  %unplaced = icmp slt i64 %placed_count, 0
+  br i1 %unplaced, label %slow, label %in_order
 
-name:
-  %first_name = load ptr, ptr %items
-  %is_out = icmp eq ptr %first_name, @out_name
-  br i1 %is_out, label %given_out, label %slow
-
-given_out:
-  %out_at = getelementptr ptr, ptr %arguments, i64 %given
-  %out_value = load ptr, ptr %out_at
+in_order:
+  %out_value = load ptr, ptr %named_out
   br label %lookup
 
 lookup:
-  %out = phi ptr [ null, %0 ], [ %out_value, %given_out ]
+  %out = phi ptr [ null, %0 ], [ %out_value, %in_order ]
+  %ordered = phi ptr [ %arguments, %0 ], [ %placed, %in_order ]
+  %ordered_count = phi i64 [ %given, %0 ], [ %placed_count, %in_order ]
   %count_at = getelementptr i8, ptr %call, i64 $call_record_count
   %count = load i64, ptr %count_at
   %records = getelementptr i8, ptr %call, i64 $call_records
@@ -799,15 +996,31 @@ try:
   %record_at = getelementptr ptr, ptr %records, i64 %i
   %record = load ptr, ptr %record_at
   %fits = call i1 @record_fits(
-      ptr %record, ptr %arguments, i64 %given, ptr %out, ptr %overflow)
+      ptr %record, ptr %ordered, i64 %ordered_count, ptr %out, ptr %overflow, ptr %apart)
   br i1 %fits, label %found, label %next
 
 found:
-  %result = tail call ptr @run(ptr %record, ptr %arguments, i64 %given, ptr %out)
+  %to_copy = load i64, ptr %apart
+  %as_it_is = icmp eq i64 %to_copy, 0
+  br i1 %as_it_is, label %run, label %copy
+
+run:
+  %result = call ptr @run(ptr %record, ptr %ordered, i64 %ordered_count, ptr %out)
   ret ptr %result
 
+copy:
+  store i1 true, ptr %done
+  %copied_result = call ptr @run_copied(ptr %record, ptr %ordered, i64 %ordered_count, ptr %out,
+      i64 %to_copy, ptr %done)
+  %is_done = load i1, ptr %done
+  br i1 %is_done, label %copied, label %slow
+
+copied:
+  ret ptr %copied_result
+
 slow:
-  %slow_callable = load ptr, ptr %call
+  %call_now = load ptr, ptr %call_at  ; another one, if records were installed during copies
+  %slow_callable = load ptr, ptr %call_now
   call void @Py_IncRef(ptr %slow_callable)  ; the call may install a record, which drops it
   %slow_result = call ptr @PyObject_Vectorcall(
       ptr %slow_callable, ptr %arguments, i64 %nargsf, ptr %keywords)

@@ -3,7 +3,7 @@ the allocation of the output included.
 
 A `FastSpec` says which arguments a specialisation serves, a `Record` is the same as tables that the
 machine code of `fastcall_ir` walks, and `Dispatcher.install` puts it in front of a `FastCallable`.
-Whatever no record fits (other dtypes, keywords, views, overlapping memory) reaches the callable's
+Whatever no record fits (other dtypes, defaults, overlapping memory) reaches the callable's
 ``__call__``.
 """
 

@@ -4,10 +4,12 @@
 that a new specialisation costs no compilation. A callable holds up to `MAX_RECORDS` records; each
 says which arguments it serves (exact types, dtype, shape, layout), which outputs to make, and what
 to run. The first record that fits is run; if none fits, the call goes to the slow path, a Python
-callable, with its arguments untouched. Nothing here raises errors of its own.
+callable, with its arguments untouched. Nothing here raises errors of its own. Arguments may be
+given by name, and arrays that fit but for how they lie in memory (views) are copied for the call.
 
 A record's scratch memory (argument pointers, symbols, scalars, workspace) belongs to one call at a
-time: `busy`. Only a record that releases the GIL can be found busy; such a call goes the slow way.
+time: `busy`. Only a record that releases the GIL, or whose arguments are being copied, can be found
+busy; such a call goes the slow way.
 `busy` holds an epoch rather than a flag, since a forked child can inherit it from a thread that
 does not exist there.
 """
@@ -22,6 +24,8 @@ from tilewright.codegen_cpu.fast_callable import CALL_OFFSET
 
 MAX_RECORDS: Final = 4
 MAX_OUTPUTS: Final = 16
+MAX_NAMES: Final = 32
+"""Parameters of a callable that takes arguments by name."""
 
 ARRAY, FLOAT32, FLOAT64, INTEGER, STATIC = range(5)
 """Kinds of argument. FLOAT32 and FLOAT64 take a Python float, INTEGER a Python int within limits,
@@ -114,6 +118,8 @@ class CallStruct(ctypes.Structure):
         ("slow", ctypes.c_void_p),
         ("record_count", ctypes.c_int64),
         ("records", ctypes.c_void_p * MAX_RECORDS),
+        ("names", ctypes.c_void_p),  # of the parameters, as addresses of interned strings
+        ("name_count", ctypes.c_int64),
     )
 
 
@@ -121,6 +127,7 @@ def dispatcher_module() -> str:
     """The module; it exports ``tw_dispatch`` and the counter ``tw_epoch``."""
     numbers: dict[str, int] = {
         "max_outputs": MAX_OUTPUTS,
+        "max_names": MAX_NAMES,
         "call_offset": CALL_OFFSET,
         "ARRAY": ARRAY,
         "FLOAT32": FLOAT32,

@@ -34,11 +34,12 @@ C_CONTIGUOUS: Final = 0x1
 ALIGNED: Final = 0x100
 WRITEABLE: Final = 0x400
 
-_NUMPY_API: Final = {"PyArray_Return": 76, "PyArray_NewFromDescr": 94}
+_NUMPY_API: Final = {"PyArray_Return": 76, "PyArray_NewCopy": 85, "PyArray_NewFromDescr": 94}
 _PYTHON_API: Final = (
     "PyObject_Vectorcall",
     "Py_IncRef",
     "Py_DecRef",
+    "PyErr_Clear",
     "PyEval_SaveThread",
     "PyEval_RestoreThread",
     "PyTuple_New",

@@ -96,6 +96,7 @@ def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
         result=result,
         long_running=_is_long(given, outputs),
         keep=(function,),
+        names=tuple(n for n in names if n in interface.specs),
     )
 
 

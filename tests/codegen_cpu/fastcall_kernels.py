@@ -98,6 +98,24 @@ def arrays(count: int, shape: tuple[int, ...], seed: int = 0) -> list[np.ndarray
     return [rng.standard_normal(shape).astype(F32) for _ in range(count)]
 
 
+def misaligned(array: np.ndarray) -> np.ndarray:
+    """The same elements at an odd address."""
+    memory = np.zeros(array.nbytes + 1, np.uint8)
+    result = memory[1:].view(array.dtype).reshape(array.shape)
+    result[...] = array
+    return result
+
+
+VIEWS: dict[str, np.ndarray] = {
+    "Fortran order": np.arange(24, dtype=F32).reshape(6, 4).T,
+    "strided": np.arange(48, dtype=F32).reshape(4, 12)[:, ::2],
+    "negative strides": np.arange(24, dtype=F32).reshape(4, 6)[::-1],
+    "broadcast": np.broadcast_to(np.arange(6, dtype=F32), (4, 6)),
+    "misaligned": misaligned(np.arange(24, dtype=F32).reshape(4, 6)),
+}
+"""Arrays of add3_spec's dtype and shape that lie otherwise in memory."""
+
+
 def open_spec(output: tuple[int | Linear, ...] = (Linear(0, 1, 0),)) -> FastSpec:
     code = add3("%n")
     shapes: tuple[Argument, ...] = (ArrayArgument(F32, (Open(0),)),) * 3
