@@ -215,3 +215,28 @@ def test_numpy_integers_may_be_sizes(n: Any) -> None:
     assert placed(line, n) == line[n] * n
     placed(line, n + 1)
     assert len(placed.specializations) == 1
+
+
+def test_keys_that_cannot_be_told_apart() -> None:
+    kernel = tw.kernel(lambda x: x["a"] + 1)
+    one = np.ones(3, np.float32)
+    with pytest.raises(tw.DTypeError, match="a dict with keys of type object is no argument"):
+        kernel({"a": one, object(): one})
+
+
+def test_trees_have_a_limit_of_levels() -> None:
+    def nested(levels: int) -> Any:
+        value: Any = np.ones(3, np.float32)
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    def innermost(x: Any) -> Any:
+        while isinstance(x, list):
+            x = x[0]
+        return x + 1
+
+    kernel = tw.kernel(innermost)
+    np.testing.assert_array_equal(kernel(nested(8)), np.full(3, 2, np.float32))
+    with pytest.raises(tw.LimitError, match=r"argument '.*' is nested more than .* levels deep"):
+        kernel(nested(200))

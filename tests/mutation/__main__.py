@@ -59,28 +59,38 @@ def main(
     tests = load_tests(coverage, report, root)
     number, parts = map(int, part.split("/"))
     chosen = sample(root, count, seed, kinds)[number - 1 :: parts]
-    known = {v.mutant: v for v in _read(out)}
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(root, Path(folder) / "copy")
+        verdicts = _judge_all(trial, chosen, tests, (seconds, more_seconds), seed, out)
+        trial.close()
+    _print(verdicts)
+
+
+Chosen = list[tuple[str, Mutant]]
+
+
+def _judge_all(
+    trial: Trial, chosen: Chosen, tests: Tests, budgets: tuple[float, ...], seed: int, out: Path
+) -> list[Verdict]:
+    """The verdicts of all; anew, and without them, where tests failed that always do."""
+    known = {v.mutant: v for v in _read(out)}
+    tests = tests.only(trial.names)
+    while True:
         verdicts = []
         for module, change in chosen:
             place = (module, change.line, change.kind, change.before, change.after)
-            if place not in known:
-                found = judge(trial, module, change, tests, (seconds, more_seconds), seed)
-                known[place] = found
+            if place not in known or known[place].by in tests.failing:
+                known[place] = judge(trial, module, change, tests, budgets, seed)
                 with out.open("a") as lines:
-                    lines.write(json.dumps(asdict(found)) + "\n")
+                    lines.write(json.dumps(asdict(known[place])) + "\n")
             verdicts.append(known[place])
-        trial.close()
-        false = _failing_anyway(trial.copy, verdicts)
-    _print(verdicts)
-    for test in false:
-        print(f"fails without any change, so what it killed does not count: {test}")
+        failing = _failing_anyway(trial.copy, verdicts)
+        if not failing:
+            return verdicts
+        tests = tests.without(failing)
 
 
-def sample(
-    root: Path, count: int, seed: int, only: tuple[str, ...] = ()
-) -> list[tuple[str, Mutant]]:
+def sample(root: Path, count: int, seed: int, only: tuple[str, ...] = ()) -> Chosen:
     """`count` mutants, as many of each kind as there are, spread over all modules."""
     sources: dict[str, str] = {}
     by_kind: defaultdict[str, list[tuple[str, Place]]] = defaultdict(list)
@@ -92,7 +102,7 @@ def sample(
                 for place in places(sources[module], module, (*SLIPS, *FAULTS)):
                     by_kind[place.kind].append((module, place))
     pick = random.Random(seed)
-    chosen: list[tuple[str, Mutant]] = []
+    chosen: Chosen = []
     kinds = sorted(only or by_kind, key=lambda kind: len(by_kind[kind]))
     for number, kind in enumerate(kinds):
         most = len(chosen) + (count - len(chosen)) // (len(kinds) - number)

@@ -6,7 +6,7 @@ import random
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,11 +19,22 @@ _FILES = 40
 @dataclass(frozen=True, slots=True)
 class Tests:
     """`coverage`: a connection to the coverage file; `files`: its numbers of modules; `seconds`: of
-    every test that passed."""
+    every test that passed. `failing`: tests that do not pass without any change."""
 
     coverage: sqlite3.Connection
     files: Mapping[str, int]
     seconds: Mapping[str, float]
+    failing: frozenset[str] = frozenset()
+
+    def only(self, names: Collection[str]) -> Tests:
+        """Those of these names."""
+        seconds = {test: s for test, s in self.seconds.items() if test in names}
+        return replace(self, seconds=seconds)
+
+    def without(self, failing: Collection[str]) -> Tests:
+        """All but those that fail anyway."""
+        seconds = {test: s for test, s in self.seconds.items() if test not in failing}
+        return replace(self, seconds=seconds, failing=self.failing | frozenset(failing))
 
     def of(self, module: str, lines: range | None, budget: float, seed: int) -> list[str]:
         """Tests that run one of `lines`, or any (if None), at most `budget` seconds of them.

@@ -1,9 +1,10 @@
 """A process with the whole compiler and all tests imported, which is forked for every mutant.
 
-In, one line of JSON each: a module, its mutated source, the tests to run, the time that they may
-take. Out, a line each: the outcome, and the test that failed; or ``cannot``, where the change only
-counts when the module is imported. In the child every function of the module gets its new code,
-whoever holds it; then pytest runs, to which nothing is left to import.
+Out, first: the names of all tests. Then in, a line of JSON each: a module, its mutated source, the
+tests to run, the time that they may take. And out, a line each: the outcome, and the test that
+failed; or ``cannot``, where the change only counts when the module is imported. In the child every
+function of the module gets its new code, whoever holds it; then pytest runs, to which nothing is
+left to import.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def main() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    at_import = _import_everything()
+    names = _Names()
+    at_import = _import_everything(names)
+    answers.write(json.dumps(names.found) + "\n")
+    answers.flush()
     for line in sys.stdin:
         request = json.loads(line)
         outcome, by = _in_a_child(request, at_import)
@@ -40,7 +44,17 @@ def main() -> None:
         answers.flush()
 
 
-def _import_everything() -> dict[str, set[Place]]:
+class _Names:
+    """Keeps the names of the tests that were collected."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.found = [item.nodeid for item in session.items]
+
+
+def _import_everything(names: _Names) -> dict[str, set[Place]]:
     """The places of the functions of each file that have run when all is imported."""
     ran: dict[str, set[Place]] = {}
 
@@ -50,7 +64,7 @@ def _import_everything() -> dict[str, set[Place]]:
             ran.setdefault(code.co_filename, set()).add((code.co_qualname, code.co_firstlineno))
 
     sys.setprofile(note)
-    pytest.main([*PYTEST, "--collect-only", "tests"])
+    pytest.main([*PYTEST, "--collect-only", "tests"], [names])
     package = Path("src/tilewright")
     for folder in sorted(p for p in package.iterdir() if p.is_dir()):
         for path in sorted(folder.rglob("*.py")):

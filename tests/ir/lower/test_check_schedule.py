@@ -9,7 +9,7 @@ from tilewright.ir import build, dtypes
 from tilewright.ir.errors import LimitError, ShapeError
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.ir.lower.check_schedule import MOST_CHUNKS, MOST_LINES, check_schedule
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
 
@@ -38,6 +38,30 @@ def test_what_fits_passes() -> None:
         (Schedule(reduce_block=1), "reduce_block=1 combines nothing"),
         (Schedule(stage_tile=8), "stage_tile=8 is for contractions"),
         (Schedule(width=True), "width=True is not an integer"),
+        (Schedule(unroll=6), "unroll=6 is not a power of two"),
+        (Schedule(unroll=0), "unroll=0 is not a power of two"),
+        (Schedule(width=-4), "width=-4 is not a power of two"),
+        (Schedule(tile=[2, 4]), r"tile=\[2, 4\] is not a tuple of integers"),  # type: ignore[arg-type]
+        (Schedule(tile=(2, 0.5)), r"tile=\(2, 0.5\) is not a tuple of integers"),  # type: ignore[arg-type]
+        (Schedule(chunks=2.0), "chunks=2.0 is not an integer"),  # type: ignore[arg-type]
+        (Schedule(tile=(0, 4)), r"tile=\(0, 4\) has a size below 1"),
+        (Schedule(tile=(1, 1, 1)), r"tile=\(1, 1, 1\) does not fit 2 outer axes"),
+        (Schedule(vector=-1), "vector=-1 is none of 2 outer axes"),
+        (Schedule(vector="outer"), "vector='outer' is neither an axis, nor 'inner', nor None"),
+        (Schedule(vector=True), "vector=True is neither an axis"),
+        (Schedule(order=(0,)), r"order=\(0,\) is not an order of 2 outer axes"),
+        (Schedule(order=(1, 2)), r"order=\(1, 2\) is not an order of 2 outer axes"),
+        (Schedule(chunks=0), "chunks=0 is less than 1"),
+        (Schedule(reduce_block=-1), "reduce_block=-1 is less than 0"),
+        (Schedule(unroll_reduce=-1), "unroll_reduce=-1 is less than 0"),
+        (Schedule(lines=-1), "lines=-1 is less than 0"),
+        (Schedule(lines=2), "lines=2 is for products of one row and a matrix"),
+        (Schedule(cache_block=(4,)), r"cache_block=\(4,\) does not fit 2 outer axes"),
+        (Schedule(cache_block=(4, -1)), r"cache_block=\(4, -1\) has a size below 0"),
+        (Schedule(pack=(2,)), r"pack=\(2,\) holds something else than 0 and 1"),
+        (Schedule(tile=(1, 1), pack=(1, 1)), r"pack=\(1, 1\) holds .* or one of them twice"),
+        (Schedule(pack=(1,)), r"pack=\(1,\) asks for copies in tile order, but there is no tile"),
+        (Schedule(stage_tile=-1), "stage_tile=-1 is for contractions"),
     ],
 )
 def test_what_does_not_fit_is_named(schedule: Schedule, said: str) -> None:
@@ -49,6 +73,93 @@ def test_limits() -> None:
     for schedule in (Schedule(unroll_reduce=1 << 20), Schedule(tile=(1 << 10, 1 << 10))):
         with pytest.raises(LimitError, match="is beyond the limit of 4096"):
             check_schedule(NEST, schedule)
+
+
+def test_what_is_just_at_a_limit_passes() -> None:
+    check_schedule(NEST, Schedule(unroll_reduce=4096))
+    check_schedule(NEST, Schedule(tile=(64, 64)))
+    check_schedule(NEST, Schedule(chunks=MOST_CHUNKS))
+    check_schedule(NEST, Schedule(reduce_block=2))
+    check_schedule(NEST, Schedule(vector="inner", width=64, unroll=64))
+    for schedule in (
+        Schedule(unroll_reduce=4097),
+        Schedule(tile=(64, 65)),
+        Schedule(chunks=MOST_CHUNKS + 1),
+        Schedule(vector="inner", width=64, unroll=128),
+        Schedule(tile=(2, 1), vector="inner", width=64, unroll=64),
+    ):
+        with pytest.raises(LimitError, match="is beyond the limit"):
+            check_schedule(NEST, schedule)
+    # Along an outer axis the lanes are points of its tile.
+    check_schedule(NEST, Schedule(tile=(1, 4096), vector=1, width=64, unroll=64))
+
+
+def test_values_that_run_in_order_are_no_lanes() -> None:
+    stage = replace(STAGE, axes=(COLUMNS,), combiner="scan:add")
+    running = Nest("running", (ROWS,), (stage,), ())
+    with pytest.raises(ShapeError, match="along which values run in order"):
+        check_schedule(running, Schedule(vector="inner"))
+    check_schedule(running, Schedule(vector="inner", workgroup=(64,)), invocations=64)
+
+
+def test_lanes_are_no_axis_that_decides_how_long_others_are() -> None:
+    short = Var("k", build.add(ROWS, build.index(1)))
+    value = Load(SOURCE, (ROWS, short))
+    total = Buffer("t", (6,), dtypes.F32)
+    stage = Stage((), (short,), "add", value, total, (ROWS,))
+    nest = Nest("triangle", (ROWS,), (stage,), ())
+    with pytest.raises(ShapeError, match="is an axis that others depend on in their size"):
+        check_schedule(nest, Schedule(vector=0))
+    check_schedule(nest, Schedule())
+
+
+def product_of_row(lines: int) -> Nest:
+    column, line = Var("column", 8), Var("line", lines)
+    row, matrix = Buffer("row", (lines,), dtypes.F32), Buffer("matrix", (lines, 8), dtypes.F32)
+    out, total = Buffer("out", (8,), dtypes.F32), Buffer("total", (), dtypes.F32)
+    value = build.mul(Load(row, (line,)), Load(matrix, (line, column)))
+    stages = (
+        Stage((), (line,), "add", value, total, ()),
+        Stage((), (), None, Load(total, ()), out, (column,)),
+    )
+    return Nest("product", (column,), stages, (total,))
+
+
+def test_lines_of_a_row_times_a_matrix() -> None:
+    nest = product_of_row(12)
+    check_schedule(nest, Schedule(lines=4, chunks=3))
+    check_schedule(nest, Schedule(lines=MOST_LINES))
+    with pytest.raises(LimitError, match="lines is beyond the limit"):
+        check_schedule(nest, Schedule(lines=MOST_LINES + 1))
+    with pytest.raises(ShapeError, match="chunks=5 do not divide the 12 lines"):
+        check_schedule(nest, Schedule(lines=4, chunks=5))
+
+
+def test_tiles_through_workgroup_memory() -> None:
+    i, j, k = Var("i", 8), Var("j", 8), Var("k", 16)
+    a, b = Buffer("a", (8, 16), dtypes.F32), Buffer("b", (16, 8), dtypes.F32)
+    out, total = Buffer("out", (8, 8), dtypes.F32), Buffer("total", (), dtypes.F32)
+    stages = (
+        Stage((), (k,), "add", build.mul(Load(a, (i, k)), Load(b, (k, j))), total, ()),
+        Stage((), (), None, Load(total, ()), out, (i, j)),
+    )
+    nest = Nest("matmul", (i, j), stages, (total,))
+    good = Schedule(tile=(4, 4), workgroup=(2, 2), stage_tile=8)
+    check_schedule(nest, good, invocations=64)
+    for wrong in ((4,), (4, 2), (4, 6), (0, 4)):
+        with pytest.raises(ShapeError, match="is not two multiples of 4"):
+            check_schedule(nest, replace(good, tile=wrong), invocations=64)
+    for workgroup in ((4,), (2, 2, 1)):
+        with pytest.raises(ShapeError, match="is not two sizes, which stage_tile needs"):
+            check_schedule(nest, replace(good, workgroup=workgroup), invocations=64)
+
+
+def test_sizes_of_workgroups() -> None:
+    check_schedule(NEST, Schedule(workgroup=(8, 4, 2)), invocations=64)
+    for wrong in ((8, 2, 2, 1), (0,), (8, -1)):
+        with pytest.raises(ShapeError, match="is not one to three sizes from 1 up"):
+            check_schedule(NEST, Schedule(workgroup=wrong), invocations=64)
+    check_schedule(NEST, Schedule(tile=(1, 13), vector=1, width=4, workgroup=(8,)), invocations=64)
 
 
 def test_workgroups() -> None:
