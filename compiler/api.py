@@ -314,7 +314,7 @@ def _is_number(value: object, spec: ArgumentSpec) -> bool:
     """Whether tracing may ask for the value of an argument."""
     if isinstance(spec, ScalarSpec):
         return True
-    return isinstance(value, np.ndarray) and not value.shape and value.dtype.kind in "iu"
+    return isinstance(value, np.ndarray) and not value.shape and value.dtype.kind in "iub"
 
 
 def _number(value: Any) -> Any:

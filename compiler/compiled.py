@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
     from tilewright.compiler.specialization import Specialization
     from tilewright.ir.schedule import Schedule
+
+
+_LOOKS_LIKE_SPEC = re.compile(r"(bool|[iuf]\d+)\[.*\]$")
 
 
 class Compiled:
@@ -131,6 +135,11 @@ def _spec_of(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
         return ArraySpec(value.dtype), None
     if value is float or value is int:
         return ScalarSpec(value.__name__), None
+    if isinstance(value, str) and _LOOKS_LIKE_SPEC.match(value):
+        raise DTypeError(
+            f"argument {name!r} is the string {value!r}, which does not say what array it is",
+            help=f"give tw.{value} without quotes",
+        )
     return describe(value, name)
 
 

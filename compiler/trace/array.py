@@ -48,12 +48,12 @@ def _operate(ufunc: np.ufunc, left: Any, right: Any) -> Any:
     return ufuncs.operate(ufunc, left, right)
 
 
-def _in_place(ufunc: np.ufunc) -> Any:
+def _in_place(ufunc: np.ufunc, symbol: str) -> Any:
     def method(self: TracedArray, other: Any) -> Any:
         result = _operate(ufunc, self, other)
-        if self.weak or not self.sizes:  # numbers and NumPy's scalars are immutable
+        if not self.is_array:  # numbers and NumPy's scalars are immutable
             return result
-        return dispatch.write_out(result, self)
+        return dispatch.write_out(result, self, f"the result of an operation in place ({symbol})")
 
     return method
 
@@ -107,6 +107,10 @@ class TracedArray(Handle):
     @property
     def real(self) -> TracedArray:
         return self
+
+    @property
+    def imag(self) -> Any:
+        return dispatch.dispatch(np.imag, (self,), {})
 
     @property
     def flat(self) -> Any:
@@ -260,40 +264,40 @@ class TracedArray(Handle):
 
     __add__ = _binary(np.add)
     __radd__ = _reflected(np.add)
-    __iadd__ = _in_place(np.add)
+    __iadd__ = _in_place(np.add, "+=")
     __sub__ = _binary(np.subtract)
     __rsub__ = _reflected(np.subtract)
-    __isub__ = _in_place(np.subtract)
+    __isub__ = _in_place(np.subtract, "-=")
     __mul__ = _binary(np.multiply)
     __rmul__ = _reflected(np.multiply)
-    __imul__ = _in_place(np.multiply)
+    __imul__ = _in_place(np.multiply, "*=")
     __truediv__ = _binary(np.true_divide)
     __rtruediv__ = _reflected(np.true_divide)
-    __itruediv__ = _in_place(np.true_divide)
+    __itruediv__ = _in_place(np.true_divide, "/=")
     __floordiv__ = _binary(np.floor_divide)
     __rfloordiv__ = _reflected(np.floor_divide)
-    __ifloordiv__ = _in_place(np.floor_divide)
+    __ifloordiv__ = _in_place(np.floor_divide, "//=")
     __mod__ = _binary(np.remainder)
     __rmod__ = _reflected(np.remainder)
-    __imod__ = _in_place(np.remainder)
+    __imod__ = _in_place(np.remainder, "%=")
     __pow__ = _binary(np.power)
     __rpow__ = _reflected(np.power)
-    __ipow__ = _in_place(np.power)
+    __ipow__ = _in_place(np.power, "**=")
     __and__ = _binary(np.bitwise_and)
     __rand__ = _reflected(np.bitwise_and)
-    __iand__ = _in_place(np.bitwise_and)
+    __iand__ = _in_place(np.bitwise_and, "&=")
     __or__ = _binary(np.bitwise_or)
     __ror__ = _reflected(np.bitwise_or)
-    __ior__ = _in_place(np.bitwise_or)
+    __ior__ = _in_place(np.bitwise_or, "|=")
     __xor__ = _binary(np.bitwise_xor)
     __rxor__ = _reflected(np.bitwise_xor)
-    __ixor__ = _in_place(np.bitwise_xor)
+    __ixor__ = _in_place(np.bitwise_xor, "^=")
     __lshift__ = _binary(np.left_shift)
     __rlshift__ = _reflected(np.left_shift)
-    __ilshift__ = _in_place(np.left_shift)
+    __ilshift__ = _in_place(np.left_shift, "<<=")
     __rshift__ = _binary(np.right_shift)
     __rrshift__ = _reflected(np.right_shift)
-    __irshift__ = _in_place(np.right_shift)
+    __irshift__ = _in_place(np.right_shift, ">>=")
     __lt__ = _binary(np.less)
     __le__ = _binary(np.less_equal)
     __gt__ = _binary(np.greater)

@@ -61,19 +61,30 @@ EFFECTS = frozenset(
 )
 """NumPy functions that read files or change NumPy's own state: never run while tracing."""
 
+_SIZE = "its result's size depends on the data"
 _ALTERNATIVES = {
-    "unique": "its result's size depends on the data; sort, then mark where neighbours differ",
-    "argwhere": "its result's size depends on the data; use np.where(condition, a, b)",
-    "compress": "its result's size depends on the data; use np.where(condition, a, b)",
-    "extract": "its result's size depends on the data; use np.where(condition, a, b)",
+    "unique": f"{_SIZE}; sort, then mark where neighbours differ",
+    "union1d": f"{_SIZE}; sort both together, then mark where neighbours differ",
+    "intersect1d": f"{_SIZE}; mark the common elements with np.isin(a, b)",
+    "setdiff1d": f"{_SIZE}; mark the elements to keep with ~np.isin(a, b)",
+    "setxor1d": f"{_SIZE}; mark the elements with np.isin",
+    "argwhere": f"{_SIZE}; use np.where(condition, a, b)",
+    "trim_zeros": f"{_SIZE}; mark what to keep, or slice by known bounds",
+    "i0": "its series is np.polyval of known coefficients",
     "vectorize": "call the function on whole arrays, or use tw.compute",
-    "apply_along_axis": "call the function on whole arrays, or use tw.compute",
-    "apply_over_axes": "call the function on whole arrays",
     "nditer": "loop with tw.compute or tw.loop",
-    "ndenumerate": "loop with tw.compute or tw.loop",
-    "save": "return the array and save it outside of the kernel",
-    "histogram": "add into a table: h = np.zeros(n); np.add.at(h, index, 1)",
-    "bincount": "add into a table of fixed size: h = np.zeros(n, int); np.add.at(h, index, 1)",
+    **dict.fromkeys(
+        ("fft", "ifft", "rfft", "irfft", "fft2", "ifft2", "rfft2", "fftn", "hfft", "ihfft"),
+        "kernels hold no complex numbers; for a real spectrum multiply by tables of cosines and "
+        "sines: t = 2 * np.pi * np.outer(np.arange(n), np.arange(n // 2 + 1)) / n; "
+        "re, im = x @ np.cos(t), -x @ np.sin(t)",
+    ),
+    **dict.fromkeys(
+        ("eig", "eigh", "eigvals", "eigvalsh", "svd", "svdvals", "pinv", "cond", "matrix_rank"),
+        "compute it outside of the kernel and pass the result; for one extreme eigenvalue, "
+        "iterate v = a @ v; v = v / np.linalg.norm(v) with tw.loop",
+    ),
+    "lstsq": "solve the normal equations: np.linalg.solve(a.T @ a, a.T @ b)",
 }
 
 
@@ -196,7 +207,7 @@ def clothe(value: Any) -> Any:
             return value
         tracer = current()
         assert tracer is not None
-        return tracer.known(np.array(value))
+        return tracer.known(np.array(value)).as_boxed()
     if type(value) in (list, tuple):
         return type(value)(clothe(v) for v in value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -213,7 +224,7 @@ def _with_out(implementation: Implementation, args: Sequence[Any], kwargs: dict[
     return write_out(result, out)
 
 
-def write_out(result: Any, out: Any) -> Any:
+def write_out(result: Any, out: Any, what: str = "a result") -> Any:
     """Write `result` into the array `out` that the user gave, and return `out`."""
     from tilewright.compiler.trace.indexing import store
     from tilewright.compiler.trace.operands import as_array
@@ -228,7 +239,11 @@ def write_out(result: Any, out: Any) -> Any:
         raise failure(ShapeError, f"out has another shape than the result: {out} and {source}")
     if not np.can_cast(source.element_type.numpy, out.element_type.numpy, "same_kind"):
         raise failure(
-            DTypeError, f"cannot store {source.element_type} in an out of {out.element_type}"
+            DTypeError,
+            f"{what} is {source.element_type}, which does not go into an array of "
+            f"{out.element_type}",
+            help=f"convert the array first, x = x.astype(np.{source.element_type.numpy}), or the "
+            "operand",
         )
     store(out, ..., source)
     return out
@@ -246,11 +261,37 @@ def _signature_error(
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
+        name = callable_name(function)
+        if _is_numpys_error(function, args, kwargs):
+            return failure(DTypeError, f"{name} {error}", help=_nearest(function, kwargs))
         return failure(
             UnsupportedError,
-            f"{callable_name(function)} is not supported with these arguments: {error}",
-            help=f"supported: {callable_name(function)}{_shown(signature)}",
+            f"{name} is not supported with these arguments: {error}",
+            help=f"supported: {name}{_shown(signature)}",
         )
+    return None
+
+
+def _is_numpys_error(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether NumPy, too, refuses such arguments, whatever they are."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return True
+    except ValueError:  # a built-in without a signature
+        pass
+    return False
+
+
+def _nearest(function: Any, kwargs: Mapping[str, Any]) -> str | None:
+    """The parameter whose name a wrong keyword may mean."""
+    from difflib import get_close_matches
+
+    names = list(inspect.signature(function).parameters)
+    for keyword in kwargs:
+        close = [] if keyword in names else get_close_matches(keyword, names, 1)
+        if close:
+            return f"did you mean {close[0]!r}?"
     return None
 
 

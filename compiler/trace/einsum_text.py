@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tilewright.compiler.trace.failures import failure
 from tilewright.ir.errors import ShapeError
@@ -55,6 +55,19 @@ def parse(text: str, ranks: Sequence[int]) -> Term:
         if not any(letter in t for t in full):
             raise _bad(text, f"{letter!r} of the result is in no operand")
     return Term(full, output)
+
+
+def from_lists(operands: Sequence[Any]) -> str:
+    """The subscripts for ``einsum(a, [0, 1], b, [1, 2], [0, 2])``."""
+    lists = operands[1::2]
+    terms = [_letters(t) for t in (*lists, operands[-1])] if len(operands) % 2 else None
+    if terms is None:
+        return ",".join(map(_letters, lists))
+    return f"{','.join(terms[:-1])}->{terms[-1]}"
+
+
+def _letters(axes: Sequence[Any]) -> str:
+    return "".join("..." if a is Ellipsis else _LETTERS[26:][a] for a in axes)
 
 
 def _bad(text: str, why: str) -> ShapeError:

@@ -153,10 +153,11 @@ class Handle:
 
     `weak` marks what is a Python number in the undecorated function (a scalar argument, an index
     variable, a size): such values do not take part in promotion. A `frozen` view is read-only
-    (NumPy makes those by broadcasting).
+    (NumPy makes those by broadcasting). A `boxed` one is an array even at rank 0, where most of
+    NumPy's functions return scalars; a `plain` one is a bool of Python's.
     """
 
-    __slots__ = ("cell", "frozen", "sizes", "weak", "window")
+    __slots__ = ("boxed", "cell", "frozen", "plain", "sizes", "weak", "window")
 
     def __init__(
         self,
@@ -165,12 +166,15 @@ class Handle:
         view: View | None = None,
         weak: bool = False,
         frozen: bool = False,
+        boxed: bool = False,
     ) -> None:
         self.cell = cell
         self.sizes = cell.sizes if sizes is None else sizes
         self.window = view
         self.weak = weak
         self.frozen = frozen
+        self.boxed = boxed
+        self.plain = False
 
     @property
     def element_type(self) -> DType:
@@ -199,13 +203,30 @@ class Handle:
             ]
         )
 
+    @property
+    def is_array(self) -> bool:
+        """Whether this is an array in NumPy, and no scalar."""
+        return bool(self.sizes) or self.boxed
+
+    def as_boxed(self) -> Self:
+        """The same elements, as an array at any rank."""
+        if self.is_array:
+            return self
+        return type(self)(self.cell, self.sizes, self.window, frozen=self.frozen, boxed=True)
+
+    def as_plain(self) -> Self:
+        """The same bool, as Python's."""
+        made = type(self)(self.cell, self.sizes, self.window)
+        made.plain = True
+        return made
+
     def viewed(self, inner: View, sizes: tuple[Size, ...]) -> Self:
         """A view of this view: `inner` maps this one's axes from the axes of the new one."""
         outer = views.identity(self.rank) if self.window is None else self.window
         view: View | None = views.compose(outer, inner)
         if view == views.identity(len(sizes)) and len(sizes) == len(self.cell.sizes):
             view = None if sizes == self.cell.sizes else view
-        return type(self)(self.cell, sizes, view, frozen=self.frozen)
+        return type(self)(self.cell, sizes, view, frozen=self.frozen, boxed=self.is_array)
 
     def known(self) -> np.ndarray | None:
         """The elements, where they are known while tracing."""

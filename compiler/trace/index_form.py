@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewright.compiler.trace import positions
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.given_functions import call_given
 from tilewright.compiler.trace.handles import Handle, describe, show_sizes
 from tilewright.compiler.trace.numpy_padding import clamped, reflected, wrapped
 from tilewright.compiler.trace.operands import (
@@ -35,7 +36,8 @@ from tilewright.ir.graph import Tensor
 def _call(tracer: Tracer, fn: Callable[..., Any], axes: tuple[Var, ...]) -> Expr:
     """The value of an index function as an expression over its index variables."""
     with tracer.scope(axes):
-        value = as_array(fn(*(tracer.weak(axis) for axis in axes)))
+        form = f"one of {len(axes)} index variables, one for each axis: lambda i, …: …"
+        value = as_array(call_given(fn, [tracer.weak(axis) for axis in axes], form))
         if value.rank:
             raise failure(
                 ShapeError,

@@ -62,9 +62,9 @@ def fetch(array: Handle, index: Any) -> Any:
         return Advanced(array, items).gather()
     view, sizes = _basic(array, items)
     result = array.viewed(view, sizes)
-    if sizes or any(i is Ellipsis for i in raw):
-        return result
-    return _scalar(result)
+    if any(i is Ellipsis for i in raw):
+        return result.as_boxed()
+    return result if sizes else _scalar(result)
 
 
 def _seen(array: Handle, items: Sequence[Any]) -> Handle:

@@ -34,7 +34,8 @@ def check_kernel(function: Any) -> FunctionType:
         if inspect.ismethod(function):
             raise TraceError(
                 f"a bound method ({function.__qualname__}) cannot be a kernel",
-                help="write a function, and pass it the arrays that it needs",
+                help=f"decorate it in its class, @tw.kernel above def {function.__name__}, or "
+                "write a function",
             )
         raise TraceError(
             f"a kernel must be a Python function, not a {kind}",

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from tilewright.compiler.trace import positions, ufuncs
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.given_functions import call_given
 from tilewright.compiler.trace.handles import Formula, show_sizes
 from tilewright.compiler.trace.operands import (
     as_array,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from tilewright.compiler.tracer import Frame, Tracer
 
 Step = Callable[..., Any]
+_LOOP_FORM = "a function of the step and all of the state: lambda i, *state: (…)"
+_WHILE_FORM = "a function of all of the state: lambda *state: (…)"
 
 
 class Carried:
@@ -135,7 +138,8 @@ def loop(tracer: Tracer, count: Any, fn: Step, state: Sequence[Any]) -> tuple[An
         inputs = [_state_input(tracer, n, c) for n, c in enumerate(carried)]
         handles = [c.handle(tracer, i) for c, i in zip(carried, inputs, strict=True)]
         with _counter(tracer, number, steps) as variable:
-            returned = _as_state(fn(tracer.weak(variable), *handles), len(state))
+            made = call_given(fn, [tracer.weak(variable), *handles], _LOOP_FORM)
+            returned = _as_state(made, len(state))
             outputs = [
                 c.next(tracer, v, n) for n, (c, v) in enumerate(zip(carried, returned, strict=True))
             ]
@@ -176,7 +180,7 @@ def while_loop(tracer: Tracer, condition: Step, fn: Step, state: Sequence[Any]) 
     with tracer.body() as frame:
         inputs = [_state_input(tracer, n, c) for n, c in enumerate(carried)]
         handles = [c.handle(tracer, i) for c, i in zip(carried, inputs, strict=True)]
-        returned = _as_state(fn(*handles), len(state))
+        returned = _as_state(call_given(fn, handles, _WHILE_FORM), len(state))
         outputs = [
             c.next(tracer, v, n) for n, (c, v) in enumerate(zip(carried, returned, strict=True))
         ]
@@ -214,7 +218,8 @@ def _state_input_like(tracer: Tracer, tensor: Input) -> Input:
 def _condition(
     tracer: Tracer, condition: Step, carried: Sequence[Carried], inputs: Sequence[Input]
 ) -> Expr:
-    value = condition(*(c.handle(tracer, i) for c, i in zip(carried, inputs, strict=True)))
+    state = [c.handle(tracer, i) for c, i in zip(carried, inputs, strict=True)]
+    value = call_given(condition, state, _WHILE_FORM)
     array = as_array(value)
     if array.rank:
         raise failure(

@@ -53,6 +53,19 @@ def is_contiguous(array: Handle) -> bool:
     return strided is None or strided.flags.c_contiguous
 
 
+def lies_by_columns(array: Handle) -> bool:
+    """Whether the elements lie in Fortran's order, and not in C's too."""
+    strided = None if array.window is None else _strided(array)
+    return strided is not None and strided.flags.fnc
+
+
+def memory_order(array: Handle) -> list[int]:
+    """The axes, those first along which the elements lie furthest apart."""
+    strided = None if array.window is None else _strided(array)
+    axes = list(range(array.rank))
+    return axes if strided is None else sorted(axes, key=lambda a: -abs(strided.strides[a]))
+
+
 def detached(array: Handle) -> Any:
     """The elements as they are now, in an array of their own."""
     tracer = active()

@@ -57,7 +57,6 @@ METHODS: dict[str, Callable[..., Any]] = {
         "trace",
         "var",
         "choose",
-        "compress",
     ]
     if hasattr(np, name)
 }
@@ -94,19 +93,22 @@ def astype(
         )
     if wanted is self.element_type:
         return METHODS["copy"](self) if copy else self
-    return cast_to(self, wanted)
+    made = cast_to(self, wanted)
+    return made.as_boxed() if self.boxed else made
 
 
 @_method
 def copy(self: Handle, order: str = "C") -> Any:
     """A new array with the same elements: a new cell, for the value is immutable."""
+    tracer = active()
     known = self.known()
     if known is not None:
-        return active().known(known.copy())
-    tracer = active()
-    if self.window is None:
-        return tracer.wrap(self.cell.read(), self.sizes, self.element_type)
-    return elementwise("copy", lambda e: e, (self,))
+        made = tracer.known(known.copy())
+    elif self.window is None:
+        made = tracer.wrap(self.cell.read(), self.sizes, self.element_type)
+    else:
+        made = elementwise("copy", lambda e: e, (self,))
+    return made.as_boxed() if self.boxed else made
 
 
 METHODS["__copy__"] = copy
@@ -129,7 +131,12 @@ def transpose(self: Handle, *axes: Any) -> Any:
 
 @_method
 def flatten(self: Handle, order: str = "C") -> Any:
-    return copy(dispatch(np.reshape, (self, -1), {"order": order}))
+    return copy(dispatch(np.ravel, (self,), {"order": order}))
+
+
+@_method
+def compress(self: Handle, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    return dispatch(np.compress, (condition, self, axis), {} if out is None else {"out": out})
 
 
 @_method
@@ -149,10 +156,11 @@ def sort(self: Handle, axis: int = -1, kind: str | None = None, order: Any = Non
 
 @_method
 def item(self: Handle, *index: Any) -> Any:
-    """One element as a Python number."""
-    single = (
-        self if not index else METHODS["__getitem__"](self, index if len(index) > 1 else index[0])
-    )
+    """One element as a Python number; a single int counts along all axes."""
+    place = index[0] if len(index) == 1 else index
+    if self.sizes and index and not isinstance(place, tuple):
+        self = dispatch(np.reshape, (self, -1), {})
+    single = METHODS["__getitem__"](self, place) if index and self.sizes else self
     known = single.known() if isinstance(single, Handle) else np.asarray(single)
     if known is not None:
         return known.item()

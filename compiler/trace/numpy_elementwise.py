@@ -35,7 +35,7 @@ from tilewright.compiler.trace.ufuncs import is_weak
 from tilewright.compiler.trace.weak import element
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F64, I64, INDEX, DType
-from tilewright.ir.errors import ShapeError, UnsupportedError
+from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Expr, Var
 
 
@@ -144,10 +144,10 @@ def _bounded(ufunc: np.ufunc, array: Handle, bound: Any) -> Any:
 def round_(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     array = as_array(a)
     digits = as_int(decimals, "the number of decimals")
-    if not array.element_type.is_float:
-        if digits < 0:
-            raise failure(UnsupportedError, "np.round of integers to tens is not supported")
-        result = array
+    if array.element_type is BOOL and digits:
+        raise failure(DTypeError, "bools cannot be rounded to decimals", help="x.astype(float)")
+    if array.element_type.is_integer:
+        result = array if digits >= 0 else _rounded_to_tens(array, 10.0**-digits)
     elif digits == 0:
         result = ufuncs.call(np.rint, (array,))
     else:
@@ -156,6 +156,13 @@ def round_(a: Any, decimals: Any = 0, out: Any = None) -> Any:
         whole = ufuncs.call(np.rint, (ufuncs.call(scale, (array, factor)),))
         result = ufuncs.call(back, (whole, factor))
     return result if out is None else write_out(result, out)
+
+
+def _rounded_to_tens(array: Any, factor: float) -> Any:
+    """Integers rounded by way of float64, as NumPy rounds them."""
+    scaled = ufuncs.call(np.true_divide, (array, factor))
+    whole = ufuncs.call(np.multiply, (ufuncs.call(np.rint, (scaled,)), factor))
+    return cast_to(cast_to(whole, I64), array.element_type)
 
 
 @implements(np.fix)
@@ -228,9 +235,11 @@ def sinc(x: Any) -> Any:
     return dispatch(np.where, (angle == 0, 1, ratio), {})
 
 
-@implements(np.i0)
-def i0(x: Any) -> Any:
-    raise failure(UnsupportedError, "np.i0 is not supported on traced arrays")
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Any:
+    """Of real numbers: 0 or pi."""
+    made = ufuncs.call(np.arctan2, (0, z))
+    return ufuncs.call(np.multiply, (made, 180 / math.pi)) if deg else made
 
 
 @implements(np.isclose)
@@ -250,7 +259,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1.0e-5, atol: Any = 1.0e-8, equal_nan: b
 def allclose(
     a: Any, b: Any, rtol: Any = 1.0e-5, atol: Any = 1.0e-8, equal_nan: bool = False
 ) -> Any:
-    return dispatch(np.all, (isclose(a, b, rtol, atol, equal_nan),), {})
+    return dispatch(np.all, (isclose(a, b, rtol, atol, equal_nan),), {}).as_plain()
 
 
 @implements(np.array_equal)
@@ -261,7 +270,16 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     same = left == right
     if equal_nan and left.element_type.is_float:
         same = same | (ufuncs.call(np.isnan, (left,)) & ufuncs.call(np.isnan, (right,)))
-    return dispatch(np.all, (same,), {})
+    return dispatch(np.all, (same,), {}).as_plain()
+
+
+@implements(np.array_equiv)
+def array_equiv(a1: Any, a2: Any) -> Any:
+    try:
+        same = ufuncs.call(np.equal, (a1, a2))
+    except ShapeError:
+        return False
+    return dispatch(np.all, (same,), {}).as_plain()
 
 
 @implements(np.interp)
@@ -269,9 +287,10 @@ def interp(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
 ) -> Any:
     """Piecewise linear through (xp, fp), found by binary search; in float64 as in NumPy."""
-    if period is not None:
-        raise failure(UnsupportedError, "np.interp with a period is not supported")
     points, knots, levels = (cast_to(as_array(v), F64) for v in (x, xp, fp))
+    if period is not None:
+        points, knots, levels = _periodic(points, knots, levels, abs(period))
+        left = right = None
     if knots.rank != 1 or levels.rank != 1 or knots.shape != levels.shape:
         raise failure(ShapeError, "xp and fp of np.interp need one dimension and one length")
     if knots.sizes[0] == 0:
@@ -297,6 +316,16 @@ def interp(
     return elementwise("np.interp", rule, (points,))
 
 
+def _periodic(points: Any, knots: Any, levels: Any, period: Any) -> tuple[Any, Any, Any]:
+    """All within one period, the knots in order and with a neighbour on either side."""
+    points, knots = as_array(points % period), as_array(knots % period)
+    order = dispatch(np.argsort, (knots,), {})
+    knots, levels = knots[order], levels[order]
+    parts = ([knots[-1:] - period, knots, knots[:1] + period], [levels[-1:], levels, levels[:1]])
+    around = (dispatch(np.concatenate, (part,), {}) for part in parts)
+    return points, *around
+
+
 def _constant(value: Any) -> Expr:
     return convert(as_array(value).element(()), F64)
 
@@ -313,16 +342,6 @@ def isin(
     tested = dispatch(np.reshape, (as_array(test_elements), -1), {})
     found = dispatch(np.any, (as_array(element)[..., None] == tested,), {"axis": -1})
     return ufuncs.call(np.logical_not, (found,)) if invert else found
-
-
-@implements(np.polyval)
-def polyval(p: Any, x: Any) -> Any:
-    """By Horner's rule."""
-    coefficients = as_array(p)
-    result: Any = dispatch(np.zeros_like, (as_array(x),), {})
-    for coefficient in coefficients:
-        result = result * x + coefficient
-    return result
 
 
 @implements(np.piecewise)

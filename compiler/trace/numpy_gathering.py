@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from tilewright.compiler.trace.dispatch import dispatch, has_traced, implements, write_out
+from tilewright.compiler.trace.dispatch import dispatch, implements, write_out
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.indexing import (
@@ -14,13 +15,7 @@ from tilewright.compiler.trace.indexing import (
     require_integer,
     store,
 )
-from tilewright.compiler.trace.numpy_joining import concatenate, slice_along
-from tilewright.compiler.trace.numpy_shapes import (
-    FULL,
-    broadcast_to,
-    expand_dims,
-    reshape,
-)
+from tilewright.compiler.trace.numpy_shapes import FULL, listed, reshape
 from tilewright.compiler.trace.operands import (
     as_array,
     as_axis,
@@ -30,7 +25,8 @@ from tilewright.compiler.trace.operands import (
     cast_to,
 )
 from tilewright.compiler.trace.views import along
-from tilewright.ir.errors import BoundsError, ShapeError, UnsupportedError
+from tilewright.ir.dtypes import BOOL
+from tilewright.ir.errors import ShapeError, UnsupportedError
 
 
 @implements(np.take)
@@ -99,45 +95,34 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
     store(a, as_array(mask), values)
 
 
-@implements(np.delete)
-def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
-    if has_traced((obj,)):
-        raise failure(UnsupportedError, "np.delete at positions that depend on data")
-    array = as_array(arr)
+@implements(np.compress)
+def compress(condition: Any, a: Any, axis: Any = None) -> Any:
+    """Where the condition is known, or chosen by a mask; it may be shorter than the axis."""
+    array = as_array(a)
     if axis is None:
         array, axis = reshape(array, -1), 0
     where = as_axis(axis, array.rank)
-    size = as_int(array.shape[where], "the size of the axis")
-    target: Any = obj.known() if isinstance(obj, Handle) else obj
-    return take(array, np.delete(np.arange(size), target), where)
+    mask = as_array(condition)
+    known = mask.known()
+    if known is not None:
+        return take(array, np.flatnonzero(known), where)
+    return fetch(array, (*(FULL,) * where, cast_to(mask, BOOL)))
 
 
-@implements(np.insert)
-def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
-    array = as_array(arr)
-    if axis is None:
-        array, axis = reshape(array, -1), 0
-    where = as_axis(axis, array.rank)
-    place = as_int(obj, "the place of np.insert")
-    size = as_int(array.shape[where], "the size of the axis")
-    if not -size <= place <= size:
-        raise failure(BoundsError, f"index {place} is out of bounds for axis of size {size}")
-    place = place + size if place < 0 else place
-    new = cast_to(as_array(values), array.element_type)
-    shape = tuple(1 if n == where else s for n, s in enumerate(array.shape))
-    if new.rank < array.rank and new.rank:
-        new = expand_dims(new, where) if new.rank == array.rank - 1 else new
-    new = broadcast_to(new, shape if new.rank < array.rank or new.shape[where] == 1 else new.shape)
-    before = slice_along(array, where, slice(None, place))
-    after = slice_along(array, where, slice(place, None))
-    return concatenate([before, new, after], where)
+@implements(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    return compress(reshape(as_array(condition), -1), arr)
 
 
-@implements(np.trim_zeros, np.resize)
-def _size_depends_on_data(*_: Any, **__: Any) -> Any:
-    raise failure(
-        UnsupportedError, "the size of this function's result depends on data", help="slice instead"
-    )
+@implements(np.resize)
+def resize(a: Any, new_shape: Any) -> Any:
+    """The elements again and again until the new shape is full."""
+    flat = reshape(as_array(a), -1)
+    shape = tuple(as_int(s, "a size of np.resize") for s in listed(new_shape))
+    size = as_int(flat.shape[0], "the size of the array")
+    if not size:
+        return dispatch(np.zeros, (shape, flat.dtype), {})
+    return reshape(take(flat, np.arange(math.prod(shape)) % size), shape)
 
 
 @implements(np.unravel_index)
@@ -145,24 +130,23 @@ def unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
     flat = as_array(indices)
     sizes = as_shape(shape)
     parts: list[Any] = []
-    for size in reversed(sizes):
-        parts.insert(0, dispatch(np.remainder, (flat, as_number(size)), {}))
+    for size in sizes if order == "F" else reversed(sizes):
+        parts.append(dispatch(np.remainder, (flat, as_number(size)), {}))
         flat = dispatch(np.floor_divide, (flat, as_number(size)), {})
-    return tuple(parts)
+    return tuple(parts if order == "F" else reversed(parts))
 
 
 @implements(np.ravel_multi_index)
 def ravel_multi_index(multi_index: Any, dims: Any, mode: str = "raise", order: str = "C") -> Any:
+    if mode not in ("raise", "clip", "wrap"):
+        raise failure(UnsupportedError, f"np.ravel_multi_index with mode={mode!r}")
     total: Any = 0
-    for index, size in zip(multi_index, as_shape(dims), strict=True):
-        total = total * as_number(size) + as_array(index)
+    pairs = list(zip(multi_index, as_shape(dims), strict=True))
+    for index, size in pairs if order == "C" else reversed(pairs):
+        place, extent = as_array(index), as_number(size)
+        if mode == "clip":
+            place = dispatch(np.clip, (place, 0, extent - 1), {})
+        elif mode == "wrap":
+            place = dispatch(np.remainder, (place, extent), {})
+        total = total * extent + place
     return total
-
-
-@implements(np.apply_along_axis)
-def apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **kwargs: Any) -> Any:
-    raise failure(
-        UnsupportedError,
-        "np.apply_along_axis is not supported",
-        help="call the function on the whole array with axis=, or use tw.compute",
-    )

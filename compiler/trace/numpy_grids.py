@@ -99,8 +99,6 @@ def linspace(
     device: Any = None,
 ) -> Any:
     """Of traced ends; ends that are known are NumPy's."""
-    if axis != 0:
-        raise failure(UnsupportedError, "np.linspace along another axis than 0 is not supported")
     count = as_size(num, "the number of points")
     gaps: Any = build.size_sub(count, 1) if endpoint else count
     ends = [as_array_or_number(v) for v in (start, stop)]
@@ -120,6 +118,7 @@ def linspace(
         if wanted.kind in "iu":
             points = ufuncs.call(np.floor, (points,))
         points = cast_to(points, wanted)
+    points = dispatch(np.moveaxis, (points, 0, axis), {}) if axis else points
     return (points, step) if retstep else points
 
 

@@ -5,6 +5,7 @@ A count is a scatter that adds into a table. The table's size must not depend on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,31 +96,55 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 def histogram2d(
     x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> Any:
-    both = [dispatch(np.reshape, (as_array(v), -1), {}) for v in (x, y)]
-    given = _per_axis(bins)
-    limits = [None, None] if range is None else list(range)
-    edges = [
-        cast_to(as_array(_edges(a, b, r)), F64) for a, b, r in zip(both, given, limits, strict=True)
-    ]
-    rows, columns = (e.shape[0] - 1 for e in edges)
-    (row, row_chosen), (column, column_chosen) = map(_bins_of, both, edges)
-    place = row * columns + column
-    counts = _counted(place, row_chosen & column_chosen, rows * columns, weights)
-    table = cast_to(dispatch(np.reshape, (counts, (rows, columns)), {}), F64)
-    if density:
-        widths = [dispatch(np.diff, (e,), {}) for e in edges]
-        table = table / widths[0][:, None] / widths[1] / dispatch(np.sum, (table,), {})
-    return table, edges[0], edges[1]
+    pair = isinstance(bins, (tuple, list)) and len(bins) == 2
+    counts, edges = histogramdd([x, y], bins if pair else [bins, bins], range, density, weights)
+    return counts, edges[0], edges[1]
 
 
-def _per_axis(bins: Any) -> Sequence[Any]:
-    if isinstance(bins, (tuple, list)) and len(bins) == 2:
-        return bins
-    return (bins, bins)
+@implements(np.histogramdd)
+def histogramdd(
+    sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> Any:
+    columns = _columns(sample)
+    given = bins if isinstance(bins, (tuple, list)) else [bins] * len(columns)
+    limits = [None] * len(columns) if range is None else range
+    if len(given) != len(columns) or len(limits) != len(columns):
+        raise failure(ShapeError, "np.histogramdd needs bins and a range for each dimension")
+    edges = [as_array(_edges(c, b, r, F64)) for c, b, r in zip(columns, given, limits, strict=True)]
+    shape = tuple(e.shape[0] - 1 for e in edges)
+    place: Any = 0
+    chosen: Any = True
+    for column, edge, size in zip(columns, edges, shape, strict=True):
+        number, inside = _bins_of(column, edge)
+        place = place * size + number
+        chosen = inside & chosen
+    counts = _counted(place, chosen, math.prod(shape), weights)
+    table = cast_to(dispatch(np.reshape, (counts, shape), {}), F64)
+    return (_densities(table, edges) if density else table), edges
 
 
-def _edges(array: Handle, bins: Any, limits: Any) -> Any:
-    """The edges of the bins, as NumPy makes them."""
+def _columns(sample: Any) -> list[Any]:
+    """The points' coordinates, one array for each dimension, in one dtype."""
+    if isinstance(sample, (tuple, list)):
+        sample = dispatch(np.stack, ([as_array(v) for v in sample],), {"axis": -1})
+    points = as_array(sample)
+    if points.rank < 2:
+        points = points[:, None]
+    return list(points.T)
+
+
+def _densities(table: Any, edges: Sequence[Any]) -> Any:
+    """Counts as a density over the bins' volumes."""
+    total = dispatch(np.sum, (table,), {})
+    for axis, edge in enumerate(edges):
+        width = dispatch(np.diff, (edge,), {})
+        shape = tuple(-1 if a == axis else 1 for a in range(len(edges)))
+        table = table / dispatch(np.reshape, (width, shape), {})
+    return table / total
+
+
+def _edges(array: Handle, bins: Any, limits: Any, dtype: DType | None = None) -> Any:
+    """The edges of the bins, as NumPy makes them; between known limits in `dtype`, if given."""
     if isinstance(bins, str):
         raise failure(
             UnsupportedError,
@@ -132,7 +157,7 @@ def _edges(array: Handle, bins: Any, limits: Any) -> Any:
     if count < 1:
         raise failure(ShapeError, f"np.histogram needs at least one bin, not {count}")
     if limits is not None and not has_traced((limits,)):
-        sample = np.zeros(0, array.element_type.numpy)
+        sample = np.zeros(0, (dtype or array.element_type).numpy)
         made = np.histogram_bin_edges(sample, count, (float(limits[0]), float(limits[1])))
         return active().known(made)
     return _spread(array, count, limits)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tilewright.compiler.trace import ufuncs
 from tilewright.compiler.trace.dispatch import dispatch, implements, write_out
-from tilewright.compiler.trace.einsum_text import Term, parse
+from tilewright.compiler.trace.einsum_text import Term, from_lists, parse
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_sizes
 from tilewright.compiler.trace.indexing import transposed
@@ -225,7 +225,8 @@ def einsum(
 ) -> Any:
     """Two operands are one contraction; more are contracted in pairs, left to right."""
     term, arrays = _einsum_operands(operands)
-    wanted = as_dtype(dtype) if dtype is not None else result_dtype(arrays)
+    typed = arrays if out is None else [*arrays, out]
+    wanted = as_dtype(dtype) if dtype is not None else result_dtype(typed)
     terms = list(term.inputs)
     while len(arrays) > 2:
         needed = set(term.output).union(*terms[2:])
@@ -237,14 +238,11 @@ def einsum(
 
 
 def _einsum_operands(operands: Sequence[Any]) -> tuple[Term, list[Any]]:
-    if not isinstance(operands[0], str):
-        raise failure(
-            UnsupportedError,
-            "np.einsum with lists of axis numbers is not supported",
-            help='write the axes as a string: np.einsum("ij,jk->ik", a, b)',
-        )
-    arrays = [as_array(o) for o in operands[1:]]
-    return parse(operands[0], [a.rank for a in arrays]), arrays
+    text, given = (operands[0], operands[1:])
+    if not isinstance(text, str):
+        text, given = from_lists(operands), operands[: len(operands) // 2 * 2 : 2]
+    arrays = [as_array(o) for o in given]
+    return parse(text, [a.rank for a in arrays]), arrays
 
 
 @implements(np.kron)
@@ -267,11 +265,16 @@ def cross(
         axisa = axisb = axisc = axis
     left = dispatch(np.moveaxis, (as_array(a), axisa, -1), {})
     right = dispatch(np.moveaxis, (as_array(b), axisb, -1), {})
-    if left.shape[-1] != 3 or right.shape[-1] != 3:
-        raise failure(ShapeError, "both vectors of a cross product must have 3 elements")
-    (a0, a1, a2), (b0, b1, b2) = ([v[..., n] for n in range(3)] for v in (left, right))
-    parts = [a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0]
-    return dispatch(np.stack, (parts,), {"axis": axisc})
+    sizes = (left.shape[-1], right.shape[-1])
+    if not {*sizes} <= {2, 3}:
+        raise failure(ShapeError, "both vectors of a cross product must have 2 or 3 elements")
+    a0, a1, b0, b1 = (v[..., n] for v in (left, right) for n in range(2))
+    last = a0 * b1 - a1 * b0
+    if sizes == (2, 2):
+        return last if last.sizes else last.as_boxed()
+    zero = last.dtype.type(0)
+    a2, b2 = (zero if v.shape[-1] == 2 else v[..., 2] for v in (left, right))
+    return dispatch(np.stack, ([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, last],), {"axis": axisc})
 
 
 @implements(np.linalg.norm)
@@ -289,10 +292,15 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     rows = {1: (0, np.max), -1: (0, np.min), np.inf: (1, np.max), -np.inf: (1, np.min)}
     if rank == 2 and ord in rows:
         summed, pick = rows[ord]
-        axes = axis or (0, 1)
-        sums = dispatch(np.sum, (magnitude,), {"axis": axes[summed], "keepdims": True})
-        return dispatch(pick, (sums,), {"axis": tuple(axes), "keepdims": keepdims})
-    raise failure(UnsupportedError, f"np.linalg.norm with ord={ord!r} is not supported")
+        pair = [as_axis(a, array.rank) for a in ((0, 1) if axis is None else axis)]
+        total = dispatch(np.sum, (magnitude,), {"axis": pair[summed], "keepdims": True})
+        found = dispatch(pick, (total,), {"axis": pair[1 - summed], "keepdims": True})
+        return found if keepdims else dispatch(np.max, (found,), {"axis": tuple(pair)})
+    raise failure(
+        UnsupportedError,
+        f"np.linalg.norm with ord={ord!r} of {rank} dimensions is not supported",
+        help="it needs singular values; compute it outside of the kernel",
+    )
 
 
 def _vector_norm(magnitude: Any, ord: Any, keywords: dict[str, Any]) -> Any:
@@ -332,8 +340,11 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
 @implements(np.linalg.matrix_power)
 def matrix_power(a: Any, n: int) -> Any:
     array = as_array(a)
-    if n < 1:
-        raise failure(UnsupportedError, f"np.linalg.matrix_power with n={n} is not supported")
+    if n < 0:
+        array, n = dispatch(np.linalg.inv, (array,), {}), -n
+    if n == 0:
+        eye = np.eye(array.shape[-1], dtype=array.dtype)
+        return dispatch(np.broadcast_to, (eye, array.shape), {}).copy()
     result: Any = None
     square = array
     while n:

@@ -21,6 +21,11 @@ from tilewright.compiler.trace.operands import (
     is_number,
     literal,
 )
+from tilewright.compiler.trace.padding_by_value import (
+    STATISTICS,
+    pad_with_ramps,
+    pad_with_statistics,
+)
 from tilewright.ir import build, ops
 from tilewright.ir.errors import ShapeError, UnsupportedError
 from tilewright.ir.expr import Expr, Size
@@ -75,6 +80,10 @@ def _magnitude(value: Expr) -> Expr:
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     source = as_array(array)
     widths = _pairs(pad_width, source.rank, as_size)
+    if mode in STATISTICS or mode == "linear_ramp":
+        return _padded_by_value(source, widths, mode, kwargs)
+    if mode == "empty":
+        mode = "constant"
     sizes = tuple(
         build.size_add(build.size_add(size, before), after)
         for size, (before, after) in zip(source.sizes, widths, strict=True)
@@ -97,11 +106,25 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         raise failure(
             UnsupportedError,
             f"np.pad with mode={mode!r} is not supported",
-            help="use constant, edge, reflect, symmetric or wrap",
+            help="use constant, edge, reflect, symmetric, wrap, linear_ramp, maximum, minimum, "
+            "mean or median",
         )
     if kwargs:
         raise failure(UnsupportedError, f"np.pad with {', '.join(kwargs)} is not supported")
     return active().value(axes, body, "np.pad", sizes)
+
+
+def _padded_by_value(
+    source: Handle, widths: list[tuple[Size, Size]], mode: str, keywords: dict[str, Any]
+) -> Any:
+    name, default = ("end_values", 0) if mode == "linear_ramp" else ("stat_length", None)
+    given = _pairs(keywords.pop(name, default), source.rank, lambda v: v)
+    if keywords:
+        raise failure(UnsupportedError, f"np.pad with {', '.join(keywords)} is not supported")
+    _refuse_empty(source, widths, mode)
+    if mode == "linear_ramp":
+        return pad_with_ramps(source, widths, given)
+    return pad_with_statistics(source, widths, mode, given)
 
 
 def _is_zero(width: tuple[Size, Size]) -> bool:

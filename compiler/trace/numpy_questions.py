@@ -32,6 +32,11 @@ def ndim(a: Any) -> int:
     return as_array(a).ndim
 
 
+@implements(np.iterable)
+def iterable(y: Any) -> bool:
+    return bool(as_array(y).ndim)
+
+
 @implements(np.size)
 def size(a: Any, axis: Any = None) -> Any:
     made = as_array(a)

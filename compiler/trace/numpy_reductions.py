@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.trace import ufuncs
-from tilewright.compiler.trace.dispatch import implements, unsupported
+from tilewright.compiler.trace.dispatch import implements
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_sizes
 from tilewright.compiler.trace.operands import (
@@ -135,7 +135,9 @@ def combine(
     where = True if where is _NO_VALUE else where
     combiner = NAMES.get(ufunc)
     if combiner is None:
-        raise unsupported(ufunc.reduce)
+        from tilewright.compiler.trace.ordered_ufuncs import reduce_in_order
+
+        return reduce_in_order(ufunc, a, axis, dtype, out, keepdims, initial, where)
     array = as_array(a)
     plan = Plan(array, axis, where)
     combining, result_type = accumulator(ufunc, array.element_type, dtype)

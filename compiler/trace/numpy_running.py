@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tilewright.compiler.trace.dispatch import dispatch, implements, unsupported
+from tilewright.compiler.trace.dispatch import dispatch, implements
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.numpy_nan_reductions import without_nan
 from tilewright.compiler.trace.numpy_reductions import NAMES, accumulator
@@ -27,7 +27,9 @@ def accumulate(
     from tilewright.compiler.trace.dispatch import write_out
 
     if ufunc not in NAMES:
-        raise unsupported(ufunc.accumulate)
+        from tilewright.compiler.trace.ordered_ufuncs import accumulate_in_order
+
+        return accumulate_in_order(ufunc, array, axis, dtype, out)
     source = as_array(array)
     if not source.sizes:
         raise failure(ShapeError, "cannot accumulate on a scalar")

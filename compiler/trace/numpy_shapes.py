@@ -15,7 +15,13 @@ from tilewright.compiler.trace.indexing import (
     broadcast_view,
     transposed,
 )
-from tilewright.compiler.trace.memory import detached, is_contiguous, shares_memory_as
+from tilewright.compiler.trace.memory import (
+    detached,
+    is_contiguous,
+    lies_by_columns,
+    memory_order,
+    shares_memory_as,
+)
 from tilewright.compiler.trace.operands import (
     active,
     as_array,
@@ -40,7 +46,7 @@ def reshape(
 ) -> Any:
     array = as_array(a)
     sizes = _target_sizes(array, shape if shape is not None else newshape)
-    if order == "F":
+    if order == "F" or (order == "A" and lies_by_columns(array)):
         reversed_ = reshape(array.T, tuple(as_number(s) for s in sizes[::-1]))
         return reversed_.T
     return reshaped(array, sizes)
@@ -148,8 +154,17 @@ def _unit_axes_view(array: Handle, sizes: tuple[Size, ...]) -> Any:
 @implements(np.ravel, always=True)
 def ravel(a: Any, order: str = "C") -> Any:
     array = as_array(a)
-    flat = reshape(array, -1, order if order == "F" else "C")
+    if order in ("A", "K"):
+        array, order = in_memory_order(array, order), "C"
+    flat = reshape(array, -1, order)
     return flat if is_contiguous(array) else detached(flat)
+
+
+def in_memory_order(array: Handle, order: str) -> Any:
+    """`array` with the axes first whose elements lie furthest apart, for orders "A" and "K"."""
+    if order == "K":
+        return transposed(array, memory_order(array))
+    return transposed(array, range(array.rank)[::-1]) if lies_by_columns(array) else array
 
 
 @implements(np.transpose, always=True)

@@ -22,6 +22,7 @@ from tilewright.ir.errors import DTypeError, ShapeError, UnsupportedError
 
 _UNROLLED: Final = 4
 
+_SLOGDET: Final[Any] = type(np.linalg.slogdet(np.eye(1)))
 State = tuple[Any, ...]
 
 
@@ -60,7 +61,7 @@ def slogdet(a: Any) -> Any:
     diagonal, sign = _pivots(_square(a, "np.linalg.slogdet"))
     signs = dispatch(np.prod, (ufuncs.call(np.sign, (diagonal,)),), {"axis": -1})
     magnitudes = ufuncs.call(np.log, (ufuncs.call(np.absolute, (diagonal,)),))
-    return sign * signs, dispatch(np.sum, (magnitudes,), {"axis": -1})
+    return _SLOGDET(sign * signs, dispatch(np.sum, (magnitudes,), {"axis": -1}))
 
 
 @implements(np.linalg.cholesky)

@@ -15,7 +15,9 @@ from tilewright.compiler.trace.numpy_reductions import Plan, combine, mean
 from tilewright.compiler.trace.operands import (
     as_array,
     as_axis,
+    as_number,
     cast_to,
+    result_dtype,
 )
 from tilewright.compiler.trace.views import along
 from tilewright.ir import build
@@ -32,9 +34,13 @@ def average(
     if weights is None:
         result = mean(array, axis, keepdims=keepdims)
         total: Any = as_array(np.asarray(result.element_type.numpy.type(1)))
-        total = ufuncs.call(np.multiply, (total, Plan(array, axis).count))
+        total = ufuncs.call(np.multiply, (total, as_number(Plan(array, axis).count)))
     else:
         factors = as_array(weights)
+        dtype = result_dtype((array, factors))
+        if not array.element_type.is_float:
+            dtype = result_dtype((array, factors, np.float64()))
+        array, factors = cast_to(array, dtype), cast_to(factors, dtype)
         if factors.rank != array.rank:
             if factors.rank != 1 or axis is None:
                 raise failure(ShapeError, "weights need the shape of the array, or one axis")
@@ -46,7 +52,9 @@ def average(
         total = dispatch(np.sum, (spread,), {"axis": axis, "keepdims": keepdims})
         top = dispatch(np.sum, (products,), {"axis": axis, "keepdims": keepdims})
         result = ufuncs.call(np.true_divide, (top, total))
-    return (result, total) if returned else result
+    if not returned:
+        return result
+    return result, dispatch(np.broadcast_to, (total, result.shape), {}).copy()
 
 
 @implements(np.ptp)

@@ -14,9 +14,10 @@ import numpy as np
 from tilewright.compiler.trace.dispatch import dispatch, implements
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_sizes
-from tilewright.compiler.trace.operands import as_array, as_axis, as_int, as_shape
+from tilewright.compiler.trace.operands import as_array, as_axis, as_int, as_shape, cast_to
 from tilewright.compiler.trace.views import AxisMap
-from tilewright.ir.errors import BoundsError, ShapeError, UnsupportedError
+from tilewright.ir.dtypes import BOOL, U8
+from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, UnsupportedError
 
 
 def strides_of(array: Handle) -> tuple[int, ...]:
@@ -105,6 +106,24 @@ def reduce_at(
         for a, b in zip(starts, [*starts[1:], extent], strict=True)
     ]
     return dispatch(np.stack, (parts,), {"axis": where})
+
+
+@implements(np.packbits)
+def packbits(a: Any, /, axis: Any = None, bitorder: str = "big") -> Any:
+    array = as_array(a)
+    if array.element_type.is_float:
+        raise failure(DTypeError, "np.packbits takes bools or integers")
+    if axis is None:
+        array, axis = dispatch(np.reshape, (array, -1), {}), 0
+    where = as_axis(axis, array.rank)
+    bits = cast_to(cast_to(dispatch(np.moveaxis, (array, where, -1), {}), BOOL), U8)
+    missing = -as_int(bits.shape[-1], "the size of the packed axis") % 8
+    bits = dispatch(np.pad, (bits, [(0, 0)] * (bits.rank - 1) + [(0, missing)]), {})
+    groups = dispatch(np.reshape, (bits, (*bits.shape[:-1], -1, 8)), {})
+    order = np.arange(8, dtype=np.uint8)
+    places = order if bitorder == "little" else order[::-1]
+    packed = dispatch(np.sum, (groups << as_array(places),), {"axis": -1, "dtype": np.uint8})
+    return dispatch(np.moveaxis, (packed, -1, where), {})
 
 
 @implements(np.unpackbits)

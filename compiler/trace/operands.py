@@ -168,6 +168,12 @@ def promotion_key(value: Any) -> Any:
     return as_array(value).element_type.numpy
 
 
+_ON_BOOLS: dict[np.ufunc, str] = {
+    np.negative: "for the opposite of a bool use ~x; for a number, x.astype(int)",
+    np.subtract: "for where two bools differ use a ^ b; for numbers, a.astype(int) - b",
+}
+
+
 @lru_cache(maxsize=4096)
 def _resolved(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DType | None, ...]:
     return tuple(map(dtypes.from_numpy, ufunc.resolve_dtypes(keys)))
@@ -179,7 +185,11 @@ def resolve_ufunc(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DType, ...]:
         found = _resolved(ufunc, (*keys, *(None,) * ufunc.nout))
     except TypeError as error:
         names = ", ".join(map(_key_name, keys))
-        raise failure(DTypeError, f"np.{ufunc.__name__} is not defined on {names}") from error
+        raise failure(
+            DTypeError,
+            f"np.{ufunc.__name__} is not defined on {names}",
+            help=_ON_BOOLS.get(ufunc) if np.dtype(bool) in keys else None,
+        ) from error
     if None in found:
         names = ", ".join(map(_key_name, keys))
         raise failure(

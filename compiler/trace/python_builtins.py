@@ -137,16 +137,27 @@ def _callable_each(name: str, ufunc: np.ufunc, builtin: Callable[[Any], bool]) -
         result: Any = builtins.bool(name == "all")
         for item in items:
             result = ufuncs.call(ufunc, (result, item))
-        return result
+        return result.as_plain()
 
     return decide
 
 
-def _sorted(values: Any, **keywords: Any) -> Any:
+def _sorted(values: Any, /, *, key: Any = None, reverse: bool = False) -> Any:
+    """A list of NumPy's scalars in order; other traced values cannot be sorted by Python."""
     items = list(values)
-    if has_traced(items) and not keywords.get("key"):
-        raise failure(TraceError, "sorted() of traced values", help="use np.sort")
-    return sorted(items, **keywords)
+    if not has_traced(items):
+        return sorted(items, key=key, reverse=reverse)
+    if key is not None:
+        raise failure(
+            TraceError,
+            "sorted() with a key that depends on data",
+            help="use order = np.argsort(keys), and index with it",
+        )
+    kinds = {v.element_type if isinstance(v, Handle) and not v.weak else None for v in items}
+    if len(kinds) > 1 or None in kinds or any(v.sizes for v in items):
+        raise failure(TraceError, "sorted() takes traced scalars of one dtype", help="use np.sort")
+    ordered = dispatch(np.sort, (dispatch(np.stack, (items,), {}),), {})
+    return list(ordered[::-1] if reverse else ordered)
 
 
 def _round(value: Any, digits: int | None = None) -> Any:

@@ -12,7 +12,15 @@ import builtins
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,6 +153,8 @@ class Rebinder:
     def _translate(self, value: Any, name: str) -> Any:
         if isinstance(value, ModuleType):
             return self._module(value)
+        if type(value) is SimpleNamespace:
+            return self._namespace(value)
         if isinstance(value, np.ndarray):
             return self._array(value, name)
         if type(value) in (list, tuple, dict):
@@ -218,6 +228,14 @@ class Rebinder:
             return self.translate(value, f"{module.__name__}.{name}")
 
         return Namespace(module, read)
+
+    def _namespace(self, value: SimpleNamespace) -> Any:
+        def read(name: str) -> Any:
+            held = getattr(value, name)
+            self.dependencies.add("namespace", name, vars(value), held)
+            return self.translate(held, name)
+
+        return Namespace(value, read)
 
     def _array(self, value: np.ndarray, name: str) -> Any:
         from tilewright.compiler.trace.operands import as_array

@@ -20,21 +20,22 @@ FUNCTIONS: Final = {
         "asanyarray asfortranarray require ascontiguousarray copy astype copyto fill_diagonal"
     ),
     "numpy_diagonals": "tril triu diagonal linalg.diagonal trace linalg.trace diag",
-    "numpy_differences": "diff ediff1d gradient",
+    "numpy_differences": "diff ediff1d gradient unwrap",
     "numpy_elementwise": (
         "where nonzero flatnonzero select choose clip round around fix nan_to_num real "
-        "real_if_close imag isreal iscomplex isposinf isneginf sinc i0 isclose allclose "
-        "array_equal interp isin polyval piecewise"
+        "real_if_close imag isreal iscomplex isposinf isneginf sinc angle isclose allclose "
+        "array_equal array_equiv interp isin piecewise"
     ),
     "numpy_gathering": (
-        "take take_along_axis put_along_axis put place putmask delete insert trim_zeros resize "
-        "unravel_index ravel_multi_index apply_along_axis"
+        "take take_along_axis put_along_axis put place putmask compress extract resize "
+        "unravel_index ravel_multi_index"
     ),
     "numpy_grids": (
         "arange linspace logspace eye identity tri indices meshgrid fromfunction vander "
         "diagflat geomspace ix_ tril_indices_from triu_indices_from diag_indices_from"
     ),
-    "numpy_histograms": "bincount histogram histogram_bin_edges histogram2d",
+    "numpy_histograms": "bincount histogram histogram_bin_edges histogram2d histogramdd",
+    "numpy_inserting": "delete insert",
     "numpy_joining": (
         "concatenate stack vstack hstack dstack column_stack block append array_split split "
         "unstack hsplit vsplit dsplit"
@@ -49,8 +50,12 @@ FUNCTIONS: Final = {
         "nansum nanprod nanmax nanmin nanmean nanvar nanstd nanargmax nanargmin"
     ),
     "numpy_padding": "pad",
+    "numpy_polynomials": "polyval polyadd polysub polymul polyder polyint poly polyfit",
+    "numpy_quantiles": "quantile percentile nanquantile nanpercentile median nanmedian",
+    "numpy_repeated_calls": "apply_along_axis apply_over_axes",
     "numpy_questions": (
-        "shape ndim size result_type can_cast iscomplexobj isrealobj isscalar broadcast_shapes"
+        "shape ndim size iterable result_type can_cast iscomplexobj isrealobj isscalar "
+        "broadcast_shapes"
     ),
     "numpy_rearranging": "flip fliplr flipud rot90 roll tile repeat",
     "numpy_reductions": (
@@ -63,12 +68,9 @@ FUNCTIONS: Final = {
         "lib.stride_tricks.sliding_window_view"
     ),
     "numpy_solvers": "linalg.solve linalg.inv linalg.det linalg.slogdet linalg.cholesky",
-    "numpy_sorting": (
-        "sort argsort partition argpartition lexsort searchsorted digitize median quantile "
-        "percentile"
-    ),
+    "numpy_sorting": ("sort argsort partition argpartition lexsort searchsorted digitize"),
     "numpy_statistics": "average ptp trapezoid cov corrcoef",
-    "numpy_strides": "lib.stride_tricks.as_strided unpackbits",
+    "numpy_strides": "lib.stride_tricks.as_strided unpackbits packbits",
 }
 """The names of functions in NumPy, by the module of this folder that implements them."""
 

@@ -108,7 +108,7 @@ def _leaf(
         raise refusal(value, "returning it")
     kind = "array"
     if isinstance(value, Handle):
-        kind = "array" if value.sizes else "python" if value.weak else "scalar"
+        kind = "python" if value.weak or value.plain else "array" if value.is_array else "scalar"
     elif is_number(value):
         kind = "python"
     elif isinstance(value, np.generic):

@@ -180,7 +180,7 @@ class _Run:
                 self._symbols.update(dict.fromkeys(s for s in spec.shape if isinstance(s, Var)))
                 node = tracer.input(name, spec.shape, spec.dtype)
                 self._inputs.append(node)
-                if not spec.shape and spec.dtype.kind in "iu":
+                if not spec.shape and spec.dtype.kind in "iub":
                     node.label = "int argument"  # a NumPy integer may be needed as a size, too
                 owner = f"argument {name!r}"
                 return type(tracer.wrap(node, (), spec.dtype))(

@@ -18,7 +18,7 @@ from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.tracing_state import current
 from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, I64
-from tilewright.ir.errors import ShapeError, TraceError
+from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.graph import Graph
 
 if TYPE_CHECKING:
@@ -144,6 +144,23 @@ class MaskPositions(Selection):
         self.number = number
 
 
+def _in_place(ufunc: np.ufunc) -> Callable[[Selection, Any], Any]:
+    """``x[mask] += value``: the elements keep their dtype, by NumPy's same-kind rule."""
+
+    def run(self: Selection, other: Any) -> Any:
+        made = call(ufunc, (self, other), {})
+        found, own = made.dtype, self.dtype
+        if not np.can_cast(found, own, "same_kind"):
+            raise failure(
+                DTypeError,
+                f"np.{ufunc.__name__} in place makes {found}, which does not go into {own}",
+                help=f"convert the array first: x = x.astype(np.{found})",
+            )
+        return made.astype(own)
+
+    return run
+
+
 def _operator(ufunc: np.ufunc, reflected: bool) -> Callable[[Selection, Any], Any]:
     if reflected:
         return lambda self, other: call(ufunc, (other, self), {})
@@ -168,6 +185,8 @@ def _add_operators() -> None:
     for name, ufunc in _BINARY.items():
         setattr(Selection, f"__{name}__", _operator(ufunc, False))
         setattr(Selection, f"__r{name}__", _operator(ufunc, True))
+        if name != "matmul":
+            setattr(Selection, f"__i{name}__", _in_place(ufunc))
     for name, ufunc in _COMPARISONS.items():
         setattr(Selection, f"__{name}__", _operator(ufunc, False))
     for name, ufunc in _UNARY.items():
@@ -191,11 +210,13 @@ def selected(values: Sequence[Any]) -> Selection | None:
 
 def refusal(selection: Selection, use: str) -> TraceError:
     """The error for what would need an array of unknown size."""
-    error = failure(
-        TraceError,
-        f"the size of x[mask] depends on data, so {use} cannot be compiled",
-        help="keep the shape: np.where(mask, x, 0), or reduce with np.sum(x, where=mask)",
-    )
+    if isinstance(selection, MaskPositions):
+        what = "how many positions np.nonzero or np.where(condition) finds depends on data"
+        way = "keep all positions with np.where(condition, a, b), or count with np.count_nonzero"
+    else:
+        what = "the size of x[mask] depends on data"
+        way = "keep the shape: np.where(mask, x, 0), or reduce with np.sum(x, where=mask)"
+    error = failure(TraceError, f"{what}, so {use} cannot be compiled", help=way)
     if error.loc is None:
         error.loc = selection.loc
     return error

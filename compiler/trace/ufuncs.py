@@ -16,6 +16,7 @@ from tilewright.compiler.trace.operands import (
     as_array,
     as_dtype,
     broadcast_sizes,
+    cast_to,
     convert,
     elementwise,
     is_number,
@@ -25,7 +26,7 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.ufunc_rules import RULES
 from tilewright.ir import build
-from tilewright.ir.dtypes import BOOL, I64, INDEX, U64, DType
+from tilewright.ir.dtypes import BOOL, I8, I64, INDEX, U64, DType
 from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Var
 
@@ -56,8 +57,15 @@ def operate(ufunc: np.ufunc, *operands: Any) -> Any:
 
 
 def _quick_power(base: Any, exponent: Any) -> Any:
-    """``x ** 0.5`` and ``x ** -1`` as NumPy's operator computes them on floats."""
-    if not isinstance(base, Handle) or not base.element_type.is_float:
+    """``x ** 0.5`` and ``x ** -1`` of floats, and ``x ** 2`` of bools, by other ufuncs.
+
+    NumPy's operator does so too, and not np.power: the square of a bool is an int8.
+    """
+    if not isinstance(base, Handle):
+        return None
+    if base.element_type is BOOL and base.is_array and exponent == 2 and type(exponent) is int:
+        return cast_to(base, I8)
+    if not base.element_type.is_float:
         return None
     if exponent == 0.5:
         return call(np.sqrt, (base,))

@@ -102,7 +102,7 @@ def _compare(ufunc: np.ufunc, operands: tuple[Any, ...], parts: list[Expr]) -> A
         if refutes(left, right):
             return False
     result = ufunc_rules.RULES[ufunc](left, right)
-    return active().wrap(Formula((), result), (), BOOL)
+    return active().wrap(Formula((), result), (), BOOL).as_plain()
 
 
 def _power(base: Any, exponent: Any) -> Any:
@@ -139,7 +139,7 @@ def to_int(value: Any) -> Any:
 
 def to_bool(value: Any) -> Any:
     """``bool(value)`` of a traced number, still traced."""
-    return active().value((), truth(_single(value, "bool")), "bool")
+    return active().value((), truth(_single(value, "bool")), "bool").as_plain()
 
 
 CONVERSIONS: dict[type, Callable[[Any], Any]] = {float: to_float, int: to_int, bool: to_bool}

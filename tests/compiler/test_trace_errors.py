@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tests.compiler.trace_oracle import traced
 from tilewright.compiler.trace.run import trace
 from tilewright.ir.errors import (
@@ -394,9 +395,9 @@ ERRORS: list[tuple[Callable[..., Any], type[Exception], str, str]] = [
     ),
     (
         wrong_keyword,
-        UnsupportedError,
-        "np.mean is not supported with these arguments: got an unexpected keyword argument 'axes'",
-        "",
+        DTypeError,
+        "np.mean got an unexpected keyword argument 'axes'",
+        "did you mean 'axis'?",
     ),
     (
         concatenates,
@@ -431,6 +432,53 @@ def test_errors(function: Any, kind: type[Exception], message: str, help: str) -
     assert error.loc.file == __file__
     if help:
         assert error.help == help
+
+
+GIVEN: list[tuple[Callable[..., Any], str, str]] = [
+    (
+        lambda x: tw.loop(3, lambda s: s + 1, x),
+        "the given function is called with 2 arguments: too many positional arguments",
+        "give a function of the step and all of the state: lambda i, *state: (…)",
+    ),
+    (
+        lambda x: tw.while_loop(lambda: True, lambda s: s + 1, x),
+        "the given function is called with 1 arguments: too many positional arguments",
+        "give a function of all of the state: lambda *state: (…)",
+    ),
+    (
+        lambda x: tw.compute((4,), lambda i, j: x[i, j]),
+        "the given function is called with 1 arguments: missing a required argument: 'j'",
+        "give one of 1 index variables, one for each axis: lambda i, …: …",
+    ),
+    (
+        lambda x: tw.compute((4,), 3),  # type: ignore[arg-type]
+        "a function is needed here, not 3",
+        "give one of 1 index variables, one for each axis: lambda i, …: …",
+    ),
+    (
+        lambda x: -(x > 0),
+        "np.negative is not defined on bool",
+        "for the opposite of a bool use ~x; for a number, x.astype(int)",
+    ),
+    (
+        lambda x: (x > 0) - (x > 1),
+        "np.subtract is not defined on bool, bool",
+        "for where two bools differ use a ^ b; for numbers, a.astype(int) - b",
+    ),
+    (
+        lambda x: sorted(x[0], key=abs),
+        "sorted() with a key that depends on data",
+        "use order = np.argsort(keys), and index with it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "message", "help"), GIVEN)
+def test_what_is_given(function: Callable[..., Any], message: str, help: str) -> None:
+    with pytest.raises(DTypeError if "sorted" not in message else TraceError) as info:
+        traced(function, X)
+    assert info.value.message == message
+    assert info.value.help == help
 
 
 def test_a_message_in_full() -> None:

@@ -85,3 +85,30 @@ def test_values_outside_of_the_table(bad: int) -> None:
     for kernel, args in ((count, ()), (choose, (X[:3],))):
         with pytest.raises(tw.BoundsError, match=f"index {bad} is out of bounds"):
             kernel(index, *args)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32])
+def test_edges_of_several_dimensions(dtype: type) -> None:
+    x, y = (RNG_OF_EDGES.standard_normal((2, 50)) * 2).astype(dtype)
+    check(
+        lambda x, y: (
+            np.histogram2d(x, y, bins=(5, 4), range=((-2, 2), (-2, 2))),
+            np.histogram2d(x, y, bins=4),
+            np.histogram2d(x, y, bins=[[0, 1, 2], [0, 2, 4]]),
+            np.histogram2d(x, y, 3, density=True),
+            np.histogram2d(x, y, bins=[2, 3], range=[None, [0, 4]]),  # type: ignore[list-item]
+        ),
+        x,
+        y,
+    )
+    check(
+        lambda s: (
+            np.histogramdd(s, bins=3),
+            np.histogramdd(s, bins=(2, 3), range=[(-2, 2)] * 2, density=True),
+            np.histogramdd((s[:, 0], s[:, 1]), bins=2),
+        ),
+        np.stack([x, y], 1),
+    )
+
+
+RNG_OF_EDGES = np.random.default_rng(16)

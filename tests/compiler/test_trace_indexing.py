@@ -368,7 +368,7 @@ def bad_broadcast(x):
         (bad_in_place, TraceError, "cannot write into its argument 'x'"),
         (bad_view_of_argument, TraceError, "cannot write into its argument 'x'"),
         (bad_shape, ShapeError, r"cannot assign shape \(3,\) to shape \(6,\)"),
-        (bad_cast, DTypeError, "cannot store float64 in an out of int32"),
+        (bad_cast, DTypeError, r"\(\+=\) is float64, which does not go into an array of int32"),
         (bad_broadcast, TraceError, "made by broadcasting is read-only"),
     ],
 )

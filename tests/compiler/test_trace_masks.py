@@ -118,7 +118,6 @@ def test_as_numpy(name: str) -> None:
         (lambda x: x[x > 0].reshape(-1, 1), "its reshape"),
         (lambda x: sum(x[x > 0]), "a Python loop over it"),
         (lambda x: np.concatenate([x[x > 0], x[0]]), "np.concatenate of it"),
-        (lambda x: np.where(x > 0)[0][0], "indexing it"),
         (lambda x: x[x > 0] * x[0], "an array of as many axes"),
         (lambda x: changed(x, lambda y: y.__setitem__(y > 0, y[y < 1])), "through another mask"),
     ],
@@ -129,6 +128,42 @@ def test_what_needs_the_size(function: Callable[..., Any], use: str) -> None:
     assert use in caught.value.message
     assert caught.value.loc is not None
     assert "np.where(mask, x, 0)" in str(caught.value.help)
+
+
+@pytest.mark.parametrize(
+    ("function", "use"),
+    [
+        (lambda x: np.where(x > 0)[0][0], "indexing it"),
+        (lambda x: np.nonzero(x > 0)[0], "returning it"),
+        (lambda x: (x > 0).nonzero()[0], "returning it"),
+    ],
+)
+def test_what_needs_the_number_of_positions(function: Callable[..., Any], use: str) -> None:
+    with pytest.raises(tw.TraceError, match="how many positions") as caught:
+        traced(function, X)
+    assert f"so {use} cannot be compiled" in caught.value.message
+    assert "np.where(condition, a, b)" in str(caught.value.help)
+
+
+@pytest.mark.parametrize("x", [X, (X * 9).astype(np.int32)], ids=["f32", "i32"])
+def test_chosen_elements_in_place_keep_their_dtype(x: np.ndarray) -> None:
+    def function(x):
+        z = x.copy()
+        z[z > 1] *= 2
+        z[z < 0] += np.int8(1)
+        return z
+
+    check(function, x)
+
+
+def test_chosen_elements_do_not_take_another_kind() -> None:
+    def function(x):
+        z = x.astype(np.uint8)
+        z[z > 1] *= 1.5
+        return z
+
+    with pytest.raises(tw.DTypeError, match="makes float64, which does not go into uint8"):
+        traced(function, X)
 
 
 def test_the_best_of_nothing_is_an_error_as_in_numpy() -> None:

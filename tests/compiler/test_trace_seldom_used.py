@@ -178,7 +178,6 @@ def test_results_into_several_arrays() -> None:
 @pytest.mark.parametrize(
     ("function", "args", "error", "words"),
     [
-        (lambda a: np.round(a, -1), (I,), UnsupportedError, "tens"),
         (lambda a: np.put(a.copy(), [1], 1, mode="wrap"), (F,), UnsupportedError, "mode='wrap'"),
         (lambda a, b: np.putmask(a.copy(), a > 0, b), (F, V), UnsupportedError, "single value"),
         (lambda a: np.insert(a, 9, 1), (V,), BoundsError, "index 9 is out of bounds"),

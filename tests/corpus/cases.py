@@ -45,6 +45,20 @@ def doubles(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape)
 
 
+def array(shape: int | tuple[int, ...], dtype: str) -> np.ndarray:
+    """Normal floats, integers around zero (unsigned ones below 200), or bools."""
+    kind = np.dtype("?" if dtype == "b" else dtype)
+    if kind.kind == "f":
+        return RNG.standard_normal(shape).astype(kind)
+    low, high = {"b": (0, 2), "u": (0, 200)}.get(kind.kind, (-100, 100))
+    return RNG.integers(low, high, shape).astype(kind)
+
+
+def scattered(a: np.ndarray) -> np.ndarray:
+    """The same elements, the first axis lying closest together."""
+    return np.asfortranarray(a)
+
+
 def positive(*shape: int) -> np.ndarray:
     return RNG.random(shape).astype(np.float32) + np.float32(0.1)
 
