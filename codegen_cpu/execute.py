@@ -16,7 +16,9 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.sizes import bind_symbols, evaluate
 
 if TYPE_CHECKING:
+    from tilewright.codegen_cpu.artifact import TensorSpec
     from tilewright.codegen_cpu.loader import ObjectLoader
+    from tilewright.ir.expr import Var
 
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
 
@@ -31,8 +33,11 @@ class CpuFunction:
         self._code = loader.load(artifact.code)
         self.address = self._code.address("tw_main")
         self._entry = _ENTRY(self.address)
-        self._constants = [c.ctypes.data for c in artifact.constants]
+        self._constants = [address_of(c) for c in artifact.constants]
         self._names = [f"argument {k}" for k in range(len(artifact.inputs))]
+        count = len(artifact.inputs) + len(artifact.outputs) + len(artifact.constants)
+        self._addresses = ctypes.c_void_p * max(count, 1)
+        self._sizes = ctypes.c_int64 * max(len(artifact.symbols), 1)
 
     def __call__(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None
@@ -42,28 +47,32 @@ class CpuFunction:
         Where `outputs` holds an array the result is written there; it must not overlap an input.
         """
         artifact = self.artifact
-        shapes = [spec.shape for spec in artifact.inputs]
-        symbols = (
-            bind_symbols(shapes, [a.shape for a in inputs], self._names) if artifact.symbols else {}
-        )
+        symbols: dict[Var, int] = {}
+        if artifact.symbols:
+            shapes = [spec.shape for spec in artifact.inputs]
+            symbols = bind_symbols(shapes, [a.shape for a in inputs], self._names)
+        given = outputs or [None] * len(artifact.outputs)
         results = [
-            np.empty([evaluate(s, symbols) for s in spec.shape], spec.dtype.numpy)
-            if given is None
-            else given
-            for spec, given in zip(
-                artifact.outputs, outputs or [None] * len(artifact.outputs), strict=True
-            )
+            _empty(spec, symbols) if array is None else array
+            for spec, array in zip(artifact.outputs, given, strict=True)
         ]
-        addresses = [*(a.ctypes.data for a in inputs), *(r.ctypes.data for r in results)]
-        args = (ctypes.c_void_p * (len(addresses) + len(self._constants) + 1))(
-            *addresses, *self._constants
-        )
-        sizes = (ctypes.c_int64 * (len(artifact.symbols) + 1))(
-            *(symbols[s] for s in artifact.symbols)
-        )
-        workspace = np.empty(workspace_bytes(artifact, symbols), np.uint8)
-        start = -(-workspace.ctypes.data // WORKSPACE_ALIGNMENT) * WORKSPACE_ALIGNMENT
+        args = self._addresses(*map(address_of, (*inputs, *results)), *self._constants)
+        sizes = self._sizes(*(symbols[s] for s in artifact.symbols))
+        start = 0
+        if artifact.workspace != 0:
+            workspace = np.empty(workspace_bytes(artifact, symbols), np.uint8)
+            start = -(-address_of(workspace) // WORKSPACE_ALIGNMENT) * WORKSPACE_ALIGNMENT
         status = self._entry(self.runtime, args, sizes, start)
         if status:
             raise IRError(f"compiled code returned status {status}")
         return results
+
+
+def _empty(spec: TensorSpec, symbols: dict[Var, int]) -> np.ndarray:
+    return np.empty([evaluate(size, symbols) for size in spec.shape], spec.dtype.numpy)
+
+
+def address_of(array: np.ndarray) -> int:
+    """Where an array's elements begin; `array.ctypes.data` takes five times as long."""
+    address: int = array.__array_interface__["data"][0]
+    return address

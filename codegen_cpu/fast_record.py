@@ -77,6 +77,7 @@ class Record:
             workspace=self._workspace(spec.workspace_bytes),
             owner=id(self),
             on_error=id(spec.on_error),
+            on_result=None if spec.on_result is None else id(spec.on_result),
         )
 
     def _arguments(self, pointer: int) -> int:

@@ -113,7 +113,8 @@ class FastSpec(Struct, frozen=True, eq=False):
     the outputs, and of `constants`. `keep` is whatever must live as long as these addresses.
     `names` are those of the parameters, if arguments may be given by name.
     `on_error(status, *arguments)` is called where the code returns another status than 0: it
-    raises, or its result is the call's. `long_running` (some 50 us or more) releases the GIL.
+    raises, or its result is the call's. `on_result(outputs)` makes the call's result of a tuple of
+    outputs, or raises. `long_running` (some 50 us or more) releases the GIL.
     """
 
     arguments: tuple[Argument, ...]
@@ -128,6 +129,7 @@ class FastSpec(Struct, frozen=True, eq=False):
     long_running: bool = False
     keep: tuple[object, ...] = ()
     names: tuple[str, ...] = ()
+    on_result: Callable[[tuple[Any, ...]], object] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what a record cannot express, and what would read memory that nothing wrote."""
@@ -135,6 +137,8 @@ class FastSpec(Struct, frozen=True, eq=False):
             raise IRError(f"a record has at most {MAX_OUTPUTS} outputs, not {len(self.outputs)}")
         if self.result == "single" and len(self.outputs) != 1:
             raise IRError(f"a single result cannot be made of {len(self.outputs)} outputs")
+        if self.on_result is not None and self.result != "tuple":
+            raise IRError("a result is made of a tuple of outputs")
         for output in self.outputs:
             _check_output(output, self.symbols)
         for argument in self.arguments:

@@ -723,7 +723,19 @@ item:
   br label %next_item
 
 done:
+  %on_result_at = getelementptr i8, ptr %record, i64 $record_on_result
+  %on_result = load ptr, ptr %on_result_at
+  %is_result = icmp eq ptr %on_result, null
+  br i1 %is_result, label %return, label %convert
+
+return:
   ret ptr %made_tuple
+
+convert:  ; Python code may run from here on, and other threads with it: nothing of the record is read
+  store ptr %made_tuple, ptr %results
+  %converted = call ptr @PyObject_Vectorcall(ptr %on_result, ptr %results, i64 1, ptr null)
+  call void @Py_DecRef(ptr %made_tuple)
+  ret ptr %converted
 
 undo:
   call void @drop(ptr %results, i64 %count)

@@ -108,6 +108,7 @@ class RecordStruct(ctypes.Structure):
         ("workspace", ctypes.c_void_p),
         ("owner", ctypes.c_void_p),  # the Python object that keeps all of this alive
         ("on_error", ctypes.c_void_p),
+        ("on_result", ctypes.c_void_p),  # makes the result of a tuple of outputs; null: it is one
     )
 
 

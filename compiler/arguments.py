@@ -144,6 +144,8 @@ def _converted(value: Any, name: str) -> np.ndarray:
 
 def device_target(value: object) -> str | None:
     """The target on whose device an array lies; None for anything that is not on a device."""
+    if type(value) is np.ndarray:
+        return None
     target = getattr(type(value), "target", None)
     return target if isinstance(target, str) and hasattr(value, "numpy") else None
 
@@ -168,6 +170,8 @@ def _array(value: Any, name: str) -> tuple[ArgumentSpec, Any]:
 def contiguous(value: Any, spec: ArgumentSpec, name: str) -> np.ndarray:
     """A run-time argument as a C-contiguous, aligned, native array of the spec's dtype."""
     assert isinstance(spec, (ArraySpec, ScalarSpec))
+    if type(value) is np.ndarray and _is_as_expected(value, spec):
+        return value
     if device_target(value) is not None:
         return value  # type: ignore[no-any-return]
     if isinstance(spec, ScalarSpec) and spec.fits:
@@ -180,6 +184,11 @@ def contiguous(value: Any, spec: ArgumentSpec, name: str) -> np.ndarray:
             help="broadcast it inside of the kernel, or call the kernel on parts of it",
         ) from error
     return array if type(array) is np.ndarray else np.asarray(array)
+
+
+def _is_as_expected(array: np.ndarray, spec: ArraySpec | ScalarSpec) -> bool:
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned and array.dtype == spec.dtype.numpy
 
 
 def _check_fits(value: int, spec: ScalarSpec, name: str) -> None:
@@ -214,6 +223,8 @@ class DeclaredArguments:
 
     def apply(self, name: str, found: ArgumentSpec) -> ArgumentSpec:
         """The declared spec of an argument, if the given one fits it; else the given one."""
+        if not self.specs:
+            return found
         declared = self.specs.get(name)
         if declared is None:
             return found

@@ -1,7 +1,7 @@
 """Puts the call path in machine code in front of a kernel, for specialisations simple enough.
 
-What is not simple (data checks, captured arrays that may change in place, results in lists or
-dicts) stays with `Kernel.__call__`.
+What is not simple (containers as arguments, captured lists that may change in place, data checks of
+open dimensions) stays with `Kernel.__call__`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from tilewright.ir.expr import Size, Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
+    from tilewright.codegen_cpu.artifact import TensorSpec
     from tilewright.compiler.api import Kernel
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.specialization import Specialization
@@ -57,20 +58,21 @@ def install(
 
 def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
     function, interface = compiled.executable, compiled.interface
-    if not isinstance(function, CpuFunction) or interface.checks:
+    if not isinstance(function, CpuFunction) or (interface.checks and interface.symbols):
         return None
     artifact = function.artifact
     if len(artifact.outputs) > MAX_OUTPUTS:
         return None
     symbols = {s: k for k, s in enumerate(artifact.symbols)}
     arguments = [_argument(interface.specs[n], symbols) for n in names if n in interface.specs]
+    result = _result(compiled)
+    kinds = [info.kind if result else "array" for info in interface.outputs]
+    kinds += ["array"] * (len(artifact.outputs) - len(kinds))  # the extremes that are checked
     outputs = [
-        _output(spec.shape, info.dtype, info.kind, symbols)
-        for spec, info in zip(artifact.outputs, interface.outputs, strict=True)
+        _output(spec, kind, symbols) for spec, kind in zip(artifact.outputs, kinds, strict=True)
     ]
     guards = _guards(compiled)
-    result = _result(compiled)
-    if None in arguments or None in outputs or guards is None or result is None:
+    if None in arguments or None in outputs or guards is None:
         return None
     if not isinstance(artifact.workspace, int):
         return None
@@ -93,7 +95,8 @@ def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
         guards=guards,
         runtime=function.runtime,
         workspace_bytes=artifact.workspace,
-        result=result,
+        result=result or "tuple",
+        on_result=None if result else compiled.tested_result,
         long_running=_is_long(given, outputs),
         keep=(function,),
         names=tuple(n for n in names if n in interface.specs),
@@ -113,13 +116,10 @@ def _argument(spec: ArgumentSpec, symbols: dict[Var, int]) -> Argument | None:
             return None if isinstance(spec.value, Tree) else StaticArgument(spec.value)
 
 
-def _output(
-    shape: tuple[Size, ...], dtype: object, kind: str, symbols: dict[Var, int]
-) -> Output | None:
-    sizes = [_size(s, symbols) for s in shape]
-    if kind == "python" or None in sizes:
-        return None
-    return Output(dtype, tuple(s for s in sizes if s is not None), kind == "scalar")  # type: ignore[arg-type]
+def _output(spec: TensorSpec, kind: str, symbols: dict[Var, int]) -> Output | None:
+    sizes = [_size(s, symbols) for s in spec.shape]
+    known = tuple(s for s in sizes if s is not None)
+    return Output(spec.dtype.numpy, known, kind == "scalar") if len(known) == len(sizes) else None
 
 
 def _size(size: Size, symbols: dict[Var, int]) -> int | Linear | None:
@@ -159,8 +159,12 @@ def _guard(dependency: Dependency) -> Guard | None:
 
 
 def _result(compiled: Specialization) -> Literal["single", "tuple"] | None:
-    structure = compiled.interface.structure
-    count = len(compiled.interface.outputs)
+    """How the outputs make up the result; None where that takes Python."""
+    interface = compiled.interface
+    if interface.checks or any(info.kind == "python" for info in interface.outputs):
+        return None
+    structure = interface.structure
+    count = len(interface.outputs)
     if isinstance(structure, Leaf):
         return "single" if count == 1 else None
     in_order = tuple(Leaf(k) for k in range(count))

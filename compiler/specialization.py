@@ -88,10 +88,17 @@ class Specialization(Struct, eq=False, dict=True):
             self._test([r.numpy() for r in results[count:]], inputs)
         return results[:count]
 
-    def _test(self, extremes: list[np.ndarray], inputs: Sequence[np.ndarray]) -> None:
-        symbols = self.interface.bind(inputs)
+    def _test(self, extremes: Sequence[np.ndarray], inputs: Sequence[np.ndarray]) -> None:
+        symbols = self.interface.bind(inputs) if self.interface.symbols else {}
         for number, check in enumerate(self.interface.checks):
             check.test(int(extremes[2 * number]), int(extremes[2 * number + 1]), symbols)
+
+    def tested_result(self, outputs: Sequence[np.ndarray]) -> Any:
+        """`result` of what the code has written, after data checks; without open dimensions."""
+        count = len(self.interface.outputs)
+        if self.interface.checks:
+            self._test(outputs[count:], ())
+        return self.result(outputs[:count])
 
     def result(self, outputs: Sequence[np.ndarray]) -> Any:
         """What the undecorated function would have returned for these outputs."""

@@ -29,15 +29,15 @@ class Dependency(Struct, frozen=True, eq=False):
 
     def present(self) -> object:
         """What stands there now."""
-        home = self.home
+        home: Any = self.home  # a class's attributes are a mapping that is no dict
+        if isinstance(home, FunctionType):
+            return getattr(home, self.name)
         if isinstance(home, CellType):
             try:
                 return home.cell_contents
             except ValueError:
                 return MISSING
-        return (
-            home.get(self.name, MISSING) if isinstance(home, Mapping) else getattr(home, self.name)
-        )
+        return home.get(self.name, MISSING)
 
     def has_changed(self) -> bool:
         """Whether another value stands there, or the elements of an array have changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from tilewright.codegen_cpu.fast_spec import (
     StaticArgument,
 )
 from tilewright.codegen_cpu.fastcall import Dispatcher
+from tilewright.ir.errors import IRError
 
 pytestmark = pytest.mark.skipif(
     python_abi.unusable() is not None, reason=f"not made for {python_abi.unusable()}"
@@ -231,3 +233,28 @@ def test_static_int_of_more_than_64_bits(dispatcher: Dispatcher, kernel: Kernel)
     dispatcher.install(kernel, Record(add3_spec(arguments=arguments)))
     assert kernel(0, *arrays(3, (4, 6))) == "slow"
     assert kernel((1 << 70) + 1, *arrays(3, (4, 6))) == "slow"
+
+
+def test_a_tuple_of_outputs_is_made_a_result(dispatcher: Dispatcher, kernel: Kernel) -> None:
+    seen: list[tuple[np.ndarray, ...]] = []
+
+    def listed(outputs: tuple[np.ndarray, ...]) -> object:
+        seen.append(outputs)
+        if outputs[0][0, 0] < 0:
+            raise ValueError("negative")
+        return [*outputs, "made"]
+
+    dispatcher.install(kernel, Record(add3_spec(result="tuple", on_result=listed)))
+    a, b, c = arrays(3, (4, 6))
+    result = kernel(abs(a), abs(b), abs(c))
+    np.testing.assert_array_equal(result[0], abs(a) + abs(b) + abs(c))
+    assert result[1:] == ["made"]
+    with pytest.raises(ValueError, match=r"^negative$"):
+        kernel(-abs(a), -abs(b), -abs(c))
+    assert kernel.slow_calls == []
+    outputs = seen.pop(0)
+    del seen[:], result
+    references = sys.getrefcount(outputs), sys.getrefcount(outputs[0])
+    assert references == (2, 2)
+    with pytest.raises(IRError, match="a result is made of a tuple of outputs"):
+        add3_spec(on_result=listed)
