@@ -1,0 +1,148 @@
+"""Kernels of workgroups, run by the interpreter: an invocation at a time, from barrier to barrier.
+
+Memory is full of poison at first, and what an invocation reads before its barrier is what another
+has not written yet. So a barrier, a guard or a bound that is missing shows as a wrong result, on
+machines without a GPU and for workgroups of a few invocations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from tests.codegen_wgsl.nests import (
+    Array,
+    convolution,
+    distances,
+    linear_relu,
+    normalise,
+    reduction,
+    scan,
+    softmax,
+)
+from tests.ir.lower.traced_programs import numbers
+from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.errors import IRError
+from tilewright.ir.interpret.kernel import interpret_kernel
+from tilewright.ir.kernel import Kernel
+from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
+from tilewright.ir.program import Nest, Program
+from tilewright.ir.schedule import INNER, Schedule
+from tilewright.ir.verify import verify_kernel
+
+
+def lowered(made: Program, schedule: Schedule) -> Kernel:
+    (step,) = made.steps
+    assert isinstance(step, Nest)
+    kernel = lower_to_workgroups(step, schedule, "k")
+    verify_kernel(kernel)
+    return kernel
+
+
+def run(made: Program, arrays: Sequence[Array], schedule: Schedule) -> Array:
+    (out,) = made.outputs
+    found: Array = np.full([int(s) for s in out.shape if isinstance(s, int)], 99, out.dtype.numpy)
+    given = {**dict(zip(made.inputs, arrays, strict=True)), out: found}
+    interpret_kernel(lowered(made, schedule), given)
+    return found
+
+
+FORMS = [
+    *(Schedule(vector=INNER, workgroup=(n,)) for n in (1, 4, 16)),
+    *(Schedule(workgroup=(n,)) for n in (3, 8)),
+    Schedule(tile=(2,), workgroup=(4,)),
+]
+
+
+@pytest.mark.parametrize("schedule", FORMS, ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 40), (9, 2)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sums(shape: tuple[int, int], axis: int, schedule: Schedule) -> None:
+    x = numbers(*shape)
+    np.testing.assert_array_equal(run(reduction(shape, axis, "add"), [x], schedule), x.sum(axis))
+
+
+@pytest.mark.parametrize("schedule", FORMS, ids=str)
+@pytest.mark.parametrize(
+    ("combiner", "reference"), [("max", np.max), ("min", np.min), ("mul", np.prod)]
+)
+def test_other_combiners(
+    combiner: str, reference: Callable[..., Array], schedule: Schedule
+) -> None:
+    x = np.where(numbers(3, 21) > 2, 2, -1).astype(np.int32)
+    made = reduction((3, 21), 1, combiner, I32)
+    np.testing.assert_array_equal(run(made, [x], schedule), reference(x, axis=1))
+    y = numbers(3, 21)
+    y[1, 5] = np.nan
+    made = reduction((3, 21), 1, combiner, F32)
+    np.testing.assert_array_equal(run(made, [y], schedule), reference(y, axis=1))
+
+
+@pytest.mark.parametrize("schedule", FORMS, ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 7), (3, 16), (2, 33), (20, 3)])
+def test_scans(shape: tuple[int, int], schedule: Schedule) -> None:
+    x = numbers(*shape)
+    np.testing.assert_array_equal(run(scan(*shape), [x], schedule), x.cumsum(axis=1))
+
+
+@pytest.mark.parametrize("schedule", FORMS, ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 37)])
+def test_rows_that_are_visited_four_times(shape: tuple[int, int], schedule: Schedule) -> None:
+    x = numbers(*shape)
+    e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
+    found = run(softmax(*shape), [x], schedule)
+    np.testing.assert_allclose(found, e / e.sum(axis=1, keepdims=True), rtol=2e-6)
+
+
+@pytest.mark.parametrize("tile", [(), (1, 2, 4), (3, 1, 2), (1, 3, 5)])
+@pytest.mark.parametrize("workgroup", [(8,), (4, 2), (3,)])
+def test_grids_of_three_axes(tile: tuple[int, ...], workgroup: tuple[int, ...]) -> None:
+    pixels = numbers(7, 9, 3, dtype=np.int8).astype(np.uint8)
+    found = run(normalise(7, 9), [pixels], Schedule(tile=tile, workgroup=workgroup))
+    expected = pixels.astype(np.float32).transpose(2, 0, 1) * np.float32(1 / 255)
+    np.testing.assert_array_equal(found, expected)
+
+
+STAGED = [
+    Schedule(tile=(4, 4), workgroup=(2, 2), stage_tile=4),
+    Schedule(tile=(4, 8), workgroup=(1, 2), stage_tile=3),
+    Schedule(tile=(8, 4), workgroup=(2, 1), stage_tile=16),
+]
+
+
+@pytest.mark.parametrize("schedule", [*STAGED, Schedule(workgroup=(8,))], ids=str)
+@pytest.mark.parametrize("sizes", [(8, 8, 8), (9, 12, 7), (5, 6, 1), (17, 4, 20), (1, 33, 5)])
+def test_matrix_products(sizes: tuple[int, int, int], schedule: Schedule) -> None:
+    rows, columns, depth = sizes
+    x, w, bias = numbers(rows, depth), numbers(depth, columns, seed=1), numbers(columns, seed=2)
+    found = run(linear_relu(*sizes), [x, w, bias], schedule)
+    np.testing.assert_array_equal(found, np.maximum(x @ w + bias, 0))
+
+
+@pytest.mark.parametrize("schedule", STAGED, ids=str)
+def test_convolutions(schedule: Schedule) -> None:
+    x, w = numbers(6, 6, 2), numbers(3, 3, 2, 5, seed=1)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(0, 1))
+    expected = np.einsum("ijcpq,pqcf->ijf", windows, w)
+    np.testing.assert_array_equal(run(convolution(6, 2, 5), [x, w], schedule), expected)
+
+
+def test_distances_of_rows() -> None:
+    """Beyond the last point the difference is not zero, so slices must divide the depth."""
+    x, y = numbers(9, 8), numbers(6, 8, seed=1)
+    expected = ((x[:, None] - y[None]) ** 2).sum(axis=2)
+    for schedule in (STAGED[0], Schedule(tile=(4, 8), workgroup=(2, 2), stage_tile=8)):
+        np.testing.assert_array_equal(run(distances(9, 6, 8), [x, y], schedule), expected)
+    with pytest.raises(IRError, match="slices of 3 do not divide the sums"):
+        lowered(distances(9, 6, 8), STAGED[1])
+
+
+def test_long_sums_of_products_in_runs() -> None:
+    sizes = (1, 4, 530)
+    x, w, bias = numbers(1, 530), numbers(530, 4, seed=1), numbers(4, seed=2)
+    found = run(
+        linear_relu(*sizes), [x, w, bias], Schedule(tile=(4, 4), workgroup=(1, 1), stage_tile=8)
+    )
+    np.testing.assert_array_equal(found, np.maximum(x @ w + bias, 0))
