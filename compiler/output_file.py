@@ -10,13 +10,23 @@ from pathlib import Path
 from tilewright.ir.errors import OutputError
 
 
+def check_writable(path: str) -> None:
+    """Raise what `write_atomically` would, as far as that can be told before there is data."""
+    final = Path(os.path.realpath(path))
+    if final.exists() and not (final.is_file() and os.access(final, os.W_OK)):
+        raise OutputError(f"cannot write {path!r}: it is not a file that may be written")
+    if not final.parent.is_dir():
+        raise OutputError(f"cannot write {path!r}: No such file or directory")
+    if not os.access(final.parent, os.W_OK):
+        raise OutputError(f"cannot write {path!r}: the folder may not be written to")
+
+
 def write_atomically(path: str, data: bytes) -> None:
     """Make `path` hold `data`, or leave it as it was. A link stays one: its target is written."""
     final = Path(os.path.realpath(path))
     temporary = None
     try:
-        if final.exists() and not (final.is_file() and os.access(final, os.W_OK)):
-            raise OutputError(f"cannot write {path!r}: it is not a file that may be written")
+        check_writable(path)
         handle, temporary = tempfile.mkstemp(prefix=f".{final.name}.", dir=final.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)

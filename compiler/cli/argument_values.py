@@ -6,6 +6,7 @@ Arrays that are given by dtype and shape only are filled with numbers that are t
 from __future__ import annotations
 
 import ast
+import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from tilewright.compiler.cli.failures import BadFileError
 from tilewright.ir import dtypes
+from tilewright.ir.errors import OutOfMemoryError
 from tilewright.ir.signature import ArraySpec, ElementType, dim
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ def _parse_value(name: str, text: str) -> Argument:
         return Argument(name, value=ast.literal_eval(text))
     except (ValueError, SyntaxError):
         raise ValueError(
-            "neither an array (f32[64,1000]), nor a file (@data.npy), nor a Python value (3)"
+            "neither an array (f32[64,1000]), nor a file (@data.npy), nor a Python value"
+            """ (3, or "text" in quotes that the shell leaves: '"text"')"""
         ) from None
 
 
@@ -126,6 +129,8 @@ def _by_name(kernel: Kernel, given: Sequence[Argument]) -> Mapping[str, Argument
             raise click.UsageError(
                 f"kernel {kernel.__name__!r} has no argument {argument.name!r}; it takes {known}"
             )
+        if any(other.name == argument.name and other is not argument for other in given):
+            raise click.UsageError(f"--arg {argument.name}=… is given twice")
         arguments[argument.name] = argument
     for name, parameter in parameters.items():
         required = parameter.default is parameter.empty and name not in kernel.bound
@@ -156,7 +161,14 @@ def _filled(argument: Argument) -> Any:
             )
         shape.append(size)
     rng = np.random.default_rng(zlib.crc32(argument.name.encode()))
-    return _numbers(rng, argument.dtype, tuple(shape))
+    try:
+        return _numbers(rng, argument.dtype, tuple(shape))
+    except (MemoryError, OverflowError, ValueError) as error:  # NumPy counts in 64 bits
+        gigabytes = math.prod(shape) * argument.dtype.itemsize / 1e9
+        raise OutOfMemoryError(
+            f"argument {argument.name!r} of {gigabytes:.3g} GB does not fit in memory",
+            help=f"make it smaller: --arg '{argument.name}={argument.dtype.short}[…]'",
+        ) from error
 
 
 def _numbers(rng: np.random.Generator, dtype: dtypes.DType, shape: tuple[int, ...]) -> np.ndarray:

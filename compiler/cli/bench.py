@@ -19,7 +19,7 @@ from tilewright.compiler.cli.failures import ExitCode, code_of
 from tilewright.compiler.cli.kernel_file import KernelPath, load_kernels
 from tilewright.compiler.cli.options import argument_option, examples, kernel_path, target_option
 from tilewright.compiler.cli.tables import console
-from tilewright.compiler.output_file import write_atomically
+from tilewright.compiler.output_file import check_writable, write_atomically
 from tilewright.ir.errors import TilewrightError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ def bench(
         raise click.UsageError("--arg is for kernels of your own: name FILE.py:KERNEL")
     if path is not None and family:
         raise click.UsageError("--family is for the gallery: leave FILE.py out")
+    for output in (json_path, plot_path):
+        if output is not None:
+            check_writable(output)  # not after minutes of measuring
     subjects = _gallery(family) if path is None else _from_file(path, arguments)
     rivals = _rivals(against)
     count = threads or runtime().pool.num_threads

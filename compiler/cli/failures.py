@@ -89,7 +89,7 @@ def _report_ours(error: TilewrightError, command: Sequence[str]) -> int:
 
 def _report_unexpected(error: BaseException, command: Sequence[str]) -> int:
     if _is_users(error):
-        shown = "".join(traceback.format_exception(error)).rstrip()
+        shown = "".join(_users_part(error).format()).rstrip()
         _say(f"{shown}\nerror: the file's own code raised {type(error).__name__}")
         return ExitCode.FAILED
     _ask_for_report(error, command)
@@ -99,12 +99,32 @@ def _report_unexpected(error: BaseException, command: Sequence[str]) -> int:
 def _is_users(error: BaseException) -> bool:
     """Whether the user's code raised `error`: by whose code is nearest to where it was raised."""
     for frame in reversed(_frames(error.__traceback__)):
-        file = os.path.abspath(frame)
-        if Path(file).is_relative_to(_PACKAGE):
+        if _is_ours(frame):
             return False
-        if not (frame.startswith("<frozen") or file.startswith(_INSTALLED)):
+        if not (frame.startswith("<frozen") or os.path.abspath(frame).startswith(_INSTALLED)):
             return True
     return False
+
+
+def _is_ours(file: str) -> bool:
+    return Path(os.path.abspath(file)).is_relative_to(_PACKAGE)
+
+
+def _users_part(error: BaseException) -> traceback.TracebackException:
+    """The traceback without what lies between the command line and the user's code."""
+    whole = traceback.TracebackException.from_exception(error)
+    parts = [whole]
+    for part in parts:
+        frames = [frame for frame in part.stack if not _is_ours(frame.filename)]
+        while frames and _leads_there(frames[0]):
+            frames.pop(0)
+        part.stack = traceback.StackSummary.from_list(frames)
+        parts += [p for p in (part.__cause__, part.__context__) if p is not None]
+    return whole
+
+
+def _leads_there(frame: traceback.FrameSummary) -> bool:
+    return frame.filename.startswith(("<frozen", *_INSTALLED))
 
 
 def _frames(trail: TracebackType | None) -> list[str]:

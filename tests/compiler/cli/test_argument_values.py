@@ -83,6 +83,18 @@ def test_defaults_need_no_argument_and_others_do() -> None:
         kernel_arguments(kernel, [])
 
 
+def test_an_argument_that_is_given_twice() -> None:
+    given = [parse_argument("x=f32[2]"), parse_argument("x=f32[3]")]
+    with pytest.raises(click.UsageError, match="--arg x=… is given twice"):
+        kernel_arguments(kernel, given)
+
+
+@pytest.mark.parametrize("size", [10**8, 10**20])
+def test_arrays_that_memory_cannot_hold(size: int) -> None:
+    with pytest.raises(tw.OutOfMemoryError, match=r"argument 'x' of 4e\+\d+ GB does not fit"):
+        kernel_arguments(kernel, [parse_argument(f"x=f32[{size},10000000]")])
+
+
 def test_declared_arguments_are_known() -> None:
     declared = tw.kernel(x=tw.f32[2, 3])(lambda x: x + 1)
     assert kernel_arguments(declared, [])["x"].shape == (2, 3)

@@ -161,6 +161,15 @@ class TestBench:
         assert result["work"]["bytes"] == 2 * 4 * 5 * 4
         assert 0 <= result["error"] < 1e-6
 
+    def test_places_that_take_no_file_are_told_before_measuring(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        for option, place in (("--json", tmp_path), ("--plot", tmp_path / "missing" / "a.svg")):
+            done = run("bench", SOFTMAX, *ARG, *self.OPTIONS, option, str(place))
+            assert done.code == 1
+            assert f"cannot write '{place}'" in done.err
+            assert not done.out
+
     def test_a_family_of_the_gallery(self, run: Run, tmp_path: Path) -> None:
         pytest.importorskip("matplotlib")
         path = tmp_path / "out.svg"

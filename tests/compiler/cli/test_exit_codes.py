@@ -88,7 +88,11 @@ def test_an_error_of_the_users_code_is_not_our_bug(run: Run, tmp_path: Path) -> 
     )
     done = run("show", f"{file}:k", *ARG)
     assert done.code == ExitCode.FAILED
-    assert "['missing']" in done.err
+    lines = done.err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1] == f'  File "{file}", line 4, in k'
+    assert lines[2] == "    return x + {}['missing']"
+    assert lines[-2:] == ["KeyError: 'missing'", "error: the file's own code raised KeyError"]
     assert "report" not in done.err
 
 
