@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
@@ -75,7 +74,6 @@ class Kernel(FastCallable):
         self._needed_scalars: dict[Key, tuple[str, ...]] = {}
         self._others: dict[str, Kernel] = {}
         self._called_again: set[Key] = set()
-        self._lock = threading.Lock()
 
     # Calling.
 
@@ -137,7 +135,7 @@ class Kernel(FastCallable):
             if key not in self._called_again:
                 self._prepare_fast_calls(key, found, needed)
             return found
-        with self._lock:
+        with runtime().lock:
             found = self._compiled.get(key)
             if found is not None and not found.is_stale():
                 return found
@@ -147,11 +145,12 @@ class Kernel(FastCallable):
         self, key: Key, compiled: Specialization, needed: tuple[str, ...]
     ) -> None:
         """From the second call on calls are worth a path in machine code."""
-        from tilewright.compiler.fast_path import install
-
         self._called_again.add(key)
         if self._binder.by_position and not needed:
-            install(self, compiled, self._binder.names, runtime())
+            with runtime().lock:
+                from tilewright.compiler.fast_path import install
+
+                install(self, compiled, self._binder.names, runtime())
 
     def _compile(
         self, types: Key, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
     from tilewright.codegen_cpu.fastcall import Calls
@@ -15,41 +18,72 @@ if TYPE_CHECKING:
     from tilewright.compiler.cache import ArtifactCache
 
 
+T = TypeVar("T")
+
+
+class once(Generic[T]):
+    """An attribute that is computed at its first use, by one thread, under the runtime's lock."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> once[T]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+
+    def __get__(self, instance: object | None, owner: type) -> once[T] | T:
+        if instance is None:
+            return self
+        with runtime().lock:
+            made, name = vars(instance), self._make.__name__
+            if name not in made:
+                made[name] = self._make(instance)
+            found: T = made[name]
+            return found
+
+
 class Runtime:
-    """Everything is made at its first use. `lock` guards compilation: LLVM has one lock anyway."""
+    """Everything is made at its first use.
+
+    `lock` guards whatever compiles, loads or opens: LLVM has one lock anyway. A fork waits for it,
+    because the child would wait for ever for a lock that a thread of its parent's held.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
 
-    @cached_property
+    @once
     def cache(self) -> ArtifactCache:
         """Compiled artifacts on disk."""
         from tilewright.compiler.cache import ArtifactCache
 
         return ArtifactCache.default()
 
-    @cached_property
+    @once
     def loader(self) -> ObjectLoader:
         """Puts object code into executable memory."""
         from tilewright.codegen_cpu.loader import object_loader
 
         return object_loader()
 
-    @cached_property
+    @once
     def pool(self) -> Pool:
         """The thread pool of the CPU target."""
         from tilewright.codegen_cpu.pool import make_pool
 
         return make_pool(compile=self.cache.compile_cached)
 
-    @cached_property
+    @once
     def calls(self) -> Calls:
         """The call path in machine code, or its fallback."""
         from tilewright.codegen_cpu.fastcall import make_dispatcher
 
         return make_dispatcher(self.cache.compile_cached)
 
-    @cached_property
+    @once
     def webgpu(self) -> Device:
         """The WebGPU device."""
         from tilewright.codegen_wgsl.adapter import DeviceOptions
@@ -57,7 +91,7 @@ class Runtime:
 
         return Device(DeviceOptions())
 
-    @cached_property
+    @once
     def webgl(self) -> GlDevice:
         """The OpenGL ES device."""
         from tilewright.codegen_glsl.device import GlDevice, GlOptions
@@ -65,7 +99,30 @@ class Runtime:
         return GlDevice(GlOptions())
 
 
-@lru_cache(maxsize=1)
+def _wait_before_forks(lock: threading.RLock) -> None:
+    """Have forks wait for `lock`, and for LLVM's, which is also taken to give code back."""
+    if not hasattr(os, "register_at_fork"):
+        return
+    held: list[Any] = []
+
+    def before() -> None:
+        lock.acquire()
+        llvm = sys.modules.get("llvmlite.binding.ffi")
+        held.append(ExitStack())
+        if llvm is not None:
+            held[-1].enter_context(llvm.lib._lock)
+
+    def after() -> None:
+        held.pop().close()
+        lock.release()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after)
+
+
+_RUNTIME = Runtime()
+_wait_before_forks(_RUNTIME.lock)
+
+
 def runtime() -> Runtime:
     """The process's runtime."""
-    return Runtime()
+    return _RUNTIME

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
+from tilewright.compiler.runtime import once
 from tilewright.compiler.structure import rebuild
 from tilewright.ir.errors import OutOfMemoryError, UnsupportedError
 
@@ -48,7 +49,7 @@ class Specialization(Struct, eq=False, dict=True):
     text: str | None = None
     seconds: float | None = None
 
-    @cached_property
+    @once
     def executable(self) -> Executable:
         """The artifact loaded on its device, at its first use: compiling needs no device."""
         return self.target.load(self.artifact)

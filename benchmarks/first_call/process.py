@@ -13,7 +13,6 @@ import sys
 import time
 from typing import Any
 
-import filelock  # noqa: F401
 import llvmlite.binding  # noqa: F401
 import msgspec  # noqa: F401
 import numpy as np  # noqa: F401

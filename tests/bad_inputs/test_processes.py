@@ -60,6 +60,41 @@ def test_row_94_kernels_work_in_a_forked_child() -> None:
     assert subprocess.run(child, timeout=60, check=False).returncode == 0
 
 
+FORKS = """
+    import faulthandler, os, signal, threading
+    import numpy as np
+    import tilewright as tw
+
+    stop = threading.Event()
+
+    def others() -> None:
+        number = 0
+        while not stop.is_set():  # compile, load, run, and give code back
+            number += 1
+            tw.kernel(lambda a: np.sin(a) * number + np.cos(a))(np.ones(number % 7 + 3))
+
+    tw.kernel  # the first import belongs to Python: no fork may come in between
+    thread = threading.Thread(target=others, daemon=True)
+    thread.start()
+    for number in range(12):
+        child = os.fork()
+        if child == 0:
+            faulthandler.dump_traceback_later(8)
+            signal.alarm(10)
+            got = tw.kernel(lambda a: np.exp(a) * number)(np.zeros(4))
+            os._exit(0 if (got == number).all() else 1)
+        assert os.waitpid(child, 0)[1] == 0, number
+    stop.set()
+    thread.join()
+    print("right")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_row_94_forks_while_another_thread_compiles() -> None:
+    assert run(textwrap.dedent(FORKS)) == "right\n"
+
+
 POOL = """
     import sys
     from concurrent.futures import ProcessPoolExecutor
