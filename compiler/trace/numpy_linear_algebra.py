@@ -376,9 +376,10 @@ def correlate_at(a: Any, v: Any, mode: str, label: str) -> Any:
     flipped = m > n
     if flipped:  # NumPy slides the shorter one, and turns the answer around
         left, right, n, m = right[::-1], left[::-1], m, n
-    pads = {"full": (m - 1, m - 1), "valid": (0, 0), "same": ((m - 1) - (m - 1) // 2, (m - 1) // 2)}
-    if label == "np.correlate" or label == "np.convolve":
-        pads["same"] = (m // 2, (m - 1) // 2)
+    half = (m // 2, (m - 1) // 2)
+    if flipped and label == "np.correlate":
+        half = half[::-1]
+    pads = {"full": (m - 1, m - 1), "valid": (0, 0), "same": half}
     if mode not in pads:
         raise failure(DTypeError, f"mode is 'full', 'same' or 'valid', not {mode!r}")
     padded = dispatch(np.pad, (left, pads[mode]), {}) if mode != "valid" else left

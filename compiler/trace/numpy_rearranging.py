@@ -120,11 +120,12 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     if axis is None:
         array, axis = reshape(array, -1), 0
     where = as_axis(axis, array.rank)
-    known = repeats.known() if isinstance(repeats, Handle) and repeats.rank else repeats
-    if isinstance(known, (list, tuple, np.ndarray)) and np.size(known) != 1:
+    known: Any = repeats.known() if isinstance(repeats, Handle) and repeats.rank else repeats
+    several = isinstance(known, (list, tuple, np.ndarray))
+    if several and np.size(known) != 1:
         size = as_int(array.shape[where], "the size of the repeated axis")
         return dispatch(np.take, (array, np.repeat(np.arange(size), known)), {"axis": where})
-    count = as_size(np.asarray(known).item() if isinstance(known, np.ndarray) else known)
+    count = as_size(np.asarray(known).item() if several else known)
     sizes = list(array.sizes)
     sizes[where] = build.size_mul(sizes[where], count)
     axes = active().axes(sizes)
