@@ -13,8 +13,9 @@ from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.codegen_cpu.emit.module import emit_program
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
-from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction, tasks_for
+from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction
 from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.codegen_cpu.task_count import tasks_for
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.accesses import work
@@ -153,7 +154,8 @@ class _Lowering:
         self.used += zip((n.name for n in nests), schedules, strict=True)
         bands = band.counter.extent
         assert isinstance(bands, int)
-        tasks = tasks_for(bands * sum(map(work, nests))) if self.target.has_threads else 1
+        lanes = min(s.width for s in schedules)
+        tasks = tasks_for(bands * sum(map(work, nests)), lanes) if self.target.has_threads else 1
         return self._launch(lower_band(replace(band, nests=tuple(nests)), schedules, tasks, name))
 
     def _step(self, step: Step) -> list[Step]:

@@ -22,9 +22,6 @@ _TALL = 8
 """Rows from which two vectors of columns give enough independent sums."""
 
 _LEAST_ROWS_TO_PACK = 256
-_LEAST_PARALLEL_PRODUCTS = 1 << 19
-_PRODUCTS_PER_TASK = 1 << 18
-_MOST_TASKS = 64
 _CORES_THAT_SHARE = 8
 _LINES = 8
 """As many lines at a time read a matrix from memory at the speed of a copy; 4 or 16 are slower."""
@@ -97,14 +94,6 @@ def read_lines(nest: Nest, target: CpuTarget) -> tuple[int, int]:
     lines = points(product.reduce_axes)
     parts = next(parts for parts in (8, 4, 2, 1) if lines % parts == 0)
     return _LINES, parts if target.has_threads else 1
-
-
-def tasks(nest: Nest, stage: Stage) -> int:
-    """Tasks for the products of `stage`: waking another thread costs as much as half a million."""
-    products = points(nest.outer) * points(stage.reduce_axes)
-    if products < _LEAST_PARALLEL_PRODUCTS:
-        return 1
-    return min(_MOST_TASKS, max(2, products // _PRODUCTS_PER_TASK))
 
 
 def _lies_along(nest: Nest, stage: Stage, rows: Var) -> bool:

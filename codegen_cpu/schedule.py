@@ -12,6 +12,7 @@ import math
 from msgspec import Struct
 
 from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.codegen_cpu.task_count import tasks_for
 from tilewright.ir import ops
 from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.lower.accesses import Access, accesses, operations, points, work
@@ -20,10 +21,6 @@ from tilewright.ir.lower.segments import nest_inside
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 
-# Some 25 and 6 microseconds of vector code: waking a thread can cost more than 30.
-_LEAST_PARALLEL_WORK = 1 << 19
-_WORK_PER_TASK = 1 << 17
-_MOST_TASKS = 64
 _EXPANDED_REDUCTION = 32
 _ROWS_OF_BLOCK = 16
 _MOST_IN_BLOCK = 40
@@ -55,7 +52,7 @@ class Heuristic(Struct):
         tile = self._tile(axis, width)
         unroll = self._unroll() if axis == INNER else 1
         walked, pack = self._walk(axis)
-        order, chunks = self._parallel(tile, walked)
+        order, chunks = self._parallel(tile, walked, 1 if axis is None else width)
         vector = nest.outer.index(axis) if isinstance(axis, Var) else axis
         lines, parts = self._read_lines() if vector == 0 else (0, 0)
         return Schedule(
@@ -347,9 +344,11 @@ class Heuristic(Struct):
         size = rows_of_block(main, axis, rows, tile[outer.index(rows)], self.target)
         return tuple(size if a is rows else 0 for a in outer) if size else ()
 
-    def _parallel(self, tile: tuple[int, ...], order: list[int]) -> tuple[tuple[int, ...], int]:
+    def _parallel(
+        self, tile: tuple[int, ...], order: list[int], lanes: int
+    ) -> tuple[tuple[int, ...], int]:
         """The walk over tiles, and how many tasks its first axis is cut into."""
-        chunks = self._tasks()
+        chunks = tasks_for(self._operations(), lanes)
         if chunks < 2 or not order or not self.target.has_threads:
             return tuple(order), 1
         counts = [-(-points((a,)) // t) for a, t in zip(self.nest.outer, tile, strict=True)]
@@ -358,20 +357,12 @@ class Heuristic(Struct):
         order.insert(0, first)
         return tuple(order), chunks if counts[first] >= 2 else 1
 
-    def _tasks(self) -> int:
+    def _operations(self) -> int:
+        """What the nest does at all its points; a product that is added counts once."""
         main = self._main_reduction()
         if main is not None and adds_products(main):
-            from tilewright.codegen_cpu.contraction_schedule import tasks
-
-            return tasks(self.nest, main)
-        return tasks_for(work(self.nest))
-
-
-def tasks_for(total: int) -> int:
-    """Tasks that so many operations are worth."""
-    if total < _LEAST_PARALLEL_WORK:
-        return 1
-    return min(_MOST_TASKS, max(2, total // _WORK_PER_TASK))
+            return points(self.nest.outer) * points(main.reduce_axes)
+        return work(self.nest)
 
 
 def adds_products(stage: Stage) -> bool:

@@ -171,7 +171,7 @@ class Grouper:
             return not own and not unit.reduce_axes and self._ends(group, unit)
         if not own and not unit.reduce_axes:
             return True
-        if is_contraction(unit, tuple(unit.own)):
+        if is_contraction(unit, tuple(unit.own)) or _spreads_columns(group, unit, mapping):
             return False
         if any(is_contraction(u, (*group.outer, *u.own)) for u in group.units):
             return False
@@ -260,6 +260,15 @@ def _gathers_rows(group: Group, unit: Unit, kept: dict[Var, Var]) -> bool:
         if (producer := group.unit_of(node.source)) is not None
         for axis, index in zip(producer.indices, node.indices, strict=True)
     )
+
+
+def _spreads_columns(group: Group, unit: Unit, mapping: dict[Var, Var]) -> bool:
+    """Whether a map repeats along its first axes what small maps made for its last ones. To store
+    so little costs nothing; a launch over the columns alone would have few points, each of them
+    walking down the rows."""
+    if unit.reduce_axes or any(u.own or u.reduce_axes for u in group.units):
+        return False
+    return unit.own[: len(mapping)] != tuple(a for a in unit.own if a in mapping.values())
 
 
 def _is_computed(index: Expr) -> bool:

@@ -171,6 +171,25 @@ def test_small_work_stays_on_one_thread() -> None:
     assert scheduled(lambda a: a + 1, numbers(1 << 20), target="wasm32-simd128").chunks == 1
 
 
+def test_work_is_counted_in_vectors() -> None:
+    """So many bytes take a quarter of the time that floats do."""
+    floats, small = numbers(1 << 17), numbers(1 << 17, dtype=np.uint8)
+    assert scheduled(lambda a: a * 2 + 1, floats, target="x86-64-v4").chunks > 1
+    assert scheduled(lambda a: a | 1, small, target="x86-64-v4").chunks == 1
+    assert scheduled(lambda a: a * 2 + 1, floats[: 1 << 15], target="x86-64-v4").chunks == 1
+    assert scheduled(lambda a: a * 2 + 1, floats[: 1 << 15], target="x86-64-v2").chunks > 1
+
+
+def test_products_are_shared_by_threads() -> None:
+    def energies(a):
+        return (a * a).mean(axis=1)
+
+    chosen = scheduled(energies, numbers(997, 512), target="x86-64-v4")
+    assert chosen.chunks >= 4  # of two tasks one thread may take both
+    square = numbers(96, 96)
+    assert scheduled(lambda a, b: a @ b, square, square, target="x86-64-v4").chunks >= 4
+
+
 @pytest.mark.parametrize(
     ("function", "vectors"),
     [

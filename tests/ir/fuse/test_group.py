@@ -115,3 +115,17 @@ def test_what_is_overwritten_as_a_whole_is_not_computed() -> None:
     verify_program(program, strict=True)
     assert len(nests(program.steps)) == 1
     assert interpret_program(program, [X[:1]])[0] == 3
+
+
+def test_a_map_of_columns_does_not_take_the_rows_along() -> None:
+    """A launch of 33 points that each walk down all rows would keep few threads busy."""
+
+    def scaled(x, spread):
+        return x / np.sqrt(spread * spread + 1)
+
+    by_columns = program_of(scaled, [X, numbers(33)], CPU)
+    assert [len(nest.outer) for nest in nests(by_columns.steps)] == [1, 2]
+    by_rows = program_of(scaled, [X, numbers(31, 1)], CPU)
+    assert [len(nest.outer) for nest in nests(by_rows.steps)] == [1]
+    (found,) = interpret_program(by_columns, [X, numbers(33)])
+    np.testing.assert_allclose(found, scaled(X, numbers(33)), rtol=1e-6)
