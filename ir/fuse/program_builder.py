@@ -12,6 +12,7 @@ from tilewright.ir import build
 from tilewright.ir.dtypes import I64, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
+from tilewright.ir.fuse.columns_apart import store_columns
 from tilewright.ir.fuse.group import Group, Grouper, Unit
 from tilewright.ir.fuse.inline import Inliner
 from tilewright.ir.fuse.nest_builder import NestBuilder
@@ -51,7 +52,7 @@ from tilewright.ir.traverse import replace_sources, substitute
 def build_program(graph: Graph, options: FusionOptions, name: str) -> Program:
     """Fuse `graph` (on which the graph passes have run) into launches."""
     if options.repeated_rows:
-        graph = store_repeated_rows(graph)
+        graph = store_columns(store_repeated_rows(graph))
     return ProgramBuilder(options, name).program(graph)
 
 
