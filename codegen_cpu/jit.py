@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import llvmlite.binding as llvm
 
+from tilewright.codegen_cpu.interrupts import interrupts_deferred
 from tilewright.codegen_cpu.target import CpuTarget, host_target, target_machine
 from tilewright.ir.errors import IRError
 
@@ -66,7 +67,7 @@ def _with_module(
     """Parse, verify, emit. Each module has a context of its own (LLVM's global one never forgets
     a type or a constant) and must be closed before it, or LLVM crashes."""
     machine = target_machine(target)
-    with closing(llvm.create_context()) as context:
+    with interrupts_deferred(), closing(llvm.create_context()) as context:
         try:
             module = llvm.parse_assembly(ir_text, context)
         except RuntimeError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import llvmlite.binding as llvm
 
+from tilewright.codegen_cpu.interrupts import interrupts_deferred
 from tilewright.ir.errors import IRError
 
 if TYPE_CHECKING:
@@ -59,16 +60,17 @@ class ObjectLoader:
     ) -> LoadedObject:
         """Load `code`. A symbol that it does not define is taken from `imports`, else from the
         process (LLVM itself calls ``memset`` and ``memcpy``)."""
-        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
-        for name, address in imports.items():
-            builder.import_symbol(name, address)
-        for name in exports:
-            builder.export_symbol(name)
-        try:
-            tracker = builder.link(self._jit, f"tilewright.{next(self._names)}")
-        except RuntimeError as error:
-            raise IRError(f"object code cannot be loaded: {str(error).strip()}") from error
-        return LoadedObject(tracker)
+        with interrupts_deferred():
+            builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+            for name, address in imports.items():
+                builder.import_symbol(name, address)
+            for name in exports:
+                builder.export_symbol(name)
+            try:
+                tracker = builder.link(self._jit, f"tilewright.{next(self._names)}")
+            except RuntimeError as error:
+                raise IRError(f"object code cannot be loaded: {str(error).strip()}") from error
+            return LoadedObject(tracker)
 
 
 @lru_cache(maxsize=1)
