@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -114,6 +114,9 @@ class GlDeviceArray:
         if copy is False:
             raise ValueError("a device array cannot become a host array without a copy")
         return np.asarray(self.numpy(), dtype=dtype)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a GlDeviceArray cannot leave its device; copy or pickle its .numpy()")
 
     def __repr__(self) -> str:
         where = self.device.facts.renderer

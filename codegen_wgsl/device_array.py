@@ -51,6 +51,9 @@ class DeviceArray:
     def size(self) -> int:
         return self._spec.size
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a DeviceArray cannot leave its device; copy or pickle its .numpy()")
+
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, on {self._device.info.name!r})"
 

@@ -241,7 +241,9 @@ class _Run:
     def _note_static_arguments(self, error: TypeError) -> None:
         """``None + 1`` is Python's own error, and says nothing of the argument that was None."""
         for name, spec in self._specs.items():
-            if isinstance(spec, StaticSpec) and isinstance(spec.value, (str, bytes, type(None))):
+            if isinstance(spec, StaticSpec) and isinstance(
+                spec.value, (str, bytes, type, np.dtype, type(None))
+            ):
                 error.add_note(f"note: argument {name!r} of kernel {self._name!r} is {spec}")
 
     def _unknown(self, error: NameError | AttributeError, candidates: Iterable[str]) -> TraceError:

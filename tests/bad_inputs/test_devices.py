@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -130,6 +132,15 @@ def test_row_98_arrays_on_a_lost_device_say_so_and_never_hold_others_values(targ
             use()
     again = tw.device_array(X, target)
     np.testing.assert_array_equal(kernel(again).numpy(), X + 1)
+
+
+@pytest.mark.parametrize("target", GPU)
+def test_device_arrays_are_neither_copied_nor_pickled(target: str) -> None:
+    array = tw.device_array(X, target)
+    for use in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=r"cannot leave its device; copy or pickle its .numpy"):
+            use(array)
+    np.testing.assert_array_equal(array.numpy(), X)
 
 
 def test_rows_98_99_errors_of_devices_are_one_family() -> None:
