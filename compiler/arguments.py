@@ -245,6 +245,6 @@ class DeclaredArguments:
         """The specs of a call with its sizes in place of open dimensions."""
         arrays = {n: s for n, s in specs.items() if n in self.specs and isinstance(s, ArraySpec)}
         actual = [np.shape(values[n]) for n in arrays]
-        bind_symbols([s.shape for s in arrays.values()], actual, list(arrays))
+        bind_symbols([s.shape for s in arrays.values()], actual, list(map(repr, arrays)))
         sizes = zip(arrays.items(), actual, strict=True)
         return {**specs, **{n: ArraySpec(s.dtype, shape) for (n, s), shape in sizes}}

@@ -100,7 +100,9 @@ class Interface(Struct, frozen=True, eq=False):
 
     def bind(self, inputs: Sequence[np.ndarray]) -> dict[Var, int]:
         """The open dimensions' values for these inputs."""
-        return bind_symbols(self.input_shapes, [i.shape for i in inputs], self.input_names)
+        return bind_symbols(
+            self.input_shapes, [i.shape for i in inputs], list(map(repr, self.input_names))
+        )
 
     def result_shapes(self, inputs: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
         """The shapes of the results for these inputs."""

@@ -69,6 +69,8 @@ class Specialization(Struct, eq=False, dict=True):
         """The outputs for contiguous input arrays; data checks are tested."""
         count = len(self.interface.outputs)
         checks = self.interface.checks
+        if self.interface.symbols:
+            self.interface.bind(inputs)  # what runs knows the arguments by number only
         given = None if outputs is None else [*outputs, *[None] * (2 * len(checks))]
         try:
             results = self.executable(inputs, given)

@@ -106,6 +106,19 @@ def test_row_28_shapes_that_do_not_fit() -> None:
     assert "right" in message
 
 
+def test_row_28_open_dimensions_that_differ_are_named_by_argument() -> None:
+    n = tw.dim("N")
+    kernel = tw.kernel(left=tw.f32[n], right=tw.f32[n])(lambda left, right: left + right)
+    said = "dimension N is 6 (by axis 0 of 'left') and 4 (by axis 0 of 'right')"
+    for _ in range(3):
+        assert refused(kernel, X, X[:4], kind=tw.ShapeError) == said
+        np.testing.assert_array_equal(kernel(X, X), X + X)
+    compiled = kernel.compile(tw.f32[n], tw.f32[n])
+    with pytest.raises(tw.ShapeError) as caught:
+        compiled(X, X[:4])
+    assert str(caught.value) == said
+
+
 @pytest.mark.parametrize("target", ["wgsl", "glsl"])
 def test_row_29_float64_is_refused_where_it_does_not_exist(target: str) -> None:
     kernel = tw.kernel(lambda a: a / 3)
