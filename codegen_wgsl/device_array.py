@@ -7,7 +7,7 @@ when asked. The buffer goes back to its pool when the array is collected.
 from __future__ import annotations
 
 import weakref
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +15,35 @@ from numpy.typing import NDArray
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.pool import PooledBuffer
+from tilewright.codegen_wgsl.repack import pack_on_device, packed_like
 from tilewright.ir.artifact import BufferSpec
 from tilewright.ir.errors import DeviceError, DeviceLostError, UnsupportedError
 from tilewright.ir.transfer import check_spec, pack, unpack
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 class DeviceArray:
     """An immutable array on a WebGPU device."""
 
-    __slots__ = ("__weakref__", "_buffer", "_device", "_generation", "_spec")
+    __slots__ = ("__weakref__", "_device", "_generation", "_held", "_returning")
     target = "wgsl"
 
     def __init__(self, device: Device, spec: BufferSpec, buffer: PooledBuffer) -> None:
         self._device = device
         self._generation = device.generation
-        self._spec = spec
-        self._buffer = buffer
+        self._hold(spec, buffer)
+
+    def _hold(self, spec: BufferSpec, buffer: PooledBuffer) -> None:
+        self._held = spec, buffer
         # The pool of this generation: a buffer of a lost device must not reach the new one's.
-        returning = weakref.finalize(self, device.storage_pool.release, buffer)
-        returning.atexit = False
+        self._returning = weakref.finalize(self, self._device.storage_pool.release, buffer)
+        self._returning.atexit = False
+
+    @property
+    def _spec(self) -> BufferSpec:
+        return self._held[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,34 +67,49 @@ class DeviceArray:
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, on {self._device.info.name!r})"
 
-    def __array__(self, dtype: object = None, copy: object = None) -> NoReturn:
-        raise TypeError("a DeviceArray is on the device; call .numpy() to copy it to the host")
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a device array cannot become a host array without a copy")
+        return np.asarray(self.numpy(), dtype=dtype)
 
     def numpy(self) -> NDArray[Any]:
         """A copy on the host; waits for the work that computes it."""
         device = self._device
-        nbytes = self._buffer.nbytes
+        spec, buffer = self._held
+        nbytes = buffer.nbytes
         self._check_alive()
         with device.guard("reading a DeviceArray"):
             staging = device.staging_pool.acquire(nbytes)
             encoder = device.raw.create_command_encoder()
-            encoder.copy_buffer_to_buffer(self._buffer.raw, 0, staging.raw, 0, nbytes)
+            encoder.copy_buffer_to_buffer(buffer.raw, 0, staging.raw, 0, nbytes)
             device.submit(encoder.finish())
         with device.mapped(staging, nbytes) as words:
-            return unpack(words, self._spec, copy=True)
+            return unpack(words, spec, copy=True)
 
     def buffer_for(self, device: Device, spec: BufferSpec, name: str) -> PooledBuffer:
-        """The buffer, if a program on `device` can bind it for argument `name` as it lies."""
+        """The buffer, as a program on `device` binds it for argument `name`; elements that lie in
+        a word each are packed first if the program wants that."""
         if device is not self._device:
             raise DeviceError(f"{name} is on another device", help=f"pass {name}.numpy()")
         self._check_alive()
+        if self._spec.packed == 1 < spec.packed:
+            self._pack(spec.packed)
         mine, wanted = _layout(self._spec), _layout(spec)
         if mine != wanted:
             raise UnsupportedError(
                 f"{name} lies on the device as {_say(mine)}, but the program reads {_say(wanted)}",
                 help=f"pass {name}.numpy()",
             )
-        return self._buffer
+        return self._held[1]
+
+    def _pack(self, packed: int) -> None:
+        """Lie as inputs do from now on; what is queued still reads the old buffer."""
+        spec, buffer = self._held
+        with self._device.guard("packing a DeviceArray"):
+            made = pack_on_device(self._device, buffer, spec, packed)
+        old = self._returning
+        self._hold(packed_like(spec, packed), made)
+        old()
 
     def _check_alive(self) -> None:
         if self._device.generation != self._generation:

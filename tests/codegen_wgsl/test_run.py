@@ -134,8 +134,9 @@ def test_an_uploaded_array_round_trips(device: Device) -> None:
     x = np.arange(10, dtype=np.uint8)
     array = upload(device, x, buffer("input", "uint8", (10,), 4))
     np.testing.assert_array_equal(array.numpy(), x)
-    with pytest.raises(TypeError, match="numpy"):
-        np.asarray(array)
+    np.testing.assert_array_equal(np.asarray(array, np.float32), x)  # through __array__
+    with pytest.raises(ValueError, match="without a copy"):
+        np.asarray(array, copy=False)
 
 
 def test_arrays_of_another_layout_or_device_are_refused(device: Device) -> None:
