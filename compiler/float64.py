@@ -130,6 +130,11 @@ def _reason(node: Expr, arguments: Sequence[Input]) -> tuple[str, str]:
                 "convert that to float32 first, with x.astype(np.float32)",
             )
     for operand in wide:
+        if _is_widening(operand) and operand.operands[0].dtype.is_float:
+            return (
+                f"it converts {operand.operands[0].dtype} to float64",
+                "leave that conversion out, or use a function that keeps float32",
+            )
         if isinstance(operand, Const):
             return (
                 f"the constant {operand.value} is float64",
@@ -156,7 +161,7 @@ def _tensor_reason(tensor: Tensor) -> tuple[str, str]:
     if isinstance(tensor, Constant):
         return (
             f"it reads a float64 array of shape {tensor.array.shape}",
-            "make it float32 outside of the kernel, with .astype(np.float32)",
+            "make that array float32 where it is made, with .astype(np.float32)",
         )
     if not isinstance(tensor, Input):
         return f"the result of {tensor.label or 'the kernel'} is float64", "return a float32 value"
