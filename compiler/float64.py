@@ -130,15 +130,16 @@ def _reason(node: Expr, arguments: Sequence[Input]) -> tuple[str, str]:
                 "convert that to float32 first, with x.astype(np.float32)",
             )
     for operand in wide:
-        if _is_widening(operand) and operand.operands[0].dtype.is_float:
-            return (
-                f"it converts {operand.operands[0].dtype} to float64",
-                "leave that conversion out, or use a function that keeps float32",
-            )
         if isinstance(operand, Const):
             return (
                 f"the constant {operand.value} is float64",
                 f"make it float32, as in np.float32({operand.value}) or with dtype=np.float32",
+            )
+    for operand in wide:
+        if _is_widening(operand):
+            return (
+                f"it converts {operand.operands[0].dtype} to float64",
+                "leave that conversion out, or use a function that keeps float32",
             )
     return "", "convert to float32 first, with x.astype(np.float32)"
 

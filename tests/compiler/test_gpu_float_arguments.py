@@ -112,7 +112,7 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...], str, str]] = [
     (lambda x: x * np.array([1.0, 2, 3, 4, 5]), (X,), "np.multiply", "float64 array of shape (5,)"),
     (lambda x: x * np.arange(5.0) ** 2, (X,), "np.multiply", "make that array float32 where it is"),
     (lambda x: x + 1, (X.astype(np.float64),), "np.add", "argument 'x' is float64"),
-    (lambda x: np.interp(x, x, x).astype(np.float32), (X,), "astype", "converts float32 to float64"),
+    (lambda x: np.interp(x, x, x).astype(np.float32), (X,), "", "converts float32 to float64"),
     (
         lambda x: tw.loop(3, lambda i, a: a * 2, np.zeros(5))[0] + x, (X,),
         "np.multiply", "a loop carries or reads float64",

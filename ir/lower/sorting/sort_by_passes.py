@@ -3,59 +3,48 @@
 The network is Batcher's bitonic one with every comparison in the same direction, so that rows of
 any length need no padding: what lies beyond the end would be last and stay there. What moves are
 positions in the source; equal elements are ordered by them, so that the order is stable, with NaN
-last. Costs log2(n)² / 2 passes, and no storage beyond the positions.
+last. Costs log2(n)² / 2 passes, and no storage beyond two arrays of positions. The number of the
+pass is all that differs between passes, so that they are two kernels in a loop.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import I32, I64, INDEX
 from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.sorting.sort_by_rank import along, axes_of, is_less
-from tilewright.ir.program import Nest, SortRows, Stage
+from tilewright.ir.program import Nest, Repeat, SortRows, Stage, Step
 
 
-def sort_by_passes(step: SortRows, length: int) -> tuple[Nest, ...]:
-    """The nests that compute a sort or an argsort of rows of `length`."""
-    places = _positions(step, 0)
+def sort_by_passes(step: SortRows, length: int) -> tuple[Step, ...]:
+    """The steps that compute a sort or an argsort of rows of `length`."""
+    stages = max(0, (length - 1).bit_length())
+    count = stages * (stages + 1) // 2
+    one, other = (Buffer(f"{step.target.name}_{k}", step.source.shape, I32) for k in range(2))
     axes = axes_of(step)
     start = build.cast(axes[step.axis], I32)
-    nests = [Nest(f"{step.name}_start", axes, (_stage(start, places, axes),), ())]
-    for k, (block, mirrored) in enumerate(_passes(length), 1):
-        before, places = places, _positions(step, k)
-        nests.append(_exchange(step, before, places, block, mirrored))
-    return (*nests, _result(step, places))
-
-
-def _passes(length: int) -> Iterator[tuple[int, bool]]:
-    """The size of the blocks of each pass, and whether partners mirror each other in a block
-    (which merges its two sorted halves) or lie half a block apart."""
-    whole = 2
-    while whole < 2 * length:
-        yield whole, True
-        block = whole // 2
-        while block > 1:
-            yield block, False
-            block //= 2
-        whole *= 2
-
-
-def _positions(step: SortRows, k: int) -> Buffer:
-    return Buffer(f"{step.target.name}_order{k}", step.source.shape, I32)
+    steps: list[Step] = [Nest(f"{step.name}_start", axes, (_stage(start, one, axes),), ())]
+    if count > 1:
+        counter = Var("pair", count // 2)
+        number = build.mul(counter, build.index(2))
+        there = _exchange(step, one, other, number, stages)
+        back = _exchange(step, other, one, build.add(number, build.index(1)), stages)
+        steps.append(Repeat(counter, (there, back)))
+    if count % 2:
+        steps.append(_exchange(step, one, other, build.index(count - 1), stages))
+    return (*steps, _result(step, other if count % 2 else one))
 
 
 def _stage(value: Expr, target: Buffer, axes: tuple[Var, ...]) -> Stage:
     return Stage((), (), None, value, target, axes)
 
 
-def _exchange(step: SortRows, old: Buffer, new: Buffer, block: int, mirrored: bool) -> Nest:
+def _exchange(step: SortRows, old: Buffer, new: Buffer, number: Expr, stages: int) -> Nest:
     """One pass: each place takes the earlier or the later one of its own and its partner's."""
     axes = axes_of(step)
     mine = axes[step.axis]
-    partner = _partner(mine, block, mirrored)
+    partner = Apply(ops.XOR, (mine, _difference(number, stages)))
     last = build.sub(build.index(mine.extent or 0), build.index(1))
     inside = Apply(ops.MIN, (partner, last))
     p, q = Load(old, axes), Load(old, along(axes, step.axis, inside))
@@ -69,12 +58,22 @@ def _exchange(step: SortRows, old: Buffer, new: Buffer, block: int, mirrored: bo
     return Nest(f"{step.name}_{new.name}", axes, (_stage(value, new, axes),), ())
 
 
-def _partner(mine: Var, block: int, mirrored: bool) -> Expr:
-    place = Apply(ops.MOD, (mine, build.index(block)))
-    if mirrored:
-        return build.sub(build.add(mine, build.index(block - 1)), build.mul(place, build.index(2)))
-    half = build.index(block // 2)
-    return build.select(build.lt(place, half), build.add(mine, half), build.sub(mine, half))
+def _difference(number: Expr, stages: int) -> Expr:
+    """The bits in which partners differ in the pass of this number.
+
+    Stage s, which merges pairs of sorted blocks of 2**s elements, is s + 1 passes: one in which
+    partners mirror each other, then those in which they lie 2**(s - 1), …, 2, 1 apart.
+    """
+    stage: Expr = build.index(0)
+    first: Expr = build.index(0)
+    for s in range(1, stages):
+        passed = build.ge(number, build.index(s * (s + 1) // 2))
+        stage = build.select(passed, build.index(s), stage)
+        first = build.select(passed, build.index(s * (s + 1) // 2), first)
+    pass_ = build.sub(number, first)
+    apart = Apply(ops.SHL_RAW, (build.index(1), build.sub(stage, pass_)))
+    mirrored = build.sub(build.mul(apart, build.index(2)), build.index(1))
+    return build.select(build.eq(pass_, build.index(0)), mirrored, apart)
 
 
 def _result(step: SortRows, places: Buffer) -> Nest:

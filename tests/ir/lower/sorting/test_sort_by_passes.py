@@ -10,7 +10,7 @@ from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.sorting.sort_by_passes import sort_by_passes
-from tilewright.ir.program import Nest, Program, SortRows
+from tilewright.ir.program import Nest, Program, Repeat, SortRows, Step
 from tilewright.ir.verify.program import verify_program
 
 
@@ -19,9 +19,11 @@ def program(shape: tuple[int, ...], axis: int, positions: bool, is_float: bool) 
     dtype = F32 if is_float else I32
     source, target = Buffer("x", shape, dtype), Buffer("y", shape, I64 if positions else dtype)
     step = SortRows("sort", source, target, axis, positions)
-    nests = sort_by_passes(step, shape[axis])
-    made = tuple(s.target for n in nests[:-1] for s in n.stages)
-    found = Program("p", (), (source,), (target,), (), made, nests)
+    steps = sort_by_passes(step, shape[axis])
+    nests = [n for s in steps for n in (s.steps if isinstance(s, Repeat) else (s,))]
+    made = {s.target: None for n in nests if isinstance(n, Nest) for s in n.stages}
+    del made[target]
+    found = Program("p", (), (source,), (target,), (), tuple(made), steps)
     verify_program(found)
     return found
 
@@ -47,12 +49,14 @@ def test_along_another_axis() -> None:
 def test_work_grows_slower_than_the_square() -> None:
     """Short rows take two launches; long ones some log2(n)² / 2, of one comparison per element."""
 
-    def nests(length: int) -> list[Nest]:
+    def steps(length: int) -> tuple[Step, ...]:
         source, target = Buffer("x", (length,), F32), Buffer("y", (length,), F32)
-        steps = gather_only((SortRows("sort", source, target, 0, False),))
-        return [step for step in steps if isinstance(step, Nest)]
+        return gather_only((SortRows("sort", source, target, 0, False),))
 
-    assert len(nests(300)) == 2
-    long = nests(100_000)
-    assert 100 < len(long) < 200
-    assert not any(stage.reduce_axes for nest in long for stage in nest.stages)
+    assert len(steps(300)) == 2
+    start, loop, odd, result = steps(100_000)
+    assert isinstance(loop, Repeat)
+    assert loop.counter.extent == 17 * 18 // 2 // 2
+    nests = [step for step in (start, *loop.steps, odd, result) if isinstance(step, Nest)]
+    assert len(nests) == 5
+    assert not any(stage.reduce_axes for nest in nests for stage in nest.stages)
