@@ -110,9 +110,11 @@ def build(traced: Traced, target: Target, options: BuildOptions, stages: StageRe
     """Graph passes, fusion, and the target's own stages, all remembered in `stages`."""
     graph = traced.graph
     if not target.has_float64:  # nor 64-bit integers
+        from tilewright.compiler.while_loops import refuse_while_loops
         from tilewright.ir.passes.narrow_positions import narrow_positions
         from tilewright.ir.passes.narrow_scalars import narrow_scalars
 
+        refuse_while_loops(graph, target.name)
         graph = narrow_scalars(narrow_positions(graph))
     graph = run_passes(graph)
     stages("optimized", graph)

@@ -8,53 +8,57 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tilewright.ir import build
+from tilewright.ir import build, ops
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.graph import COMBINERS
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.program import Nest, Stage
+from tilewright.ir.lower.alternate_passes import alternate_passes
+from tilewright.ir.program import Nest, Stage, Step
 from tilewright.ir.traverse import substitute
 
 
-def scan_by_doubling(nest: Nest) -> tuple[Nest, ...]:
-    """The nests that compute a nest of one scanning stage."""
+def scan_by_doubling(nest: Nest) -> tuple[Step, ...]:
+    """The steps that compute a nest of one scanning stage."""
     if len(nest.stages) != 1:
         raise IRError(f"{nest.name} has a scan among other stages")
     (stage,) = nest.stages
     axis = stage.axes[-1]
     if not isinstance(axis.extent, int):
         raise UnsupportedError(f"{nest.name} scans the open dimension {axis.name}")
-    distances = [1 << k for k in range(max(1, (axis.extent - 1).bit_length()))]
-    first = replace(stage, axes=(), combiner=None)
+    count = max(1, (axis.extent - 1).bit_length())
     outer = (*nest.outer, *stage.axes)
-    buffers = _buffers(stage, len(distances))
-    nests = [Nest(nest.name, outer, (replace(first, target=buffers[0]),), ())]
-    for k, distance in enumerate(distances):
-        nests.append(_combine(nest.name, outer, stage, buffers[k], buffers[k + 1], distance))
-    return tuple(nests)
-
-
-def _buffers(stage: Stage, steps: int) -> list[Buffer]:
-    """Two temporaries in turn, and the target last."""
     target = stage.target
-    pair = [Buffer(f"{target.name}_scan{k}", target.shape, target.dtype) for k in range(2)]
-    return [*(pair[k % 2] for k in range(steps)), target]
+    one, other = (Buffer(f"{target.name}_scan{k}", target.shape, target.dtype) for k in range(2))
+
+    def combine(number: Expr, old: Buffer, new: Buffer) -> Nest:
+        return _combine(nest.name, outer, stage, old, new, number)
+
+    first = Nest(nest.name, outer, (replace(stage, axes=(), combiner=None, target=one),), ())
+    passes, last = alternate_passes(count - 1, (one, other), combine)
+    return (first, *passes, combine(build.index(count - 1), last, target))
 
 
 def _combine(
-    name: str, outer: tuple[Var, ...], stage: Stage, source: Buffer, target: Buffer, distance: int
+    name: str, outer: tuple[Var, ...], stage: Stage, source: Buffer, target: Buffer, number: Expr
 ) -> Nest:
+    """The pass over a distance of ``2**number``."""
     op = COMBINERS[(stage.combiner or "")[5:]].op
     if op is None:
         raise IRError(f"a scan cannot combine by {stage.combiner}")
     axes = {axis: Var(axis.name, axis.extent) for axis in outer}
     along = axes[stage.axes[-1]]
+    exponent = build.known(number)
+    distance = (
+        Apply(ops.SHL_RAW, (build.index(1), number))
+        if exponent is None
+        else build.index(1 << exponent)
+    )
     here = tuple(substitute(index, dict(axes)) for index in stage.indices)
-    back = build.maximum(build.sub(along, build.index(distance)), build.index(0))
+    back = build.maximum(build.sub(along, distance), build.index(0))
     there = tuple(substitute(index, {along: back}) for index in here)
     value = Load(source, here)
     combined = Apply(op, (Load(source, there), value))
-    chosen: Expr = build.select(build.ge(along, build.index(distance)), combined, value)
+    chosen: Expr = build.select(build.ge(along, distance), combined, value)
     made = Stage((), (), None, chosen, target, here, stage.label, stage.loc)
     return Nest(name, tuple(axes.values()), (made,), ())

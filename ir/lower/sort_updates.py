@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tilewright.ir import build
+from tilewright.ir import build, ops
 from tilewright.ir.dtypes import I32, I64, INDEX, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Load, Size, Var
 from tilewright.ir.graph import COMBINERS
 from tilewright.ir.kernel import Buffer
+from tilewright.ir.lower.alternate_passes import alternate_passes
 from tilewright.ir.lower.scatter_axes import ScatterAxes, unravelled
+from tilewright.ir.ops import Op
 from tilewright.ir.program import Nest, Ordered, SortRows, Stage, Step
 from tilewright.ir.traverse import substitute
 
@@ -49,13 +51,13 @@ class _SortedUpdates:
         if self.step.combiner is None:
             yield self._finish(self._value_at)
             return
-        values: Buffer | None = None
-        for nest in self._combine(self.step.combiner):
-            values = nest.stages[0].target
-            yield nest
-        found, straight = values, self.axes.straight
-        assert found is not None
-        yield self._finish(lambda last: Load(found, (last, *straight)))
+        axes = (self.place, *self.axes.straight)
+        shape = tuple(a.extent or 0 for a in axes)
+        one, other = (self._temporary(f"values{k}", shape, self.step.value.dtype) for k in range(2))
+        yield self._nest(one, axes, self._value_at(self.place))
+        passes, last = alternate_passes((self.count - 1).bit_length(), (one, other), self._combine)
+        yield from passes
+        yield self._finish(lambda end: Load(last, (end, *self.axes.straight)))
 
     def _temporary(self, name: str, shape: tuple[Size, ...], dtype: DType) -> Buffer:
         return Buffer(f"{self.step.target.name}_{name}", shape, dtype)
@@ -83,27 +85,24 @@ class _SortedUpdates:
             end = build.select(fits, further, end)
         return self._nest(self.ends, (bucket,), build.cast(end, I32))
 
-    def _combine(self, combiner: str) -> Iterator[Nest]:
-        """The values in order, then each with what lies a distance before it in its bucket."""
-        op = COMBINERS[combiner].op
-        if op is None:
-            raise IRError(f"a scatter cannot combine by {combiner}")
-        axes = (self.place, *self.axes.straight)
-        shape = tuple(a.extent or 0 for a in axes)
-        dtype = self.step.value.dtype
-        buffers = [self._temporary(f"values{k}", shape, dtype) for k in range(2)]
-        yield self._nest(buffers[0], axes, self._value_at(self.place))
-        for number in range((self.count - 1).bit_length()):
-            source, target = buffers[number % 2], buffers[1 - number % 2]
-            distance = build.index(1 << number)
-            before = build.maximum(build.sub(self.place, distance), build.index(0))
-            own = Load(source, axes)
-            both = Apply(op, (Load(source, (before, *self.axes.straight)), own))
-            same = build.logical_and(
-                build.ge(self.place, distance),
-                build.eq(Load(self.sorted, (before,)), Load(self.sorted, (self.place,))),
-            )
-            yield self._nest(target, axes, build.select(same, both, own))
+    def _combine(self, number: Expr, source: Buffer, target: Buffer) -> Nest:
+        """Each value with what lies ``2**number`` before it, if that is in the same bucket."""
+        place, straight = self.place, self.axes.straight
+        distance = Apply(ops.SHL_RAW, (build.index(1), number))
+        before = build.maximum(build.sub(place, distance), build.index(0))
+        own = Load(source, (place, *straight))
+        both = Apply(self._operation(), (Load(source, (before, *straight)), own))
+        same = build.logical_and(
+            build.ge(place, distance),
+            build.eq(Load(self.sorted, (before,)), Load(self.sorted, (place,))),
+        )
+        return self._nest(target, (place, *straight), build.select(same, both, own))
+
+    def _operation(self) -> Op:
+        combiner = COMBINERS[self.step.combiner or ""]
+        if combiner.op is None:
+            raise IRError(f"a scatter cannot combine by {combiner.name}")
+        return combiner.op
 
     def _finish(self, found_at: Callable[[Expr], Expr]) -> Nest:
         """Each element with what is found at the last update of its bucket, if there is one."""
@@ -117,9 +116,7 @@ class _SortedUpdates:
         old = Load(axes.target, axes.elements)
         found = found_at(last)
         if self.step.combiner is not None:
-            op = COMBINERS[self.step.combiner].op
-            assert op is not None
-            found = Apply(op, (old, found))
+            found = Apply(self._operation(), (old, found))
         return self._nest(axes.target, axes.elements, build.select(hit, found, old))
 
 

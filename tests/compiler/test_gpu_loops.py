@@ -96,3 +96,18 @@ def no_steps(x):
 )  # fmt: skip
 def test_loops_on_gpu_targets(function: Callable[..., Any], target: str) -> None:
     tw.testing.check(tw.kernel(function), [X], targets=[target])
+
+
+@pytest.mark.parametrize("target", ["wgsl", "glsl"])
+def test_loops_that_data_end_are_refused_at_their_line(target: str) -> None:
+    def halved(x):
+        return tw.loop(
+            2, lambda i, s: tw.while_loop(lambda y: (y > 1).any(), lambda y: y / 2, s), x
+        )[0]
+
+    with pytest.raises(tw.UnsupportedError) as caught:
+        tw.kernel(halved).compile(tw.f32[3], target=target)
+    first, line, *_, help = str(caught.value).splitlines()
+    assert f"tw.while_loop ends when its data say so, which target {target!r} cannot do" in first
+    assert "tw.while_loop(lambda y" in line
+    assert help.startswith("help: use tw.loop with as many steps as it may take, and np.where")

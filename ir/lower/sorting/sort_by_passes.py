@@ -13,8 +13,9 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import I32, I64, INDEX
 from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Buffer
+from tilewright.ir.lower.alternate_passes import alternate_passes
 from tilewright.ir.lower.sorting.sort_by_rank import along, axes_of, is_less
-from tilewright.ir.program import Nest, Repeat, SortRows, Stage, Step
+from tilewright.ir.program import Nest, SortRows, Stage, Step
 
 
 def sort_by_passes(step: SortRows, length: int) -> tuple[Step, ...]:
@@ -24,16 +25,11 @@ def sort_by_passes(step: SortRows, length: int) -> tuple[Step, ...]:
     one, other = (Buffer(f"{step.target.name}_{k}", step.source.shape, I32) for k in range(2))
     axes = axes_of(step)
     start = build.cast(axes[step.axis], I32)
-    steps: list[Step] = [Nest(f"{step.name}_start", axes, (_stage(start, one, axes),), ())]
-    if count > 1:
-        counter = Var("pair", count // 2)
-        number = build.mul(counter, build.index(2))
-        there = _exchange(step, one, other, number, stages)
-        back = _exchange(step, other, one, build.add(number, build.index(1)), stages)
-        steps.append(Repeat(counter, (there, back)))
-    if count % 2:
-        steps.append(_exchange(step, one, other, build.index(count - 1), stages))
-    return (*steps, _result(step, other if count % 2 else one))
+    first = Nest(f"{step.name}_start", axes, (_stage(start, one, axes),), ())
+    passes, last = alternate_passes(
+        count, (one, other), lambda number, old, new: _exchange(step, old, new, number, stages)
+    )
+    return (first, *passes, _result(step, last))
 
 
 def _stage(value: Expr, target: Buffer, axes: tuple[Var, ...]) -> Stage:

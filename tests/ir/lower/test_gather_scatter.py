@@ -20,7 +20,7 @@ from tilewright.ir.lower.gather_scatter import gather_scatter, is_searched
 from tilewright.ir.lower.gather_updates import gather_updates
 from tilewright.ir.lower.scatter_axes import ScatterAxes, scatter_axes
 from tilewright.ir.lower.sort_updates import sort_updates
-from tilewright.ir.program import Nest, Ordered, Program, SortRows, Step, map_steps
+from tilewright.ir.program import Ordered, Program, SortRows, Step, map_steps, nests
 from tilewright.ir.verify import verify_program
 
 
@@ -110,12 +110,9 @@ def gathered(program: Program, how: Callable[[Ordered, ScatterAxes], Any]) -> Pr
     steps = map_steps(program.steps, gather)
     known = {b.root for b in (*program.inputs, *program.outputs, *program.temporaries)}
     known |= {b for b, _ in program.constants}
-    written: dict[Buffer, None] = {}
-    for step in steps:
-        targets = [s.target for s in step.stages] if isinstance(step, Nest) else []
-        targets += [step.target] if isinstance(step, SortRows) else []
-        inside = step.locals if isinstance(step, Nest) else ()
-        written |= {t.root: None for t in targets if t.root not in known and t not in inside}
+    stages = [s for n in nests(steps) for s in n.stages if s.target not in n.locals]
+    targets = [s.target for s in stages] + [s.target for s in steps if isinstance(s, SortRows)]
+    written = dict.fromkeys(t.root for t in targets if t.root not in known)
     found = replace(program, steps=steps, temporaries=(*program.temporaries, *written))
     verify_program(found)
     return found

@@ -10,7 +10,7 @@ from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.sorting.sort_by_passes import sort_by_passes
-from tilewright.ir.program import Nest, Program, Repeat, SortRows, Step
+from tilewright.ir.program import Program, Repeat, SortRows, Step, nests
 from tilewright.ir.verify.program import verify_program
 
 
@@ -20,8 +20,7 @@ def program(shape: tuple[int, ...], axis: int, positions: bool, is_float: bool) 
     source, target = Buffer("x", shape, dtype), Buffer("y", shape, I64 if positions else dtype)
     step = SortRows("sort", source, target, axis, positions)
     steps = sort_by_passes(step, shape[axis])
-    nests = [n for s in steps for n in (s.steps if isinstance(s, Repeat) else (s,))]
-    made = {s.target: None for n in nests if isinstance(n, Nest) for s in n.stages}
+    made = {s.target: None for nest in nests(steps) for s in nest.stages}
     del made[target]
     found = Program("p", (), (source,), (target,), (), tuple(made), steps)
     verify_program(found)
@@ -57,6 +56,6 @@ def test_work_grows_slower_than_the_square() -> None:
     start, loop, odd, result = steps(100_000)
     assert isinstance(loop, Repeat)
     assert loop.counter.extent == 17 * 18 // 2 // 2
-    nests = [step for step in (start, *loop.steps, odd, result) if isinstance(step, Nest)]
-    assert len(nests) == 5
-    assert not any(stage.reduce_axes for nest in nests for stage in nest.stages)
+    launches = list(nests((start, loop, odd, result)))
+    assert len(launches) == 5
+    assert not any(stage.reduce_axes for nest in launches for stage in nest.stages)
