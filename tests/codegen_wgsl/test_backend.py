@@ -118,7 +118,7 @@ def test_a_scatter_of_many_updates_runs_in_order(device: Device) -> None:
 
 @pytest.mark.wgsl
 @pytest.mark.parametrize("positions", [False, True])
-@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (2, 300), (2, 1000), (1, 5000)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (2, 300), (1, 513), (2, 1000), (1, 5000)])
 def test_sort(
     device: Device, rng: np.random.Generator, shape: tuple[int, int], positions: bool
 ) -> None:
@@ -129,6 +129,15 @@ def test_sort(
     given[0, 0] = np.nan
     want = given.argsort(axis=1, kind="stable") if positions else np.sort(given, axis=1)
     np.testing.assert_array_equal(run(device, made, [given])[0], want)
+
+
+def test_long_sorts_compile_few_kernels() -> None:
+    """Launches of the same distance are one kernel, whatever runs they merge."""
+    x, out = Buffer("x", (1, 200_000), F32), Buffer("out", (1, 200_000), F32)
+    made = compile_program(program([x], [out], [SortRows("sort", x, out, 1, False)]))
+    sources = [step.source for step in made.program.steps if isinstance(step, ShaderLaunch)]
+    assert len(sources) == 1 + 1 + 9 * 10 // 2 + 9 + 1
+    assert len(set(sources)) <= 1 + 1 + 9 + 8 + 2 + 1
 
 
 @pytest.mark.wgsl

@@ -4,9 +4,14 @@ There are log2(n) * (log2(n) + 1) / 2 rounds. Those that reach over more than a 
 which make each element from itself and one partner; all others run in workgroup memory, many to a
 launch. Rows are padded to a power of two with elements that come last. Elements carry their
 positions, which break ties: that makes the order stable, and is the argsort.
+
+Two sorted runs are merged by comparing mirror images first, so that every comparison has the same
+direction, and launches of the same distance are the same kernel, which is compiled once.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -36,14 +41,22 @@ def sort_by_exchanges(step: SortRows) -> tuple[Nest | Launch, ...]:
         steps.append(_BlockSort(step, pairs[0], block).sort())
     run = 2 * block
     while run <= size:
-        distance = run // 2
-        while distance >= block:
-            steps.append(_exchange(step, pairs[0], pairs[1], run, distance))
+        for difference in _differences(run, block):
+            steps.append(_exchange(step, pairs[0], pairs[1], difference))
             pairs.reverse()
-            distance //= 2
-        steps.append(_BlockSort(step, pairs[0], block).merge(run))
+        steps.append(_BlockSort(step, pairs[0], block).merge())
         run *= 2
     return (*steps, _result(step, pairs[0]))
+
+
+def _differences(run: int, block: int) -> Iterator[int]:
+    """The bits in which partners differ, in the rounds that make a sorted run out of its halves and
+    reach over more than a block: mirror images, then elements at shorter and shorter distances."""
+    yield run - 1
+    distance = run // 4
+    while distance >= block:
+        yield distance
+        distance //= 2
 
 
 class _Pair(Struct, frozen=True, eq=False):
@@ -99,31 +112,18 @@ def _last(dtype: DType) -> Expr:
     return build.const(float("nan") if dtype.is_float else dtype.max, dtype)
 
 
-def _exchange(step: SortRows, source: _Pair, target: _Pair, run: int, distance: int) -> Nest:
-    """Compare elements `distance` apart; runs of `run` elements ascend and descend in turn."""
+def _exchange(step: SortRows, source: _Pair, target: _Pair, difference: int) -> Nest:
+    """Each place takes the earlier or the later one of its own element and its partner's."""
     axes = _axes(source.values)
     place = axes[step.axis]
-    is_lower, ascends = _even(place, distance), _even(place, run)
-    other = build.select(
-        is_lower,
-        build.add(place, build.index(distance)),
-        build.maximum(build.sub(place, build.index(distance)), build.index(0)),
-    )
+    other = Apply(ops.XOR, (place, build.index(difference)))
     mine, partner = source.element(axes), source.element(_moved(axes, step.axis, other))
-    first = _precedes(mine, partner)
-    wants_first = Apply(ops.EQ, (is_lower, ascends))
-    stays = Apply(ops.EQ, (first, wants_first))
+    stays = Apply(ops.EQ, (_precedes(mine, partner), build.lt(place, other)))
     kept = (
         build.select(stays, mine[0], partner[0]),
         build.select(stays, mine[1], partner[1]),
     )
     return Nest(f"{step.name}_exchange", axes, target.stages(axes, kept), ())
-
-
-def _even(place: Expr, period: int) -> Expr:
-    """Whether ``place // period`` is even."""
-    turn = build.mod(build.floordiv(place, build.index(period)), build.index(2))
-    return build.eq(turn, build.index(0))
 
 
 def _precedes(x: tuple[Expr, Expr], y: tuple[Expr, Expr]) -> Expr:
@@ -181,14 +181,14 @@ class _BlockSort:
         """All rounds of runs up to the block's length."""
         run = Var("run", self.rounds)
         turn = Var("turn", build.add(run, build.index(1)))
-        body = self._round(build.sub(run, turn), build.add(run, build.index(1)))
+        mirrored = build.eq(turn, build.index(0))
+        body = self._round(build.sub(run, turn), mirrored)
         return self._launch("sort", [For(run, "serial", [For(turn, "serial", body)])])
 
-    def merge(self, run: int) -> Launch:
+    def merge(self) -> Launch:
         """The last rounds of a longer run, which stay inside of blocks."""
         turn = Var("turn", self.rounds)
-        distance = build.sub(build.index(self.rounds - 1), turn)
-        body = self._round(distance, build.index(run.bit_length() - 1))
+        body = self._round(build.sub(build.index(self.rounds - 1), turn), build.FALSE)
         return self._launch("merge", [For(turn, "serial", body)])
 
     def _launch(self, what: str, rounds: list[Stmt]) -> Launch:
@@ -208,18 +208,17 @@ class _BlockSort:
             body += target.stores(to, source.element(at))
         return body
 
-    def _round(self, distance: Expr, run: Expr) -> list[Stmt]:
-        """Compare elements ``2**distance`` apart, in runs of ``2**run`` elements."""
+    def _round(self, distance: Expr, mirrored: Expr) -> list[Stmt]:
+        """Compare elements ``2**distance`` apart, or mirror images in twice as many elements."""
         gap = Apply(ops.SHL_RAW, (build.index(1), distance))
         pair = Apply(ops.SHR_RAW, (self.lane, distance))
         inside = Apply(ops.AND, (self.lane, build.sub(gap, build.index(1))))
         start = Apply(ops.SHL_RAW, (pair, build.add(distance, build.index(1))))
         lower: Expr = build.add(start, inside)
-        upper = build.add(lower, gap)
-        turn = Apply(ops.SHR_RAW, (build.add(self.first, lower), run))
-        ascends = build.eq(Apply(ops.AND, (turn, build.index(1))), build.index(0))
+        end = build.add(start, build.sub(build.mul(gap, build.index(2)), build.index(1)))
+        upper = build.select(mirrored, build.sub(end, inside), build.add(lower, gap))
         one, two = self.held
-        swaps = Apply(ops.EQ, (_precedes(two.element(()), one.element(())), ascends))
+        swaps = _precedes(two.element(()), one.element(()))
         exchange = [
             *self.shared.stores((lower,), two.element(())),
             *self.shared.stores((upper,), one.element(())),
