@@ -151,6 +151,8 @@ RULES: dict[ops.Op, Callable[..., Interval]] = {
     ops.XOR: _same_bits,
     ops.SHL: _shl,
     ops.SHR: _shr,
+    ops.SHL_RAW: _shl,
+    ops.SHR_RAW: _shr,
     ops.FMIN: _min,
     ops.FMAX: _max,
 }

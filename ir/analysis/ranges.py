@@ -8,7 +8,7 @@ from tilewright.ir.dtypes import I32, INDEX, DType
 from tilewright.ir.expr import Apply, Const, Expr, Size, Var
 
 _NEVER_WRAP = {
-    *(ops.MIN, ops.MAX, ops.AND, ops.OR, ops.XOR, ops.SHR),
+    *(ops.MIN, ops.MAX, ops.AND, ops.OR, ops.XOR, ops.SHR, ops.SHR_RAW),
     *(ops.FLOORDIV, ops.MOD, ops.QUO, ops.REM),
 }
 

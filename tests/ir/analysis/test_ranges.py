@@ -80,6 +80,8 @@ def check(node: Expr, axes: tuple[Var, ...]) -> None:
         (Apply(ops.AND, (build.sub(ROW, build.index(3)), COL)), (0, 2)),
         (Apply(ops.OR, (Apply(ops.SHL, (ROW, build.index(3))), COL)), (0, 63)),
         (Apply(ops.XOR, (Var("N", least=1), COL)), UNKNOWN),
+        (Apply(ops.SHR_RAW, (build.add(ROW, build.index(60)), build.index(4))), (0, 4)),
+        (Apply(ops.SHL_RAW, (ROW, build.index(4))), (0, 64)),
         (Apply(ops.SHR, (build.sub(ROW, build.index(3)), build.index(1))), (-3, 0)),
         (build.const(1.5, F32), UNKNOWN),
     ],
