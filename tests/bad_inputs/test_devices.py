@@ -173,3 +173,14 @@ def test_row_99_a_fragment_shader_that_does_not_compile() -> None:
             compiled(X)
         assert launch.name in str(caught.value)
     np.testing.assert_array_equal(tw.kernel(lambda a: a + 1).on("glsl")(X), X + 1)
+
+
+@pytest.mark.wgsl
+def test_arrays_on_another_device_are_refused() -> None:
+    on_device = tw.device_array(np.ones(3, np.float32), "wgsl")
+    kernel = tw.kernel(lambda x: x + 1)
+    with pytest.raises(tw.DTypeError, match="an argument lies on the device of wgsl, and"):
+        kernel(on_device)
+    with pytest.raises(tw.DTypeError, match="out cannot be given together with device arrays"):
+        kernel.on("wgsl")(on_device, out=np.empty(3, np.float32))
+    np.testing.assert_array_equal(kernel.on("wgsl")(on_device).numpy(), np.full(3, 2, np.float32))
