@@ -120,10 +120,11 @@ def judge(
 ) -> Verdict:
     """The verdict of as many tests as the last budget allows, fewer if they find the change."""
     lines = None if change.at_import else range(change.line, change.last_line + 1)
+    branch = range(change.branch[0], change.branch[1] + 1) if change.branch[0] else range(0)
     outcome, by = "not run", ""
     tried: set[str] = set()
     for budget in budgets:
-        chosen = [t for t in tests.of(module, lines, budget, seed) if t not in tried]
+        chosen = [t for t in tests.of(module, lines, branch, budget, seed) if t not in tried]
         if chosen:
             seconds = sum(tests.seconds[t] for t in chosen)
             outcome, by = trial.outcome(module, change, chosen, seconds)

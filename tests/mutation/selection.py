@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from coverage.numbits import num_in_numbits
 
+_TAKING = 20
 _FASTEST = 60
 _FILES = 40
 
@@ -36,11 +37,14 @@ class Tests:
         seconds = {test: s for test, s in self.seconds.items() if test not in failing}
         return replace(self, seconds=seconds, failing=self.failing | frozenset(failing))
 
-    def of(self, module: str, lines: range | None, budget: float, seed: int) -> list[str]:
+    def of(
+        self, module: str, lines: range | None, branch: range, budget: float, seed: int
+    ) -> list[str]:
         """Tests that run one of `lines`, or any (if None), at most `budget` seconds of them.
 
-        First those whose file bears the module's name, then the fastest, then some of every test
-        file (what one test overlooks another of its file often does, too), then any.
+        First some that run a line of `branch`, then those whose file bears the module's name, then
+        the fastest, then some of every test file (what one test overlooks another of its file often
+        does, too), then any.
         """
         found = {test for test in self._covering(module, lines) if test in self.seconds}
         if not found:  # what runs once in a process is seen in the first test only
@@ -48,7 +52,9 @@ class Tests:
         ordered = sorted(found, key=lambda t: (self.seconds[t], t))
         namesake = f"/test_{Path(module).stem.strip('_')}"
         nearest = [t for t in ordered if namesake in t.partition("::")[0]]
-        chosen = nearest + ordered[:_FASTEST] + self._some_of_each_file(ordered, seed)
+        decided = set(self._covering(module, branch)) if branch else set()
+        taking = [t for t in ordered if t in decided][:_TAKING]
+        chosen = taking + nearest + ordered[:_FASTEST] + self._some_of_each_file(ordered, seed)
         random.Random(seed).shuffle(ordered)
         return self._within(dict.fromkeys(chosen + ordered), budget)
 

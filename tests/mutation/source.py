@@ -21,13 +21,15 @@ Node = ast.expr | ast.stmt
 class Mutant:
     """One changed place: lines `line` to `last_line` (from 1), and the whole new source.
 
-    `at_import`: the place is outside of functions.
+    `at_import`: the place is outside of functions. `branch`: first and last line of what runs if
+    the condition holds that was changed; without a condition (0, 0).
     """
 
     kind: str
     line: int
     last_line: int
     at_import: bool
+    branch: tuple[int, int]
     before: str
     after: str
     source: str
@@ -41,6 +43,7 @@ class Place:
     line: int
     last_line: int
     at_import: bool
+    branch: tuple[int, int]
     start: int
     end: int
     text: str
@@ -58,13 +61,15 @@ class Change:
 class Editor:
     """The text of nodes, and where in the program they are: in which `module`, `inside` the
     function or class of which name, and in how many functions. `left_alone`: the ids of nodes
-    that an operator has met and another must not change."""
+    that an operator has met and another must not change. `branch`: the lines that the condition
+    decides about in which we are."""
 
     def __init__(self, source: str, module: str) -> None:
         self.module = module
         self.inside = ""
         self.functions = 0
         self.left_alone: set[int] = set()
+        self.branch = (0, 0)
         self.encoded = source.encode()
         self.starts = [0]
         for line in self.encoded.splitlines(keepends=True):
@@ -97,7 +102,11 @@ def places(source: str, module: str, operators: tuple[Operator, ...]) -> Iterato
                 last_line = target.end_lineno or target.lineno
                 start, end = editor.span(target)
                 outside = editor.functions == 0
-                yield Place(change.kind, target.lineno, last_line, outside, start, end, change.text)
+                asked = isinstance(node, ast.If) and target is node.test
+                branch = _lines(node) if asked else editor.branch
+                yield Place(
+                    change.kind, target.lineno, last_line, outside, branch, start, end, change.text
+                )
 
 
 def mutant(source: str, place: Place) -> Mutant | None:
@@ -110,7 +119,10 @@ def mutant(source: str, place: Place) -> Mutant | None:
             return None
     except SyntaxError:
         return None
-    return Mutant(place.kind, place.line, place.last_line, place.at_import, before, place.text, new)
+    return Mutant(
+        *(place.kind, place.line, place.last_line, place.at_import, place.branch),
+        *(before, place.text, new),
+    )
 
 
 def _instructions(source: str) -> list[object]:
@@ -130,7 +142,7 @@ def _instructions(source: str) -> list[object]:
 
 def _walk(node: ast.AST, editor: Editor) -> Iterator[ast.AST]:
     """The nodes whose change a test can see; meanwhile the editor knows the name around them."""
-    outside = editor.inside, editor.functions
+    outside = editor.inside, editor.functions, editor.branch
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         if _shows_itself(node):
             return
@@ -152,8 +164,16 @@ def _walk(node: ast.AST, editor: Editor) -> Iterator[ast.AST]:
         children = list(ast.iter_child_nodes(node))
     yield node
     for child in children:
+        if isinstance(node, ast.If):
+            editor.branch = _lines(node) if child is node.test else (0, 0)
         yield from _walk(child, editor)
-    editor.inside, editor.functions = outside
+    editor.inside, editor.functions, editor.branch = outside
+
+
+def _lines(node: ast.AST) -> tuple[int, int]:
+    """Of the body of an `if`."""
+    assert isinstance(node, ast.If)
+    return node.body[0].lineno, node.body[-1].end_lineno or 0
 
 
 def _is_silent(node: ast.AST, module: str) -> bool:

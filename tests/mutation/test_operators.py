@@ -91,3 +91,12 @@ def test_every_mutant_is_another_program_and_compiles() -> None:
         compile(made.source, "mutant", "exec")
         assert made.line in (3, 4)
         assert not made.at_import
+
+
+def test_what_a_condition_decides_is_known() -> None:
+    source = "def f(a, b):\n    if a < 1 and b:\n        f(1)\n        f(2)\n    return a < 2\n"
+    found = {(m.kind, m.line, m.branch) for m in mutants(source)}
+    assert ("boundary", 2, (3, 4)) in found
+    assert ("condition", 2, (3, 4)) in found
+    assert ("lost statement", 3, (0, 0)) in found
+    assert ("boundary", 5, (0, 0)) in found
