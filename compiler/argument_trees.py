@@ -146,14 +146,6 @@ def leaf_names(specs: Mapping[str, ArgumentSpec], name: str) -> Iterator[str]:
             yield from leaf_names(specs, leaf)
 
 
-def bare_object(kind: type, attributes: Mapping[str, Any]) -> Any:
-    """An object of `kind` with these attributes, made without running its code."""
-    made: Any = object.__new__(kind)
-    for name, value in attributes.items():
-        object.__setattr__(made, name, value)
-    return made
-
-
 def object_parts(value: Any) -> dict[str, Any] | None:
     """The fields of a dataclass's instance; None for other values."""
     fields = getattr(type(value), "__dataclass_fields__", None)

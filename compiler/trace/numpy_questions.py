@@ -16,10 +16,8 @@ from tilewright.compiler.trace.operands import (
     as_shape,
     result_dtype,
 )
-from tilewright.compiler.trace.weak import element
 from tilewright.ir import build
 from tilewright.ir.dtypes import I64
-from tilewright.ir.expr import Expr
 
 
 @implements(np.shape)
@@ -88,8 +86,3 @@ def broadcast_shapes(*args: Any) -> Any:
     zero = build.const(0, I64)
     spread = [tracer.wrap(tracer.finish((), zero, ""), as_shape(a), I64) for a in args]
     return tuple(as_number(s) for s in broadcast_sizes(spread))
-
-
-def number_expression(value: Any) -> Expr:
-    """A Python number or traced number as an expression."""
-    return element(value)

@@ -14,7 +14,6 @@ from tilewright.compiler.trace.operands import (
     active,
     as_array,
     as_axis,
-    as_int,
     cast_to,
     convert,
     elementwise,
@@ -117,9 +116,3 @@ def _falls(array: Any) -> Any:
     step = dispatch(np.argmax, (differ,), {})
     less = dispatch(np.take, (array[:-1] < array[1:], step), {})
     return dispatch(np.any, (differ,), {}) & ~less
-
-
-def top_positions(a: Any, count: Any, axis: int = -1) -> Any:
-    """The positions of the `count` largest elements, largest first."""
-    order = argsort(a, axis)
-    return order[..., ::-1][..., : as_int(count, "the number of elements")]

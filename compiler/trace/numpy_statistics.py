@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from tilewright.compiler.trace import ufuncs
 from tilewright.compiler.trace.dispatch import dispatch, implements
 from tilewright.compiler.trace.failures import failure
-from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.numpy_reductions import Plan, combine, mean
 from tilewright.compiler.trace.operands import (
     as_array,
@@ -20,10 +18,8 @@ from tilewright.compiler.trace.operands import (
     result_dtype,
 )
 from tilewright.compiler.trace.views import along
-from tilewright.ir import build
 from tilewright.ir.dtypes import F64
 from tilewright.ir.errors import ShapeError
-from tilewright.ir.expr import Size
 
 
 @implements(np.average)
@@ -66,11 +62,6 @@ def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any
     low = combine(np.minimum, array, axis, keepdims=keepdims)
     result = ufuncs.call(np.subtract, (high, low))
     return result if out is None else write_out(result, out)
-
-
-def moment_axes(array: Handle, axes: Sequence[int]) -> Size:
-    """The number of elements along several axes."""
-    return build.product(tuple(array.sizes[a] for a in axes))
 
 
 @implements(np.trapezoid)

@@ -41,12 +41,6 @@ def traced_object(rebinder: Rebinder, kind: type, attributes: Mapping[str, Any],
     return made
 
 
-def traced_attributes(value: Any) -> list[str] | None:
-    """The names of the attributes that a traced object holds; None for other values."""
-    source = type(value).__dict__.get(_SOURCE)
-    return None if source is None else list(object.__getattribute__(value, _SOURCE)[2])
-
-
 def class_constants(kind: type) -> Iterator[tuple[type, str, Any]]:
     """The data that a class of the user's holds, and which of its bases holds it."""
     if not is_users(kind) or hasattr(kind, "__members__"):

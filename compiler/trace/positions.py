@@ -7,11 +7,11 @@ from typing import Any
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_size
 from tilewright.compiler.trace.operands import active
-from tilewright.ir import build, ops
+from tilewright.ir import build
 from tilewright.ir.analysis.size_proofs import at_most, below, reaches, size_max, size_min
 from tilewright.ir.dtypes import I64, INDEX
 from tilewright.ir.errors import BoundsError
-from tilewright.ir.expr import Apply, Expr, Size, Var, post_order
+from tilewright.ir.expr import Expr, Size, Var, post_order
 from tilewright.ir.graph import CheckKind, Tensor
 from tilewright.ir.traverse import substitute
 
@@ -146,10 +146,3 @@ def ceil_divide(length: Size, step: int) -> Size:
     """``ceil(length / step)``, at least 0."""
     length = size_max(length, 0)
     return build.size_floordiv(build.size_add(length, step - 1), step)
-
-
-def divisible(size: Size, divisor: int) -> bool:
-    """Whether `size` is known to be a multiple of `divisor`."""
-    if isinstance(size, int):
-        return size % divisor == 0
-    return isinstance(size, Apply) and size.op is ops.MUL and size.operands[1].dtype is INDEX

@@ -15,7 +15,7 @@ import numpy as np
 
 from tilewright.compiler.trace.failures import failure
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U8, DType, unsigned_of
+from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U8, unsigned_of
 from tilewright.ir.errors import POWER_HELP, NegativePowerError
 from tilewright.ir.expr import Const, Expr
 from tilewright.ir.ops import Op
@@ -388,8 +388,3 @@ def _least_common_multiple(a: Expr, b: Expr) -> Expr:
         return build.bitcast(_least_common_multiple(_magnitude(a), _magnitude(b)), a.dtype)
     divisor = _greatest_common_divisor(a, b)
     return build.mul(build.floordiv(a, divisor), b)
-
-
-def as_result(value: Expr, dtype: DType) -> Expr:
-    """A rule's value in the ufunc's result dtype."""
-    return build.cast(value, dtype)

@@ -27,7 +27,7 @@ from tilewright.compiler.trace.operands import (
 from tilewright.compiler.trace.ufunc_rules import RULES
 from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, I8, I64, INDEX, U64, DType
-from tilewright.ir.errors import DTypeError, ShapeError, TraceError
+from tilewright.ir.errors import DTypeError, TraceError
 from tilewright.ir.expr import Expr, Var
 
 _VERBS = {"add": "add", "subtract": "subtract", "multiply": "multiply", "true_divide": "divide"}
@@ -268,16 +268,6 @@ def at(ufunc: np.ufunc, array: Any, indices: Any, values: Any = None) -> None:
     if combiner is None or values is None:
         raise unsupported(ufunc.at)
     scatter(array, indices, values, combiner)
-
-
-def same_shape(a: Handle, b: Handle, what: str) -> None:
-    """Raise unless two arrays have one shape."""
-    from tilewright.ir.analysis.size_proofs import at_most
-
-    if a.rank != b.rank or not all(
-        at_most(x, y) and at_most(y, x) for x, y in zip(a.sizes, b.sizes, strict=True)
-    ):
-        raise failure(ShapeError, f"{what} need one shape, not {a} and {b}")
 
 
 def register() -> None:

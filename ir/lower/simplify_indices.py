@@ -45,9 +45,8 @@ class _Simplifier:
             found = self._index_rule(node)
             if found is not None:
                 return found
-        if node.op is ops.OR and node.dtype.kind == "b":
-            return _or(node)
-        return refold(node)
+        found = _or(node) if node.op is ops.OR else None
+        return refold(node) if found is None else found
 
     def _index_rule(self, node: Apply) -> Expr | None:
         a, b = node.operands

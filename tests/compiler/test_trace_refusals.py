@@ -33,6 +33,7 @@ S = np.float32(2)
 Case = tuple[Callable[..., Any], tuple[Any, ...], str]
 
 SHAPES: list[Case] = [
+    (lambda a: numpy.gradient(a, edge_order=3), (V,), "edge_order of 1 or 2"),
     (lambda a, b: np.einsum("ij", a, b), (F, F), "1 terms for 2 operands"),
     (lambda a: np.einsum("i1", a), (F,), "'1' is not a letter"),
     (lambda a: np.einsum("ijk", a), (F,), "'ijk' does not name the axes of an array of rank 2"),
@@ -90,6 +91,7 @@ SHAPES: list[Case] = [
     (lambda a: tw.while_loop(lambda s: s > 0, lambda s: s - 1, a)[0], (V,), "one truth value"),
 ]
 DTYPES: list[Case] = [
+    (lambda a: np.gradient(a, 1.0, 2.0), (V,), "one spacing for all axes, or one per axis"),
     (lambda a: _sine(a), (V,), "one number"),
     (lambda a: numpy.add(a, a, a.copy(), a), (F,), "takes 2 arrays and 1 for results, not 4"),
     (lambda a: numpy.modf(a, a, a, a), (F,), "takes 1 arrays and 2 for results, not 4"),

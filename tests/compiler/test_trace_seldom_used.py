@@ -60,6 +60,10 @@ CASES: dict[str, tuple[Any, ...]] = {
     "choose clipped": (lambda i, a, b, c: np.choose(i, (a, b, c), mode="clip"), I, F, 2 * F, 3 * F),
     "round up to tens": (lambda a: np.round(a, -1), 100 * F),
     "round to hundredths": (lambda a: np.round(a, 2), D),
+    "large integers rounded to tens": (
+        lambda i: np.round(i, -1),
+        np.array([2**40 + 7, -(2**35) - 15]),
+    ),
     "round of integers": (lambda i: np.round(i), I),
     "isclose to an int": (lambda a, i: np.isclose(a, i), F, I),
     "isclose, NaN equal": (lambda a: np.isclose(a, a + np.float32(1e-9), equal_nan=True), NANS),

@@ -110,6 +110,14 @@ bool i8     | T    | not(not(x))                  => x
 bool i8     | bool | not(x < y)                   => x >= y
 f32         | bool | not(x == y)                  => x != y
 f32         | bool | not(x < y)                   => not(x < y)
+bool i8     | bool | not(x <= y)                  => x > y
+bool i8     | bool | not(x > y)                   => x <= y
+bool i8     | bool | not(x >= y)                  => x < y
+bool i8     | bool | not(x == y)                  => x != y
+bool i8 f32 | bool | not(x != y)                  => x == y
+f32         | bool | not(x <= y)                  => not(x <= y)
+f32         | bool | not(x > y)                   => not(x > y)
+f32         | bool | not(x >= y)                  => not(x >= y)
 f32 i8      | T    | max(x, x)                    => x
 f32         | T    | select(x < y, y, y)          => y
 f32         | T    | select(true, x, y)           => x
