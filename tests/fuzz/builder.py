@@ -31,9 +31,10 @@ class Builder:
     bits, which is how GPU targets carry them.
     """
 
-    def __init__(self, rng: np.random.Generator, width: str) -> None:
+    def __init__(self, rng: np.random.Generator, width: str, largest: int = LARGEST) -> None:
         self.rng = rng
         self.width = width
+        self.largest = largest
         self.dtypes = DTYPES if width == "all" else NARROW
         self.arguments: dict[str, Any] = {}
         self.values: dict[str, np.ndarray] = {}
@@ -152,7 +153,7 @@ class Builder:
     def _fits(self, value: Any) -> bool:
         if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.name not in DTYPES:
             return False
-        if value.size > LARGEST or value.ndim > MOST_AXES:
+        if value.size > self.largest or value.ndim > MOST_AXES:
             return False
         if self.width == "all" or value.dtype.itemsize < 8:
             return True

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.fuzz.compare import run_program
-from tests.fuzz.generate import generate
+from tests.fuzz.generate import LARGE_SEEDS, generate
 from tests.fuzz.modes import run_mode
 from tests.fuzz.program import FuzzProgram, Statement, shrink
 from tilewright.compiler.api import Kernel
@@ -19,9 +19,9 @@ from tilewright.compiler.runtime import runtime
 SEEDS, BATCH = 500, 25
 
 
-def _check(batch: int, targets: tuple[str, ...]) -> None:
+def _check(seeds: range, targets: tuple[str, ...]) -> None:
     wrong = []
-    for seed in range(batch * BATCH, (batch + 1) * BATCH):
+    for seed in seeds:
         program = generate(seed)
         outcome = run_program(program, targets)
         if "cpu" in targets:
@@ -34,14 +34,21 @@ def _check(batch: int, targets: tuple[str, ...]) -> None:
 @pytest.mark.wasm
 @pytest.mark.parametrize("batch", range(SEEDS // BATCH))
 def test_random_kernels_on_cpu_and_wasm(batch: int) -> None:
-    _check(batch, ("cpu", "wasm"))
+    _check(range(batch * BATCH, (batch + 1) * BATCH), ("cpu", "wasm"))
 
 
 @pytest.mark.wgsl
 @pytest.mark.glsl
 @pytest.mark.parametrize("batch", range(SEEDS // BATCH))
 def test_random_kernels_on_gpu_targets(batch: int) -> None:
-    _check(batch, ("wgsl", "glsl"))
+    _check(range(batch * BATCH, (batch + 1) * BATCH), ("wgsl", "glsl"))
+
+
+@pytest.mark.wasm
+@pytest.mark.wgsl
+@pytest.mark.glsl
+def test_random_kernels_with_large_arrays() -> None:
+    _check(range(LARGE_SEEDS, LARGE_SEEDS + BATCH), ("cpu", "wasm", "wgsl", "glsl"))
 
 
 @pytest.fixture
