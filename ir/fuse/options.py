@@ -11,8 +11,8 @@ class FusionOptions(Struct, frozen=True):
     `rows`: a launch may hold stages with axes of their own, that is, visit the data of one outer
     point several times (a CPU task, a workgroup). Without it (fragment shaders) only reductions
     followed by one element-wise result are fused. `most_inputs` and `most_outputs` bound the
-    global buffers of a launch. `scratch_bytes` is the memory for intermediate rows; `spill_rows`
-    allows larger ones in global temporaries. `large_own` is the work per outer point beyond which
+    global buffers of a launch. `scratch_bytes` is the memory for intermediate rows; larger
+    ones are global temporaries. `large_own` is the work per outer point beyond which
     a row launch needs many outer points to keep the device busy. `repeated_rows`: gathers are
     so slow that a launch of its own pays for those that rows of an output repeat.
     """
@@ -21,12 +21,11 @@ class FusionOptions(Struct, frozen=True):
     most_inputs: int = 64
     most_outputs: int = 64
     scratch_bytes: int = 64 << 10
-    spill_rows: bool = True
     large_own: int = 1 << 14
     few_points: int = 16
     repeated_rows: bool = False
 
 
 CPU = FusionOptions(repeated_rows=True)
-WORKGROUP = FusionOptions(most_inputs=6, most_outputs=2, scratch_bytes=8 << 10, spill_rows=False)
+WORKGROUP = FusionOptions(most_inputs=6, most_outputs=2, scratch_bytes=8 << 10)
 FRAGMENT = FusionOptions(rows=False, most_inputs=8, most_outputs=1)

@@ -248,3 +248,29 @@ def test_a_schedule_that_does_not_fit_is_refused() -> None:
         lower_to_workgroups(only_nest(softmax(8, 8)), STAGED[0], "k")
     with pytest.raises(IRError, match="power of two"):
         lower_to_workgroups(only_nest(softmax(8, 8)), Schedule(vector=INNER, workgroup=(48,)), "k")
+
+
+def _rows_twice(length: int) -> Program:
+    """Rows that are doubled, and then read backwards: by other invocations than wrote them."""
+    x, doubled, out = (Buffer(n, (3, length), F32) for n in ("x", "doubled", "out"))
+    row, first, second = Var("row", 3), Var("i", length), Var("j", length)
+    twice = b.mul(Load(x, (row, first)), b.const(2.0, F32))
+    backwards = b.sub(b.index(length - 1), second)
+    stages = (
+        Stage((first,), (), None, twice, doubled, (row, first)),
+        Stage((second,), (), None, Load(doubled, (row, backwards)), out, (row, second)),
+    )
+    return Program("twice", (), (x,), (out, doubled), (), (), (Nest("n", (row,), stages, ()),))
+
+
+def test_rows_in_global_memory_are_read_behind_a_barrier() -> None:
+    kernel = lower_to_workgroups(only_nest(_rows_twice(100)), ROWS, "k")
+    assert sum(isinstance(s, Barrier) for s in statements(kernel.body)) == 1
+
+
+@pytest.mark.wgsl
+def test_invocations_see_the_rows_that_others_wrote(device: Device) -> None:
+    x = np.arange(3 * 5000, dtype=np.float32).reshape(3, 5000)
+    got, doubled = run(device, _rows_twice(5000), [x], ROWS)
+    np.testing.assert_array_equal(doubled, 2 * x)
+    np.testing.assert_array_equal(got, 2 * x[:, ::-1])

@@ -16,7 +16,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Expr, Load, Size, Var
+from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import COMBINERS, identity
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.finish_kernel import finish_kernel
@@ -74,8 +74,16 @@ class RowLowering(NestLowering):
             body = self._scan_rows(stage)
         else:
             body = self._reduction(stages)
-        shared = stage.target in self.nest.locals and stage.target.shape
-        return [*body, Barrier()] if shared else body
+        return [*body, Barrier()] if self._is_shared(stage.target) else body
+
+    def _is_shared(self, target: Buffer) -> bool:
+        """Whether other invocations read what one of them stored: a local row, or one that was too
+        long for workgroup memory and that stages of this nest read."""
+        if target in self.nest.locals:
+            return bool(target.shape)
+        nodes = [n for s in self.nest.stages for n in post_order((s.value, *s.indices))]
+        loads = [n for n in nodes if isinstance(n, Load)]
+        return target.root in {n.source.root for n in loads if isinstance(n.source, Buffer)}
 
     def _point_here(self) -> Point:
         return Point(self, (), dict(self.points))
