@@ -6,7 +6,8 @@ from tilewright.compiler.trace.handles import Handle
 from tilewright.ir import build, ops
 from tilewright.ir.expr import Expr
 
-_OPEN_STEPS = 32
+_OPEN_STEPS = 31
+"""For fewer than 2**31 elements: a longer jump would be negative where an index has 32 bits."""
 
 
 def position_of(array: Handle, value: Expr, *, right_side: bool) -> Expr:
