@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 from tilewright.codegen_cpu.emit.operations import LEGAL
 from tilewright.codegen_cpu.target import CpuTarget
+from tilewright.ir import build, ops
+from tilewright.ir.analysis.ranges import interval
+from tilewright.ir.dtypes import I32, I64, INDEX, U32, U64
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
@@ -45,6 +48,7 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
         return None
 
     return (
+        *((saturate_wide_indices,) if target.index_bits < 64 else ()),
         floats.compute_half_in_single,
         half.round_double_to_half_once,
         floats.convert_half_through_single,
@@ -63,6 +67,22 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
         floats.fuse_multiply_add if target.has_fma else floats.split_multiply_add,
         expand_elementary,
     )
+
+
+def saturate_wide_indices(node: Expr) -> Expr | None:
+    """An integer that an index of 32 bits cannot hold is outside of every array: it must not come
+    back inside by losing its upper half."""
+    if not (isinstance(node, Apply) and node.op is ops.CAST and node.dtype is INDEX):
+        return None
+    (value,) = node.operands
+    if value.dtype not in (I64, U64, U32):
+        return None
+    low, high = interval(value)
+    if high is None or high > I32.max:
+        value = build.minimum(value, build.const(I32.max, value.dtype))
+    if value.dtype is I64 and (low is None or low < I32.min):
+        value = build.maximum(value, build.const(I32.min, I64))
+    return None if value is node.operands[0] else build.cast(value, INDEX)
 
 
 def rule_in_context(target: CpuTarget, round_: int) -> Rule:

@@ -25,7 +25,7 @@ from tilewright.compiler.trace.operands import (
     cast_to,
 )
 from tilewright.compiler.trace.views import along
-from tilewright.ir.dtypes import BOOL
+from tilewright.ir.dtypes import BOOL, I64, U64
 from tilewright.ir.errors import ShapeError, UnsupportedError
 
 
@@ -38,6 +38,8 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     wanted = as_array(indices)
     require_integer(wanted, "indices of np.take")
     size = as_number(array.sizes[where])
+    if wanted.element_type is U64:
+        wanted = cast_to(wanted, I64)  # as NumPy's indices are
     if mode == "clip":
         wanted = dispatch(np.clip, (wanted, 0, size - 1), {})
     elif mode == "wrap":

@@ -9,7 +9,7 @@ from tilewright.compiler.trace.handles import Handle, show_size
 from tilewright.compiler.trace.operands import active
 from tilewright.ir import build
 from tilewright.ir.analysis.size_proofs import at_most, below, reaches, size_max, size_min
-from tilewright.ir.dtypes import I64, INDEX
+from tilewright.ir.dtypes import I64, INDEX, U64
 from tilewright.ir.errors import BoundsError
 from tilewright.ir.expr import Expr, Size, Var, post_order
 from tilewright.ir.graph import CheckKind, Tensor
@@ -24,8 +24,7 @@ def one(item: Any, extent: Size, axis: int) -> Size:
                 raise _out_of_bounds(item, extent, axis)
             return item % extent
         return _constant_on_open_axis(item, extent, axis)
-    expr = build.cast(item.element(()), INDEX)
-    return inside(expr, extent, axis, ())
+    return inside(as_index(item.element(())), extent, axis, ())
 
 
 def many(item: Handle, axes: tuple[Var, ...], extent: Size, axis: int) -> Expr:
@@ -38,8 +37,12 @@ def many(item: Handle, axes: tuple[Var, ...], extent: Size, axis: int) -> Expr:
         if known.size and known.min() < 0:
             item = active().known((known % extent).astype(known.dtype))
         return build.cast(item.broadcast_element(axes), INDEX)
-    expr = build.cast(item.broadcast_element(axes), INDEX)
-    return inside(expr, extent, axis, axes)
+    return inside(as_index(item.broadcast_element(axes)), extent, axis, axes)
+
+
+def as_index(value: Expr) -> Expr:
+    """An integer as an index. NumPy's are signed: the largest uint64 is the last element."""
+    return build.cast(build.cast(value, I64) if value.dtype is U64 else value, INDEX)
 
 
 def inside(

@@ -21,17 +21,33 @@ def gather_updates(step: Ordered, axes: ScatterAxes) -> Nest:
     """``target[e] = combine(target[e], the updates of e)`` for every element e."""
     hit = build.eq(axes.bucket, axes.here)
     old = Load(axes.target, axes.elements)
+    if not axes.updates:
+        return _only_update(step, axes, hit, old)
     if step.combiner is None:
         return _last_update(step, axes, hit, old)
     combiner = COMBINERS[step.combiner]
-    if combiner.op is None:
-        raise IRError(f"a scatter cannot combine by {combiner.name}")
     found = Buffer("updates", (), step.value.dtype, "scratch")
     value = build.select(hit, axes.value, identity(combiner.name, step.value.dtype))
     gathered = Stage((), axes.updates, combiner.name, value, found, ())
-    combined = Apply(combiner.op, (old, Load(found, ())))
+    combined = _combined(step, old, Load(found, ()))
     stored = Stage((), (), None, combined, axes.target, axes.elements)
     return Nest(step.name, axes.elements, (gathered, stored), (found,))
+
+
+def _combined(step: Ordered, old: Expr, value: Expr) -> Expr:
+    if step.combiner is None:
+        return value
+    combiner = COMBINERS[step.combiner]
+    if combiner.op is None:
+        raise IRError(f"a scatter cannot combine by {combiner.name}")
+    return Apply(combiner.op, (old, value))
+
+
+def _only_update(step: Ordered, axes: ScatterAxes, hit: Expr, old: Expr) -> Nest:
+    """Each element has one update at most: there is nothing to look through."""
+    value = build.select(hit, _combined(step, old, axes.value), old)
+    stored = Stage((), (), None, value, axes.target, axes.elements)
+    return Nest(step.name, axes.elements, (stored,), ())
 
 
 def _last_update(step: Ordered, axes: ScatterAxes, hit: Expr, old: Expr) -> Nest:

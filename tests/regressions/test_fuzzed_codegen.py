@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,59 @@ def test_the_next_number_of_zeros_of_both_signs(dtype: type[np.floating]) -> Non
     x, y = (np.array(v, dtype) for v in ([0.0, -0.0, 0.0, -0.0], [-0.0, 0.0, 1.0, -1.0]))
     found = tw.kernel(lambda x, y: np.nextafter(x, y))(x, y)
     assert found.tobytes() == np.nextafter(x, y).tobytes()
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda x, i: x[i],
+        lambda x, i: np.take(x, i),
+        lambda x, i: np.take(x, i, mode="wrap"),
+        lambda x, i: np.take(x, i, mode="clip"),
+        lambda x, i: np.take_along_axis(x, i, 0),
+    ],
+)
+def test_the_largest_unsigned_index_is_the_last_element(take: Callable[..., np.ndarray]) -> None:
+    """Indices are signed in NumPy; here they were taken for ones far outside, and clamped."""
+    x, i = np.arange(5.0), np.array([2**64 - 1, 0, 2**64 - 5], np.uint64)
+    np.testing.assert_array_equal(tw.kernel(take)(x, i), take(x, i))
+
+
+@pytest.mark.wasm
+@pytest.mark.parametrize("index", [2**32 + 1, -(2**32), 2**40])
+def test_indices_that_wasm_cannot_hold_are_outside(index: int) -> None:
+    """The upper half was lost before the test."""
+    kernel = tw.kernel(lambda x, i: x[i]).on("wasm")
+    x = np.arange(5.0)
+    with pytest.raises(tw.BoundsError):
+        kernel(x, np.array([0, index]))
+    assert kernel(x, np.array([0, -1])).tolist() == [0, 4]
+
+
+@pytest.mark.wasm
+@pytest.mark.parametrize("target", ["cpu", "wasm"])
+def test_searches_among_an_open_number_of_elements(target: str) -> None:
+    """The longest jump was negative in 32 bits."""
+    n = tw.dim("n")
+    kernel = tw.kernel(a=tw.f32[n], x=tw.f32[4])(lambda a, x: np.searchsorted(a, x)).on(target)
+    x = np.array([-1, 0.5, 3, 100], np.float32)
+    for size in (1, 2, 5, 64, 100):
+        a = np.arange(size, dtype=np.float32)
+        np.testing.assert_array_equal(kernel(a, x), np.searchsorted(a, x))
+
+
+@pytest.mark.glsl
+@pytest.mark.wgsl
+@pytest.mark.parametrize("target", ["wgsl", "glsl"])
+def test_a_scatter_of_one_update(target: str) -> None:
+    """There was no axis to look for updates along."""
+
+    def function(x, i):
+        largest, last = x.copy(), x.copy()
+        np.maximum.at(largest, i % 6, 3)
+        last[i % 6] = 4
+        return largest, last
+
+    x, i = np.arange(6, dtype=np.float32).reshape(6, 1), np.array(2, np.int32)
+    for found, right in zip(tw.kernel(function).on(target)(x, i), function(x, i), strict=True):
+        np.testing.assert_array_equal(found, right)
