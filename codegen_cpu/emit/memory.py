@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tilewright.codegen_cpu.emit import turned
 from tilewright.codegen_cpu.emit.addresses import Access
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.gathers import GatherEmitter
@@ -23,6 +24,7 @@ from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, Store
 
 _WIDEST_SHUFFLED_STRIDE = 4
+_TURNED_BITS = 32
 _MOST_GUESTS = 12
 """Vectors loaded outside of a loop for its inside, of some 16 or 32 registers."""
 
@@ -51,6 +53,7 @@ class MemoryEmitter(GatherEmitter):
         super().__init__(function, types, spelling)
         self.pointers = pointers
         self.registers = Registers(function, types)
+        self.runs: dict[turned.Line, tuple[int, ...]] = {}
         self._gaps: dict[Gap, dict[int, str]] = {}
 
     # Loads.
@@ -75,6 +78,9 @@ class MemoryEmitter(GatherEmitter):
             return Value(self._load(buffer, place.pointer, 1, depth), 1, depth)
         if place.stride == 1:
             text = self._load(buffer, place.pointer, place.lanes, depth)
+            return Value(text, place.lanes, depth)
+        if abs(place.stride) > _WIDEST_SHUFFLED_STRIDE:
+            text = self._with_neighbours(node, place, depth)
             return Value(text, place.lanes, depth)
         return Value(self._strided(buffer, place, depth), place.lanes, depth)
 
@@ -105,6 +111,43 @@ class MemoryEmitter(GatherEmitter):
             pointer = self.shifted(pointer, place.depth, element, -max(picked))
             picked = picked[::-1]
         return self._picked_lanes(buffer, replace(place, pointer=pointer, picked=picked), depth)
+
+    def _with_neighbours(self, node: Load, place: Access, depth: int) -> str:
+        """Lanes far apart; with those of the places next to them, if these are asked for too."""
+        buffer = buffer_of(node)
+        lane = next(a for a in self._atoms(node) if isinstance(self._bound(a), Lanes))
+        line, constant = turned.line_of(node, lane, self.environment)
+        places = self.runs.get(line, ())
+        whole = place.lanes >= turned.SIDE and place.lanes & (place.lanes - 1) == 0
+        if constant not in places or buffer.dtype.bits != _TURNED_BITS or not whole:
+            return self._one_by_one(buffer.dtype, place, depth)
+        first = turned.first_of_four(constant, places)
+        version = self.environment.versions.get(buffer.root, 0)
+        start = place.constant - constant + first
+        keys = [
+            ("turned", place.base, place.stride, place.lanes, start + k, version) for k in range(4)
+        ]
+        found = self.function.name_of(keys[constant - first], depth)
+        if found is None:
+            made = self._turned(buffer.dtype, place, start, depth)
+            self.function.stack[depth].names.update(zip(keys, made, strict=True))
+            found = made[constant - first]
+        return found
+
+    def _turned(self, dtype: DType, place: Access, start: int, depth: int) -> list[str]:
+        element = self.types.memory(dtype)
+        columns = []
+        for lane in range(place.lanes):
+            pointer = self.shifted(place.base, place.depth, element, start + lane * place.stride)
+            right = f"load <{turned.SIDE} x {element}>, ptr {pointer}, align {dtype.itemsize}"
+            columns.append(self.function.assign(right, depth))
+        return turned.turned(columns, element, lambda right: self.function.assign(right, depth))
+
+    def _atoms(self, node: Load) -> list[Expr]:
+        return list(self.environment.offset(buffer_of(node), node.indices).terms)
+
+    def _bound(self, atom: Expr) -> object:
+        return self.environment.bindings.get(atom)
 
     def _picked_lanes(self, buffer: Buffer, place: Access, depth: int) -> str:
         """Lanes out of the stretch that they lie in, which is loaded whole."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from tilewright.codegen_cpu.emit import turned
 from tilewright.codegen_cpu.emit.function import Block, FunctionText
 from tilewright.codegen_cpu.emit.memory import MemoryEmitter
 from tilewright.codegen_cpu.emit.registers import Chunk, Row
@@ -34,6 +35,13 @@ class StatementEmitter(MemoryEmitter, StatementWalk[FunctionText]):
         ends."""
         self.block(body)
         self.fill_gaps()
+
+    def block(self, body: Sequence[Stmt]) -> None:
+        around = self.runs
+        if len(body) >= turned.SIDE:
+            self.runs = around | turned.runs_of_loads(body, self.environment)
+        super().block(body)
+        self.runs = around
 
     def parallel(self, stmt: For) -> None:
         """Run the iterations as tasks."""

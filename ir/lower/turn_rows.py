@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tilewright.ir import build
 from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
@@ -25,6 +26,7 @@ from tilewright.ir.traverse import rewrite, substitute
 _LEAST_STRIDE = 5
 """Elements at smaller strides are shuffled out of a few whole vectors."""
 _LEAST_READERS = 2
+_AT_A_TIME = 4
 _SCRATCH_BYTES = 16 << 10
 """Half of a small first-level cache."""
 
@@ -100,11 +102,23 @@ def _is_inside(buffer: Buffer, node: Load) -> bool:
 
 
 def _copy(stage: Stage, node: Load, local: Buffer) -> Stage:
-    """What fills the scratch row: the load of one of its readers, along an axis of its own."""
+    """What fills the scratch row: the load of one of its readers, along axes of its own. Four
+    elements at a time stand side by side in the code; the last four may repeat some."""
     along = (*stage.axes, *stage.reduce_axes)[-1]
-    counter = Var("row", along.extent)
-    value = substitute(node, {along: counter})
-    return Stage((counter,), (), None, value, local, (counter,), stage.label, stage.loc)
+    length = local.shape[0]
+    assert isinstance(length, int)
+    if length < _AT_A_TIME:
+        counter = Var("row", length)
+        axes: tuple[Var, ...] = (counter,)
+        place: Expr = counter
+    else:
+        axes = (Var("rows", -(-length // _AT_A_TIME)), Var("row", _AT_A_TIME))
+        first = build.mul(axes[0], build.index(_AT_A_TIME))
+        if length % _AT_A_TIME:
+            first = build.minimum(first, build.index(length - _AT_A_TIME))
+        place = build.add(first, axes[1])
+    value = substitute(node, {along: place})
+    return Stage(axes, (), None, value, local, (place,), stage.label, stage.loc)
 
 
 def _reading(nest: Nest, stage: Stage, turned: Mapping[Row, Buffer]) -> Stage:
