@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.ir.errors import BoundsError, DTypeError, KernelError, ShapeError
+from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ def at(a: Any, indices: Any, boundary: str = "proven", fill: Any = 0) -> Any:
     rule = _RULES.get(boundary)
     if rule is None:
         known = ", ".join((*_RULES, "constant"))
-        raise KernelError(f"unknown boundary {boundary!r}", help=f"use one of {known}")
+        raise TraceError(f"unknown boundary {boundary!r}", help=f"use one of {known}")
     for axis, (position, extent) in enumerate(zip(positions, array.shape, strict=True)):
         if extent == 0 and position.size:
             raise BoundsError(f"axis {axis} of shape {array.shape} has no element to read")
@@ -45,7 +45,15 @@ def _checked_positions(indices: Any, array: NDArray[Any]) -> list[NDArray[np.int
     for position in positions:
         if position.dtype.kind not in "iu":
             raise DTypeError(f"an index must be an integer, but is {position.dtype}")
-    return [position.astype(np.int64) for position in positions]
+    return [_signed(position).astype(np.int64) for position in positions]
+
+
+def _signed(position: NDArray[Any]) -> NDArray[Any]:
+    """What int64 does not hold is the largest that it does, beyond the end of every array too."""
+    if position.dtype != np.uint64:
+        return position
+    limited: NDArray[Any] = np.minimum(position, np.uint64(np.iinfo(np.int64).max))
+    return limited
 
 
 def _read_or_fill(array: NDArray[Any], positions: list[NDArray[np.int64]], fill: Any) -> Any:

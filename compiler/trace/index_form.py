@@ -25,7 +25,7 @@ from tilewright.compiler.trace.operands import (
 from tilewright.ir import build
 from tilewright.ir.analysis.size_proofs import at_most, below
 from tilewright.ir.dtypes import BOOL, F16, F32, I64, INDEX, U8, U64, DType
-from tilewright.ir.errors import BoundsError, DTypeError, KernelError, ShapeError, TraceError
+from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Load, Size, Var
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def at(tracer: Tracer, a: Any, indices: Any, boundary: str, fill: Any) -> Any:
         )
     else:
         known = ", ".join((*_RULES, "constant"))
-        raise failure(KernelError, f"unknown boundary {boundary!r}", help=f"use one of {known}")
+        raise failure(TraceError, f"unknown boundary {boundary!r}", help=f"use one of {known}")
     return tracer.value(axes, body, "tw.at", sizes)
 
 

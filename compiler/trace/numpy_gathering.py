@@ -44,6 +44,8 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
         wanted = dispatch(np.clip, (wanted, 0, size - 1), {})
     elif mode == "wrap":
         wanted = dispatch(np.remainder, (wanted, size), {})
+    elif mode != "raise":
+        raise failure(ShapeError, f"np.take has the modes 'raise', 'clip' and 'wrap', not {mode!r}")
     made = fetch(array, (*(FULL,) * where, wanted))
     return made if out is None else write_out(made, out)
 

@@ -190,3 +190,48 @@ def test_row_49_divisors_and_multiples_of_the_least_integer(dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_row_45_the_cardinal_sine_of_zero(dtype: Any) -> None:
     as_numpy(lambda a: np.sinc(a), np.array([0.0, -0.0], dtype))
+
+
+def fetched(a: Any, i: Any) -> Any:
+    return a[i]
+
+
+def stored(a: Any, i: Any) -> Any:
+    out = np.zeros_like(a)
+    out[i] = 1
+    return out
+
+
+def clamped(a: Any, i: Any) -> Any:
+    return tw.compute(i.shape, lambda k: tw.at(a, (i[k],), boundary="clamp"))
+
+
+def filled(a: Any, i: Any) -> Any:
+    return tw.compute(i.shape, lambda k: tw.at(a, (i[k],), boundary="constant", fill=9))
+
+
+@pytest.mark.parametrize("target", ["cpu", "wasm", "wgsl", "glsl"])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.uint32])
+def test_row_52_indices_whose_low_bits_are_an_index(target: str, dtype: Any) -> None:
+    info = np.iinfo(dtype)
+    for index in (info.max, (1 << min(info.bits, 33) - 1) + 1, -(2**32) + 1 if info.min else 2**31):
+        indices = np.array([0, index], dtype)
+        for function in (fetched, stored):
+            with pytest.raises((tw.BoundsError, tw.LimitError)):
+                call(tw.kernel(function).on(target), X, indices)
+        for function in (clamped, filled):
+            try:
+                got = call(tw.kernel(function).on(target), X, indices)
+            except tw.LimitError:  # refused at upload
+                assert target in ("wgsl", "glsl")
+                assert dtype is not np.uint32
+                continue
+            np.testing.assert_array_equal(got, function(X, indices))
+
+
+def test_row_52_modes_of_take() -> None:
+    for mode in ("clip", "wrap"):
+        as_numpy(lambda a, i, mode=mode: np.take(a, i, mode=mode), X, np.array([7, -9]))
+    around: Any = "around"
+    with pytest.raises(ValueError, match="'raise', 'clip' and 'wrap', not 'around'"):
+        call(lambda a: np.take(a, [1], mode=around), X)
