@@ -26,16 +26,17 @@ _SIGNALS: Final = tuple(
 def interrupts_deferred() -> Iterator[None]:
     """Run the body to its end; a signal that comes meanwhile is handled then.
 
-    Only the main thread runs Python's handlers, so in another there is nothing to defer.
+    Only the main thread of the main interpreter runs Python's handlers; elsewhere there is nothing
+    to defer.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     came: list[Call] = []
-    handlers = _python_handlers()
+    handlers = _python_handlers() if threading.current_thread() is threading.main_thread() else {}
     try:
         for number, handler in handlers.items():
             signal.signal(number, _keeper(handler, came))
+    except ValueError:  # another interpreter's main thread: the first call has changed nothing
+        handlers = {}
+    try:
         yield
     finally:
         for number, handler in handlers.items():

@@ -8,6 +8,7 @@ use; `generation` then changes, so holders of old wgpu objects know to make them
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,7 @@ class Device:
         self.storage_pool = BufferPool(self.create_buffer)
         self.staging_pool = BufferPool(self._create_staging)
         self._unwaited = 0
+        self._process = os.getpid()
 
     @property
     def info(self) -> DeviceInfo:
@@ -81,6 +83,12 @@ class Device:
     @property
     def raw(self) -> wgpu.GPUDevice:
         """The wgpu device, opened again if it was lost."""
+        if os.getpid() != self._process:  # a driver's threads are not there: calls would hang
+            raise DeviceError(
+                f"the device was opened in process {self._process} and cannot be used in its "
+                f"forked child {os.getpid()}",
+                help="open the device in the child, or start processes with the 'spawn' method",
+            )
         if self._lost:
             with self._lock:
                 if self._lost:

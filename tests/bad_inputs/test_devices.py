@@ -134,6 +134,41 @@ def test_row_98_arrays_on_a_lost_device_say_so_and_never_hold_others_values(targ
     np.testing.assert_array_equal(kernel(again).numpy(), X + 1)
 
 
+FORKED = """
+    import os, signal, sys
+    import numpy as np
+    import tilewright as tw
+
+    x = np.ones(4, np.float32)
+    kernel = tw.kernel(lambda a: a + 1)
+    there = kernel.on(sys.argv[1])
+    array = tw.device_array(x, sys.argv[1])
+    assert (there(x) == 2).all()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        assert (kernel(x) == 2).all()
+        for use in (lambda: there(x), lambda: there(x + 1), lambda: there(array), array.numpy):
+            try:
+                use()
+            except tw.DeviceError as error:
+                assert "cannot be used in its forked child" in str(error), error
+            else:
+                os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (there(x) == 2).all()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("target", GPU)
+def test_a_forked_child_is_told_that_the_device_is_its_parents(target: str) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(FORKED), target]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("target", GPU)
 def test_device_arrays_are_neither_copied_nor_pickled(target: str) -> None:
     array = tw.device_array(X, target)
