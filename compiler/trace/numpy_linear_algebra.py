@@ -234,7 +234,11 @@ def einsum(
         pair = contract(arrays[:2], terms[:2], kept, "np.einsum", wanted)
         arrays, terms = [pair, *arrays[2:]], [kept, *terms[2:]]
     result = contract(arrays, terms, term.output, "np.einsum", wanted)
-    return result if out is None else write_out(result, out)
+    if out is not None:
+        return write_out(result, out)
+    # NumPy's optimized path ends with a tensordot, which returns an array where einsum does not.
+    is_product = optimize and len(arrays) == 2 and set(terms[0]) & set(terms[1])
+    return result.as_boxed() if is_product else result
 
 
 def _einsum_operands(operands: Sequence[Any]) -> tuple[Term, list[Any]]:
