@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tilewright.compiler.trace import positions, ufuncs
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.given_functions import call_given
-from tilewright.compiler.trace.handles import Formula, show_sizes
+from tilewright.compiler.trace.handles import Formula, Handle, show_sizes
 from tilewright.compiler.trace.operands import (
     as_array,
     as_size,
@@ -47,6 +47,7 @@ class Carried:
 
     def __init__(self, tracer: Tracer, value: Any, points: tuple[Var, ...]) -> None:
         self.weak = ufuncs.is_weak(value)
+        self.boxed = isinstance(value, Handle) and value.boxed
         self.points = points
         if self.weak:
             self.sizes: tuple[Size, ...] = ()
@@ -75,7 +76,7 @@ class Carried:
             body = build.load(tensor, *self.points, *axes)
             made = tracer.wrap(Formula(axes, body), self.sizes, self.dtype)
         made.cell.owner = "loop state 'state'"
-        return made
+        return made.as_boxed() if self.boxed else made
 
     def next(self, tracer: Tracer, value: Any, position: int) -> Tensor:
         """What the body returned, as the tensor to carry."""
@@ -86,6 +87,7 @@ class Carried:
                 self._refuse(value, position, "a float where the state is an int")
             return _spread(tracer, (), build.cast(element(value), self.dtype), self.points)
         array = as_array(value)
+        self.boxed = array.boxed
         if array.rank != len(self.sizes) or not all(map(same_size, array.sizes, self.sizes)):
             raise failure(
                 ShapeError,

@@ -26,7 +26,7 @@ from tilewright.ir.kernel import Buffer, Stmt, Store
 from tilewright.ir.lower.accesses import operations
 from tilewright.ir.lower.reducer import combine
 from tilewright.ir.program import Stage
-from tilewright.ir.traverse import rewrite, variables
+from tilewright.ir.traverse import post_order, rewrite, variables
 
 if TYPE_CHECKING:
     from tilewright.ir.lower.nest import NestLowering, Point
@@ -59,6 +59,8 @@ def share_windows(lowering: NestLowering, stages: Sequence[Stage]) -> list[Stmt]
 def _sharing(lowering: NestLowering, stages: Sequence[Stage]) -> _Sharing | None:
     if lowering.vector_axis is None or lowering.at_border:
         return None
+    if any(_reads_a_local(lowering, stage) for stage in stages):
+        return None
     rows = [a for a in lowering.tiled if a is not lowering.vector_axis]
     for axis in rows:
         windows = [_window(stage, axis, lowering.tiles[axis].size) for stage in stages]
@@ -66,6 +68,12 @@ def _sharing(lowering: NestLowering, stages: Sequence[Stage]) -> _Sharing | None
             assert windows[0] is not None
             return _Sharing(axis, windows[0])
     return None
+
+
+def _reads_a_local(lowering: NestLowering, stage: Stage) -> bool:
+    """Whether a stage reads what an earlier one made for its own point of the tile."""
+    local = lowering.nest.locals
+    return any(isinstance(n, Load) and n.source in local for n in post_order((stage.value,)))
 
 
 def _window(stage: Stage, rows: Var, size: int) -> Var | None:

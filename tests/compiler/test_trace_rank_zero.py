@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tests.compiler.trace_oracle import check, traced
 
 V = np.array([1.5, -2.0, 3.0], np.float32)
@@ -111,3 +112,11 @@ def test_bools_of_python() -> None:
         )
 
     agree(function, V, 0.5)
+
+
+def test_states_of_loops() -> None:
+    def function(x):
+        best, total = tw.loop(3, lambda i, b, t: (np.where(x[i] > b, x[i], b), t + x[i]), x[0], x[0])
+        return best, total
+
+    agree(function, V)
