@@ -28,6 +28,7 @@ class Inliner:
         self.stored: set[Tensor] = set()
         self._bodies: dict[Tensor, Expr] = {}
         self._inlined: dict[tuple[Tensor, tuple[Expr, ...]], Expr] = {}
+        self._final: dict[Expr, Expr] = {}
         self._shares: dict[Tensor, dict[Expr, float]] = {}
         self._decide()
 
@@ -61,7 +62,17 @@ class Inliner:
                 stack += missing
                 continue
             stack.pop()
-            self._inlined[key] = substitute(moved.pop(key), {}, self.inlined)
+            self._inlined[key] = self._over_stored(moved.pop(key))
+
+    def _over_stored(self, body: Expr) -> Expr:
+        """`body` with its reads inlined; parts that bodies share stay shared.
+
+        An index made of reads, as a search has it, occurs in all later reads: copies of it would
+        double their number with each.
+        """
+        made = substitute(body, {}, self.inlined, self._final)
+        self._final[made] = made
+        return made
 
     def _inlinable(self, body: Expr) -> list[tuple[Compute, tuple[Expr, ...]]]:
         """The reads in a body of tensors that are not stored."""

@@ -219,7 +219,7 @@ class NestLowering(TileWalk):
             return self._serial_axes(between, {**bound, axis: place}, across)
 
         extent = self.extent(axis, bound)
-        start, stop = self._few_apart(axis, extent)
+        start, stop = self._few_apart(stage, axis, extent)
 
         def block(origin: Expr, lanes: int) -> list[Stmt]:
             lane = Var(f"{axis.name}_v", lanes)
@@ -231,12 +231,12 @@ class NestLowering(TileWalk):
         after = [s for k in range(stop, extent) for s in at(build.index(k), None)]
         return [*before, *self.strips(axis, stop - start, block), *after]
 
-    def _few_apart(self, axis: Var, extent: Size) -> tuple[int, int]:
+    def _few_apart(self, stage: Stage, axis: Var, extent: Size) -> tuple[int, int]:
         """The part of an own axis in which index expressions keep one form, if that leaves out
         some points but no more than a few."""
         if not isinstance(extent, int):
             return 0, 0
-        inside = interior(self.nest, axis)
+        inside = interior((stage,), axis)
         outside = extent - (inside.stop - inside.start)
         return (inside.start, inside.stop) if outside <= _MOST_APART else (0, extent)
 

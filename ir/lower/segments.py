@@ -8,6 +8,8 @@ then proves it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -17,7 +19,7 @@ from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.lower.simplify_indices import index_simplifier
-from tilewright.ir.program import Nest
+from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import refold, substitute
 
 _LEAST_SHARE = 0.5
@@ -30,19 +32,19 @@ class Interior(Struct, frozen=True):
     stop: int
 
 
-def interior(nest: Nest, axis: Var) -> Interior:
-    """The largest middle part of `axis` in which index expressions keep one form."""
+def interior(stages: Sequence[Stage], axis: Var) -> Interior:
+    """The largest middle part of `axis` in which the stages' index expressions keep one form."""
     if not isinstance(axis.extent, int):
         return Interior(0, 0)
     search = _Search(axis, axis.extent)
-    for stage in nest.stages:
+    for stage in stages:
         search.visit((stage.value, *stage.indices))
     return Interior(search.start, search.stop)
 
 
 def nest_inside(nest: Nest, axis: Var) -> Nest:
     """The nest as it reads in the interior of `axis`, where boundary rules do nothing."""
-    inside = interior(nest, axis)
+    inside = interior(nest.stages, axis)
     if (inside.start, inside.stop) in ((0, 0), (0, axis.extent)):
         return nest
     short = Var(axis.name, inside.stop - inside.start)

@@ -20,13 +20,13 @@ from msgspec import Struct
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.affine import linear
 from tilewright.ir.analysis.row_windows import row_sums
-from tilewright.ir.expr import Expr, Load, Var
+from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.graph import COMBINERS
 from tilewright.ir.kernel import Buffer, Stmt, Store
 from tilewright.ir.lower.accesses import operations
 from tilewright.ir.lower.reducer import combine
 from tilewright.ir.program import Stage
-from tilewright.ir.traverse import post_order, rewrite, variables
+from tilewright.ir.traverse import rewrite, variables
 
 if TYPE_CHECKING:
     from tilewright.ir.lower.nest import NestLowering, Point

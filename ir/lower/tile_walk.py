@@ -73,7 +73,7 @@ class TileWalk:
             return self._tiles_of(position, axis, self.spans[axis])
         if isinstance(extent, int):
             if axis is self.vector_axis or size > 1:
-                inside = interior(self.nest, axis)
+                inside = interior(self.nest.stages, axis)
                 if self._is_cut(axis, extent, inside):
                     return self._cut(position, axis, inside)
             return self._static_tiles(position, axis, 0, extent, size)
@@ -93,7 +93,7 @@ class TileWalk:
                 raise IRError(f"a cache block of {points} is cut by tiles of {self.sizes[axis]}")
             if not tiles or not isinstance(axis.extent, int):
                 continue
-            inside = interior(self.nest, axis) if axis is self.vector_axis else None
+            inside = interior(self.nest.stages, axis) if axis is self.vector_axis else None
             if inside is None or (inside.start, inside.stop) == (0, axis.extent):
                 blocks[axis] = tiles
         return blocks

@@ -116,7 +116,9 @@ def test_bools_of_python() -> None:
 
 def test_states_of_loops() -> None:
     def function(x):
-        best, total = tw.loop(3, lambda i, b, t: (np.where(x[i] > b, x[i], b), t + x[i]), x[0], x[0])
+        best, total = tw.loop(
+            3, lambda i, b, t: (np.where(x[i] > b, x[i], b), t + x[i]), x[0], x[0]
+        )
         return best, total
 
     agree(function, V)

@@ -113,3 +113,15 @@ def test_the_result_does_not_depend_on_it(
     program = program_of(function, [X], options)
     (found,) = interpret_program(program, [X])
     np.testing.assert_allclose(found, function(X.astype(np.float64)), rtol=1e-5)
+
+
+def test_reads_at_places_that_reads_give_are_inlined_once() -> None:
+    """Each step of a search reads where the steps before it have led."""
+
+    def function(table: Any, x: Any) -> Any:
+        scaled = table / 3.0
+        return np.searchsorted(scaled, np.searchsorted(scaled, x) / 5.0)
+
+    program = program_of(function, [np.arange(300.0), np.arange(8.0)])
+    values = [s.value for n in nests(program.steps) for s in n.stages]
+    assert sum(1 for _ in post_order(values)) < 500

@@ -62,7 +62,7 @@ CLAMPED = {
 @pytest.mark.parametrize("name", CLAMPED)
 def test_the_interior_is_what_one_outcome_allows(name: str) -> None:
     place, wanted = CLAMPED[name]
-    found = interior(of(place), X)
+    found = interior(of(place).stages, X)
     assert (found.start, found.stop) == wanted
 
 
@@ -91,7 +91,7 @@ def test_boundary_rules_are_gone_inside() -> None:
     [(ops.LT, 3, (3, 20)), (ops.GE, 3, (3, 20)), (ops.LT, 17, (0, 17)), (ops.LE, 16, (0, 20))],
 )
 def test_comparisons_have_one_outcome(op: ops.Op, bound: int, wanted: tuple[int, int]) -> None:
-    found = interior(of(X, Apply(op, (X, index(bound)))), X)
+    found = interior(of(X, Apply(op, (X, index(bound)))).stages, X)
     if op is not ops.LE:
         assert (found.start, found.stop) == wanted
     outcomes = {op.reference(x, bound) for x in range(found.start, found.stop)}

@@ -86,7 +86,7 @@ WRAPPED = Apply(ops.MOD, (build.sub(X, index(3)), index(64)))
     [(CLAMPED, Interior(2, 63)), (WRAPPED, Interior(3, 64)), (X, Interior(0, 64))],
 )
 def test_the_interior_is_cut_where_the_form_changes(place: Expr, wanted: Interior) -> None:
-    part = interior(nest_reading(place, X), X)
+    part = interior(nest_reading(place, X).stages, X)
     assert part == wanted
     simple = inside(place, X, part)
     assert not any(isinstance(n, Apply) and n.op in (ops.MIN, ops.MAX, ops.MOD) for n in (simple,))
@@ -97,7 +97,7 @@ def test_the_interior_is_cut_where_the_form_changes(place: Expr, wanted: Interio
 def test_any_interior_lies_within_the_axis_and_keeps_values(data: st.DataObject) -> None:
     axis = Var("x", data.draw(st.integers(1, 24)))
     place = data.draw(index_expressions((axis,)))
-    part = interior(nest_reading(place, axis), axis)
+    part = interior(nest_reading(place, axis).stages, axis)
     assert isinstance(axis.extent, int)
     assert 0 <= part.start < part.stop <= axis.extent
     simple = inside(place, axis, part)
