@@ -103,5 +103,5 @@ def test_an_open_axis_has_no_interior() -> None:
     open_axis = Var("i", n)
     stage = Stage((), (), None, Load(SOURCE, (open_axis,)), Buffer("o", (n,), F32), (open_axis,))
     nest = Nest("n", (open_axis,), (stage,), ())
-    assert interior(nest, open_axis) == Interior(0, 0)
+    assert interior(nest.stages, open_axis) == Interior(0, 0)
     assert nest_inside(nest, open_axis) is nest
