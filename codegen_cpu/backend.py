@@ -150,13 +150,18 @@ class _Lowering:
 
         name = f"k{len(self.used)}"
         nests = [collapse_axes(n, kept=n.outer[0]) for n in band.nests]
-        schedules = [replace(self._schedule(n), chunks=1) for n in nests]
+        schedules = [self._inside_band(n) for n in nests]
         self.used += zip((n.name for n in nests), schedules, strict=True)
         bands = band.counter.extent
         assert isinstance(bands, int)
         lanes = min(s.width for s in schedules)
         tasks = tasks_for(bands * sum(map(work, nests)), lanes) if self.target.has_threads else 1
         return self._launch(lower_band(replace(band, nests=tuple(nests)), schedules, tasks, name))
+
+    def _inside_band(self, nest: Nest) -> Schedule:
+        """Tasks take whole bands; no axis of a nest has to come first for them."""
+        schedule = replace(self._schedule(nest), chunks=1)
+        return schedule if nest.name in self.given else replace(schedule, order=())
 
     def _step(self, step: Step) -> list[Step]:
         if isinstance(step, Nest):

@@ -36,6 +36,8 @@ _MOST_AGAIN = 0.35
 _MOST_WORK_AGAIN = 24
 """Operations per element that the rows computed again may cost: about as long as to write an
 element to memory and to read it."""
+_BANDS = 64
+_ROWS_PER_EXTRA = 16
 _LINE = 64
 _CONFLICTING_BYTES = 2048
 
@@ -243,12 +245,14 @@ def _cut(chain: Sequence[Member], limits: BandLimits) -> Band | None:
 def _rows_of_band(
     chain: Sequence[Member], between: Sequence[tuple[Member, Buffer]], scratch: int
 ) -> int:
-    """Rows of the result in one band; a multiple of four where there are many, for tiles."""
+    """Rows of the result in one band: no more than leave bands for many threads, if then few rows
+    are computed again; a multiple of four where there are many, for tiles."""
     row = sum(_row_bytes(t) for _, t in between)
     beyond = sum(m.reach.extra * _row_bytes(t) for m, t in between)
     size = (scratch - beyond) // row
     rows = points(chain[-1].nest.outer[:1])
-    size = min(size, rows // 2)
+    extra = max(m.reach.extra for m in chain)
+    size = min(size, rows // 2, max(rows // _BANDS, _ROWS_PER_EXTRA * extra))
     return size - size % 4 if size >= 8 else size
 
 
