@@ -50,14 +50,23 @@ def _wrong_operation(node: ast.AST, editor: Editor) -> Iterator[Change]:
         name, before = node.attr, f"{editor.text(node.value)}."
     elif isinstance(node, ast.Name):
         name = node.id
+    if not isinstance(node, ast.expr) or _is_method(node):
+        return
     for kind, names in (
         ("rounding", _ROUNDINGS),
         ("min and max", _EXTREMES),
         ("operation", _OPERATIONS),
         ("dtype", _DTYPES),
     ):
-        if name in names and isinstance(node, ast.Attribute | ast.Name):
+        if name in names:
             yield Change(kind, node, f"{before}{names[name]}")
+
+
+def _is_method(node: ast.expr) -> bool:
+    """Whether this is `add` of a set, or another method that has an operation's name."""
+    if not isinstance(node, ast.Attribute) or node.attr not in ("add", "sub", "any", "all"):
+        return False
+    return not (isinstance(node.value, ast.Name) and node.value.id in ("build", "np"))
 
 
 def _lost_nan(node: ast.AST, editor: Editor) -> Iterator[Change]:

@@ -70,6 +70,7 @@ def test_the_mistake_is_made(source: str, change: tuple[str, str, str]) -> None:
         "Value = tuple[int, F32]",
         "x = isinstance(a, (list, tuple))",
         "x = a if a < b else b",
+        "x = known.add",
         "if a < b:\n    raise IRError('our own fault')",
         "def __repr__(self):\n    return shown(self.a + 1)",
     ],
