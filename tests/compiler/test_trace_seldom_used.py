@@ -73,6 +73,12 @@ CASES: dict[str, tuple[Any, ...]] = {
     "array_equal of shapes": (lambda a, b: np.array_equal(a, b), F, V),
     "diff with ends": (lambda a: np.diff(a, prepend=0, append=a[:, :2]), F),
     "second diff": (lambda a: np.diff(a, n=2, axis=0, append=1), F),
+    "gradient to second order at its ends": (lambda a: np.gradient(a, 2.0, 0.5, edge_order=2), D),
+    "gradient over uneven steps": (lambda a: np.gradient(a, np.array([0.0, 1, 3, 4]), axis=1), D),
+    "gradient over uneven steps to second order": (
+        lambda a: np.gradient(a, np.array([0.0, 1, 3, 4]), axis=1, edge_order=2),
+        D,
+    ),
     "diff of bools": (lambda a: np.diff(a > 0), V),
     "ediff1d with ends": (lambda a: np.ediff1d(a, to_end=[7, 8], to_begin=5), V),
     "pad by a dict": (lambda a: numpy.pad(a, {0: (1, 2), -1: 3}), F),

@@ -179,12 +179,11 @@ class RowLowering(NestLowering):
 
     def _partial(self, dtype: DType, number: int = 0) -> Buffer:
         """Workgroup memory with one element for each invocation."""
-        found = self.partials.get((dtype, number))
-        if found is None:
-            found = Buffer("partial", (self.threads,), dtype, "workgroup")
-            self.partials[dtype, number] = found
-            self.locals.append(found)
-        return found
+        key = (dtype, number)
+        if key not in self.partials:
+            self.partials[key] = Buffer("partial", (self.threads,), dtype, "workgroup")
+            self.locals.append(self.partials[key])
+        return self.partials[key]
 
     # Scans.
 

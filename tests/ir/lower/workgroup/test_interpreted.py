@@ -96,6 +96,12 @@ def test_rows_that_are_visited_four_times(shape: tuple[int, int], schedule: Sche
     np.testing.assert_allclose(found, e / e.sum(axis=1, keepdims=True), rtol=2e-6)
 
 
+def test_reductions_one_after_the_other_share_their_memory() -> None:
+    kernel = lowered(softmax(2, 37), Schedule(vector=INNER, workgroup=(16,)))
+    shared = [b.shape for b in kernel.locals if b.space == "workgroup"]
+    assert sorted(shared) == [(16,), (37,)]  # the maximum and the sum; the row
+
+
 @pytest.mark.parametrize("tile", [(), (1, 2, 4), (3, 1, 2), (1, 3, 5)])
 @pytest.mark.parametrize("workgroup", [(8,), (4, 2), (3,)])
 def test_grids_of_three_axes(tile: tuple[int, ...], workgroup: tuple[int, ...]) -> None:
