@@ -17,6 +17,7 @@ import llvmlite.binding  # noqa: F401
 import msgspec  # noqa: F401
 import numpy as np  # noqa: F401
 import platformdirs  # noqa: F401
+import portalocker  # noqa: F401
 
 from benchmarks.first_call.kernels import case
 

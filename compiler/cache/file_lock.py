@@ -1,15 +1,14 @@
-"""A lock between processes: held for as long as a file is open, so it goes with its process."""
+"""A lock between processes, without which the work is done all the same."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
-_OPEN: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _POLL_SECONDS: Final = 0.005
+_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
@@ -19,37 +18,19 @@ def locked(path: str, patience: float) -> Iterator[bool]:
     False, and no lock, where its holder keeps it for more than `patience` seconds, or where the
     file system has none.
     """
-    handle = None
+    import portalocker  # not by a process that finds all that it needs
+
+    lock = portalocker.Lock(path, timeout=patience, check_interval=_POLL_SECONDS, opener=_open)
     try:
-        with suppress(OSError):
-            handle = os.open(path, _OPEN, 0o600)
-        yield handle is not None and _acquire(handle, patience)
+        lock.acquire()
+    except (OSError, portalocker.LockException):
+        yield False
+        return
+    try:
+        yield True
     finally:
-        if handle is not None:
-            os.close(handle)
+        lock.release()
 
 
-def _acquire(handle: int, patience: float) -> bool:
-    end = time.monotonic() + patience
-    while True:
-        try:
-            return _take(handle)
-        except (BlockingIOError, PermissionError):  # the latter on Windows
-            if time.monotonic() >= end:
-                return False
-            time.sleep(_POLL_SECONDS)
-        except OSError:
-            return False
-
-
-def _take(handle: int) -> bool:
-    """Lock at once, or raise."""
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return True
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | _NO_LINKS, 0o600)

@@ -309,8 +309,7 @@ from tilewright.codegen_cpu.execute import CpuFunction
 cache = ArtifactCache.default(Path({str(tmp_path)!r}))
 cache.key_for("kernel")
 found = cache.load_artifact({key!r})
-locks = "tilewright.compiler.cache.file_lock"
-heavy = ("llvmlite.binding", locks, "platformdirs", "importlib.metadata")
+heavy = ("llvmlite.binding", "portalocker", "platformdirs", "importlib.metadata")
 print(json.dumps([found is not None, [name for name in heavy if name in sys.modules]]))
 """
     assert in_fresh_python(code) == [True, []]
