@@ -17,7 +17,6 @@ from tilewright.compiler.targets import BuildOptions, open_target
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.passes import run_passes
-from tilewright.ir.passes.saturate_positions import saturate_positions
 from tilewright.ir.signature import ArgumentSpec, StaticSpec
 from tilewright.ir.text.print_graph import print_graph
 from tilewright.ir.text.style import CANONICAL
@@ -116,8 +115,9 @@ def build(traced: Traced, target: Target, options: BuildOptions, stages: StageRe
         from tilewright.ir.passes.narrow_scalars import narrow_scalars
 
         refuse_while_loops(graph, target.name)
-        graph = narrow_scalars(narrow_positions(graph))
-    graph = saturate_positions(graph, target.index_bits, has_64_bits=target.has_float64)
+        from tilewright.ir.passes.saturate_positions import saturate_positions
+
+        graph = saturate_positions(narrow_scalars(narrow_positions(graph)))
     graph = run_passes(graph)
     stages("optimized", graph)
     program = build_program(graph, target.fusion, "program")

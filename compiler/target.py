@@ -25,7 +25,6 @@ class Target(Protocol):
     stages: tuple[str, ...]
     cacheable: bool
     has_float64: bool
-    index_bits: int
 
     @property
     def fusion(self) -> FusionOptions:

@@ -31,7 +31,6 @@ class CpuTargetDriver:
 
     cacheable = True
     has_float64 = True
-    index_bits = 64
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -38,7 +38,6 @@ class GlslTargetDriver:
 
     cacheable = False
     has_float64 = False
-    index_bits = 32
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

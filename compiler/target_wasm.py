@@ -88,7 +88,6 @@ class WasmTargetDriver:
 
     cacheable = True
     has_float64 = True
-    index_bits = 32
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

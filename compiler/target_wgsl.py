@@ -32,7 +32,6 @@ class WgslTargetDriver:
 
     cacheable = False
     has_float64 = False
-    index_bits = 32
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

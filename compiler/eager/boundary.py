@@ -45,15 +45,7 @@ def _checked_positions(indices: Any, array: NDArray[Any]) -> list[NDArray[np.int
     for position in positions:
         if position.dtype.kind not in "iu":
             raise DTypeError(f"an index must be an integer, but is {position.dtype}")
-    return [_signed(position).astype(np.int64) for position in positions]
-
-
-def _signed(position: NDArray[Any]) -> NDArray[Any]:
-    """What int64 does not hold is the largest that it does, beyond the end of every array too."""
-    if position.dtype != np.uint64:
-        return position
-    limited: NDArray[Any] = np.minimum(position, np.uint64(np.iinfo(np.int64).max))
-    return limited
+    return [position.astype(np.int64) for position in positions]
 
 
 def _read_or_fill(array: NDArray[Any], positions: list[NDArray[np.int64]], fill: Any) -> Any:

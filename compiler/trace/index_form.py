@@ -22,9 +22,10 @@ from tilewright.compiler.trace.operands import (
     literal,
     strong,
 )
+from tilewright.compiler.trace.positions import as_index
 from tilewright.ir import build
 from tilewright.ir.analysis.size_proofs import at_most, below
-from tilewright.ir.dtypes import BOOL, F16, F32, I64, INDEX, U8, U64, DType
+from tilewright.ir.dtypes import BOOL, F16, F32, I64, U8, U64, DType
 from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Load, Size, Var
 
@@ -118,7 +119,7 @@ def at(tracer: Tracer, a: Any, indices: Any, boundary: str, fill: Any) -> Any:
 
     sizes = broadcast_sizes(shapes)
     axes = tracer.axes(sizes)
-    points = [build.cast(p.broadcast_element(axes), INDEX) for p in where]
+    points = [as_index(p.broadcast_element(axes)) for p in where]
     if boundary == "constant":
         body = _read_or_fill(array, points, fill)
     elif boundary in _RULES:

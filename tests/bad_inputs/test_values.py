@@ -214,8 +214,9 @@ def filled(a: Any, i: Any) -> Any:
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.uint32])
 def test_row_52_indices_whose_low_bits_are_an_index(target: str, dtype: Any) -> None:
     info = np.iinfo(dtype)
-    for index in (info.max, (1 << min(info.bits, 33) - 1) + 1, -(2**32) + 1 if info.min else 2**31):
-        indices = np.array([0, index], dtype)
+    low_bits = (1 << min(info.bits, 33) - 1) + 1
+    for index in (low_bits, 2**31, info.max if dtype is np.uint32 else -low_bits):
+        indices = np.array([0, index]).astype(dtype)
         for function in (fetched, stored):
             with pytest.raises((tw.BoundsError, tw.LimitError)):
                 call(tw.kernel(function).on(target), X, indices)
