@@ -32,7 +32,8 @@ class TensorSpec(Struct, frozen=True):
 class CpuArtifact(Struct, frozen=True, eq=False):
     """Object code and what its caller must know.
 
-    `workspace` is in bytes; `parallel` says whether any loop runs on the thread pool.
+    `workspace` is in bytes; `parallel` says whether any loop runs on the thread pool. `packed` is
+    storage that the code fills from the constants, once, and reads at each call.
     """
 
     code: bytes
@@ -42,6 +43,7 @@ class CpuArtifact(Struct, frozen=True, eq=False):
     symbols: tuple[Var, ...]
     workspace: Size
     parallel: bool = True
+    packed: tuple[TensorSpec, ...] = ()
 
 
 def workspace_bytes(artifact: CpuArtifact, symbols: Mapping[Var, int]) -> int:

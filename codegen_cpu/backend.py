@@ -86,6 +86,7 @@ def build(
         program.symbols,
         lowered.workspace,
         target.has_threads and _is_parallel(lowered.program),
+        tuple(TensorSpec(b.shape, b.dtype) for b in lowered.program.packed),
     )
 
 
@@ -93,7 +94,7 @@ def _is_parallel(program: Program) -> bool:
     """Whether a kernel of the program has a parallel loop."""
     return any(
         isinstance(stmt, For) and stmt.kind == "parallel"
-        for kernel in kernels(program.steps)
+        for kernel in kernels((*program.init, *program.steps))
         for stmt in statements(kernel.body)
     )
 
@@ -126,6 +127,10 @@ class _Lowering:
             steps, banded = self._in_bands(program)
         temporaries = (*(t for t in program.temporaries if t not in banded), *self.temporaries)
         lowered = replace(program, steps=steps, temporaries=temporaries)
+        if program.constants and self.target.architecture != "wasm32":  # modules have one entry
+            from tilewright.ir.passes.hoist_constant_steps import hoist_constant_steps
+
+            lowered = hoist_constant_steps(lowered)
         plan = plan_memory(lowered)
         return Lowered(lowered, tuple(self.used), plan.offsets, plan.size)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -30,14 +31,26 @@ class CpuFunction:
         """`runtime` is the address of a pool's runtime struct, or 0 to run loops serially."""
         self.artifact = artifact
         self.runtime = runtime
-        self._code = loader.load(artifact.code)
+        exports = ("tw_main", "tw_init") if artifact.packed else ("tw_main",)
+        self._code = loader.load(artifact.code, exports)
         self.address = self._code.address("tw_main")
         self._entry = _ENTRY(self.address)
-        self._constants = [address_of(c) for c in artifact.constants]
+        self._packed = [_aligned(spec) for spec in artifact.packed]
+        self.constants = tuple(map(address_of, (*artifact.constants, *self._packed)))
+        """Addresses that follow those of a call's arrays."""
         self._names = [f"argument {k}" for k in range(len(artifact.inputs))]
-        count = len(artifact.inputs) + len(artifact.outputs) + len(artifact.constants)
-        self._addresses = ctypes.c_void_p * max(count, 1)
+        self._passed = len(artifact.inputs) + len(artifact.outputs)
+        self._addresses = ctypes.c_void_p * max(self._passed + len(self.constants), 1)
         self._sizes = ctypes.c_int64 * max(len(artifact.symbols), 1)
+        if artifact.packed:
+            self._initialise()
+
+    def _initialise(self) -> None:
+        """Fill the packed storage from the constants; calls read it."""
+        args = self._addresses(*[None] * self._passed, *self.constants)
+        status = _ENTRY(self._code.address("tw_init"))(self.runtime, args, None, None)
+        if status:
+            raise IRError(f"compiled code returned status {status}")
 
     def __call__(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None
@@ -56,7 +69,7 @@ class CpuFunction:
             _empty(spec, symbols) if array is None else array
             for spec, array in zip(artifact.outputs, given, strict=True)
         ]
-        args = self._addresses(*map(address_of, (*inputs, *results)), *self._constants)
+        args = self._addresses(*map(address_of, (*inputs, *results)), *self.constants)
         sizes = self._sizes(*(symbols[s] for s in artifact.symbols))
         start = 0
         if artifact.workspace != 0:
@@ -70,6 +83,13 @@ class CpuFunction:
 
 def _empty(spec: TensorSpec, symbols: dict[Var, int]) -> np.ndarray:
     return np.empty([evaluate(size, symbols) for size in spec.shape], spec.dtype.numpy)
+
+
+def _aligned(spec: TensorSpec) -> np.ndarray:
+    """Bytes for a tensor of fixed shape, aligned as temporaries are."""
+    size = math.prod(evaluate(size, {}) for size in spec.shape) * spec.dtype.itemsize
+    memory = np.empty(size + WORKSPACE_ALIGNMENT, np.uint8)
+    return memory[-address_of(memory) % WORKSPACE_ALIGNMENT :]
 
 
 def address_of(array: np.ndarray) -> int:

@@ -91,7 +91,7 @@ def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
         outputs=tuple(o for o in outputs if o is not None),
         entry=function.address,
         on_error=_failed,
-        constants=tuple(c.ctypes.data for c in artifact.constants),
+        constants=function.constants,
         guards=guards,
         runtime=function.runtime,
         workspace_bytes=artifact.workspace,

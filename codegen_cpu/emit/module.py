@@ -1,8 +1,9 @@
-"""A lowered program -> one LLVM module with the entry point ``tw_main``.
+"""A lowered program -> one LLVM module with the entry points ``tw_main`` and maybe ``tw_init``.
 
 ``i32 tw_main(ptr runtime, ptr args, ptr symbols, ptr workspace)``: `args` holds the addresses of
 the inputs, outputs, constants and packed buffers, in this order; `symbols` the open dimensions
-(int64); temporaries lie in the workspace where the memory plan puts them.
+(int64); temporaries lie in the workspace where the memory plan puts them. ``tw_init`` takes the
+same, uses constants and packed buffers only, and is to be called before.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, St
 from tilewright.ir.text.print_kernel import print_kernel
 from tilewright.ir.text.style import CANONICAL
 
+MAIN = "tw_main"
+INIT = "tw_init"
 DISPATCH = """\
 define internal void @tw_dispatch(ptr %runtime, ptr %task, ptr %context, i64 %count) nounwind {
 entry:
@@ -52,34 +55,49 @@ done:
 }"""
 
 
-class ModuleEmitter(StatementEmitter):
-    """The entry point, and through it every kernel."""
+class KernelFunctions:
+    """The functions of kernels; equal kernels share one, and are emitted once."""
 
-    def __init__(self, program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> None:
-        types = Types(target.index_bits, target.vector_bits)
-        function = FunctionText(
-            "define i32 @tw_main(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounwind"
-        )
-        register_bits = 0 if target.architecture == "wasm32" else target.vector_bits
-        spelling = Spelling(types, target.has_gather, target.has_byte_tables, register_bits)
-        super().__init__(function, types, spelling, {})
-        self.program = program
+    def __init__(self, target: CpuTarget) -> None:
         self.target = target
+        self.types = Types(target.index_bits, target.vector_bits)
+        register_bits = 0 if target.architecture == "wasm32" else target.vector_bits
+        self.spelling = Spelling(
+            self.types, target.has_gather, target.has_byte_tables, register_bits
+        )
+        self.texts: list[str] = []
         self._names: dict[str, str] = {}
-        self._functions: list[str] = []
+
+    def name(self, kernel: Kernel) -> str:
+        """The name of the kernel's function."""
+        key = print_kernel(kernel, CANONICAL)
+        if key not in self._names:
+            # The name must not come from the user: LLVM reads it as part of the text.
+            name = self._names[key] = f"@k{len(self._names)}"
+            texts = emit_kernel(kernel, self.types, self.spelling, self.target.has_threads)
+            self.texts += [text.replace(NAME, name) for text in texts]
+        return self._names[key]
+
+
+class EntryEmitter(StatementEmitter):
+    """An entry point, and through it every kernel that it calls."""
+
+    def __init__(
+        self, name: str, program: Program, offsets: Mapping[Buffer, Size], kernels: KernelFunctions
+    ) -> None:
+        function = FunctionText(
+            f"define i32 @{name}(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounwind"
+        )
+        super().__init__(function, kernels.types, kernels.spelling, {})
+        self.program = program
+        self.kernels = kernels
         self._bind(offsets)
 
-    def emit(self) -> str:
-        """The module's text."""
-        self._steps(self.program.steps)
+    def emit(self, steps: Sequence[Step]) -> str:
+        """The text of the function that runs `steps`."""
+        self._steps(steps)
         self.function.current.terminator = "ret i32 0"
-        # The name must not come from the user: LLVM reads it as part of the text.
-        parts = [f'target triple = "{self.target.triple}"']
-        # LLVM compiles what nobody calls, too, and as no pass runs it would stay.
-        parts += [DISPATCH] if any("@tw_dispatch(" in text for text in self._functions) else []
-        parts += [*self.spelling.functions(RARE), *self._functions, self.function.text()]
-        parts += sorted(self.spelling.declarations)
-        return "\n\n".join(parts) + "\n"
+        return self.function.text()
 
     def _bind(self, offsets: Mapping[Buffer, Size]) -> None:
         function, program = self.function, self.program
@@ -118,22 +136,13 @@ class ModuleEmitter(StatementEmitter):
                     raise IRError(f"{type(step).__name__} was not lowered")
 
     def _launch(self, kernel: Kernel) -> None:
-        name = self._kernel(kernel)
+        name = self.kernels.name(kernel)
         operands = ["ptr %runtime"]
         operands += [f"ptr {self.pointers[p.root]}" for p in kernel.parameters]
         operands += [f"{self.types.index} {self.evaluate(s).text}" for s in kernel.symbols]
         self.function.line(f"call void {name}({', '.join(operands)})")
         for parameter in kernel.written:
             self.environment.stored(parameter.root)
-
-    def _kernel(self, kernel: Kernel) -> str:
-        """The name of the kernel's function; equal kernels share one, and are emitted once."""
-        key = print_kernel(kernel, CANONICAL)
-        if key not in self._names:
-            name = self._names[key] = f"@k{len(self._names)}"
-            texts = emit_kernel(kernel, self.types, self.spelling, self.target.has_threads)
-            self._functions += [text.replace(NAME, name) for text in texts]
-        return self._names[key]
 
     def _copy(self, step: Copy) -> None:
         size = build.size_mul(build.product(step.source.shape), step.source.dtype.itemsize)
@@ -210,4 +219,13 @@ def _written(steps: Sequence[Step]) -> Iterator[Buffer]:
 
 def emit_program(program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> str:
     """LLVM IR text of a lowered program whose temporaries lie at `offsets` in the workspace."""
-    return ModuleEmitter(program, offsets, target).emit()
+    kernels = KernelFunctions(target)
+    entries = [EntryEmitter(MAIN, program, offsets, kernels).emit(program.steps)]
+    if program.init:
+        entries.append(EntryEmitter(INIT, program, {}, kernels).emit(program.init))
+    parts = [f'target triple = "{target.triple}"']
+    # LLVM compiles what nobody calls, too, and as no pass runs it would stay.
+    parts += [DISPATCH] if any("@tw_dispatch(" in text for text in kernels.texts) else []
+    parts += [*kernels.spelling.functions(RARE), *kernels.texts, *entries]
+    parts += sorted(kernels.spelling.declarations)
+    return "\n\n".join(parts) + "\n"

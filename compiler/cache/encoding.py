@@ -13,6 +13,7 @@ The description holds, by name:
     symbols    how many open dimensions there are; they are known by their numbers
     workspace  size
     parallel   whether any loop runs on the thread pool
+    packed     as inputs: storage that the code fills once
     nodes      the expressions that sizes refer to, operands first: ["var", number],
                ["const", dtype, value] or [operation, dtype, node number …]
 
@@ -54,6 +55,7 @@ def encode(artifact: CpuArtifact) -> bytes:
         "symbols": len(artifact.symbols),
         "workspace": sizes.add(artifact.workspace),
         "parallel": artifact.parallel,
+        "packed": [_encode_spec(spec, sizes.add) for spec in artifact.packed],
         "nodes": sizes.nodes,
     }
     text = json.encode(description)
@@ -99,6 +101,7 @@ def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
         symbols,
         read_size(description["workspace"], nodes),
         bool(description["parallel"]),
+        tuple(_decode_spec(spec, nodes) for spec in description["packed"]),
     )
 
 

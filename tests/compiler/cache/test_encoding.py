@@ -43,12 +43,14 @@ def test_every_field_returns() -> None:
         inputs=(TensorSpec((n, 3, m), F32), TensorSpec((), I64)),
         outputs=(TensorSpec((rows, Apply(MAX, (n, m))), F16), TensorSpec((0, 2), I32)),
         constants=(np.arange(6, dtype=np.int16).reshape(2, 3), np.array([np.nan, -0.0])),
+        packed=(TensorSpec((4, 5), F32),),
     )
     other_n, other_m = dim("n"), dim("m", least=1)
     found = there_and_back(artifact, (other_n, other_m))
     assert found.code == artifact.code
     assert found.symbols == (other_n, other_m)
     assert found.inputs == (TensorSpec((other_n, 3, other_m), F32), TensorSpec((), I64))
+    assert found.packed == (TensorSpec((4, 5), F32),)
     assert [spec.dtype for spec in found.outputs] == [F16, I32]
     assert found.outputs[1].shape == (0, 2)
     old, new = {n: 5, m: 9}, {other_n: 5, other_m: 9}
