@@ -23,6 +23,7 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.legal.integers import legal_size
+from tilewright.ir.lower.drop_fixed_positions import drop_fixed_positions
 from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
 from tilewright.ir.text.print_kernel import print_kernel
 from tilewright.ir.text.style import CANONICAL
@@ -136,9 +137,16 @@ class EntryEmitter(StatementEmitter):
                     raise IRError(f"{type(step).__name__} was not lowered")
 
     def _launch(self, kernel: Kernel) -> None:
-        name = self.kernels.name(kernel)
+        shared, offsets = drop_fixed_positions(kernel)
+        name = self.kernels.name(shared)
         operands = ["ptr %runtime"]
-        operands += [f"ptr {self.pointers[p.root]}" for p in kernel.parameters]
+        for parameter, offset in zip(kernel.parameters, offsets, strict=True):
+            pointer = self.pointers[parameter.root]
+            if offset:
+                element = self.types.memory(parameter.dtype)
+                place = f"getelementptr {element}, ptr {pointer}, {self.types.index} {offset}"
+                pointer = self.function.assign(place)
+            operands.append(f"ptr {pointer}")
         operands += [f"{self.types.index} {self.evaluate(s).text}" for s in kernel.symbols]
         self.function.line(f"call void {name}({', '.join(operands)})")
         for parameter in kernel.written:

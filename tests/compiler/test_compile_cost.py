@@ -141,6 +141,23 @@ def test_equal_kernels_are_emitted_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert emitted.calls == text.count("define internal void @k") == 1
 
 
+def test_blocks_that_read_other_parts_of_one_array_share_their_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emitted = Counted(monkeypatch, module, "emit_kernel")
+
+    def chain(x, w):
+        for k in range(6):
+            x = np.tanh(x @ w[k // 3, k % 3]) + x
+        return x
+
+    machine = cpu_target("x86-64-v3")
+    weights = np.ones((2, 3, 8, 8), np.float32)
+    lowered = backend.lower(program_of(chain, X, weights), machine)
+    assert backend.emit(lowered, machine).count("call void @k") >= 6
+    assert emitted.calls == 1
+
+
 def test_a_long_chain_read_at_other_places_is_inlined_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
