@@ -20,7 +20,7 @@ from tilewright.ir import ops
 from tilewright.ir.dtypes import BOOL, INDEX, DType
 from tilewright.ir.emit.environment import Lanes, Value, buffer_of
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var, post_order
+from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, Store
 
 _WIDEST_SHUFFLED_STRIDE = 4
@@ -328,6 +328,8 @@ class MemoryEmitter(GatherEmitter):
 
     def _permutes(self, index: Expr) -> bool:
         """Whether neighbouring lanes read elements of a register that are no neighbours."""
+        if isinstance(index, (Const, Var)):
+            return False
         bindings = self.environment.bindings
 
         def varies(atom: Expr) -> bool:

@@ -24,7 +24,7 @@ from tilewright.ir.expr import Size
 from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.legal.integers import legal_size
 from tilewright.ir.lower.drop_fixed_positions import drop_fixed_positions
-from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
+from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step, kernels
 from tilewright.ir.text.print_kernel import print_kernel
 from tilewright.ir.text.style import CANONICAL
 
@@ -57,10 +57,14 @@ done:
 
 
 class KernelFunctions:
-    """The functions of kernels; equal kernels share one, and are emitted once."""
+    """The functions of kernels; equal kernels share one, and are emitted once.
 
-    def __init__(self, target: CpuTarget) -> None:
+    `alone`: there is but one, and nothing to share.
+    """
+
+    def __init__(self, target: CpuTarget, alone: bool) -> None:
         self.target = target
+        self.alone = alone
         self.types = Types(target.index_bits, target.vector_bits)
         register_bits = 0 if target.architecture == "wasm32" else target.vector_bits
         self.spelling = Spelling(
@@ -69,9 +73,15 @@ class KernelFunctions:
         self.texts: list[str] = []
         self._names: dict[str, str] = {}
 
-    def name(self, kernel: Kernel) -> str:
-        """The name of the kernel's function."""
-        key = print_kernel(kernel, CANONICAL)
+    def shared(self, kernel: Kernel) -> tuple[str, tuple[int, ...]]:
+        """The name of the kernel's function, and how many elements behind the beginning of its
+        parameters the addresses are that it takes."""
+        if self.alone:
+            return self._name(kernel, ""), (0,) * len(kernel.parameters)
+        kernel, offsets = drop_fixed_positions(kernel)
+        return self._name(kernel, print_kernel(kernel, CANONICAL)), offsets
+
+    def _name(self, kernel: Kernel, key: str) -> str:
         if key not in self._names:
             # The name must not come from the user: LLVM reads it as part of the text.
             name = self._names[key] = f"@k{len(self._names)}"
@@ -84,14 +94,18 @@ class EntryEmitter(StatementEmitter):
     """An entry point, and through it every kernel that it calls."""
 
     def __init__(
-        self, name: str, program: Program, offsets: Mapping[Buffer, Size], kernels: KernelFunctions
+        self,
+        name: str,
+        program: Program,
+        offsets: Mapping[Buffer, Size],
+        functions: KernelFunctions,
     ) -> None:
         function = FunctionText(
             f"define i32 @{name}(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounwind"
         )
-        super().__init__(function, kernels.types, kernels.spelling, {})
+        super().__init__(function, functions.types, functions.spelling, {})
         self.program = program
-        self.kernels = kernels
+        self.functions = functions
         self._bind(offsets)
 
     def emit(self, steps: Sequence[Step]) -> str:
@@ -137,8 +151,7 @@ class EntryEmitter(StatementEmitter):
                     raise IRError(f"{type(step).__name__} was not lowered")
 
     def _launch(self, kernel: Kernel) -> None:
-        shared, offsets = drop_fixed_positions(kernel)
-        name = self.kernels.name(shared)
+        name, offsets = self.functions.shared(kernel)
         operands = ["ptr %runtime"]
         for parameter, offset in zip(kernel.parameters, offsets, strict=True):
             pointer = self.pointers[parameter.root]
@@ -227,13 +240,13 @@ def _written(steps: Sequence[Step]) -> Iterator[Buffer]:
 
 def emit_program(program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> str:
     """LLVM IR text of a lowered program whose temporaries lie at `offsets` in the workspace."""
-    kernels = KernelFunctions(target)
-    entries = [EntryEmitter(MAIN, program, offsets, kernels).emit(program.steps)]
+    functions = KernelFunctions(target, len(kernels((*program.init, *program.steps))) == 1)
+    entries = [EntryEmitter(MAIN, program, offsets, functions).emit(program.steps)]
     if program.init:
-        entries.append(EntryEmitter(INIT, program, {}, kernels).emit(program.init))
+        entries.append(EntryEmitter(INIT, program, {}, functions).emit(program.init))
     parts = [f'target triple = "{target.triple}"']
     # LLVM compiles what nobody calls, too, and as no pass runs it would stay.
-    parts += [DISPATCH] if any("@tw_dispatch(" in text for text in kernels.texts) else []
-    parts += [*kernels.spelling.functions(RARE), *kernels.texts, *entries]
-    parts += sorted(kernels.spelling.declarations)
+    parts += [DISPATCH] if any("@tw_dispatch(" in text for text in functions.texts) else []
+    parts += [*functions.spelling.functions(RARE), *functions.texts, *entries]
+    parts += sorted(functions.spelling.declarations)
     return "\n\n".join(parts) + "\n"

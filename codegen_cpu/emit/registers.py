@@ -82,11 +82,12 @@ class Registers:
 
     def pick(self, row: Row, elements: Sequence[int]) -> str:
         """These elements in this order as one value: a shuffle of the chunks that hold them."""
-        held = [c for c in self.rows.get(row, []) if any(_holds(c, e) for e in elements)]
+        first, last = min(elements), max(elements)
+        near = (c for c in self.rows.get(row, []) if c.start <= last and first < c.start + c.count)
+        held = [c for c in near if any(_holds(c, e) for e in elements)]
         if not all(any(_holds(c, e) for c in held) for e in elements):
             raise IRError(f"register {row[0].name}{list(row[1])} is read before it is written")
         if len(held) > 2 or len({c.count for c in held}) > 1 or held[0].count == 1:
-            first, last = min(elements), max(elements)
             held = [Chunk(first, last - first + 1, self.read(row, first, last - first + 1))]
         width = held[0].count
         if width == 1:

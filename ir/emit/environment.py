@@ -9,7 +9,7 @@ from msgspec import Struct
 from tilewright.ir import ops
 from tilewright.ir.analysis.affine import Linear, linear, offset, row_major_strides
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var, post_order
+from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.kernel import Buffer
 
 
@@ -69,13 +69,20 @@ class Environment:
 
     def facts(self, node: Expr) -> Facts:
         """What `node` depends on."""
-        found = self._facts.get(node)
-        if found is None:
-            for inner in post_order((node,)):
-                if inner not in self._facts:
-                    self._facts[inner] = self._combine(inner)
-            found = self._facts[node]
-        return found
+        known = self._facts
+        found = known.get(node)
+        if found is not None:
+            return found
+        stack = [node]
+        while stack:
+            inner = stack[-1]
+            missing = [o for o in inner.operands if o not in known]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            known[inner] = self._combine(inner)
+        return known[node]
 
     def _combine(self, node: Expr) -> Facts:
         if isinstance(node, Var):

@@ -9,7 +9,7 @@ end of the statement.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
@@ -79,19 +79,30 @@ class ExpressionEmitter(ABC, Generic[F]):
 
     def evaluate(self, root: Expr) -> Value:
         """The value of `root`, emitting what is not known yet. Iterative: expressions are deep."""
+        at_once = self.find(root)
+        if at_once is not None:
+            return at_once
+        known: dict[Expr, Value] = {}
+        waiting: set[Expr] = set()
         stack = [root]
         while stack:
-            node = stack[-1]
-            if self.find(node) is not None:
-                stack.pop()
+            node = stack.pop()
+            if node in known:
                 continue
-            missing = [o for o in self._needed(node) if self.find(o) is None]
-            if missing:
-                stack.extend(reversed(missing))
-                continue
-            stack.pop()
-            self.remember(node, self._compute(node))
-        return self._found(root)
+            if node not in waiting:
+                found = self.find(node)
+                if found is not None:
+                    known[node] = found
+                    continue
+                missing = [o for o in self._needed(node) if o not in known]
+                if missing:
+                    waiting.add(node)
+                    stack.append(node)
+                    stack.extend(reversed(missing))
+                    continue
+            value = known[node] = self._compute(node, known)
+            self.remember(node, value)
+        return known[root]
 
     def named(self, root: Expr) -> Value:
         """The value of `root`, as something that may be written more than once."""
@@ -135,12 +146,13 @@ class ExpressionEmitter(ABC, Generic[F]):
             case _:
                 return node.operands
 
-    def _compute(self, node: Expr) -> Value:
+    def _compute(self, node: Expr, known: Mapping[Expr, Value]) -> Value:
+        """The value of a node whose operands are `known`."""
         match node:
             case Apply() if node.op is ops.LIKELY:
                 return self.likely(node)
             case Apply():
-                values = [self._found(o) for o in node.operands]
+                values = [known[o] for o in node.operands]
                 return _simplified(node, values) or self.apply(node, values)
             case Load():
                 return self.load(node)
@@ -190,14 +202,11 @@ class ExpressionEmitter(ABC, Generic[F]):
 
     def _key(self, node: Expr, facts: Facts) -> Hashable:
         bindings = self.environment.bindings
-        expanded = tuple(b for v in facts.variables if not isinstance(b := bindings.get(v), Value))
-        versions = tuple(self.environment.versions.get(r, 0) for r in facts.roots)
+        bound = [bindings.get(v) for v in facts.variables]
+        expanded = tuple([b for b in bound if not isinstance(b, Value)])
+        changed = self.environment.versions
+        versions = tuple([changed.get(r, 0) for r in facts.roots])
         return (node, expanded, versions) if expanded or versions else node
-
-    def _found(self, node: Expr) -> Value:
-        value = self.find(node)
-        assert value is not None
-        return value
 
     # Leaves.
 
