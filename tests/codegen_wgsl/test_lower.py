@@ -20,10 +20,10 @@ from tests.codegen_wgsl.nests import (
 )
 from tilewright.codegen_wgsl.device import Device
 from tilewright.ir import build as b
-from tilewright.ir import dtypes
+from tilewright.ir import dtypes, ops
 from tilewright.ir.dtypes import F32
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Load, Var
+from tilewright.ir.expr import Apply, Load, Var
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store, children, statements
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.workgroup.grid import split_index
@@ -215,6 +215,52 @@ def test_barriers_are_uniform(shape: tuple[int, int]) -> None:
 
 def flat(kernel: Kernel) -> list[Stmt]:
     return list(statements(kernel.body))
+
+
+def power_iteration(rounds: int, size: int) -> Program:
+    """Some products of one matrix and a vector, each divided by its length, in one nest."""
+    matrix, start = Buffer("matrix", (size, size), F32), Buffer("start", (size,), F32)
+    out, length = Buffer("out", (size,), F32), Buffer("length", (), F32)
+    stages: list[Stage] = []
+    rows: list[Buffer] = []
+    sums = [Buffer(f"sum{r}", (), F32, "scratch") for r in range(rounds)]
+    for r in range(rounds):
+        (k, i, j) = axes(k=size, i=size, j=size)
+        before = rows[-1] if rows else start
+        row = out if r == rounds - 1 else Buffer(f"row{r}", (size,), F32, "scratch")
+        square = b.mul(Load(before, (k,)), Load(before, (k,)))
+        stages.append(Stage((), (k,), "add", square, sums[r], ()))
+        product = b.mul(Load(matrix, (i, j)), Load(before, (j,)))
+        made = Buffer(f"product{r}", (size,), F32, "scratch")
+        stages.append(Stage((i,), (j,), "add", product, made, (i,)))
+        scaled = Apply(ops.DIV, (Load(made, (k,)), Load(sums[r], ())))
+        stages.append(Stage((k,), (), None, scaled, row, (k,)))
+        rows += [made, row]
+    stages.append(Stage((), (axes(k=size)[0],), "add", b.const(1.0, F32), length, ()))
+    local = tuple(dict.fromkeys(x for x in (*sums, *rows) if x is not out))
+    return program([matrix, start], [out, length], [Nest("power", (), tuple(stages), local)])
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("size", [1, 3, 16, 17, 40])
+def test_short_and_long_reductions_in_one_launch(
+    device: Device, rng: np.random.Generator, size: int
+) -> None:
+    made = power_iteration(3, size)
+    matrix, start = rng.random((size, size), np.float32), rng.random(size, np.float32)
+    got, length = run(device, made, [matrix, start], ROWS)
+    want = start.astype(np.float64)
+    for _ in range(3):
+        want = matrix @ want / (want * want).sum()
+    np.testing.assert_allclose(got, want, rtol=1e-4)
+    assert length == size
+
+
+def test_short_reductions_need_no_tree() -> None:
+    """Invocations wait for rows that others make, and for nothing else."""
+    kernel = lower_to_workgroups(only_nest(power_iteration(5, 3)), ROWS, "power")
+    barriers = [s for s in statements(kernel.body) if isinstance(s, Barrier)]
+    assert len(barriers) == 2 * 5 - 1
 
 
 def test_grid_counts_every_tile_once() -> None:

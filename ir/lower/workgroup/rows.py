@@ -31,6 +31,7 @@ from tilewright.ir.schedule import Schedule
 from tilewright.ir.traverse import substitute
 
 Bound = dict[Var, Expr]
+_SHORT = 16
 
 
 class RowLowering(NestLowering):
@@ -125,9 +126,19 @@ class RowLowering(NestLowering):
 
     def _reduction(self, stages: Sequence[Stage]) -> list[Stmt]:
         axes = stages[0].axes
-        if self._fills(axes):
+        alone = self._is_short(stages)
+        if axes and (alone or self._fills(axes)):
             return self._strided(axes, lambda b: Reducer(self, stages, b).statements())
+        kept = [s.target in self.nest.locals and not s.target.shape for s in stages]
+        if alone and len(set(kept)) == 1:
+            return self._store_once(stages[0], Reducer(self, stages, {}).statements())
         return self._serial_axes(list(axes), {}, lambda bound: self._tree(stages, bound))
+
+    def _is_short(self, stages: Sequence[Stage]) -> bool:
+        """Whether an invocation reduces sooner by itself than it waits for a tree of them."""
+        sizes = tuple(self.extent(a, {}) for a in stages[0].reduce_axes)
+        most = largest(build.product(sizes))
+        return most is not None and most <= _SHORT
 
     def _fills(self, axes: Sequence[Var]) -> bool:
         """Whether there are enough points to give every other invocation at least one."""
