@@ -9,6 +9,7 @@ import numpy as np
 from tilewright.compiler.arguments import checked_dtype
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import open_target
+from tilewright.ir.errors import UnsupportedError
 
 
 def device_array(array: Any, target: str) -> Any:
@@ -17,6 +18,12 @@ def device_array(array: Any, target: str) -> Any:
     The result has `shape`, `dtype` and ``numpy()``. Kernels on the same target take it in place
     of a NumPy array and then return their results on the device too.
     """
-    host = np.ascontiguousarray(array)
+    host = np.asarray(array, order="C")
     checked_dtype(host, "the array")
-    return open_target(target, runtime()).upload(host)
+    opened = open_target(target, runtime())
+    if host.dtype == np.float64:
+        raise UnsupportedError(
+            f"a float64 array cannot lie on the device of {target!r}, which has no float64",
+            help="pass array.astype(np.float32)",
+        )
+    return opened.upload(host)

@@ -14,7 +14,8 @@ class FusionOptions(Struct, frozen=True):
     global buffers of a launch. `scratch_bytes` is the memory for intermediate rows; larger
     ones are global temporaries. `large_own` is the work per outer point beyond which
     a row launch needs many outer points to keep the device busy. `repeated_rows`: gathers are
-    so slow that a launch of its own pays for those that rows of an output repeat.
+    so slow that a launch of its own pays for those that rows of an output repeat. `outer_counters`:
+    launches of an inner loop may use the numbers of the rounds of outer ones.
     """
 
     rows: bool = True
@@ -24,8 +25,14 @@ class FusionOptions(Struct, frozen=True):
     large_own: int = 1 << 14
     few_points: int = 16
     repeated_rows: bool = False
+    outer_counters: bool = True
 
 
 CPU = FusionOptions(repeated_rows=True)
-WORKGROUP = FusionOptions(most_inputs=6, most_outputs=2, scratch_bytes=8 << 10)
-FRAGMENT = FusionOptions(rows=False, most_inputs=8, most_outputs=1)
+WORKGROUP = FusionOptions(
+    most_inputs=6,
+    most_outputs=2,
+    scratch_bytes=8 << 10,
+    outer_counters=False,
+)
+FRAGMENT = FusionOptions(rows=False, most_inputs=8, most_outputs=1, outer_counters=False)

@@ -318,7 +318,7 @@ class GraphLowering:
         states, steps = self._enter(node.initial)
         body = run_passes(node.body)
         _, *rest = body.inputs
-        scalars = self._bind(rest, states, node.captured)
+        scalars = self._bind(rest, states, node.captured, steps)
         if isinstance(node.count, int) and not _has_loops(body):
             steps += self._in_pairs(node.count, body, scalars, states)
         else:
@@ -365,8 +365,8 @@ class GraphLowering:
     def _while(self, node: While) -> list[Step]:
         states, steps = self._enter(node.initial)
         condition, body = run_passes(node.condition), run_passes(node.body)
-        known = self._bind(condition.inputs, states, node.captured)
-        scalars = self._bind(body.inputs, states, node.captured)
+        known = self._bind(condition.inputs, states, node.captured, steps)
+        scalars = self._bind(body.inputs, states, node.captured, steps)
         flag = self.builder.temporary((), condition.outputs[0].dtype)
         test = self.builder.steps(condition, known, [flag])
         inner = self._round(body, scalars, states)
@@ -378,17 +378,24 @@ class GraphLowering:
         return states, [self._copy(t, s) for t, s in zip(initial, states, strict=True)]
 
     def _bind(
-        self, inputs: Sequence[Input], states: list[Buffer], captured: Sequence[Tensor]
+        self,
+        inputs: Sequence[Input],
+        states: list[Buffer],
+        captured: Sequence[Tensor],
+        steps: list[Step],
     ) -> dict[Tensor, Expr]:
         """Give the inputs of a loop's body their buffers; answers with the captured ones that are
-        expressions (the number of an outer round)."""
+        expressions (the number of an outer round), which some targets need in memory."""
         self.buffers.update(zip(inputs, states, strict=False))
         scalars: dict[Tensor, Expr] = {}
         for tensor, outer in zip(inputs[len(states) :], captured, strict=True):
-            if outer in self.inliner.scalars:
+            if outer not in self.inliner.scalars:
+                self.buffers[tensor] = self.place(outer)
+            elif self.builder.options.outer_counters:
                 scalars[tensor] = self.inliner.scalars[outer]
             else:
-                self.buffers[tensor] = self.place(outer)
+                stored = self.buffers[tensor] = self.builder.temporary((), tensor.dtype)
+                steps.append(self._copy(outer, stored))
         return scalars
 
     def _round(self, body: Graph, scalars: dict[Tensor, Expr], states: list[Buffer]) -> list[Step]:

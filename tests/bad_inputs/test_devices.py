@@ -170,6 +170,16 @@ def test_a_forked_child_is_told_that_the_device_is_its_parents(target: str) -> N
 
 
 @pytest.mark.parametrize("target", GPU)
+def test_device_arrays_keep_their_shape_and_refuse_float64(target: str) -> None:
+    for value in (np.float32(3), np.zeros((0, 2), np.float32), X[::-2], [True, False]):
+        array = tw.device_array(value, target)
+        assert (array.shape, array.dtype) == (np.shape(value), np.asarray(value).dtype)
+        np.testing.assert_array_equal(array.numpy(), value)
+    with pytest.raises(tw.UnsupportedError, match=r"has no float64\nhelp: pass array.astype"):
+        tw.device_array(X.astype(np.float64), target)
+
+
+@pytest.mark.parametrize("target", GPU)
 def test_device_arrays_are_neither_copied_nor_pickled(target: str) -> None:
     array = tw.device_array(X, target)
     for use in (copy.copy, copy.deepcopy, pickle.dumps):

@@ -58,6 +58,20 @@ def nested(x):
     return tw.loop(3, lambda i, s: tw.loop(2, lambda j, t: t * F(0.5) + x, s)[0] + i, x)[0]
 
 
+def nested_with_both_numbers(x):
+    def inner(i, s):
+        return tw.loop(3, lambda j, t: t * F(0.5) + x[i] * j + i, s)[0]
+
+    return tw.loop(5, inner, x[0] * 2)[0]
+
+
+def nested_three_times(x):
+    def middle(i, s):
+        return tw.loop(2, lambda j, t: tw.loop(3, lambda k, u: u + x[i, j] * k, t)[0] + i, s)[0]
+
+    return tw.loop(4, middle, x)[0]
+
+
 def sorted_again(x):
     return tw.loop(3, lambda i, s: np.sort(s[::-1] * F(-1), axis=1), x)[0]
 
@@ -90,7 +104,8 @@ def no_steps(x):
 @pytest.mark.parametrize(
     "function",
     [
-        swapped, carried_scalars, power_iteration, game_of_life, suppressed, nested, sorted_again,
+        swapped, carried_scalars, power_iteration, game_of_life, suppressed, nested,
+        nested_with_both_numbers, nested_three_times, sorted_again,
         summed_up, cleared_rows, element_after_element, no_steps,
     ],
 )  # fmt: skip
