@@ -53,9 +53,12 @@ class Kernel(FastCallable):
         if isinstance(function, Kernel):
             raise TraceError(f"{function.__name__!r} is decorated twice", help="decorate it once")
         if not callable(function) or not hasattr(function, "__code__"):
+            is_text = isinstance(function, str)
             raise TraceError(
                 f"a kernel is made from a plain function, not from {type(function).__name__}",
-                help="put @tw.kernel directly above def",
+                help=f"name the option: @tw.kernel(target={function!r})"
+                if is_text
+                else "put @tw.kernel directly above def",
             )
         self.python = function
         self.target = check_target(target)

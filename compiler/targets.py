@@ -48,7 +48,7 @@ _FIXED_SIZES = ("wgsl", "glsl")
 
 def check_target(name: str) -> str:
     """`name`, if it is a target."""
-    if name not in _HOMES:
+    if not isinstance(name, str) or name not in _HOMES:
         raise UnsupportedError(
             f"there is no target {name!r}", help=f"the targets are {', '.join(NAMES)}"
         )

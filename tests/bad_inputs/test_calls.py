@@ -182,6 +182,12 @@ def test_options_of_the_decorator() -> None:
         tw.kernel(numerics="exact")(lambda a: a)
     with pytest.raises(tw.UnsupportedError, match="there is no target 'gpu'"):
         tw.kernel(target="gpu")(lambda a: a)
+    targets: Any = ["cpu"]
+    with pytest.raises(tw.UnsupportedError, match=r"there is no target \['cpu'\]"):
+        tw.kernel(target=targets)(lambda a: a)
+    name: Any = "cpu"
+    with pytest.raises(tw.TraceError, match=r"name the option: @tw.kernel\(target='cpu'\)"):
+        tw.kernel(name)
     with pytest.raises(tw.TraceError, match="the kernel has no argument 'tagret'"):
         tw.kernel(tagret="cpu")(lambda a: a)
     with pytest.raises(tw.TraceError, match="the kernel has no argument 'c'\nhelp: they are a"):
