@@ -93,9 +93,15 @@ class LoadedGlProgram:
     """A program that is ready to be called on one device, from any thread."""
 
     def __init__(
-        self, device: GlDevice, program: GpuProgram, constants: Sequence[HostArray] = ()
+        self,
+        device: GlDevice,
+        program: GpuProgram,
+        constants: Sequence[HostArray] = (),
+        names: Sequence[str] = (),
     ) -> None:
-        """`constants` are the values of the buffers with role "constant", in buffer order."""
+        """`constants` are the values of the buffers with role "constant", in buffer order; `names`
+        are what errors call the inputs."""
+        self._names = tuple(names) or tuple(f"argument {k}" for k in range(len(program.inputs)))
         check_program(program, device.facts)
         indexes = [i for i, spec in enumerate(program.buffers) if spec.role == "constant"]
         if len(indexes) != len(constants):
@@ -159,7 +165,7 @@ class LoadedGlProgram:
                 value.check_fits(self.device, spec)
                 given.append(value)
             else:
-                given.append(pack(value, spec, f"argument {number}"))
+                given.append(pack(value, spec, self._names[number]))
         return given
 
     def _execute_and_read(

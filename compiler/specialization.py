@@ -52,7 +52,8 @@ class Specialization(Struct, eq=False, dict=True):
     @once
     def executable(self) -> Executable:
         """The artifact loaded on its device, at its first use: compiling needs no device."""
-        return self.target.load(self.artifact)
+        names = [f"argument {name!r}" for name in self.interface.input_names]
+        return self.target.load(self.artifact, names)
 
     @cached_property
     def traced(self) -> Traced:

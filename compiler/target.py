@@ -44,8 +44,8 @@ class Target(Protocol):
     ) -> Any:
         """The artifact that `pack` described, with these open dimensions."""
 
-    def load(self, artifact: Any) -> Executable:
-        """``run(inputs, outputs=None) -> results`` on contiguous arrays."""
+    def load(self, artifact: Any, names: Sequence[str]) -> Executable:
+        """``run(inputs, outputs=None) -> results`` on contiguous arrays; errors use `names`."""
 
     def upload(self, array: np.ndarray) -> Any:
         """A copy of the array on the target's device; `UnsupportedError` where there is none."""

@@ -80,7 +80,7 @@ class CpuTargetDriver:
             raise ValueError("its object code cannot be read")
         return artifact
 
-    def load(self, artifact: CpuArtifact) -> CpuFunction:
+    def load(self, artifact: CpuArtifact, names: Sequence[str]) -> CpuFunction:
         """The artifact in executable memory."""
         pool = self.runtime.pool.runtime if artifact.parallel else 0
         return CpuFunction(artifact, self.runtime.loader, pool)

@@ -72,11 +72,11 @@ class GlslTargetDriver:
         """Shaders and constants."""
         return GlslArtifact(*decode_program(described, blobs))
 
-    def load(self, artifact: GlslArtifact) -> GpuFunction:
+    def load(self, artifact: GlslArtifact, names: Sequence[str]) -> GpuFunction:
         """The shaders as programs on this process's device."""
         from tilewright.codegen_glsl.run import LoadedGlProgram
 
-        loaded = LoadedGlProgram(self.runtime.webgl, artifact.program, artifact.constants)
+        loaded = LoadedGlProgram(self.runtime.webgl, artifact.program, artifact.constants, names)
         return GpuFunction(loaded)
 
     def upload(self, array: np.ndarray) -> Any:

@@ -133,7 +133,7 @@ class WasmTargetDriver:
             raise ValueError("its description cannot be read")
         return WasmArtifact(WasmModule(binary=blobs[1], **facts), program)
 
-    def load(self, artifact: WasmArtifact) -> WasmFunction:
+    def load(self, artifact: WasmArtifact, names: Sequence[str]) -> WasmFunction:
         """The module instantiated by wasmtime."""
         return WasmFunction(artifact)
 

@@ -67,11 +67,11 @@ class WgslTargetDriver:
         program, constants = decode_program(described, blobs)
         return WgslArtifact(program, constants, (), tuple(described["notes"]))
 
-    def load(self, artifact: WgslArtifact) -> GpuFunction:
+    def load(self, artifact: WgslArtifact, names: Sequence[str]) -> GpuFunction:
         """The shaders as pipelines on this process's device."""
         from tilewright.codegen_wgsl.run import LoadedProgram
 
-        loaded = LoadedProgram(self.runtime.webgpu, artifact.program, artifact.constants)
+        loaded = LoadedProgram(self.runtime.webgpu, artifact.program, artifact.constants, names)
         return GpuFunction(loaded)
 
     def upload(self, array: np.ndarray) -> Any:

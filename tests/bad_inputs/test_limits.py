@@ -210,7 +210,7 @@ GPU = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("wgsl",
 @pytest.mark.parametrize("value", [1 << 31, -(1 << 31) - 1, 1 << 62])
 def test_row_30_values_that_32_bits_cannot_hold_are_refused(target: str, value: int) -> None:
     kernel = tw.kernel(lambda a: a[::-1]).on(target)
-    with pytest.raises(tw.LimitError, match=f"holds {value} at index") as caught:
+    with pytest.raises(tw.LimitError, match=f"argument 'a' holds {value} at index") as caught:
         call(kernel, np.array([1, value]))
     assert "cpu" in (caught.value.help or "")
     edges = np.array([(1 << 31) - 1, -(1 << 31)])
