@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import linecache
+from typing import Final
 
 from msgspec import Struct
+
+_MOST_COLUMNS: Final = 160
 
 
 class Location(Struct, frozen=True):
@@ -36,7 +39,19 @@ class Location(Struct, frozen=True):
         end = _characters(text, self.end_column) - indent if same_line else len(stripped)
         if start < 0:
             return shown
-        return [*shown, "    " + " " * start + "^" * max(1, end - start)]
+        stripped, start, end = _around(stripped, start, end)
+        return ["    " + stripped, "    " + " " * start + "^" * max(1, end - start)]
+
+
+def _around(line: str, start: int, end: int) -> tuple[str, int, int]:
+    """The part of a long line around a span, and where the span lies in it."""
+    if len(line) <= _MOST_COLUMNS:
+        return line, start, end
+    first = max(0, min(start - _MOST_COLUMNS // 4, len(line) - _MOST_COLUMNS))
+    last = min(len(line), first + _MOST_COLUMNS)
+    before, after = "…" if first else "", "…" if last < len(line) else ""
+    moved = len(before) - first
+    return before + line[first:last] + after, start + moved, min(end, last) + moved
 
 
 def _characters(text: str, utf8_offset: int) -> int:
