@@ -43,7 +43,7 @@ def _statement_at(loc: Location) -> ast.AST | None:
         tree = ast.parse("".join(linecache.getlines(loc.file)))
     except (SyntaxError, ValueError):
         return None
-    asking = [n for n in ast.walk(tree) if any(_holds(t, loc) for t in _tested(n))]
+    asking = [n for n in ast.walk(tree) if _asks_at(n, loc)]
     branching = [n for n in asking if isinstance(n, _BRANCHES)]
     if branching:
         return min(branching, key=_extent)
@@ -70,6 +70,13 @@ def _tested(node: ast.AST) -> Iterator[ast.expr]:
             yield node
         case ast.Call(func=ast.Name(id="min" | "max")):
             yield node
+
+
+def _asks_at(node: ast.AST, loc: Location) -> bool:
+    """Whether `node` asks for a truth at `loc`: at its test, or as a whole (a test by a call)."""
+    if isinstance(node, _BRANCHES) and (node.lineno, node.col_offset) == (loc.line, loc.column):
+        return True
+    return any(_holds(test, loc) for test in _tested(node))
 
 
 def _holds(node: ast.expr, loc: Location) -> bool:
@@ -132,6 +139,8 @@ def _links(node: ast.Compare) -> list[str]:
 
 def _for_if(node: ast.If) -> str:
     """``if`` with one assignment or return per branch as one line of NumPy."""
+    if isinstance(node.body[0], ast.Raise):
+        return "compiled code raises no errors on data; test it before the call, or return the test"
     if len(node.body) != 1 or len(node.orelse) > 1:
         return _GENERIC
     match node.body[0], node.orelse[0] if node.orelse else None:

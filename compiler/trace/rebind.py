@@ -11,6 +11,7 @@ from __future__ import annotations
 import builtins
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from types import (
     BuiltinFunctionType,
@@ -218,7 +219,7 @@ class Rebinder:
 
     def _module(self, module: ModuleType) -> Any:
         root = module.__name__.split(".")[0]
-        if root == "tilewright" or module is sys:
+        if root == "tilewright" or module in (sys, warnings):
             return module
 
         def read(name: str) -> Any:

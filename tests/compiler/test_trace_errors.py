@@ -473,6 +473,33 @@ GIVEN: list[tuple[Callable[..., Any], str, str]] = [
 ]
 
 
+def asserts(x):
+    assert np.isfinite(x).all()
+    return x
+
+
+def raises_on_data(x):
+    if np.any(x > 100):
+        raise ValueError("too large")
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "help"),
+    [
+        (asserts, "an assert on data cannot be compiled; test it before the call"),
+        (
+            raises_on_data,
+            "compiled code raises no errors on data; test it before the call, or return the test",
+        ),
+    ],
+)
+def test_tests_of_data(function: Callable[..., Any], help: str) -> None:
+    with pytest.raises(TraceError, match="known at run time only") as info:
+        traced(function, X)
+    assert info.value.help == help
+
+
 @pytest.mark.parametrize(("function", "message", "help"), GIVEN)
 def test_what_is_given(function: Callable[..., Any], message: str, help: str) -> None:
     with pytest.raises(DTypeError if "sorted" not in message else TraceError) as info:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
+import warnings
 from collections import namedtuple
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -271,3 +272,12 @@ def test_a_graph_of_many_operations_traces_quickly() -> None:
     graph = trace(block, [spec]).graph
     assert time.perf_counter() - start < 0.5
     assert len(graph.nodes()) > 200
+
+
+def test_warnings_may_be_silenced() -> None:
+    def function(x):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return x / 2
+
+    check(function, np.ones(3))

@@ -11,6 +11,7 @@ import pytest
 
 import tilewright as tw
 from tests.corpus import (  # noqa: F401
+    algorithms,
     idioms,
     images,
     layers,
