@@ -15,9 +15,9 @@ from tilewright.codegen_cpu.emit.operations import LEGAL
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.ranges import interval
-from tilewright.ir.dtypes import I32, I64, INDEX, U32, U64
+from tilewright.ir.dtypes import I32, I64, INDEX, U8, U16, U32, U64
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, post_order
+from tilewright.ir.expr import Apply, Const, Expr, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
 from tilewright.ir.legal import floats, half, integers
 from tilewright.ir.legal.reciprocals import multiply_by_reciprocal
@@ -56,6 +56,7 @@ def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
         integers.expand_integer_division,
         integers.divide_in_floats,
         integers.expand_shifts,
+        *((shift_narrow_in_words,) if target.architecture == "wasm32" else ()),
         integers.expand_integer_sign,
         integers.expand_signed_popcount,
         integers.expand_bool_extremes,
@@ -83,6 +84,18 @@ def saturate_wide_indices(node: Expr) -> Expr | None:
     if value.dtype is I64 and (low is None or low < I32.min):
         value = build.maximum(value, build.const(I32.min, I64))
     return None if value is node.operands[0] else build.cast(value, INDEX)
+
+
+def shift_narrow_in_words(node: Expr) -> Expr | None:
+    """Lanes of 8 and 16 bits that shift right by amounts of their own. LLVM shifts them one by one
+    in 32 bits, and lets whatever lies above the lane move into it."""
+    if not (isinstance(node, Apply) and node.op is ops.SHR_RAW and node.dtype in (U8, U16)):
+        return None
+    value, amount = node.operands
+    if isinstance(amount, Const):
+        return None
+    words = (build.cast(value, U32), build.cast(amount, U32))
+    return build.cast(Apply(ops.SHR_RAW, words), node.dtype)
 
 
 def rule_in_context(target: CpuTarget, round_: int) -> Rule:

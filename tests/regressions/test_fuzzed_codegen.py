@@ -123,3 +123,19 @@ def test_a_scatter_of_one_update(target: str) -> None:
     x, i = np.arange(6, dtype=np.float32).reshape(6, 1), np.array(2, np.int32)
     for found, right in zip(tw.kernel(function).on(target)(x, i), function(x, i), strict=True):
         np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.wasm
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "int16"])
+@pytest.mark.parametrize("size", [2, 3, 5, 8, 17])
+def test_narrow_lanes_that_shift_by_amounts_of_their_own(dtype: str, size: int) -> None:
+    """LLVM shifts such lanes in 32 bits for wasm, and neighbours came in from above."""
+
+    def function(x, n):
+        return x[n % size] >> n, x[n % size] << n, x >> n
+
+    x = (np.arange(size) * 37 + 90).astype(dtype)
+    amounts = (np.arange(size) * 5 % 17).astype(dtype)
+    found = tw.kernel(function).on("wasm")(x, amounts)
+    for got, right in zip(found, function(x, amounts), strict=True):
+        np.testing.assert_array_equal(got, right)
