@@ -13,7 +13,7 @@ from tilewright.ir.analysis.affine import Linear, linear
 from tilewright.ir.analysis.intervals import Interval
 from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import I32, INDEX
-from tilewright.ir.expr import Apply, Expr
+from tilewright.ir.expr import Apply, Expr, Var
 from tilewright.ir.kernel import Stmt, map_expressions
 from tilewright.ir.traverse import refold, rewrite
 
@@ -70,7 +70,26 @@ class _Simplifier:
 
     def _difference(self, a: Expr, b: Expr) -> Interval:
         """The range of ``a - b``, common terms cancelled."""
-        form = linear(build.sub(a, b))
+        return self._linear_range(linear(build.sub(a, b)))
+
+    def _linear_range(self, form: Linear) -> Interval:
+        """The range of a sum. A task's tiles end with the axis: ``9 * task + tile`` for ``tile <
+        min(9, 255 - 9 * task)`` stays below 255, though the terms alone reach further."""
+        low, high = self._sum_of_ranges(form)
+        for atom, factor in form.terms.items():
+            if not isinstance(atom, Var):
+                continue
+            for bound in _upper_bounds(atom):
+                last = build.mul(build.sub(bound, build.index(1)), build.index(factor))
+                ended = linear(build.add(form.without(atom).expression(), last))
+                least, most = self._sum_of_ranges(ended)
+                if factor > 0:
+                    high = most if high is None else high if most is None else min(high, most)
+                else:
+                    low = least if low is None else low if least is None else max(low, least)
+        return low, high
+
+    def _sum_of_ranges(self, form: Linear) -> Interval:
         low: int | None = form.constant
         high: int | None = form.constant
         for atom, factor in form.terms.items():
@@ -87,7 +106,7 @@ class _Simplifier:
         whole = {t: f // divisor for t, f in form.terms.items() if f % divisor == 0}
         rest = Linear({t: f for t, f in form.terms.items() if f % divisor}, form.constant)
         rest_expression = rest.expression()
-        low, high = self._range(rest_expression)
+        low, high = self._linear_range(rest)
         if low is None or high is None or low // divisor != high // divisor:
             return self._partly_divided(op, whole, rest_expression, divisor)
         quotient = low // divisor
@@ -120,6 +139,14 @@ class _Simplifier:
         }
         true, false = verdicts[op]
         return build.TRUE if true else build.FALSE if false else None
+
+
+def _upper_bounds(variable: Var) -> tuple[Expr, ...]:
+    """What a loop's variable stays below, where that depends on other loops."""
+    extent = variable.extent
+    if not isinstance(extent, Apply):
+        return ()
+    return extent.operands if extent.op is ops.MIN else (extent,)
 
 
 def _before_widening(op: ops.Op, a: Expr, b: Expr) -> Expr | None:

@@ -110,3 +110,31 @@ def _variables(node: Expr) -> list[Var]:
     from tilewright.ir.traverse import variables
 
     return list(variables((node,)))
+
+
+TASK = Var("c", 4)
+TILE = Var(
+    "t", build.minimum(build.index(3), build.sub(build.index(11), build.mul(TASK, build.index(3))))
+)
+LAST_TILES = build.add(build.mul(TASK, build.index(3)), TILE)
+"""0 … 10: the last task has two tiles, where three would reach 11."""
+
+
+@pytest.mark.parametrize(
+    ("original", "stays"),
+    [
+        (Apply(ops.MOD, (LAST_TILES, index(11))), False),
+        (Apply(ops.MOD, (LAST_TILES, index(10))), True),
+        (Apply(ops.MIN, (LAST_TILES, index(10))), False),
+        (Apply(ops.MIN, (LAST_TILES, index(9))), True),
+        (Apply(ops.MAX, (build.sub(index(10), LAST_TILES), index(0))), False),
+        (Apply(ops.MAX, (build.sub(index(9), LAST_TILES), index(0))), True),
+    ],
+)
+def test_tiles_of_a_task_end_with_the_axis(original: Apply, stays: bool) -> None:
+    simple = index_simplifier()(original)
+    assert (isinstance(simple, Apply) and simple.op is original.op) == stays
+    for task in range(4):
+        for tile in range(min(3, 11 - 3 * task)):
+            point = {TASK: task, TILE: tile}
+            assert value_at(simple, point) == value_at(original, point)
