@@ -5,7 +5,8 @@ An exception between two of them leaves objects that are freed twice, or in the 
 
 from __future__ import annotations
 
-import signal
+# Not `signal`: it makes enumerations of all names, which takes longer than to load a kernel.
+import _signal as signal  # type: ignore[import-not-found]
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
