@@ -8,10 +8,10 @@ cannot be written to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from tilewright.compiler.argument_trees import is_users
+from tilewright.compiler.argument_trees import is_object, is_users
 from tilewright.compiler.trace.failures import failure
 from tilewright.ir.errors import TraceError
 
@@ -49,6 +49,58 @@ def class_constants(kind: type) -> Iterator[tuple[type, str, Any]]:
         for name, member in list(vars(base).items()):
             if not name.startswith("__") and not hasattr(member, "__get__"):
                 yield base, name, member
+
+
+def held_by_class(
+    kind: type, home: Callable[[type], Mapping[str, Any]], package: str
+) -> Iterator[tuple[str, str, Mapping[str, Any], Any]]:
+    """What code may read through a class: where it is, its name, what holds it, and the value.
+
+    That is the class's data, the same of classes and objects in it, and the data among the globals
+    of its functions. Classes of other packages than `package` count by their own data only.
+    """
+    seen: set[int] = set()
+    waiting: list[Any] = [kind]
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        found: list[tuple[str, str, Mapping[str, Any], Any]]
+        if isinstance(item, type):
+            where = f"class {item.__name__}"
+            found = [(where, n, home(b), v) for b, n, v in class_constants(item)]
+            if item.__module__.partition(".")[0] == package:
+                found += _globals_of_functions(item)
+        else:
+            where = f"object of class {type(item).__name__}"
+            found = [(where, name, vars(item), value) for name, value in vars(item).items()]
+        yield from found
+        waiting += [v for *_, v in found if isinstance(v, type) or is_object(v)]
+
+
+def _globals_of_functions(kind: type) -> list[tuple[str, str, Mapping[str, Any], Any]]:
+    """The data that functions of a class read from the globals of their module."""
+    found: list[tuple[str, str, Mapping[str, Any], Any]] = []
+    for member in vars(kind).values():
+        function = getattr(member, "__func__", getattr(member, "fget", member))
+        if isinstance(function, FunctionType):
+            home = function.__globals__
+            where = f"global of {home.get('__name__', '')}"
+            names = [n for n in _names(function.__code__) if n in home]
+            found += [(where, n, home, home[n]) for n in names if _is_data(home[n])]
+    return found
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _is_data(value: Any) -> bool:
+    return not callable(value) and not isinstance(value, ModuleType)
 
 
 def _traced_class(rebinder: Rebinder, kind: type) -> type:

@@ -64,6 +64,7 @@ class Rebinder:
         self._containers: list[tuple[str, Any, Any]] = []
         self.classes: dict[type, type] = {}
         self._class_homes: dict[type, Mapping[str, Any]] = {}
+        self._package = ""
 
     def function(self, original: FunctionType) -> FunctionType:
         """`original` rebuilt over shadow globals and cells."""
@@ -71,6 +72,7 @@ class Rebinder:
             return self._functions[original]
         code = original.__code__
         check_code(code)
+        self._package = self._package or (original.__module__ or "").partition(".")[0]
         self.dependencies.add_function(original)
         cells = tuple(CellType() for _ in original.__closure__ or ())
         rebuilt = FunctionType(
@@ -210,11 +212,10 @@ class Rebinder:
             return TYPES[value]
         if issubclass(value, np.generic) or value.__module__.split(".")[0] == "numpy":
             return type_stand_in(value)
-        from tilewright.compiler.trace.objects import class_constants
+        from tilewright.compiler.trace.objects import held_by_class
 
-        for base, name, member in class_constants(value):
-            home = self.class_home(base)
-            self.dependencies.add(f"class {value.__name__}", name, home, member)
+        for held in held_by_class(value, self.class_home, self._package):
+            self.dependencies.add(*held)
         return value
 
     def _module(self, module: ModuleType) -> Any:

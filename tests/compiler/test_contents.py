@@ -86,6 +86,49 @@ def test_attributes_of_classes_are_never_used_stale(kind: Any) -> None:
         check()
 
 
+class Options:
+    def __init__(self) -> None:
+        self.factor = 1
+
+
+class Everything:
+    class Inner:
+        factor = 1
+
+    options = Options()
+
+    @staticmethod
+    def scaled(a: Any) -> Any:
+        return a * OUTER["factor"]
+
+    @classmethod
+    def scaled_twice(cls, a: Any) -> Any:
+        return a * cls.Inner.factor * OUTER["factor"]
+
+
+OUTER = {"factor": 1}
+
+
+@pytest.mark.parametrize(
+    ("function", "change"),
+    [
+        (lambda a: a * Everything.Inner.factor, lambda v: setattr(Everything.Inner, "factor", v)),
+        (
+            lambda a: a * Everything.options.factor,
+            lambda v: setattr(Everything.options, "factor", v),
+        ),
+        (lambda a: Everything.scaled(a), lambda v: OUTER.update(factor=v)),
+        (lambda a: Everything.scaled_twice(a), lambda v: OUTER.update(factor=v)),
+    ],
+    ids=["class in it", "object in it", "static method", "class method"],
+)
+def test_what_is_read_through_a_class_is_never_used_stale(function: Any, change: Any) -> None:
+    kernel = tw.kernel(function)
+    for factor in (1, 1, 1, 2, 2, 3, 1):
+        change(factor)
+        np.testing.assert_array_equal(kernel(np.ones(3)), function(np.ones(3)))
+
+
 def test_attributes_of_functions_are_never_used_stale() -> None:
     kernel = tw.kernel(scaled)
     for factor in (1, 1, 1, 2, 2, 3):
