@@ -16,7 +16,7 @@ from tilewright.codegen_cpu.legalize import legalize
 from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.codegen_cpu.task_count import tasks_for
-from tilewright.ir.expr import Size
+from tilewright.ir.expr import Size, Var
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.accesses import work
 from tilewright.ir.lower.branch_on_positions import branch_on_positions
@@ -195,15 +195,22 @@ class _Lowering:
         copies: tuple[Nest, ...] = ()
         packed: tuple[Buffer, ...] = ()
         if any(stage.reduce_axes for stage in nest.stages):
-            from tilewright.ir.lower.pack_operands import pack_operands
-
-            nest, copies, packed = pack_operands(nest)
+            nest, copies, packed = self._packed_operands(nest)
         if not copies and len(nest.outer) > 1 and self.has_records:
             from tilewright.ir.lower.pack_interleaved import pack_interleaved
 
             nest, copies, packed = pack_interleaved(nest, MOST_FIELDS)
         self.temporaries += packed
         return [launch for n in (*copies, nest) for launch in self._nest(n)]
+
+    def _packed_operands(self, nest: Nest) -> tuple[Nest, tuple[Nest, ...], tuple[Buffer, ...]]:
+        from tilewright.codegen_cpu.product_axis import product_axis
+        from tilewright.ir.lower.pack_operands import contraction, pack_operands
+
+        axis, stage = product_axis(nest, self.target), contraction(nest)
+        if axis is None or stage is None:
+            return nest, (), ()
+        return pack_operands(nest, axis if isinstance(axis, Var) else stage.reduce_axes[-1])
 
     def _schedule(self, nest: Nest) -> Schedule:
         schedule = self.given.get(nest.name)

@@ -22,6 +22,8 @@ _TALL = 8
 """Rows from which two vectors of columns give enough independent sums."""
 
 _LEAST_ROWS_TO_PACK = 256
+_LEAST_ROWS_TO_PACK_FAR = 96
+"""The same where the matrix is beyond what a core can count on of the shared cache."""
 _CORES_THAT_SHARE = 8
 _LINES = 8
 """As many lines at a time read a matrix from memory at the speed of a copy; 4 or 16 are slower."""
@@ -30,12 +32,14 @@ _LINES = 8
 def vectors_beside(rows: int, available: int, target: CpuTarget) -> int:
     """Vectors of columns in a register tile of `rows` rows.
 
-    Every row has a sum for each vector, and the vectors themselves are held; with one row they
-    are read from memory by the multiply-add, and what counts is a long stretch of each line.
+    Every row has a sum for each vector, and the vectors themselves are held. Three of them read
+    longer stretches of lines that are far away than two do. With one row they are read from memory
+    by the multiply-add, and what counts is a long stretch of each line.
     """
     registers = target.vector_registers
     if rows >= _TALL:
-        return min(available, 2)
+        three = available % 3 == 0 and registers > 3 * (_TALL + 1)
+        return 3 if three else min(available, 2)
     most = registers if rows == 1 else max(2, registers // (rows + 1))
     if available <= most:
         return available
@@ -57,13 +61,17 @@ def walk(
     order = list(nest.outer)
     if rows is None:
         return order, ()
-    right = [load for load in _operands(stage) if column in variables(load.indices)]
-    whole = max((_bytes(load) for load in right), default=0)
+    operands = _operands(stage)
+    right = [load for load in operands if column in variables(load.indices)]
+    batch = tuple(a for a in nest.outer if all(a in variables(x.indices) for x in operands))
+    whole = max((_bytes(load) // max(1, points(batch)) for load in right), default=0)
     if whole <= target.caches.l2 // 2 or not all(can_pack(nest, stage, load) for load in right):
         return order, ()
     order.remove(rows)
     order.insert(order.index(column) + 1, rows)
-    worth_packing = whole > target.caches.l2 and points((rows,)) >= _LEAST_ROWS_TO_PACK
+    far = whole >= target.caches.l3 // _CORES_THAT_SHARE
+    least = _LEAST_ROWS_TO_PACK_FAR if far else _LEAST_ROWS_TO_PACK
+    worth_packing = whole > target.caches.l2 and points((rows,)) >= least
     if not worth_packing:
         return order, ()
     return order, (LEFT, RIGHT) if _lies_along(nest, stage, rows) else (RIGHT,)

@@ -42,7 +42,7 @@ define void @tw_parallel_for(ptr %pool, ptr %task, ptr %context, i64 %chunks) no
   %caller_waits = getelementptr i8, ptr %pool, i64 $CALLER_WAITS
   %busy = getelementptr i8, ptr %pool, i64 $BUSY
   %at_least_two = sub i64 %chunks, 2
-  %worth_it = icmp ult i64 %at_least_two, 2147483646  ; also: the count fits its half word
+  %worth_it = icmp ult i64 %at_least_two, 65534  ; also: the count fits its quarter of the word
   br i1 %worth_it, label %acquire, label %serial
 
 acquire:
@@ -73,7 +73,7 @@ consider:
   %crowded_word = getelementptr i8, ptr %pool, i64 $CROWDED
   %crowded_until = load atomic i64, ptr %crowded_word monotonic, align 8
   %crowded = icmp slt i64 %time, %crowded_until
-  br i1 %crowded, label %publish, label %weigh
+  br i1 %crowded, label %try, label %weigh
 
 weigh:
   %ended_word = getelementptr i8, ptr %pool, i64 $ENDED
@@ -85,23 +85,22 @@ weigh:
   br i1 %at_once, label %publish, label %try
 
 try:
+  %least = phi i64 [ $crowded, %consider ], [ $worth_waking, %weigh ]
   call void %task(ptr %context, i64 0)
   %time_after = call i64 @now()
   %one = sub i64 %time_after, %time
   %rest = sub i64 %chunks, 1
   %whole = mul i64 %one, %rest
-  %long = icmp sgt i64 %whole, $worth_waking
+  %long = icmp sgt i64 %whole, %least
   br label %publish
 
 publish:
-  %run_before = phi i64 [ 0, %look_around ], [ 0, %consider ], [ 0, %weigh ], [ 1, %try ]
-  %may_wake = phi i1 [ true, %look_around ], [ false, %consider ], [ true, %weigh ], [ %long, %try ]
+  %run_before = phi i64 [ 0, %look_around ], [ 0, %weigh ], [ 1, %try ]
+  %may_wake = phi i1 [ true, %look_around ], [ true, %weigh ], [ %long, %try ]
   %task_word = getelementptr i8, ptr %pool, i64 $TASK
   %context_word = getelementptr i8, ptr %pool, i64 $CONTEXT
-  %chunks_word = getelementptr i8, ptr %pool, i64 $CHUNKS
   store atomic ptr %task, ptr %task_word monotonic, align 8
   store atomic ptr %context, ptr %context_word monotonic, align 8
-  store atomic i64 %chunks, ptr %chunks_word monotonic, align 8
   store atomic i32 0, ptr %done_word monotonic, align 4
   store atomic i32 0, ptr %caller_waits monotonic, align 4
   %old_epoch = load atomic i32, ptr %epoch_word monotonic, align 4
@@ -109,7 +108,9 @@ publish:
   %epoch_wide = zext i32 %epoch to i64
   %epoch_high = shl i64 %epoch_wide, 32
   %unclaimed = sub i64 %chunks, %run_before
-  %fresh = or i64 %epoch_high, %unclaimed
+  %first_high = shl i64 %run_before, 16
+  %range = or i64 %first_high, %unclaimed
+  %fresh = or i64 %epoch_high, %range
   ; Sequentially consistent with the sleepers' count: either the worker that is about to sleep
   ; sees this epoch, or it is counted here.
   %previous = atomicrmw xchg ptr %claim, i64 %fresh seq_cst
@@ -129,18 +130,19 @@ next:
   %mine = phi i32 [ %mine_before, %publish ], [ %mine_before, %count_asleep ],
                   [ %mine_before, %wake_some ], [ %mine, %retry ], [ %mine_more, %run ]
   %seen = load atomic i64, ptr %claim monotonic, align 8
-  %left = and i64 %seen, 4294967295
+  %left = and i64 %seen, 65535
   %none_left = icmp eq i64 %left, 0
   br i1 %none_left, label %join, label %retry
 
 retry:
-  %less = sub i64 %seen, 1
+  %less = add i64 %seen, 65535  ; one more claimed in front, one less left
   %swap = cmpxchg ptr %claim, i64 %seen, i64 %less acq_rel monotonic
   %claimed = extractvalue { i64, i1 } %swap, 1
   br i1 %claimed, label %run, label %next
 
 run:
-  %chunk = sub i64 %chunks, %left
+  %above = lshr i64 %seen, 16
+  %chunk = and i64 %above, 65535
   call void %task(ptr %context, i64 %chunk)
   %mine_more = add i32 %mine, 1
   br label %next
@@ -202,7 +204,6 @@ define internal ptr @worker(ptr %pool) nounwind {
   %epoch_word = getelementptr i8, ptr %pool, i64 $EPOCH
   %task_word = getelementptr i8, ptr %pool, i64 $TASK
   %context_word = getelementptr i8, ptr %pool, i64 $CONTEXT
-  %chunks_word = getelementptr i8, ptr %pool, i64 $CHUNKS
   %done_word = getelementptr i8, ptr %pool, i64 $DONE
   %caller_waits = getelementptr i8, ptr %pool, i64 $CALLER_WAITS
   %sleepers_word = getelementptr i8, ptr %pool, i64 $SLEEPERS
@@ -219,7 +220,7 @@ look:
   %spins = phi i32 [ 0, %idle ], [ %spins, %take ], [ %spins_more, %relax ],
                    [ %spins_more, %check_place ]
   %seen = load atomic i64, ptr %claim acquire, align 8
-  %left = and i64 %seen, 4294967295
+  %left = and i64 %seen, 65535
   %work = icmp ne i64 %left, 0
   br i1 %work, label %take, label %relax
 
@@ -227,14 +228,16 @@ take:
   ; Read before the swap: if it succeeds, this epoch was still open, and so was its job.
   %task = load atomic ptr, ptr %task_word monotonic, align 8
   %context = load atomic ptr, ptr %context_word monotonic, align 8
-  %chunks = load atomic i64, ptr %chunks_word monotonic, align 8
   %less = sub i64 %seen, 1
   %swap = cmpxchg ptr %claim, i64 %seen, i64 %less acq_rel monotonic
   %claimed = extractvalue { i64, i1 } %swap, 1
   br i1 %claimed, label %run, label %look
 
 run:
-  %chunk = sub i64 %chunks, %left
+  %above = lshr i64 %seen, 16
+  %first = and i64 %above, 65535
+  %end = add i64 %first, %left
+  %chunk = sub i64 %end, 1
   call void %task(ptr %context, i64 %chunk)
   %before = atomicrmw add ptr %done_word, i32 1 seq_cst
   %waits = load atomic i32, ptr %caller_waits seq_cst, align 4
@@ -279,7 +282,7 @@ doze:
   br i1 %stopped, label %leave, label %look_again
 
 look_again:
-  %last_left = and i64 %last, 4294967295
+  %last_left = and i64 %last, 65535
   %still_idle = icmp eq i64 %last_left, 0
   br i1 %still_idle, label %sleep, label %rise
 

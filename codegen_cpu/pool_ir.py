@@ -1,7 +1,10 @@
 """The thread pool's machine code: platform facts -> LLVM IR text, from ``pool.ll``.
 
-Workers and the caller *claim* chunks of a loop. The claim word holds ``epoch << 32 | chunks left``;
-taking a chunk is one compare-and-swap on it. Two things follow. A worker that read the job of an
+Workers and the caller *claim* chunks of a loop. The claim word holds the epoch, the first chunk
+that nobody has claimed, and how many there are from it on: taking one is a compare-and-swap. The
+caller takes chunks from the front and workers take them from the back, so that in loops that follow
+each other the same part of the data is mostly met by the same thread, which has it in its cache.
+Two more things follow. A worker that read the job of an
 older epoch fails its swap, so it can never run a stale task. And the caller waits only for chunks
 that a worker has claimed, never for a worker that is asleep or not scheduled: with a busy neighbour
 on the second core a static split was measured to be four times slower than serial code.
@@ -15,8 +18,8 @@ comes 30 us later: a loop after a pause wakes nobody before its first chunk has 
 is long. Loops in a row wake workers at once, and find them awake from then on.
 
 Where other processes keep all other processors busy, a worker may be given the caller's own. There
-it gives way: it sleeps instead of spinning, and is left asleep for `CROWDED_NANOSECONDS`. (When it
-spun, loops of 20 us were measured to last milliseconds.)
+it gives way: it sleeps instead of spinning, and for `CROWDED_NANOSECONDS` only loops wake it that
+last as long. (When it spun, loops of 20 us were measured to last milliseconds.)
 
 Threads start at the first parallel loop, so a forked child only has
 to forget its parent's (`ThreadPool` does that).
@@ -45,12 +48,11 @@ Waiting = Literal["futex", "condvar"]
 # Offsets in the pool's state; what different threads write lies on different cache lines.
 STATE_BYTES: Final = 512
 OFFSETS: Final = {
-    "CLAIM": 0,  # i64: epoch << 32 | chunks not yet claimed
+    "CLAIM": 0,  # i64: epoch << 32 | first unclaimed chunk << 16 | unclaimed chunks
     "EPOCH": 4,  # i32: its upper half
-    "TASK": 64,  # ptr, ptr, i64: the job of this epoch
+    "TASK": 64,  # ptr, ptr: the job of this epoch
     "CONTEXT": 72,
-    "CHUNKS": 80,
-    "CALLER_CPU": 88,  # i32: where the caller of this epoch runs
+    "CALLER_CPU": 80,  # i32: where the caller of this epoch runs
     "DONE": 128,  # i32: chunks that workers finished in this epoch
     "CALLER_WAITS": 132,  # i32: the caller sleeps on DONE
     "SLEEPERS": 192,  # i32: workers that sleep, or are about to

@@ -91,6 +91,17 @@ class Heuristic(Struct):
         return max(1, self.target.vector_bits // bits)
 
     def _vector_axis(self, width: int) -> Var | str | None:
+        return self._product_axis() or self._axis_of_most_neighbours(width)
+
+    def _product_axis(self) -> Var | str | None:
+        main = self._main_reduction()
+        if main is None or not adds_products(main):
+            return None
+        from tilewright.codegen_cpu.product_axis import product_axis
+
+        return product_axis(self.nest, self.target)
+
+    def _axis_of_most_neighbours(self, width: int) -> Var | str | None:
         found = accesses(self.nest)
         best: tuple[float, Var | str | None] = (0.0, None)
         for axis in reversed(self.nest.outer):
@@ -171,7 +182,7 @@ class Heuristic(Struct):
             vectors, rows = self._outer_tile(axis, width, main)
             sizes[axis] = self._clipped(axis, vectors * width)
             if rows is not None:
-                sizes[rows] = self._rows(rows, min(vectors, 2))
+                sizes[rows] = self._rows(rows, min(vectors, 3))
             else:
                 sizes.update(
                     self._stencil_rows(axis, width) or self._turned_block(axis, width, main)
@@ -326,12 +337,25 @@ class Heuristic(Struct):
         """The outer axes from the outermost tile loop inwards, and the operands to pack."""
         main = self._main_reduction()
         order = list(range(len(self.nest.outer)))
-        if main is None or not isinstance(axis, Var) or not adds_products(main):
+        if main is None or not adds_products(main):
             return order, ()
+        if not isinstance(axis, Var):
+            return self._largest_outside(main) if axis == INNER else order, ()
         from tilewright.codegen_cpu.contraction_schedule import walk
 
         axes, pack = walk(self.nest, main, axis, self._reuse_axis(axis, main), self.target)
         return [self.nest.outer.index(a) for a in axes], pack
+
+    def _largest_outside(self, main: Stage) -> list[int]:
+        """The axes along which most is read first: that is then read once."""
+        loads = [a for a in accesses(self.nest) if a.stage is main and not a.is_store]
+
+        def read_along(k: int) -> int:
+            moving = (a for a in loads if a.stride(self.nest.outer[k]) != 0)
+            axes = (*self.nest.outer, *main.reduce_axes)
+            return sum(points(tuple(x for x in axes if a.stride(x) != 0)) for a in moving)
+
+        return sorted(range(len(self.nest.outer)), key=read_along, reverse=True)
 
     def _cache_block(self, axis: Var | str | None, tile: tuple[int, ...]) -> tuple[int, ...]:
         """Blocks of the rows that pass by a packed strip of columns."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_LEAST_PARALLEL_STEPS: Final = 1 << 14
+_LEAST_PARALLEL_STEPS: Final = 1 << 13
 _STEPS_PER_TASK: Final = 1 << 13
 _FEWEST_TASKS: Final = 4
 """Two threads seldom begin at the same time: of four tasks the first one takes three."""

@@ -171,11 +171,23 @@ class Grouper:
             return not own and not unit.reduce_axes and self._ends(group, unit)
         if not own and not unit.reduce_axes:
             return True
-        if is_contraction(unit, tuple(unit.own)) or _spreads_columns(group, unit, mapping):
+        if is_contraction(unit, tuple(unit.own)) or self._spreads_columns(group, unit, mapping):
             return False
         if any(is_contraction(u, (*group.outer, *u.own)) for u in group.units):
             return False
         return self._worthwhile(group.outer, [*own, *unit.reduce_axes])
+
+    def _spreads_columns(self, group: Group, unit: Unit, mapping: dict[Var, Var]) -> bool:
+        """Whether a map repeats along its first axes what small maps, or reductions of few columns,
+        made for its last ones. To store so little costs nothing; a launch over the columns alone
+        would have few points, each of them walking down the rows, and threads that write
+        neighbouring columns compete for the lines of memory in which both have a part."""
+        if unit.reduce_axes:
+            return False
+        if unit.own[: len(mapping)] == tuple(a for a in unit.own if a in mapping.values()):
+            return False
+        maps = not any(u.own or u.reduce_axes for u in group.units)
+        return maps or _points(group.outer) < self.options.few_columns
 
     def _worthwhile(self, outer: tuple[Var, ...], inside: list[Var]) -> bool:
         work, points = _points(inside), _points(outer)
@@ -260,15 +272,6 @@ def _gathers_rows(group: Group, unit: Unit, kept: dict[Var, Var]) -> bool:
         if (producer := group.unit_of(node.source)) is not None
         for axis, index in zip(producer.indices, node.indices, strict=True)
     )
-
-
-def _spreads_columns(group: Group, unit: Unit, mapping: dict[Var, Var]) -> bool:
-    """Whether a map repeats along its first axes what small maps made for its last ones. To store
-    so little costs nothing; a launch over the columns alone would have few points, each of them
-    walking down the rows."""
-    if unit.reduce_axes or any(u.own or u.reduce_axes for u in group.units):
-        return False
-    return unit.own[: len(mapping)] != tuple(a for a in unit.own if a in mapping.values())
 
 
 def _is_computed(index: Expr) -> bool:

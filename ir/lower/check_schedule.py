@@ -15,7 +15,7 @@ from tilewright.ir.lower.row_products import is_row_product
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import INNER, Schedule
 
-MOST_CHUNKS = 1 << 16
+MOST_CHUNKS = (1 << 16) - 1
 MOST_EXPANDED = 1 << 12
 """Points that one iteration of the innermost loops may compute: each costs code and registers."""
 MOST_LINES = 64

@@ -1,8 +1,9 @@
 """Copies of contraction operands in the order in which the inner loop reads them.
 
-``out[m, n] = sum_k A[m, k] * B[n, k]`` reads B along k, but vectors should lie along n. One small
-copy of B as (k, n) makes every load of the inner loop contiguous. A copy costs one read and one
-write per element, and the contraction reads each many times.
+In: a nest and the axis that will lie across lanes. ``out[m, n] = sum_k A[m, k] * B[n, k]`` reads B
+along k: if vectors lie along n, one small copy of B as (k, n) makes every load of the inner loop
+contiguous; if they lie along k, the same is true of a B that is stored as (k, n). A copy costs one
+read and one write per element, and the contraction reads each many times.
 """
 
 from __future__ import annotations
@@ -18,82 +19,59 @@ from tilewright.ir.traverse import substitute
 
 _LEAST_REUSE = 8
 _LEAST_WORK = 1 << 15
+_ROW_PADDING = 16
+"""Elements between rows: at a power of two they would compete for the same lines of the cache."""
 
 
-def pack_operands(nest: Nest) -> tuple[Nest, tuple[Nest, ...], tuple[Buffer, ...]]:
-    """The nest reading packed copies, the nests that make them, and their buffers."""
-    stage = _contraction(nest)
+def pack_operands(nest: Nest, axis: Var) -> tuple[Nest, tuple[Nest, ...], tuple[Buffer, ...]]:
+    """The nest reading packed copies of what does not lie along `axis`, the nests that make them,
+    and their buffers."""
+    stage = contraction(nest)
     if stage is None:
-        return nest, (), ()
-    axis = _column_axis(nest, stage)
-    if axis is None:
         return nest, (), ()
     copies: list[Nest] = []
     buffers: list[Buffer] = []
-    for access in accesses(nest):
-        if access.stage is not stage or access.is_store or not access.stride(axis):
+    loads = [a for a in accesses(nest) if a.stage is stage and not a.is_store]
+    for access in loads:
+        if access.stride(axis) in (0, 1) or not is_worth_a_copy(nest, stage, access):
             continue
-        if access.stride(axis) == 1:
-            continue
-        made = _pack(nest, stage, access, axis, len(copies))
-        if made is None:
-            return nest, (), ()
-        nest, stage, copy, buffer = made
+        nest, stage, copy, buffer = _pack(nest, stage, access, axis, len(copies))
         copies.append(copy)
         buffers.append(buffer)
     return nest, tuple(copies), tuple(buffers)
 
 
-def _contraction(nest: Nest) -> Stage | None:
-    """The nest's one reducing stage, if it adds products and there is much to add."""
+def contraction(nest: Nest) -> Stage | None:
+    """The nest's one reducing stage, if it adds products and no stage has axes of its own."""
     reducing = [s for s in nest.stages if s.reduce_axes]
-    if len(reducing) != 1 or any(s.axes for s in nest.stages) or len(nest.outer) < 2:
+    if len(reducing) != 1 or any(s.axes for s in nest.stages):
         return None
-    stage = reducing[0]
-    work = points(nest.outer) * points(stage.reduce_axes)
-    return stage if is_product(stage) and work >= _LEAST_WORK else None
+    return reducing[0] if is_product(reducing[0]) else None
 
 
-def _column_axis(nest: Nest, stage: Stage) -> Var | None:
-    """The outer axis that the result is contiguous along, if an operand is not."""
-    found = accesses(nest)
-    stores = [a for a in found if a.is_store]
-    for axis in nest.outer:
-        if any(a.stride(axis) != 1 for a in stores) or not stores:
-            continue
-        loads = [a for a in found if a.stage is stage and not a.is_store]
-        if any(a.stride(axis) is None for a in loads):
-            return None
-        moving = [a for a in loads if a.stride(axis)]
-        others = [a for a in nest.outer if a is not axis]
-        if moving and any(a.stride(axis) != 1 for a in moving) and _reused(moving, others):
-            return axis
-    return None
-
-
-def _reused(moving: list[Access], others: list[Var]) -> bool:
-    """Whether each operand along the axis is read again for many points of other axes."""
-    return all(
-        points(tuple(a for a in others if access.stride(a) == 0)) >= _LEAST_REUSE
-        for access in moving
-    )
+def is_worth_a_copy(nest: Nest, stage: Stage, access: Access) -> bool:
+    """Whether what a load of `stage` reads can be copied, and is read often enough."""
+    if points(nest.outer) * points(stage.reduce_axes) < _LEAST_WORK:
+        return False
+    node = _load_of(stage, access)
+    if node is None or len(set(node.indices)) != len(node.indices):
+        return False
+    if any(not isinstance(i, Var) or not isinstance(i.extent, int) for i in node.indices):
+        return False
+    return points(tuple(a for a in nest.outer if access.stride(a) == 0)) >= _LEAST_REUSE
 
 
 def _pack(
     nest: Nest, stage: Stage, access: Access, axis: Var, number: int
-) -> tuple[Nest, Stage, Nest, Buffer] | None:
+) -> tuple[Nest, Stage, Nest, Buffer]:
     """Replace one load by a load from a copy ordered (other axes…, reduced axes…, `axis`)."""
     node = _load_of(stage, access)
-    if node is None or len(set(node.indices)) != len(node.indices):
-        return None
-    used = [n for n in post_order(node.indices) if isinstance(n, Var)]
-    if any(not isinstance(i, Var) for i in node.indices):
-        return None
-    order = [v for v in (*nest.outer, *stage.reduce_axes) if v in used and v is not axis]
+    assert node is not None
+    order = [v for v in (*nest.outer, *stage.reduce_axes) if v in node.indices and v is not axis]
     order.append(axis)
     sizes = [v.extent for v in order if isinstance(v.extent, int)]
-    if len(sizes) < len(order):
-        return None
+    if axis in stage.reduce_axes:
+        sizes[-1] += _ROW_PADDING
     buffer = Buffer(f"{nest.name}_p{number}", sizes, node.dtype)
     fresh = {v: Var(v.name, v.extent) for v in order}
     copied = substitute(node, fresh)

@@ -133,6 +133,45 @@ def test_accumulators_of_a_product_fit_into_registers(target: str) -> None:
     assert rows * columns // chosen.width + columns // chosen.width < machine.vector_registers
 
 
+@pytest.mark.parametrize(
+    ("shape", "vector"),
+    [
+        ((2048, 1024, 256), 1),
+        ((2048, 1024, 8), "inner"),  # few columns, and long sums in each
+        ((2048, 64, 8), 1),  # to combine the lanes would cost more than half empty vectors
+        ((4, 1024, 2048), 1),
+        ((256, 256), "inner"),  # a matrix and a vector
+    ],
+)
+def test_the_lanes_of_a_product_go_where_they_are_full(
+    shape: tuple[int, ...], vector: int | str
+) -> None:
+    m, k, *n = shape
+    given = numbers(m, k), numbers(k, *n)
+    assert scheduled(lambda a, b: a @ b, *given, target="x86-64-v4").vector == vector
+
+
+def test_matrices_that_stay_in_the_cache_are_not_packed_together() -> None:
+    """Many small products are not one large one."""
+    large, batch = (numbers(512, 512),) * 2, (numbers(64, 256, 64), numbers(64, 64, 256))
+    assert scheduled(lambda a, b: a @ b, *large, target="x86-64-v4").pack
+    assert not scheduled(lambda a, b: a @ b, *batch, target="x86-64-v4").pack
+
+
+def test_a_product_of_few_rows_reads_the_other_matrix_once_as_it_lies() -> None:
+    """It was copied to columns, which took longer than the product."""
+    given = numbers(8, 1024), numbers(2048, 1024)
+    chosen = scheduled(lambda a, b: a @ b.T, *given, target="x86-64-v4")
+    assert (chosen.vector, chosen.order) == ("inner", (1, 0))
+
+
+def test_reproducible_products_have_no_lanes_to_combine() -> None:
+    machine = cpu_target("x86-64-v4").with_reproducible_results()
+    program = program_of(lambda a, b: a @ b, (numbers(2048, 1024), numbers(1024, 8)))
+    nest = collapse_axes(nests(program.steps)[-1])
+    assert default_schedule(nest, machine).vector != "inner"
+
+
 def test_pixels_lie_across_lanes_and_their_colours_do_not() -> None:
     image, places = numbers(20, 90, 3, dtype=np.uint8), np.arange(64, dtype=np.int32) % 7
 

@@ -129,3 +129,15 @@ def test_a_map_of_columns_does_not_take_the_rows_along() -> None:
     assert [len(nest.outer) for nest in nests(by_rows.steps)] == [1]
     (found,) = interpret_program(by_columns, [X, numbers(33)])
     np.testing.assert_allclose(found, scaled(X, numbers(33)), rtol=1e-6)
+
+
+def test_few_columns_are_normalised_row_by_row() -> None:
+    """Threads that walked down neighbouring columns wrote to the same lines of memory."""
+
+    def centred(x):
+        return x - x.mean(axis=0)
+
+    few, many = numbers(40, 128), numbers(4, 5000)
+    assert len(nests(program_of(centred, [few], CPU).steps)) == 2
+    assert len(nests(program_of(centred, [many], CPU).steps)) == 1
+    assert len(nests(program_of(centred, [few], WORKGROUP).steps)) == 1

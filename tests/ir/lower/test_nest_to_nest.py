@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.lower.collapse import collapse_axes
-from tilewright.ir.lower.pack_operands import pack_operands
+from tilewright.ir.lower.pack_operands import contraction, pack_operands
 from tilewright.ir.program import Nest, Program, map_steps, nests
 
 CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...], int]] = {
@@ -54,28 +54,35 @@ def test_collapsed_axes(name: str) -> None:
     same_results(program, collapsed, arrays)
 
 
-CONTRACTIONS: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...], int]] = {
-    # function, arguments, copies
-    "a @ b.T": (lambda a, b: a @ b.T, (numbers(32, 40), numbers(48, 40)), 1),
-    "a @ b": (lambda a, b: a @ b, (numbers(32, 40), numbers(40, 48)), 0),
-    "a.T @ b": (lambda a, b: a.T @ b, (numbers(40, 32), numbers(40, 48)), 0),
-    "too small": (lambda a, b: a @ b.T, (numbers(4, 8), numbers(4, 8)), 0),
-    "few rows": (lambda a, b: a @ b.T, (numbers(2, 256), numbers(128, 256)), 0),
-    "with bias": (lambda a, b, c: a @ b.T + c, (numbers(32, 40), numbers(48, 40), numbers(48)), 1),
+CONTRACTIONS: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...], tuple[int, int]]] = {
+    # function, arguments, copies where columns lie across lanes, and where the reduced axis does
+    "a @ b.T": (lambda a, b: a @ b.T, (numbers(32, 40), numbers(48, 40)), (1, 0)),
+    "a @ b": (lambda a, b: a @ b, (numbers(32, 40), numbers(40, 48)), (0, 1)),
+    "a.T @ b": (lambda a, b: a.T @ b, (numbers(40, 32), numbers(40, 48)), (0, 2)),
+    "too small": (lambda a, b: a @ b.T, (numbers(4, 8), numbers(4, 8)), (0, 0)),
+    "few rows": (lambda a, b: a @ b.T, (numbers(2, 256), numbers(128, 256)), (0, 0)),
+    "with bias": (
+        lambda a, b, c: a @ b.T + c,
+        (numbers(32, 40), numbers(48, 40), numbers(48)),
+        (1, 0),
+    ),
 }
 
 
+@pytest.mark.parametrize("along", [1, 2], ids=["columns", "dots"])
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_packed_operands(name: str) -> None:
+def test_packed_operands(name: str, along: int) -> None:
     function, arrays, wanted = CONTRACTIONS[name]
     program = program_of(function, arrays)
     buffers: list[Any] = []
 
     def pack(nest: Nest) -> list[Nest]:
-        changed, copies, made = pack_operands(nest)
+        stage = contraction(nest)
+        assert stage is not None
+        changed, copies, made = pack_operands(nest, (*nest.outer, *stage.reduce_axes)[along])
         buffers.extend(made)
         return [*copies, changed]
 
     packed = through(program, pack)
-    assert len(buffers) == wanted
+    assert len(buffers) == wanted[along - 1]
     same_results(program, replace(packed, temporaries=(*packed.temporaries, *buffers)), arrays)
