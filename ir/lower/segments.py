@@ -117,11 +117,11 @@ class _Search:
         factor, low, high = form
         quotient = (factor * self.middle + low) // divisor
         base = quotient * divisor
-        if not self._require(factor, low - base):
-            return None
-        if not self._require(-factor, base + divisor - 1 - high):
-            return None
-        return build.sub(a, build.index(base))
+        before = self.start, self.stop
+        if self._require(factor, low - base) and self._require(-factor, base + divisor - 1 - high):
+            return build.sub(a, build.index(base))
+        self.start, self.stop = before  # half of the condition gains nothing
+        return None
 
     def _affine(self, node: Expr) -> tuple[int, int, int] | None:
         """``factor * axis + [low, high]``; None where it is anything else or does not move."""

@@ -52,6 +52,7 @@ CLAMPED = {
     "wrapped": (Apply(ops.MOD, (moved(5), index(16))), (0, 11)),
     "wrapped below": (Apply(ops.MOD, (moved(-3), index(32))), (3, 20)),
     "wrapped with another": (Apply(ops.MOD, (build.add(moved(4), Y), index(24))), (0, 18)),
+    "going round": (Apply(ops.MOD, (build.mul(X, index(7)), index(16))), (0, 20)),
     "always": (maximum(X, index(0)), (0, 20)),
     "half is enough": (maximum(moved(-10), index(0)), (10, 20)),
     "too little would be left": (maximum(maximum(moved(-10), index(0)), moved(-16)), (10, 20)),
