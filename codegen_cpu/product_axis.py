@@ -59,8 +59,12 @@ def _columns(
     products = points(nest.outer) * points(stage.reduce_axes)
     size = points((axis,))
     vectors = products / size * -(-size // lanes)
-    apart = sum(_APART * points(nest.outer) for a in stores if a.stride(axis) != 1)
-    cost = vectors * (_ONE_VECTOR if size <= lanes else 1.0) + apart
+    results = points(nest.outer)
+    cost = vectors * (_ONE_VECTOR if size <= lanes else 1.0)
+    for store in stores:
+        if (stride := store.stride(axis)) != 1:
+            near = stride is not None and 0 < abs(stride) <= _NEAR
+            cost += _APART * (results / size * -(-size // lanes) if near else results)
     return cost + sum(_brought_in(nest, stage, load, axis, vectors) for load in loads)
 
 

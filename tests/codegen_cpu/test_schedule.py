@@ -186,6 +186,16 @@ def test_pixels_lie_across_lanes_and_their_colours_do_not() -> None:
     assert chosen.tile[2] == 3
 
 
+def test_pixels_lie_across_lanes_of_a_product_with_a_small_matrix() -> None:
+    def converted(image, matrix):
+        return image.astype(np.float32) @ matrix
+
+    image, matrix = numbers(64, 90, 3, dtype=np.uint8), numbers(3, 3)
+    chosen = scheduled(converted, image, matrix, target="x86-64-v4")
+    assert chosen.vector == 0
+    assert chosen.tile == (chosen.tile[0], 3)
+
+
 def test_an_axis_without_points_is_not_taken_whole() -> None:
     def picked(a, places):
         return tw.compute((0, 9), lambda i, j: tw.at(a, (i, places[j]), boundary="clamp"))
