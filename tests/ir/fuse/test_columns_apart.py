@@ -93,18 +93,15 @@ def weighted_columns(image: Any, weights: Any) -> Any:
 
 
 def centred_columns(image: Any, weights: Any) -> Any:
-    """Columns are reduced: they are walked in any case."""
+    """Few columns: a walk down each of them would keep few threads busy."""
     return image - image.max(axis=0) * weights
 
 
-@pytest.mark.parametrize(
-    ("function", "outer"), [(weighted_columns, [(200,), (40, 200)]), (centred_columns, [(200,)])]
-)
-def test_images_are_mapped_by_rows(
-    function: Callable[..., Any], outer: list[tuple[int, ...]]
-) -> None:
+@pytest.mark.parametrize("function", [weighted_columns, centred_columns])
+def test_images_are_mapped_by_rows(function: Callable[..., Any]) -> None:
     arrays = [numbers(40, 200), numbers(200)]
     program = program_of(function, arrays)
-    assert [tuple(a.extent for a in n.outer) for n in nests(program.steps)] == outer
+    outer = [tuple(a.extent for a in n.outer) for n in nests(program.steps)]
+    assert outer == [(200,), (40, 200)]
     wanted = function(*arrays)
     np.testing.assert_allclose(interpret_program(program, arrays)[0], wanted, rtol=1e-6)
