@@ -53,7 +53,14 @@ def polysub(a1: Any, a2: Any) -> Any:
 
 @implements(np.polymul)
 def polymul(a1: Any, a2: Any) -> Any:
-    return dispatch(np.convolve, (_coefficients(a1), _coefficients(a2)), {})
+    """NumPy drops leading zeros first; here only those that are known while tracing."""
+    return dispatch(np.convolve, (_without_zeros(a1), _without_zeros(a2)), {})
+
+
+def _without_zeros(p: Any) -> Any:
+    made = _coefficients(p)
+    known = made.known()
+    return made if known is None else as_array(np.poly1d(known).coeffs)
 
 
 @implements(np.polyder)

@@ -33,7 +33,7 @@ def pad_with_statistics(source: Any, widths: list[Pair], mode: str, lengths: lis
             count = size if length[side] is None else min(length[side], size)
             chunk = slice_along(source, axis, slice(0, count) if side == 0 else slice(-count, None))
             value = dispatch(STATISTICS[mode], (chunk,), {"axis": axis, "keepdims": True})
-            if not source.element_type.is_float:
+            if source.element_type.is_integer:
                 value = ufuncs.call(np.rint, (value,)) if value.element_type.is_float else value
             sides.append(_repeated(cast_to(value, source.element_type), axis, width[side]))
         source = concatenate([sides[0], source, sides[1]], axis)

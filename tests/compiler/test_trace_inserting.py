@@ -119,6 +119,7 @@ def test_padding_by_value(x: np.ndarray) -> None:
         ),
         x,
     )
+    check(lambda x: (np.pad(x > 0, 1, "mean"), np.pad(x > 0, 1, "maximum")), x)
     assert traced(lambda x: np.pad(x, 1, "empty"), x).graph.outputs[0].shape == (5, 6)
 
 

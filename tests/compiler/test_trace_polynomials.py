@@ -19,6 +19,7 @@ def test_arithmetic(dtype: type) -> None:
             np.polyadd(p, q),
             np.polysub(q, p),
             np.polymul(p, q),
+            np.polymul(p, [0, 0, 1, 2]),
             np.polyder(p),
             np.polyder(p, 2),
             np.polyint(p),
