@@ -17,7 +17,7 @@ from msgspec import Struct
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.affine import linear
 from tilewright.ir.dtypes import BOOL, DType
-from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var
+from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var, post_order
 from tilewright.ir.graph import identity
 from tilewright.ir.kernel import Buffer, For, If, Stmt, Store
 from tilewright.ir.program import Stage
@@ -62,6 +62,8 @@ def match_first_extreme(extreme: Stage, first: Stage) -> FirstExtreme | None:
     value = _value_found(found, extreme)
     if value is None or not _is_same(value, extreme, first):
         return None
+    if not _increases(position, first.reduce_axes):
+        return None
     return FirstExtreme(extreme, first, value, position, absent)
 
 
@@ -86,6 +88,23 @@ def _value_found(found: Expr, extreme: Stage) -> Expr | None:
         if isinstance(o, Apply) and o.op is ops.ISNAN
     }
     return value if tested == {keys.of(value, {}), keys.of(best, {})} else None
+
+
+def _increases(position: Expr, axes: tuple[Var, ...]) -> bool:
+    """Whether positions grow in the order in which elements are visited: only then is the first
+    element that is better the one with the smallest position."""
+    while isinstance(position, Apply) and position.op is ops.CAST:
+        position = position.operands[0]
+    terms = linear(position).terms
+    if any(n in axes for atom in terms if not isinstance(atom, Var) for n in post_order((atom,))):
+        return False
+    reach = 0
+    for axis in reversed(axes):
+        assert isinstance(axis.extent, int)
+        if axis.extent > 1 and terms.get(axis, 0) <= reach:
+            return False
+        reach += terms.get(axis, 0) * (axis.extent - 1)
+    return True
 
 
 def _is_same(value: Expr, extreme: Stage, first: Stage) -> bool:

@@ -118,8 +118,10 @@ def gather(b: Builder) -> Made:
         other = b.index_into(shape[0])
         return (f"{x}[{other}, {b.index_into(shape[1])}]", "gather of two") if other else None
     if form == 3:
-        mode = b.one_of("clip", "wrap")
-        return f"np.take({x}, {b.pick('iu')}, axis={axis}, mode={mode!r})", f"np.take {mode}"
+        mode, places = b.one_of("clip", "wrap"), b.pick("iu")
+        if places and mode == "wrap":  # NumPy wraps by subtracting, however often that takes
+            places += " % 999 - 333" if b.values[places].dtype.kind == "i" else " % 999"
+        return f"np.take({x}, {places}, axis={axis}, mode={mode!r})", f"np.take {mode}"
     if form == 4:
         order = f"np.argsort({x}, axis={axis}, kind='stable')"
         return f"np.take_along_axis({x}, {order}, axis={axis})", "np.take_along_axis"
