@@ -165,5 +165,5 @@ def test_a_large_product_packs_its_right_operand_and_walks_columns_first() -> No
 
 
 def test_a_small_product_is_read_where_it_lies_by_one_thread() -> None:
-    schedule = default_schedule(product(64, 64, 64)[0], X86)
+    schedule = default_schedule(product(32, 32, 32)[0], X86)
     assert (schedule.pack, schedule.order, schedule.chunks) == ((), (0, 1), 1)
