@@ -34,11 +34,10 @@ class Buffer(Source):
     """Storage for a tensor.
 
     `strides` are in elements; None means row-major. `base` is set on a view: the same storage, in
-    row-major order, under another shape. `streaming` marks an output so large that ordinary
-    stores would only evict other data.
+    row-major order, under another shape.
     """
 
-    __slots__ = ("base", "space", "streaming", "strides")
+    __slots__ = ("base", "space", "strides")
 
     def __init__(
         self,
@@ -55,7 +54,6 @@ class Buffer(Source):
         self.space = space
         self.strides = None if strides is None else tuple(strides)
         self.base = base
-        self.streaming = False
 
     def __repr__(self) -> str:
         return self.name

@@ -51,4 +51,3 @@ class Schedule(Struct, frozen=True):
     lines: int = 0
     workgroup: tuple[int, ...] = ()
     stage_tile: int = 0
-    streaming: bool = False

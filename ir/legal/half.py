@@ -136,7 +136,6 @@ class _Rewriter:
                 found = Buffer(old.name, old.shape, F32, "register")
             else:
                 found = Buffer(old.name, old.shape, U16, old.space, old.strides, old)
-                found.streaming = old.streaming
             self.buffers[old] = found
         return found
 

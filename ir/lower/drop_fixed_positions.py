@@ -49,10 +49,7 @@ def _fixed(kernel: Kernel) -> dict[Buffer, tuple[int, ...]]:
     possible = {
         p
         for p in kernel.parameters
-        if p.base is None
-        and p.strides is None
-        and not p.streaming
-        and all(isinstance(size, int) for size in p.shape)
+        if p.base is None and p.strides is None and all(isinstance(size, int) for size in p.shape)
     }
     fixed: dict[Buffer, tuple[int, ...]] = {}
     for buffer, indices in _accesses(kernel):

@@ -66,7 +66,6 @@ class KernelParser(GraphParser):
             strides = self.listed(self.size, ")")
         base = self._base() if self.accept("of") else None
         made = Buffer(name, shape, dtype, space, strides, base)
-        made.streaming = self.accept("streaming")
         self.declare(name, made)
         return made
 

@@ -102,8 +102,6 @@ def declare_buffer(buffer: Buffer, names: Names) -> str:
         facts += f" strides ({', '.join(size_text(s, names) for s in buffer.strides)})"
     if buffer.base is not None:
         facts += f" of {source_text(buffer.base, names)}"
-    if buffer.streaming:
-        facts += " streaming"
     return f"{names.declare(buffer, buffer.name, 'b')}: {facts}"
 
 

@@ -31,7 +31,7 @@ KEYWORDS = frozenset(
     argsort at axis barrier bits body captures check compute constant copy data else false for
     fragment from global graph group if inf init into kernel lanes launch let local loop nan
     nest note of ordered over packed parallel program put reduce register repeat reshape
-    result return scan scatter scratch serial sort stage streaming strides temporary test true
+    result return scan scatter scratch serial sort stage strides temporary test true
     unroll vector view while within workgroup wraps
     """.split()  # noqa: SIM905 - a list of words is easier to read as one
 )

@@ -82,7 +82,6 @@ def chosen(rng: random.Random, default: Schedule) -> Schedule:
         "cache_block": tuple(rng.choice((0, size, 2 * size)) for size in tile),
         "workgroup": rng.choice(((), (1,), (64,), (8, 8), (4, 2))),
         "stage_tile": rng.choice((0, 0, 4, 16)),
-        "streaming": rng.random() < 0.5,
         "share_windows": rng.random() < 0.5,
     }
     tiling = ("tile", "cache_block")  # these two are drawn together

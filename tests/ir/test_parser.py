@@ -275,7 +275,6 @@ def test_programs_round_trip() -> None:
 def test_workgroup_kernels_round_trip() -> None:
     shared = Buffer("shared", (4,), F32, "workgroup")
     out = Buffer("out", (4,), F32, strides=(2,))
-    out.streaming = True
     k, g = Var("k", 4), Var("g", 1)
     other = Apply(ops.SUB, (build.index(3), k))
     body = [
@@ -286,12 +285,12 @@ def test_workgroup_kernels_round_trip() -> None:
     kernel = Kernel("w", (out,), (), (shared,), (For(g, "group", [For(k, "local", body)]),))
     text = print_kernel(kernel)
     assert "barrier" in text
-    assert "strides (2) streaming" in text
+    assert "strides (2)" in text
     assert print_kernel(parse_kernel(text)) == text
 
 
 @pytest.mark.parametrize(
-    "schedule", [Schedule(), Schedule(tile=(4, 16), vector="inner", width=8, streaming=True)]
+    "schedule", [Schedule(), Schedule(tile=(4, 16), vector="inner", width=8, unroll=2)]
 )
 def test_schedules_round_trip(schedule: Schedule) -> None:
     assert parse_schedule(print_schedule(schedule)) == schedule
