@@ -42,16 +42,17 @@ class Tests:
     ) -> list[str]:
         """Tests that run one of `lines`, or any (if None), at most `budget` seconds of them.
 
-        First some that run a line of `branch`, then those whose file bears the module's name, then
-        the fastest, then some of every test file (what one test overlooks another of its file often
-        does, too), then any.
+        First some that run a line of `branch`, then those whose file bears the name of the module
+        or its folder, then the fastest, then some of every test file (what one test overlooks
+        another of its file often does, too), then any.
         """
         found = {test for test in self._covering(module, lines) if test in self.seconds}
         if not found:  # what runs once in a process is seen in the first test only
             found = {test for test in self._covering(module, None) if test in self.seconds}
         ordered = sorted(found, key=lambda t: (self.seconds[t], t))
-        namesake = f"/test_{Path(module).stem.strip('_')}"
-        nearest = [t for t in ordered if namesake in t.partition("::")[0]]
+        stem, folder = Path(module).stem.strip("_"), Path(module).parent.name
+        namesakes = {f"test_{name}" for name in (stem, folder, f"{folder}_{stem}")}
+        nearest = [t for t in ordered if Path(t.partition("::")[0]).stem in namesakes]
         decided = set(self._covering(module, branch)) if branch else set()
         taking = [t for t in ordered if t in decided][:_TAKING]
         chosen = taking + nearest + ordered[:_FASTEST] + self._some_of_each_file(ordered, seed)
