@@ -190,6 +190,7 @@ def places() -> Iterator[Case]:
         "ellipsis": lambda a: a[..., 1] + a[1, ..., 0, None][:1, :1].sum(),
         "new axes": lambda a: a[None, :, 1, None],
         "rows": lambda a: a[rows],
+        "the least and the last row": lambda a: a[np.array([-5, 4])],
         "rows and a column": lambda a: a[rows, 1],
         "apart": lambda a: a[rows, :, 1],
         "apart, kept": lambda a: a[:, rows, None, 1],
