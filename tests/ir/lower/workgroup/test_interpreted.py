@@ -14,21 +14,25 @@ import pytest
 
 from tests.codegen_wgsl.nests import (
     Array,
+    axes,
     convolution,
     distances,
     linear_relu,
     normalise,
+    program,
     reduction,
     scan,
     softmax,
 )
 from tests.ir.lower.traced_programs import numbers
+from tilewright.ir import build as b
 from tilewright.ir.dtypes import F32, I32
 from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Load
 from tilewright.ir.interpret.kernel import interpret_kernel
-from tilewright.ir.kernel import Kernel
+from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
-from tilewright.ir.program import Nest, Program
+from tilewright.ir.program import Nest, Program, Stage
 from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.verify import verify_kernel
 
@@ -94,6 +98,23 @@ def test_rows_that_are_visited_four_times(shape: tuple[int, int], schedule: Sche
     e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
     found = run(softmax(*shape), [x], schedule)
     np.testing.assert_allclose(found, e / e.sum(axis=1, keepdims=True), rtol=2e-6)
+
+
+@pytest.mark.parametrize("length", [1, 7, 16, 37])
+def test_rows_that_other_invocations_have_written(length: int) -> None:
+    x, out = Buffer("x", (2, length), F32), Buffer("out", (2, length), F32)
+    row = Buffer("row", (length,), F32, "scratch")
+    i, k, n = axes(i=2, k=length, n=length)
+    turned = Load(row, (b.sub(b.index(length - 1), n),))
+    stages = (
+        Stage((k,), (), None, Load(x, (i, k)), row, (k,)),
+        Stage((n,), (), None, turned, out, (i, n)),
+    )
+    made = program([x], [out], [Nest("turned", (i,), stages, (row,))])
+    array = numbers(2, length)
+    for workgroup in (1, 4, 16):
+        found = run(made, [array], Schedule(vector=INNER, workgroup=(workgroup,)))
+        np.testing.assert_array_equal(found, array[:, ::-1])
 
 
 def test_reductions_one_after_the_other_share_their_memory() -> None:
