@@ -57,7 +57,7 @@ def _columns(
     nest: Nest, stage: Stage, axis: Var, loads: list[Access], stores: list[Access], lanes: int
 ) -> float:
     products = points(nest.outer) * points(stage.reduce_axes)
-    size = points((axis,))
+    size = max(1, points((axis,)))  # there may be no rows at all
     vectors = products / size * -(-size // lanes)
     results = points(nest.outer)
     cost = vectors * (_ONE_VECTOR if size <= lanes else 1.0)
@@ -71,7 +71,7 @@ def _columns(
 def _dots(nest: Nest, stage: Stage, loads: list[Access], lanes: int, target: CpuTarget) -> float:
     products = points(nest.outer) * points(stage.reduce_axes)
     axis = stage.reduce_axes[-1]
-    size = points((axis,))
+    size = max(1, points((axis,)))  # there may be no rows at all
     vectors = products / size * -(-size // lanes)
     row = points(stage.reduce_axes) * stage.value.dtype.itemsize
     far = row * _ROWS_OF_TILE > target.caches.l1

@@ -154,7 +154,8 @@ class _MachineTypes:
                 loaded = Load(self.buffer(node.source), operands)
                 return is_nonzero(loaded) if node.dtype is BOOL != loaded.dtype else loaded
             case LaneReduce() if isinstance(node.source, Buffer):
-                return LaneReduce(node.op, self.buffer(node.source), operands)
+                made = LaneReduce(node.op, self.buffer(node.source), operands)
+                return wrap(made, node.dtype) if node.op in _MAY_LEAVE_NARROW else made
             case Apply():
                 return self._apply(node, operands)
             case _:

@@ -214,6 +214,8 @@ class _Evaluation:
         else:
             big = np.where(np.isfinite(value), np.abs(value), 0).sum(-1)
             moves |= ~finite & (big > float(np.finfo(dtype.numpy).max) / 2)
+        if not self._target.ieee:  # a * x + a * y may be a * (x + y), which is not inf - inf
+            moves |= np.isnan(total) & ~np.isnan(value).any(-1)
         passed = np.where(moves, np.inf, passed)
         if not self._target.ieee and combiner == "add":
             passed = np.where(

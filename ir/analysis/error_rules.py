@@ -279,15 +279,18 @@ def _gpu_extra(op: Op, value: Array, values: Sequence[Array]) -> Array:
         return np.where(np.abs(values[0]) > _TURN_LIMIT, _TURN_ERROR * scale, 0.0)
     if op in (ops.MOD, ops.FMOD, ops.FLOORDIV):
         return _gpu_remainder(op, values)
-    if op in (ops.ADD, ops.SUB, ops.MUL):
+    if op in (ops.ADD, ops.SUB, ops.MUL, ops.DIV):
         return _gpu_folded(op, value, values)
     return 0.0
 
 
 def _gpu_folded(op: Op, value: Array, values: Sequence[Array]) -> Array:
-    """Shader compilers take x * 0 and x - x for 0: they may assume that nothing is NaN or inf."""
+    """Shader compilers take x * 0, 0 / x and x - x for 0: they may assume that nothing is NaN or
+    inf."""
     if op is ops.MUL:
         folds = (values[0] == 0) | (values[1] == 0)
+    elif op is ops.DIV:
+        folds = values[0] == 0
     else:
         folds = ~np.isfinite(values[0]) & ~np.isfinite(values[1])
     return np.where(folds & np.isnan(value), np.inf, 0.0)
@@ -358,6 +361,8 @@ def _remainder_passed(op: Op) -> Callable[..., Array]:
         jumps = np.floor(quotient - spread) != np.floor(quotient + spread)
         whole = np.trunc(quotient) if op is ops.FMOD else np.floor(quotient)
         within = b[0] + np.abs(whole) * b[1] if op is not ops.FLOORDIV else 0.0
+        # Of a number that may be zero, over infinity: the sign decides between 0 and -1.
+        jumps |= (np.abs(v[0]) <= b[0]) & (b[0] > 0) & np.isinf(v[1])
         return np.where(jumps | (room <= 0) | ~np.isfinite(quotient), np.inf, within)
 
     return passed
@@ -474,8 +479,8 @@ def _bitcast(node: Apply, x: Bounded, target: TargetClass) -> Bounded:
         value = value.astype(source.numpy)
     value = np.asarray(np.array(value, order="C").view(dtype.numpy))
     unknown = uncertain(x.bound == 0)
-    if source.is_float:  # the sign of zero
-        lost = (x.value == 0) & (x.unsigned | (not target.ieee))
+    if source.is_float:  # the sign of zero, and the bits of a NaN
+        lost = ((x.value == 0) & (x.unsigned | (not target.ieee))) | np.isnan(x.value)
         unknown = np.where(lost, np.inf, unknown)
     if not dtype.is_float:
         return Bounded(value, unknown)

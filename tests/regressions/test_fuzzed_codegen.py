@@ -139,3 +139,20 @@ def test_narrow_lanes_that_shift_by_amounts_of_their_own(dtype: str, size: int) 
     found = tw.kernel(function).on("wasm")(x, amounts)
     for got, right in zip(found, function(x, amounts), strict=True):
         np.testing.assert_array_equal(got, right)
+
+
+@pytest.mark.glsl
+@pytest.mark.wgsl
+@pytest.mark.parametrize("target", ["wgsl", "glsl"])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16])
+def test_sums_of_narrow_integers_wrap_before_they_are_used(target: str, dtype: type) -> None:
+    """The four lanes of a texel were added without a cut."""
+
+    def function(a):
+        return np.maximum(a, np.sum(a, dtype=a.dtype)), a // np.prod(a, dtype=a.dtype)
+
+    a = (np.arange(1, 33) * (np.iinfo(dtype).max // 33)).astype(dtype)
+    with np.errstate(all="ignore"):
+        expected = function(a)
+    for found, right in zip(tw.kernel(function).on(target)(a), expected, strict=True):
+        np.testing.assert_array_equal(found, right)

@@ -510,3 +510,28 @@ def _third_doubled(x: Any) -> Any:
     y = x.copy()
     y[3:] *= 2
     return y
+
+
+def test_a_gpu_may_add_infinities_in_another_way() -> None:
+    x = f32(np.inf, -np.inf, 1)
+    assert bounds(lambda x: np.sum(x), x).bound == 0
+    assert np.isinf(bounds(lambda x: np.sum(x), x, target=GPU).bound)
+    assert bounds(lambda x: np.sum(x), f32(np.nan, 1), target=GPU).bound == 0
+
+
+def test_a_gpu_may_take_nothing_divided_for_nothing() -> None:
+    x = f32(0, 1)
+    assert not bounds(lambda x: 0 / x, x).bound.any()
+    assert np.isinf(bounds(lambda x: 0 / x, x, target=GPU).bound).tolist() == [True, False]
+
+
+def test_the_bits_of_a_nan_are_not_promised() -> None:
+    found = bounds(lambda x: x.view(np.int32), f32(np.nan, 1))
+    assert np.isinf(found.bound).tolist() == [True, False]
+
+
+def test_the_sign_of_a_flushed_number_decides_a_floor() -> None:
+    x = f32(-1e-45, -1)
+    found = bounds(lambda x: x // np.float32(np.inf), x, target=GPU)
+    assert np.isinf(found.bound).tolist() == [True, False]
+    assert not bounds(lambda x: x // np.float32(np.inf), x).bound.any()
