@@ -79,7 +79,7 @@ def _reads_a_local(lowering: NestLowering, stage: Stage) -> bool:
 def _window(stage: Stage, rows: Var, size: int) -> Var | None:
     """The reduced axis that moves along `rows`, if sharing is right and makes little code."""
     extents = [a.extent for a in stage.reduce_axes if isinstance(a.extent, int)]
-    if stage.axes or len(extents) < len(stage.reduce_axes):
+    if stage.axes or len(extents) < len(stage.reduce_axes) or 0 in extents:
         return None
     if sum(extents) - len(extents) > _TALLEST:
         return None

@@ -37,6 +37,12 @@ def test_exponentials_in_more_lanes_than_a_register_holds(dtype: str, size: int)
     np.testing.assert_array_equal(total, x + x)
 
 
+def test_products_of_no_terms() -> None:
+    """The window that neighbouring rows share had no elements to divide by."""
+    a, b = np.zeros((4, 4, 0), np.int8), np.zeros((0, 2), np.int8)
+    np.testing.assert_array_equal(tw.kernel(lambda a, b: a @ b)(a, b), a @ b)
+
+
 def test_gathers_that_leave_their_loop() -> None:
     """A gather was emitted in the inner loop while what used it was placed before the loop."""
 
@@ -151,7 +157,7 @@ def test_sums_of_narrow_integers_wrap_before_they_are_used(target: str, dtype: t
     def function(a):
         return np.maximum(a, np.sum(a, dtype=a.dtype)), a // np.prod(a, dtype=a.dtype)
 
-    a = (np.arange(1, 33) * (np.iinfo(dtype).max // 33)).astype(dtype)
+    a: np.ndarray = (np.arange(1, 33) * (np.iinfo(dtype).max // 33)).astype(dtype)
     with np.errstate(all="ignore"):
         expected = function(a)
     for found, right in zip(tw.kernel(function).on(target)(a), expected, strict=True):
