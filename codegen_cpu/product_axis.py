@@ -1,7 +1,7 @@
 """Which axis of a sum of products lies across lanes.
 
 In: a nest with one stage that adds up products. Out: an outer axis, ``INNER``, or None where the
-nest is of another form.
+nest is of another form or has no points.
 
 Results that are neighbours in memory can share a vector: one factor is then repeated in all lanes.
 Or the lanes hold parts of one sum, and are combined at its end (a *dot product*). What either costs
@@ -35,7 +35,7 @@ _ROWS_OF_TILE = 8
 def product_axis(nest: Nest, target: CpuTarget) -> Var | str | None:
     """The cheaper form: the outer axis of the neighbouring results, or ``INNER``."""
     stage = contraction(nest)
-    if stage is None:
+    if stage is None or not points((*nest.outer, *stage.reduce_axes)):
         return None
     found = accesses(nest)
     loads = [a for a in found if a.stage is stage and not a.is_store]

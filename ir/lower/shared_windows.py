@@ -10,6 +10,7 @@ its place in the window. Sums are added in another order than written, in a tree
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
@@ -83,9 +84,7 @@ def _window(stage: Stage, rows: Var, size: int) -> Var | None:
         return None
     if sum(extents) - len(extents) > _TALLEST:
         return None
-    points = 1
-    for extent in extents:
-        points *= extent
+    points = math.prod(extents)
     for axis in stage.reduce_axes:
         assert isinstance(axis.extent, int)
         values = (size + axis.extent - 1) * points // axis.extent

@@ -67,6 +67,17 @@ def test_products_of_no_rows() -> None:
     assert tw.kernel(lambda a, b: a @ b)(rows, columns).shape == (0, 7, 15, 17)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.float16, np.float32])
+@pytest.mark.parametrize(("rows", "depth", "columns"), [(4, 0, 2), (0, 3, 2), (4, 3, 0), (0, 0, 0)])
+def test_products_without_points(dtype: type, rows: int, depth: int, columns: int) -> None:
+    a: np.ndarray = np.ones((5, rows, depth), dtype)
+    b: np.ndarray = np.ones((depth, columns), dtype)
+    for numerics in ("accurate", "reproducible"):
+        found = tw.kernel(numerics=numerics)(lambda a, b: a @ b)(a, b)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, a @ b)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_next_number_of_zeros_of_both_signs(dtype: type[np.floating]) -> None:
     """NumPy returns the first of equal numbers in float16, and the second in the other dtypes."""
