@@ -3,7 +3,7 @@
     python benchmarks/matmul.py [threads]
 
 The two are timed in turns, so that what else the machine does meets both. With several threads
-each runs for a while before its time is taken: OpenBLAS's threads poll for work for 100 ms after
+each runs for a while before its time is taken: OpenBLAS's threads poll for work for 0.2 s after
 a product, on cores that the other then lacks.
 """
 
@@ -33,7 +33,7 @@ SKINNY = (
 )  # fmt: skip
 ROUNDS = 15 if THREADS == 1 else 7
 SECONDS_PER_ROUND = 0.006 if THREADS == 1 else 0.02
-SECONDS_TO_SETTLE = 0.0 if THREADS == 1 else 0.15
+SECONDS_TO_SETTLE = 0.0 if THREADS == 1 else 0.3
 
 
 def cases() -> list[tuple[str, tuple[int, ...], tuple[int, ...], Product]]:

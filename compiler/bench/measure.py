@@ -23,9 +23,9 @@ Clock = Callable[[], float]
 _STRETCH_SECONDS = 500e-6
 _MOST_ROUNDS = 1000
 
-# OpenBLAS's threads go on polling for 100 ms after a matrix product, on the core that the next
+# OpenBLAS's threads go on polling for up to 0.2 s after a matrix product, on the core that the next
 # contender needs: measured in turns without a pause, our two threads had the speed of one.
-_THREADS_POLL_SECONDS = 0.15
+_THREADS_POLL_SECONDS = 0.3
 _STRETCH_OF_THREADS_SECONDS = 10e-3
 
 
