@@ -75,7 +75,7 @@ def test_functions_take_turns_at_being_first() -> None:
 
 def test_several_threads_are_given_time_to_settle() -> None:
     machine = Machine()
-    calls = {name: machine.call(name, 0.04) for name in "ab"}
+    calls = {name: machine.call(name, 0.08) for name in "ab"}
     measure(calls, Effort(rounds=2, seconds=0).with_threads(2), machine.clock)
     assert "".join(machine.calls[4:]) == "aaaaabbbbbbbbbbaaaaa"
 
