@@ -10,7 +10,11 @@ from tilewright.ir import build, ops
 from tilewright.ir.analysis.magnitudes import is_number
 from tilewright.ir.dtypes import F32, U8
 from tilewright.ir.expr import Apply, Expr, Var, post_order
-from tilewright.ir.legal.floats import expand_division_by_zero, expand_extremes
+from tilewright.ir.legal.floats import (
+    expand_division_by_zero,
+    expand_extremes,
+    expand_nextafter,
+)
 
 X = Var("x", dtype=F32)
 VALUES = np.array([0.0, -0.0, 1e-45, -1e-45, 1, -2.5, 3e38, np.inf, -np.inf, np.nan], np.float32)
@@ -33,6 +37,16 @@ def test_division_by_a_literal_zero(zero: float) -> None:
 def test_other_divisions_stay() -> None:
     assert expand_division_by_zero(by(build.const(2.0, F32))) is None
     assert expand_division_by_zero(by(Var("y", dtype=F32))) is None
+
+
+def test_nextafter_of_special_values() -> None:
+    y = Var("y", dtype=F32)
+    expr = expand_nextafter(Apply(ops.NEXTAFTER, (X, y)))
+    assert expr is not None
+    first, second = (a.ravel() for a in np.meshgrid(VALUES, VALUES))
+    with np.errstate(all="ignore"):
+        wanted = np.nextafter(first, second)
+    same_bits(evaluate(expr, {X: first, y: second}), wanted)
 
 
 EXTREMES = {ops.MIN: np.minimum, ops.MAX: np.maximum, ops.FMIN: np.fmin, ops.FMAX: np.fmax}
