@@ -15,7 +15,7 @@ from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.codegen_cpu.task_count import tasks_for
 from tilewright.ir import ops
 from tilewright.ir.expr import Apply, Expr, Var, post_order
-from tilewright.ir.lower.accesses import Access, accesses, operations, points, work
+from tilewright.ir.lower.accesses import Access, accesses, depends, operations, points, work
 from tilewright.ir.lower.lane_axes import lane_axis
 from tilewright.ir.lower.segments import nest_inside
 from tilewright.ir.program import Nest, Stage
@@ -135,7 +135,7 @@ class Heuristic(Struct):
         return not (self.target.reproducible and has_rounded_reduction(self.nest))
 
     def _outer_score(self, axis: Var, found: list[Access], width: int) -> float:
-        if any(_depends(a, axis) for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)):
+        if any(depends(a, axis) for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)):
             return -1.0
         inside = accesses(nest_inside(self.nest, axis))
         total = sum(self._value(a, axis) * self._weight(a.stage) for a in inside)
@@ -427,8 +427,3 @@ def _best_divisor(axis: Var, most: int) -> int:
         if size % tile == 0:
             return tile
     return most
-
-
-def _depends(axis: Var, on: Var) -> bool:
-
-    return isinstance(axis.extent, Expr) and on in post_order((axis.extent,))

@@ -44,20 +44,12 @@ from tilewright.ir.graph import (
     identity,
 )
 from tilewright.ir.interpret.graph import evaluate as evaluate_size
+from tilewright.ir.interpret.nest import UFUNCS
 
 TREE_HEIGHT = 24
 CONTRACTION_RUN = 512
 Tensors = dict[Source, Bounded]
-_EXACT = {
-    "min": np.minimum,
-    "max": np.maximum,
-    "fmin": np.fmin,
-    "fmax": np.fmax,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-}
-_INTEGER = {**_EXACT, "add": np.add, "mul": np.multiply}
+_EXACT = UFUNCS.keys() - {"add", "mul"}
 
 
 def bound_graph(
@@ -321,12 +313,12 @@ def _load(node: Load, indices: Sequence[Bounded], tensors: Tensors) -> Bounded:
 
 def _combine_exactly(combiner: str, rows: Bounded, dtype: DType, target: TargetClass) -> Bounded:
     """Integers, and the smallest or largest float, which moves by no more than its candidates."""
-    value = _INTEGER[combiner].reduce(rows.value, axis=-1, dtype=rows.value.dtype)
+    value = UFUNCS[combiner].reduce(rows.value, axis=-1, dtype=rows.value.dtype)
     if value.dtype.kind != "f":
         return Bounded(value, uncertain((rows.bound == 0).all(-1)))
     far: Array = np.zeros(())
     for sign in (-1, 1):
-        end = _EXACT[combiner].reduce(rows.value + sign * rows.bound, axis=-1)
+        end = UFUNCS[combiner].reduce(rows.value + sign * rows.bound, axis=-1)
         far = np.maximum(far, np.where(end == value, 0.0, np.abs(end - value)))
     far = np.where(np.isnan(far) | np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
     far = unordered(value, far, (rows.bound > 0).any(-1), dtype, target)

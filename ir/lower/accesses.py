@@ -95,3 +95,8 @@ def free_uses(nest: Nest) -> Iterator[Var]:
 
 def _variables(node: Expr) -> set[Var]:
     return {n for n in post_order((node,)) if isinstance(n, Var)}
+
+
+def depends(axis: Var, on: Var) -> bool:
+    """Whether how long an axis is depends on the place along another one."""
+    return isinstance(axis.extent, Expr) and on in post_order((axis.extent,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from tilewright.ir.errors import LimitError, ShapeError
-from tilewright.ir.expr import Expr, Var, post_order
+from tilewright.ir.lower.accesses import depends
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.row_products import is_row_product
 from tilewright.ir.program import Nest
@@ -142,7 +142,7 @@ class _Check:
             if not 0 <= vector < self.rank:
                 raise self._wrong("vector", f"is none of {self.rank} outer axes")
             axis = self.nest.outer[vector]
-            if any(_depends(a, axis) for s in stages for a in (*s.axes, *s.reduce_axes)):
+            if any(depends(a, axis) for s in stages for a in (*s.axes, *s.reduce_axes)):
                 raise self._wrong("vector", "is an axis that others depend on in their size")
 
     def _check_pack(self) -> None:
@@ -183,7 +183,3 @@ class _Check:
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _depends(axis: Var, on: Var) -> bool:
-    return isinstance(axis.extent, Expr) and on in post_order((axis.extent,))

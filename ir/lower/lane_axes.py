@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tilewright.ir.expr import Expr, Load, Var, post_order
+from tilewright.ir.expr import Load, Var, post_order
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lower.accesses import Access, flat
+from tilewright.ir.lower.accesses import Access, depends, flat
 from tilewright.ir.program import Stage
 
 EXPANDED_AXIS = 4
@@ -37,7 +37,7 @@ def own_lane_axis(stage: Stage, width: int) -> Var | None:
     own, reduced = stage.axes[-1], stage.reduce_axes[-1]
     if not isinstance(own.extent, int) or own.extent < width:
         return None
-    if any(_depends(a, own) for a in stage.reduce_axes):
+    if any(depends(a, own) for a in stage.reduce_axes):
         return None
     loads = [
         Access(stage, node.source, flat(node.source, node.indices), is_store=False)
@@ -47,7 +47,3 @@ def own_lane_axis(stage: Stage, width: int) -> Var | None:
     along = [load.stride(own) for load in loads]
     apart = any(load.stride(reduced) not in (0, 1) for load in loads)
     return own if apart and 1 in along and all(s in (0, 1) for s in along) else None
-
-
-def _depends(axis: Var, on: Var) -> bool:
-    return isinstance(axis.extent, Expr) and on in post_order((axis.extent,))
