@@ -15,7 +15,7 @@ ENDS = (-4, -1, 0, 2, 6)
 BOUNDED = [(low, high) for low in ENDS for high in ENDS if low <= high]
 FAR = 40  # stands for what is not known: no result that is exact comes from so far away
 OPEN: list[Interval] = [UNKNOWN, (0, None), (1, None), (-3, None), (None, 0), (None, -2), (None, 5)]
-EXACT = {ops.ADD, ops.SUB, ops.MUL, ops.MIN, ops.MAX, ops.FMIN, ops.FMAX, ops.NEG, ops.ABS}
+EXACT = (ops.ADD, ops.SUB, ops.MUL, ops.MIN, ops.MAX, ops.FMIN, ops.FMAX, ops.NEG, ops.ABS)
 
 
 def values(interval: Interval) -> np.ndarray:
