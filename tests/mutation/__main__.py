@@ -46,19 +46,20 @@ File = click.Path(exists=True, path_type=Path)
 @click.option("--count", default=200)
 @click.option("--seed", default=0)
 @click.option("--kind", "kinds", multiple=True, help="Only mutants of this kind (several times).")
+@click.option("--module", "modules", multiple=True, help="Only modules whose path begins so.")
 @click.option("--part", default="1/1", help="K/N: only the K-th of N parts of the sample.")
 @click.option("--seconds", default=25.0)
 @click.option("--more-seconds", default=75.0)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("mutants.jsonl"))
 def main(
     coverage: Path, report: Path, root: Path, count: int, seed: int, kinds: tuple[str, ...],
-    part: str, seconds: float, more_seconds: float, out: Path,
+    modules: tuple[str, ...], part: str, seconds: float, more_seconds: float, out: Path,
 ) -> None:  # fmt: skip
     """Try COUNT mutants and list the survivors. What OUT holds already is not tried again."""
     root = root.resolve()
     tests = load_tests(coverage, report, root)
     number, parts = map(int, part.split("/"))
-    chosen = sample(root, count, seed, kinds)[number - 1 :: parts]
+    chosen = sample(root, count, seed, kinds, modules)[number - 1 :: parts]
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(root, Path(folder) / "copy")
         verdicts = _judge_all(trial, chosen, tests, (seconds, more_seconds), seed, out)
@@ -90,14 +91,17 @@ def _judge_all(
         tests = tests.without(failing)
 
 
-def sample(root: Path, count: int, seed: int, only: tuple[str, ...] = ()) -> Chosen:
-    """`count` mutants, as many of each kind as there are, spread over all modules."""
+def sample(
+    root: Path, count: int, seed: int, only: tuple[str, ...] = (), within: tuple[str, ...] = ()
+) -> Chosen:
+    """`count` mutants, as many of each kind (or of the kinds `only`) as there are, spread over all
+    modules (or those whose path begins with one of `within`)."""
     sources: dict[str, str] = {}
     by_kind: defaultdict[str, list[tuple[str, Place]]] = defaultdict(list)
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*.py")):
             module = str(path.relative_to(root))
-            if not module.startswith(LEFT_OUT):
+            if module.startswith(within or ("",)) and not module.startswith(LEFT_OUT):
                 sources[module] = path.read_text()
                 for place in places(sources[module], module, (*SLIPS, *FAULTS)):
                     by_kind[place.kind].append((module, place))
