@@ -173,15 +173,10 @@ class _Evaluation:
             return _position(node.combiner, rows)
         if not node.dtype.is_float or node.combiner in _EXACT:
             return _combine_exactly(node.combiner, rows, node.dtype, self._target)
-        height = TREE_HEIGHT + math.ceil(math.log2(count)) + 1
-        if isinstance(node.body, Apply) and node.body.op is ops.MUL:
-            runs = math.ceil(math.log2(max(1.0, count / CONTRACTION_RUN)))
-            height = max(height, CONTRACTION_RUN + runs + 2)
-        height = min(height, 2 * count)  # n - 1 sums, and n products
-        return self._tree(node.combiner, rows, height if count > 1 else 0, node.dtype)
+        return self._tree(node.combiner, rows, _roundings(node, count), node.dtype)
 
     def _tree(self, combiner: str, rows: Bounded, height: int, dtype: DType) -> Bounded:
-        """Sums and products in any order of at most `height` roundings per element."""
+        """Sums of at most `height` roundings per element, and products of `height` in all."""
         value, bound = rows.value, rows.bound
         u = float(np.finfo(dtype.numpy).eps) * (0.5 if self._target.ieee else 1.0)
         if combiner == "add":
@@ -231,7 +226,9 @@ class _Evaluation:
             if not node.dtype.is_float or node.combiner in _EXACT:
                 parts.append(_combine_exactly(node.combiner, head, node.dtype, self._target))
             else:
-                height = 0 if end == 1 else min(end, 2 * TREE_HEIGHT + end.bit_length())
+                height = 0 if end == 1 else end
+                if node.combiner == "add":
+                    height = min(height, 2 * TREE_HEIGHT + end.bit_length())
                 parts.append(self._tree(node.combiner, head, height, node.dtype))
         value = np.stack([p.value for p in parts], axis)
         return Bounded(value, np.stack([p.bound for p in parts], axis), value == 0)
@@ -291,6 +288,21 @@ class _Evaluation:
             if not more.value:
                 return state
             state = self.run(node.body, [*state, *captured])
+
+
+def _roundings(node: Reduction, count: int) -> int:
+    """How many roundings an element of a sum takes part in at most, or a product of `count`.
+
+    A rounding in a sum touches the terms below it in the tree. One in a product is relative, so
+    it changes the whole product: whatever the tree, all ``count - 1`` of them add up.
+    """
+    if count == 1 or node.combiner == "mul":
+        return count - 1
+    height = TREE_HEIGHT + math.ceil(math.log2(count)) + 1
+    if isinstance(node.body, Apply) and node.body.op is ops.MUL:
+        runs = math.ceil(math.log2(max(1.0, count / CONTRACTION_RUN)))
+        height = max(height, CONTRACTION_RUN + runs + 2)
+    return min(height, 2 * count)  # n - 1 sums, and n products
 
 
 def _held(dtype: DType) -> np.dtype:
