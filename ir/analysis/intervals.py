@@ -90,11 +90,7 @@ def _rem(a: Interval, b: Interval) -> Interval:
 
 
 def _abs(a: Interval) -> Interval:
-    if a[0] is not None and a[0] >= 0:
-        return a
-    if a[1] is not None and a[1] <= 0:
-        return negated(a)
-    return (0, None if None in a else max(-a[0], a[1]))  # type: ignore[operator, type-var]
+    return _max((0, 0), _max(a, negated(a)))
 
 
 def _and(a: Interval, b: Interval) -> Interval:
@@ -115,9 +111,9 @@ def _same_bits(a: Interval, b: Interval) -> Interval:
     """What fits the bits that both operands fit, with a sign if one of them has a sign."""
     if None in a or None in b:
         return UNKNOWN
-    low, high = union(a, b)
-    bits = max(high.bit_length(), (~low).bit_length() if low < 0 else 0)  # type: ignore[union-attr, operator]
-    return (-(1 << bits) if low < 0 else 0, (1 << bits) - 1)  # type: ignore[operator]
+    ends: list[int] = [*a, *b]  # type: ignore[list-item]
+    most = (1 << max(max(e, ~e).bit_length() for e in ends)) - 1
+    return (~most if min(ends) < 0 else 0, most)
 
 
 def _shl(a: Interval, b: Interval) -> Interval:
@@ -128,9 +124,9 @@ def _shl(a: Interval, b: Interval) -> Interval:
 
 def _shr(a: Interval, b: Interval) -> Interval:
     """Shifts by a negative amount, or by too much, leave the sign."""
-    least = b[0] if b[0] is not None and b[0] >= 0 else 0
-    low = a[0] if a[0] is None or a[0] < 0 else 0
-    high = None if a[1] is None else (max(a[1] >> least, -1 if a[1] < 0 else 0))
+    least = max(b[0] or 0, 0)
+    low = None if a[0] is None else min(a[0], 0)
+    high = None if a[1] is None else max(a[1] >> least, -1)
     return (low, high)
 
 

@@ -42,8 +42,18 @@ def _signs(node: Expr, known: dict[Expr, Signs]) -> Signs:
         return ANY
     if node.op in _NEVER_NEGATIVE or _is_square(node):
         return NEVER_NEGATIVE
+    if node.op is ops.DIV and _may_be_negative_zero(node.operands[1]):
+        return ANY
     rule = _RULES.get(node.op)
     return rule(*(known[o] for o in node.operands)) if rule else ANY
+
+
+def _may_be_negative_zero(node: Expr) -> bool:
+    """Whether a quotient by `node` may be an infinity of the other sign."""
+    if isinstance(node, Const):
+        return node.value == 0
+    is_positive = isinstance(node, Apply) and node.op in _NEVER_NEGATIVE and node.op is not ops.SQRT
+    return not is_positive
 
 
 def _is_square(node: Apply) -> bool:
