@@ -29,10 +29,7 @@ def const(value: Value, dtype: DType) -> Const:
             return Const(float(dtype.numpy.type(value)), dtype)
     if dtype is BOOL:
         return TRUE if value else FALSE
-    whole = int(value)
-    if not dtype.min <= whole <= dtype.max:
-        whole = (whole - dtype.min) % (1 << dtype.bits) + dtype.min
-    return Const(whole, dtype)
+    return Const((int(value) - dtype.min) % (1 << dtype.bits) + dtype.min, dtype)
 
 
 def from_bits(bits: int, dtype: DType) -> Const:

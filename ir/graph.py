@@ -304,7 +304,7 @@ def identity(combiner: str, dtype: DType) -> Expr:
         case "mul":
             return build.const(1, dtype)
         case "and":
-            return build.const(True if dtype.kind == "b" else -1, dtype)
+            return build.const(-1, dtype)
         case "min" | "argmin":
             return build.const(float("inf") if dtype.is_float else dtype.max, dtype)
         case "max" | "argmax":

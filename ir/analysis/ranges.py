@@ -52,9 +52,7 @@ def _interval(node: Expr, known: dict[Expr, Interval]) -> Interval:
         return (node.least, None)
     if isinstance(node, Apply) and node.dtype is INDEX and node.op in RULES:
         return RULES[node.op](*(known[o] for o in node.operands))
-    if not node.dtype.is_integer or node.dtype.kind not in "iux":
-        return UNKNOWN
-    return _of_data(node, known)
+    return _of_data(node, known) if node.dtype.is_integer else UNKNOWN
 
 
 def _of_data(node: Expr, known: dict[Expr, Interval]) -> Interval:

@@ -153,8 +153,8 @@ def _before_widening(op: ops.Op, a: Expr, b: Expr) -> Expr | None:
     """``min(index(i), 9) -> index(min(i, 9))``: vectors of i32 hold twice as many lanes."""
     if not isinstance(a, Apply) or a.op is not ops.CAST or a.operands[0].dtype is not I32:
         return None
-    bound = build.known(b)
-    if bound is None or not I32.min <= bound <= I32.max:
+    bound = build.known(b)  # within the range of `a`, or it had been decided
+    if bound is None:
         return None
     return build.cast(Apply(op, (a.operands[0], build.const(bound, I32))), INDEX)
 

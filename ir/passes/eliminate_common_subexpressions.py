@@ -71,8 +71,9 @@ def _bodies(
 ) -> tuple[Hashable, ...]:
     """The parts of a key that name axes. An extent may depend on another axis, hence its number."""
     numbers = {axis: k for k, axis in enumerate((*axes, *reduce_axes))}
-    extents = tuple(keys.of(build.index(axis.extent or 0), numbers) for axis in numbers)
-    return len(axes), extents, tuple(keys.of(v, numbers) for v in values)
+    extents = [axis.extent for axis in numbers if axis.extent is not None]
+    sizes = tuple(keys.of(build.index(extent), numbers) for extent in extents)
+    return len(axes), sizes, tuple(keys.of(v, numbers) for v in values)
 
 
 def _constant(node: Constant) -> Hashable:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ir import operation_cases
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, F16, F32, F64, I8, I32, I64, INDEX, U8, U32, DType
+from tilewright.ir.dtypes import ALL, BOOL, F16, F32, F64, I8, I32, I64, INDEX, U8, U32, U64, DType
 from tilewright.ir.expr import Apply, Const, Expr, Var
 from tilewright.ir.interpret.values import evaluate, reads_nothing
 from tilewright.ir.ops import Op
@@ -139,3 +140,87 @@ def test_sizes() -> None:
     assert build.known(n) is None
     assert not build.is_const(build.const(0.0, F32), 0)
     assert not build.is_const(build.FALSE, 0)
+    assert build.known(build.const(1.0, F32)) is None
+    assert build.known(build.TRUE) is None
+    assert repr(build.size_add(3, n)) == "add(N, 3:index)"
+    assert repr(build.size_sub(3, n)) == "sub(3:index, N)"
+    assert repr(build.size_mul(3, n)) == "mul(N, 3:index)"
+    assert repr(build.size_floordiv(n, 3)) == "floordiv(N, 3:index)"
+    assert build.size_mul(n, 0) == 0
+    assert build.size_floordiv(n, 1) is n
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_rules_of_0_and_1_and_of_equal_operands(dtype: DType) -> None:
+    x, y = Var("x", None, dtype), Var("y", None, dtype)
+    zero, one, two = (build.const(v, dtype) for v in (0, 1, 2))
+    for found in (
+        *(build.add(x, zero), build.add(zero, x), build.sub(x, zero), build.mul(x, one)),
+        *(build.mul(one, x), build.floordiv(x, one), build.minimum(x, x), build.maximum(x, x)),
+    ):
+        assert found is x
+    for found in (build.mul(x, zero), build.mul(zero, x), build.sub(x, x), build.mod(x, one)):
+        assert isinstance(found, Const)
+        assert found.dtype is dtype
+        assert found.value == 0
+    for op in FOLDED:
+        for a, b in ((x, y), (x, two), (zero, x) if op not in (ops.ADD, ops.MUL) else (y, x)):
+            found = build.apply(op, a, b)
+            assert isinstance(found, Apply)
+            less = op is ops.SUB and b is two
+            assert found.op is (ops.ADD if less else op)
+            assert found.operands[0] is a
+            assert less or found.operands[1] is b
+
+
+@pytest.mark.parametrize("op", [ops.ADD, ops.MUL], ids=lambda op: op.name)
+def test_chains_of_literals_are_one_literal(op: Op) -> None:
+    x = Var("x", None, I8)
+    for first, second in ((2, 3), (100, 100), (-128, -128), (-1, -2)):
+        chains: list[Expr] = [x]
+        for number in (first, second):
+            literal = Const(number, I8)
+            chains = [
+                build.apply(op, *pair) for c in chains for pair in ((c, literal), (literal, c))
+            ]
+        total = op.reference(np.int8(first), np.int8(second))
+        for chain in chains:
+            if total == 0:
+                assert chain is (x if op is ops.ADD else build.zero(I8)) or build.is_const(chain, 0)
+                continue
+            assert isinstance(chain, Apply)
+            assert chain.operands[0] is x
+            assert build.known(chain.operands[1]) == total
+
+
+@pytest.mark.parametrize("source", ALL, ids=str)
+def test_casts_of_literals_are_those_of_arrays(source: DType) -> None:
+    for target in (*ALL, INDEX):
+        for value in operation_cases.samples(source):
+            folded = build.cast(Const(value.item(), source), target)
+            wanted = ops.convert(value, target.numpy)
+            assert isinstance(folded, Const)
+            assert folded.dtype is target
+            np.testing.assert_array_equal(target.numpy.type(folded.value), wanted)
+    wide = Const((1 << 53) + 1, I64)
+    for target in (U64, INDEX):
+        assert build.known(build.cast(wide, target)) == (1 << 53) + 1
+
+
+@pytest.mark.parametrize("dtype", [d for d in ALL if d.is_integer], ids=str)
+def test_literals_wrap_as_their_dtype(dtype: DType) -> None:
+    for value in (dtype.min, dtype.max, 0, 1):
+        for turns in (-2, -1, 0, 1, 2):
+            assert build.const(value + (turns << dtype.bits), dtype).value == value
+
+
+def test_what_logic_leaves() -> None:
+    x, y = Var("x", None, BOOL), Var("y", None, BOOL)
+    assert repr(build.logical_and(x, y)) == "and(x, y)"
+    assert build.logical_and(build.FALSE, x) is build.FALSE
+    assert repr(build.select(x, y, build.TRUE)) == f"select(x, y, {build.TRUE!r})"
+    assert build.select(build.FALSE, x, y) is y
+    for name, op in (("lt", ops.LT), ("ge", ops.GE), ("eq", ops.EQ)):
+        found = getattr(build, name)(x, y)
+        assert isinstance(found, Apply)
+        assert (found.op, *found.operands) == (op, x, y)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.ir.operation_cases import operands
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import ALL, BOOL, I32, INDEX, DType
 from tilewright.ir.expr import Apply, Expr, Load
@@ -52,6 +55,43 @@ def test_results_have_the_nodes_dtype(op: Op, dtype: DType) -> None:
         scalars = [a.reshape(-1)[0] for a in operands]
         one = apply_operation(node(op, dtype), scalars)
         assert np.asarray(one).tobytes() == np.asarray(result).reshape(-1)[:1].tobytes()
+
+
+NUMPY: dict[str, Callable[..., Any]] = {
+    **{"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide},
+    **{"floordiv": np.floor_divide, "mod": np.remainder, "fmod": np.fmod, "neg": np.negative},
+    **{"abs": np.abs, "sign": np.sign, "min": np.minimum, "max": np.maximum, "fmin": np.fmin},
+    **{"fmax": np.fmax, "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal},
+    **{"gt": np.greater, "ge": np.greater_equal, "and": np.bitwise_and, "or": np.bitwise_or},
+    **{"xor": np.bitwise_xor, "not": np.invert, "popcount": np.bitwise_count, "isnan": np.isnan},
+    **{"isinf": np.isinf, "isfinite": np.isfinite, "signbit": np.signbit, "select": np.where},
+    **{"likely": np.where, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "rint": np.rint},
+    **{"sqrt": np.sqrt, "copysign": np.copysign, "nextafter": np.nextafter, "shl": np.left_shift},
+    **{"shr": np.right_shift, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log},
+    **{"log2": np.log2, "log10": np.log10, "log1p": np.log1p, "sin": np.sin, "cos": np.cos},
+    **{"tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan},
+    **{"atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh},
+    **{"asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "pow": np.power},
+    **{"cbrt": np.cbrt, "rsqrt": lambda x: 1 / np.sqrt(x), "hypot": np.hypot},
+    **{"mad": lambda a, b, c: a * b + c, "shl_raw": np.left_shift, "shr_raw": np.right_shift},
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+}  # NumPy's own name for each; its shifts are ours for distances below the width
+
+
+@pytest.mark.parametrize("name", NUMPY)
+def test_every_operation_is_numpys(name: str) -> None:
+    op = OPS[name]
+    for dtype in (d for d in (*ALL, INDEX) if d.kind in op.domain):
+        given, _ = operands(op, dtype)
+        if name.startswith("sh"):
+            given = [g[(given[1] >= 0) & (given[1] < dtype.bits)] for g in given]
+        wide = [g.astype(np.float64) if op.elementary else g for g in given]
+        with np.errstate(all="ignore"):
+            found = op.reference(*given)
+            wanted = NUMPY[name](*wide).astype(node(op, dtype).dtype.numpy)
+        np.testing.assert_allclose(found, wanted, rtol=1e-15)
+        if wanted.dtype.kind == "f":
+            np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
 
 
 def test_names_and_symbols_are_unique() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ir.index_expressions import index_expressions, points, value_at
 from tilewright.ir import build, ops
-from tilewright.ir.analysis.intervals import UNKNOWN
+from tilewright.ir.analysis.intervals import RULES, UNKNOWN
 from tilewright.ir.analysis.ranges import interval, largest
-from tilewright.ir.dtypes import F32, I32, I64, INDEX, U8, U32
+from tilewright.ir.dtypes import F32, I8, I32, I64, INDEX, U8, U32, DType
 from tilewright.ir.expr import Apply, Expr, Load, Var
+from tilewright.ir.interpret.values import evaluate
 from tilewright.ir.kernel import Buffer
 
 ROW, COL = Var("i", 5), Var("j", 3)
@@ -104,6 +106,42 @@ def test_chains_of_any_length() -> None:
     assert interval(node, {}) == (0, 20000)
 
 
+BYTES = (I8, U8)
+OPERATIONS = [
+    *(ops.ADD, ops.SUB, ops.MUL, ops.MIN, ops.MAX, ops.FLOORDIV, ops.MOD, ops.FMOD, ops.QUO),
+    *(ops.REM, ops.AND, ops.OR, ops.XOR, ops.SHL, ops.SHR, ops.SHL_RAW, ops.SHR_RAW),
+]
+MAY_WRAP = (ops.ADD, ops.SUB, ops.MUL, ops.FMOD, ops.SHL, ops.SHL_RAW)
+
+
+@pytest.mark.parametrize("dtype", BYTES, ids=str)
+@pytest.mark.parametrize("op", OPERATIONS, ids=lambda o: o.name)
+def test_every_value_of_bytes_is_inside(op: ops.Op, dtype: DType) -> None:
+    """What does not wrap keeps what is known of its operands; what may wrap can be anything."""
+    x = Load(Buffer("x", (256,), dtype), (build.index(0),))
+    values = np.arange(dtype.min, dtype.max + 1).astype(dtype.numpy)
+    limited = build.maximum(build.minimum(x, build.const(9, dtype)), build.const(2, dtype))
+    for a in (x, limited):
+        for literal in (0, 1, 3, 7, dtype.min, dtype.max):
+            if literal < 1 and op in (ops.QUO, ops.REM, ops.SHL_RAW, ops.SHR_RAW):
+                continue
+            if literal > 7 and op in (ops.SHL_RAW, ops.SHR_RAW):
+                continue
+            for b in (build.const(literal, dtype), limited):
+                node = Apply(op, (a, b))
+                found = evaluate((node,), {}, lambda *_: values)[0]
+                low, high = interval(build.cast(node, INDEX))
+                assert low is not None
+                assert high is not None
+                assert low <= found.min(), node
+                assert found.max() <= high, node
+                least, most = RULES[op](interval(a), interval(b)) if op in RULES else UNKNOWN
+                if op in MAY_WRAP:
+                    least = most = None
+                assert low == (dtype.min if least is None else least)
+                assert high == (dtype.max if most is None else most)
+
+
 LEVELS, NUMBERS = Buffer("levels", (5,), U8), Buffer("numbers", (5,), I32)
 WORDS = Buffer("words", (5,), U32)
 
@@ -122,6 +160,12 @@ WORDS = Buffer("words", (5,), U32)
         (build.cast(Apply(ops.SHR, (Load(WORDS, (ROW,)), build.const(24, U32))), INDEX), (0, 255)),
         (build.cast(Apply(ops.MOD, (Load(NUMBERS, (ROW,)), build.const(7, I32))), INDEX), (0, 6)),
         (build.cast(Load(Buffer("n", (5,), I64), (ROW,)), INDEX), UNKNOWN),
+        (build.cast(build.cast(Load(Buffer("f", (5,), F32), (ROW,)), U8), INDEX), (0, 255)),
+        # A position keeps its value in any dtype that has it; others keep what fits 32 bits.
+        (build.cast(build.mul(ROW, build.index(1 << 40)), I64), (0, 4 << 40)),
+        (build.cast(build.mul(ROW, build.index(100)), U8), (0, 255)),
+        (build.cast(build.cast(build.mul(ROW, build.index(1 << 40)), I64), INDEX), UNKNOWN),
+        (build.cast(build.sub(ROW, build.index(1)), U32), (0, U32.max)),
     ],
 )
 def test_what_a_dtype_can_hold(node: Expr, wanted: tuple[int | None, int | None]) -> None:
