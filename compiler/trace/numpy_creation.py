@@ -29,7 +29,7 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.ir import build
 from tilewright.ir.dtypes import F64, I64, DType
-from tilewright.ir.errors import DTypeError, ShapeError, UnsupportedError
+from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Size
 
 KNOWN_LIMIT = 4096
@@ -215,8 +215,9 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 
 @implements(np.fill_diagonal, always=True)
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
-    if a.ndim != 2 or wrap:
-        raise failure(UnsupportedError, "np.fill_diagonal takes two dimensions, and no wrap")
-    from tilewright.compiler.trace.numpy_diagonals import diagonal_view
+    from tilewright.compiler.trace.numpy_diagonals import main_diagonal, wrapped_diagonal
 
-    diagonal_view(a, 0, 0, 1)[...] = val
+    if wrap and a.ndim == 2:
+        a[wrapped_diagonal(a)] = val
+    else:
+        main_diagonal(a)[...] = val

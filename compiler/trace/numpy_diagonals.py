@@ -23,6 +23,7 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.views import AxisMap, along, fixed
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Size
 
@@ -62,6 +63,29 @@ def diagonal_view(array: Any, offset: int, axis1: int, axis2: int) -> Any:
     inner[first] = AxisMap(down, ((len(kept), 1),))
     inner[second] = AxisMap(right, ((len(kept), 1),))
     return array.viewed(tuple(inner), (*(array.sizes[o] for o in kept), length))
+
+
+def main_diagonal(array: Any) -> Any:
+    """The elements ``[i, i, …, i]`` as a view; more than two axes must be of the same length."""
+    if array.rank < 2:
+        raise failure(ShapeError, "a diagonal needs an array of at least two dimensions")
+    if array.rank == 2:
+        return diagonal_view(array, 0, 0, 1)
+    length = array.sizes[0]
+    if not all(same_size(size, length) for size in array.sizes):
+        shape = ", ".join(map(str, array.sizes))
+        raise failure(ShapeError, f"the axes of ({shape}) must be of the same length")
+    return array.viewed((AxisMap(0, ((0, 1),)),) * array.rank, (length,))
+
+
+def wrapped_diagonal(array: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the diagonal of a matrix; below a tall one's square, and a row that is
+    left out, another begins."""
+    rows, columns = (
+        as_int(as_number(size), "a size of a wrapped diagonal") for size in array.sizes
+    )
+    at = np.arange(0, rows * columns, columns + 1)
+    return at // max(columns, 1), at % max(columns, 1)
 
 
 def _diagonal_length(rows: Any, columns: Any, down: int, right: int) -> Size:

@@ -334,7 +334,9 @@ def _combine_exactly(combiner: str, rows: Bounded, dtype: DType, target: TargetC
         far = np.maximum(far, np.where(end == value, 0.0, np.abs(end - value)))
     far = np.where(np.isnan(far) | np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
     far = unordered(value, far, (rows.bound > 0).any(-1), dtype, target)
-    return Bounded(value, np.where(np.isnan(value), 0.0, far), value == 0)
+    surely_nan = np.isnan(rows.value) & np.isfinite(rows.bound)
+    decided = surely_nan.all(-1) if combiner in ("fmin", "fmax") else surely_nan.any(-1)
+    return Bounded(value, np.where(decided, 0.0, far), value == 0)
 
 
 def _position(combiner: str, rows: Bounded) -> Bounded:

@@ -143,6 +143,15 @@ def w_diagonal(y, p, q):
     np.copyto(y[0], y[1])
 
 
+def w_long_diagonals(y, p, q):
+    cube = np.stack([y[:, :4]] * 4)
+    np.fill_diagonal(cube, 7)
+    tall = np.concatenate([y, y, y])[:, :3]
+    np.fill_diagonal(tall, -1, wrap=True)
+    np.fill_diagonal(y, cube[:, 1, 1], wrap=True)
+    y[3, :3] = tall.sum(0) + cube.sum((0, 1))[:3]
+
+
 def w_known(y, p, q):
     table = np.zeros((3, 2))
     table[1] = 4
@@ -159,7 +168,10 @@ def w_known(y, p, q):
 
 WRITES = {
     f.__name__: f
-    for f in (w_slices, w_in_place, w_views, w_scatter, w_mask, w_duplicates, w_diagonal, w_known)
+    for f in (
+        *(w_slices, w_in_place, w_views, w_scatter, w_mask, w_duplicates, w_diagonal),
+        *(w_long_diagonals, w_known),
+    )
 }
 
 

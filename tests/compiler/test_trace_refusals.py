@@ -34,6 +34,8 @@ Case = tuple[Callable[..., Any], tuple[Any, ...], str]
 
 SHAPES: list[Case] = [
     (lambda a: numpy.gradient(a, edge_order=3), (V,), "edge_order of 1 or 2"),
+    (lambda a: np.fill_diagonal(a.copy(), 1), (V,), "at least two dimensions"),
+    (lambda a: np.fill_diagonal(np.stack([a, a]), 1), (F,), "must be of the same length"),
     (lambda a, b: np.einsum("ij", a, b), (F, F), "1 terms for 2 operands"),
     (lambda a: np.einsum("i1", a), (F,), "'1' is not a letter"),
     (lambda a: np.einsum("ijk", a), (F,), "'ijk' does not name the axes of an array of rank 2"),
@@ -110,7 +112,6 @@ UNSUPPORTED: list[Case] = [
     (lambda a: numpy.unpackbits(a), (I,), "takes uint8"),
     (lambda a: a.view(np.float64), (V,), "a view of float32 as float64"),
     (lambda a: a.view(np.bool_), (V.astype(np.int8),), "a view of int8 as bool"),
-    (lambda a: np.fill_diagonal(a.copy(), 1, wrap=True), (F,), "no wrap"),
     (lambda a: np.exp.at(a.copy(), [0]), (V,), "exp"),
     (lambda a: np.spacing(a), (V,), "spacing"),
 ]

@@ -291,6 +291,15 @@ def test_an_extreme_moves_as_far_as_the_candidates_that_can_win() -> None:
     assert np.isinf(bounds(lambda x: np.max(np.exp(x) * LARGEST_OVER_E80), f32(80, 1)).bound)
 
 
+def test_an_extreme_of_what_may_be_nan_is_free() -> None:
+    x = np.array([[np.nan, 1], [np.nan, np.nan]], np.float32)
+    for extreme in (np.max, np.min):
+        folded = bounds(lambda x, e=extreme: e(x - x, axis=1), x, target=GPU)
+        assert folded.bound.tolist() == [np.inf, np.inf]
+        assert not bounds(lambda x, e=extreme: e(x, axis=1), x, target=GPU).bound.any()
+    assert not bounds(lambda x: np.fmax.reduce(x, axis=1), x, target=GPU).bound.any()
+
+
 def test_integer_reductions_are_exact_unless_a_term_is_free() -> None:
     x = f32(2.5, 3.5)
     assert bounds(lambda x: np.sum(np.exp(np.log(x)).astype(np.int32)), x).bound == 0
