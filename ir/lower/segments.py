@@ -110,9 +110,9 @@ class _Search:
         return -1 if self._require(-factor, -high - 1) else None
 
     def _remainder(self, a: Expr, b: Expr) -> Expr | None:
-        divisor = build.known(b)
+        divisor = build.known(b) or 0
         form = self._affine(a)
-        if form is None or not divisor or divisor < 0:
+        if form is None or divisor <= 0:
             return None
         factor, low, high = form
         quotient = (factor * self.middle + low) // divisor

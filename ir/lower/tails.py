@@ -16,7 +16,7 @@ def tail_blocks(length: int, rest: int, width: int) -> list[tuple[int, int]]:
     `width` as far as that takes fewer of them."""
     left = rest % width
     exact = [(length - rest, rest)]
-    if left.bit_count() < 2 or length < width:
+    if left.bit_count() < 2:
         return exact
     rounded = rest - left + width
     if length >= rounded:

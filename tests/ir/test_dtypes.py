@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tilewright.ir import dtypes
 from tilewright.ir.dtypes import ALL, BOOL, F32, I32, I64, INDEX, U8, DType
 
@@ -58,6 +59,33 @@ def test_limits_of_integers(dtype: DType) -> None:
     assert dtypes.signed_of(dtype).kind == "i"
     assert dtypes.unsigned_of(dtype).kind == "u"
     assert dtypes.unsigned_of(dtypes.signed_of(dtype)).bits == dtype.bits
+
+
+NAMES = [
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_numpys(name: str) -> None:
+    dtype = dtypes.from_numpy(name)
+    assert dtype is not None
+    assert dtype.name == name
+    assert dtype.numpy == np.dtype(name)
+    assert dtype.bits == np.dtype(name).itemsize * 8
+    constant = getattr(dtypes, dtype.short.upper())
+    assert constant is dtype
+    element = getattr(tw, name if name != "bool" else "bool_", None) or getattr(tw, dtype.short)
+    assert element[2].dtype is dtype
+    assert dtype in ALL
+
+
+def test_families() -> None:
+    assert [d.name for d in ALL] == NAMES
+    assert tuple(d for d in ALL if d.kind == "i") == dtypes.SIGNED
+    assert tuple(d for d in ALL if d.kind == "u") == dtypes.UNSIGNED
+    assert tuple(d for d in ALL if d.kind == "f") == dtypes.FLOATS
 
 
 def test_kinds() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.ir.index_expressions import index_expressions, points, value_at
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F32, INDEX
+from tilewright.ir.dtypes import BOOL, F32, INDEX, U8
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.traverse import (
@@ -135,6 +135,30 @@ def test_refold() -> None:
     assert refold(ROW) is None
     both = Apply(ops.AND, (build.TRUE, build.FALSE))
     assert refold(both) is build.FALSE
+
+
+def test_only_integers_and_logic_are_refolded() -> None:
+    x, u = Var("x", dtype=F32), Var("u", dtype=U8)
+    one, zero = build.const(1.0, F32), build.const(0, U8)
+    c = Var("c", dtype=BOOL)
+    for node in (
+        Apply(ops.MUL, (x, one)),
+        Apply(ops.LT, (one, one)),
+        Apply(ops.NEG, (zero,)),
+        Apply(ops.XOR, (u, u)),
+        Apply(ops.AND, (u, zero)),
+        Apply(ops.OR, (build.TRUE, c)),
+        Load(Buffer("b", (4,), F32), (ROW,)),
+        one,
+    ):
+        assert refold(node) is None, node
+    for node, wanted in (
+        (Apply(ops.ADD, (u, zero)), u),
+        (Apply(ops.AND, (build.TRUE, c)), c),
+        (Apply(ops.SELECT, (build.TRUE, x, one)), x),
+        (Apply(ops.CAST, (x,), F32), x),
+    ):
+        assert refold(node) is wanted
 
 
 def test_depth_has_no_limit() -> None:

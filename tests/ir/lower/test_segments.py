@@ -12,7 +12,7 @@ from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.segments import Interior, interior, nest_inside
 from tilewright.ir.program import Nest, Stage
 
-X, Y = Var("x", 20), Var("y", 3)
+X, Y, OPEN = Var("x", 20), Var("y", 3), Var("N", least=1)
 SOURCE, OUT = Buffer("s", (64,), F32), Buffer("o", (20, 3), F32)
 
 
@@ -56,6 +56,30 @@ CLAMPED = {
     "always": (maximum(X, index(0)), (0, 20)),
     "half is enough": (maximum(moved(-10), index(0)), (10, 20)),
     "too little would be left": (maximum(maximum(moved(-10), index(0)), moved(-16)), (10, 20)),
+    "wrapped twice": (Apply(ops.MOD, (moved(30), index(32))), (2, 20)),
+    "wrapped and more": (
+        maximum(build.sub(Apply(ops.MOD, (moved(30), index(32))), index(5)), index(0)),
+        (7, 20),
+    ),
+    "going round and more": (
+        minimum(build.add(Apply(ops.MOD, (build.mul(X, index(7)), index(16))), X), index(9)),
+        (0, 20),
+    ),
+    "by nothing": (Apply(ops.MOD, (moved(5), index(0))), (0, 20)),
+    "by less than nothing": (Apply(ops.MOD, (moved(5), index(-16))), (0, 20)),
+    "by what is open": (Apply(ops.MOD, (moved(5), OPEN)), (0, 20)),
+    "by one": (Apply(ops.MOD, (moved(5), index(1))), (0, 20)),
+    "open above": (maximum(build.sub(build.add(X, OPEN), index(5)), index(0)), (0, 20)),
+    "size": (maximum(Apply(ops.ABS, (moved(-2),)), index(3)), (0, 20)),
+    "literals that meet": (
+        maximum(
+            build.sub(
+                build.mul(X, build.floordiv(minimum(moved(4), index(4)), index(2))), index(6)
+            ),
+            index(0),
+        ),
+        (3, 20),
+    ),
     "product of both": (maximum(build.mul(X, Y), index(5)), (0, 20)),
 }
 
@@ -76,8 +100,8 @@ def test_the_nest_inside_computes_the_same(name: str) -> None:
     assert isinstance(stage.value, Load)
     for x in range(stop - start):
         for y in range(3):
-            wanted = value_at(place, {X: x + start, Y: y})
-            assert value_at(stage.value.indices[0], {X: x, Y: y}) == wanted
+            wanted = value_at(place, {X: x + start, Y: y, OPEN: 4})
+            assert value_at(stage.value.indices[0], {X: x, Y: y, OPEN: 4}) == wanted
             assert value_at(stage.indices[0], {X: x, Y: y}) == x + start
 
 

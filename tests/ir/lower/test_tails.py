@@ -53,6 +53,23 @@ def test_some_tails(length: int, rest: int, blocks: list[tuple[int, int]]) -> No
     assert tail_blocks(length, rest, 16) == blocks
 
 
+@pytest.mark.parametrize("width", [2, 4, 8])
+def test_one_block_wherever_the_axis_is_long_enough(width: int) -> None:
+    for length in range(1, 4 * width + 2):
+        for rest in range(length + 1):
+            blocks = tail_blocks(length, rest, width)
+            short = rest % width
+            whole = rest - short + width
+            if short.bit_count() < 2:
+                assert blocks == [(length - rest, rest)]
+            elif whole <= length:
+                assert blocks == [(length - whole, whole)]
+            elif rest > width:
+                assert blocks == [(length - rest, rest - short), (length - width, width)]
+            else:
+                assert blocks == [(length - rest, rest)]
+
+
 def test_what_is_stored_to_in_place_is_not_repeated() -> None:
     (plain,) = nests(program_of(lambda x: x + 1, [numbers(5)]).steps)
     assert may_repeat(plain)

@@ -148,3 +148,82 @@ def test_blocks_are_walked_one_after_the_other() -> None:
     blocks = [(i // 4, j // 4) for i, j in order]
     assert list(dict.fromkeys(blocks)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert sum(a != b for a, b in pairwise(blocks)) == 3
+
+
+def counters(kernel: Kernel) -> list[str]:
+    """The loops, outermost first: what they go over, and how often."""
+    found = []
+    for loop in (s for s in statements(kernel.body) if isinstance(s, For)):
+        if loop.kind in ("serial", "parallel"):
+            found.append(f"{loop.kind[0]} {loop.var.name}<{loop.extent}")
+    return found
+
+
+def clamped_rows(rows: int, columns: int, axis: int) -> Nest:
+    """``out[i, j] = a[i - 2, j]`` or ``a[i, j - 2]``, from the edge where that is before it."""
+    i, j = Var("i", rows), Var("j", columns)
+    source, out = (Buffer(n, (rows, columns), F32) for n in ("a", "out"))
+    places: list[Expr] = [i, j]
+    moved = build.sub(places[axis], build.index(2))
+    places[axis] = Apply(ops.MAX, (moved, build.index(0)))
+    stage = Stage((), (), None, Load(source, tuple(places)), out, (i, j))
+    return Nest("shift", (i, j), (stage,), ())
+
+
+@pytest.mark.parametrize(
+    ("rows", "tile", "wanted"),
+    [
+        (34, 2, ["s i_t<2", "s j_t<4", "s i_t<16", "s j_t<4"]),
+        (32, 2, ["s i_t<2", "s j_t<4", "s i_t<15", "s j_t<4"]),
+        # A border of more than a sixteenth is not apart, and nowhere one of single rows.
+        (31, 2, ["s i_t<15", "s j_t<4", "s j_t<4"]),
+        (34, 1, ["s i_t<34", "s j_t<4"]),
+    ],
+)
+def test_narrow_borders_of_rows_are_apart(rows: int, tile: int, wanted: list[str]) -> None:
+    schedule = Schedule(tile=(tile, 4), vector=1, width=4)
+    assert counters(lower_nest(clamped_rows(rows, 16, 0), schedule, "k")) == wanted
+
+
+def test_borders_along_vectors_are_always_apart() -> None:
+    nest = clamped_rows(3, 10, 1)
+    schedule = Schedule(tile=(1, 4), vector=1, width=4, chunks=3)
+    assert counters(lower_nest(nest, schedule, "k")) == [
+        *("p i_c<3", "s i_t<1", "s j_t<2", "s j_t<2")
+    ]
+    # Where they are, the axis has no cache blocks.
+    blocked = Schedule(tile=(1, 4), vector=1, width=4, cache_block=(3, 8))
+    assert counters(lower_nest(nest, blocked, "k")) == [
+        *("s i_b<1", "s i_t<3", "s j_t<2", "s j_t<2")
+    ]
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_only_the_first_loop_inside_of_blocks_is_cut_into_tasks(chunks: int) -> None:
+    nest, _, _ = shifted_rows(8, 8)
+    schedule = Schedule(tile=(2, 4), cache_block=(4, 8), chunks=chunks)
+    kind = "p" if chunks > 1 else "s"
+    wanted = ["s i_b<2", "s j_b<1", f"{kind} i_t<2", "s j_t<2"]
+    assert counters(lower_nest(nest, schedule, "k")) == wanted
+
+
+def test_borders_are_no_tasks() -> None:
+    nest = clamped_rows(64, 16, 0)
+    schedule = Schedule(tile=(2, 4), vector=1, width=4, chunks=4)
+    wanted = ["s i_t<2", "s j_t<4", "p i_c<4", "s i_t<", "s j_t<4"]
+    found = counters(lower_nest(nest, schedule, "k"))
+    assert [name[: len(w)] for name, w in zip(found, wanted, strict=True)] == wanted
+
+
+@pytest.mark.parametrize("columns", [5, 7, 8, 11, 15])
+def test_what_is_changed_in_place_is_computed_once(columns: int) -> None:
+    """Vectors at the end of a row may not overlap where a sum is added to what is stored."""
+    i = Var("i", columns)
+    out = Buffer("out", (columns,), F32)
+    value = build.add(Load(out, (i,)), build.const(1.0, F32))
+    nest = Nest("n", (i,), (Stage((), (), None, value, out, (i,)),), ())
+    kernel = lower_nest(nest, Schedule(tile=(4,), vector=0, width=4), "k")
+    array = np.arange(columns, dtype=np.float32)
+    found = array.copy()
+    interpret_kernel(kernel, {out: found})
+    np.testing.assert_array_equal(found, array + 1)
