@@ -89,21 +89,22 @@ def _measure_cpu(graph: Graph, name: str) -> Row:
     lowered = cpu.lower(_program(graph, CPU), target)
     text = cpu.emit(lowered, target)
     shown = verbose_assembly(text, target)
-    costs = _costs(lowered.program)
+    costs = program_costs(lowered.program)
     return Row(*costs, len(compile_object(text, target)), _reloads(shown), _foreign_calls(shown))
 
 
 def _measure_wgsl(graph: Graph) -> Row:
     made = wgsl.build(_program(graph, WORKGROUP), WgslOptions(f64="f32"))
-    return _shader_row(made.program, wgsl.source(made.program))
+    return Row(*shader_costs(made.program), len(wgsl.source(made.program)))
 
 
 def _measure_glsl(graph: Graph) -> Row:
     made = glsl.build(_program(graph, FRAGMENT))
-    return _shader_row(made, glsl.source(made))
+    return Row(*shader_costs(made), len(glsl.source(made)))
 
 
-def _shader_row(program: GpuProgram, text: str) -> Row:
+def shader_costs(program: GpuProgram) -> tuple[int, int, int]:
+    """Launches, bytes moved and bytes of temporary buffers."""
     sizes = [word_count(spec) * WORD_BYTES for spec in program.buffers]
     launched = list(_shader_launches(program.steps))
     moved = 0
@@ -115,7 +116,7 @@ def _shader_row(program: GpuProgram, text: str) -> Row:
     scratch = sum(
         size for spec, size in zip(program.buffers, sizes, strict=True) if spec.role == "temporary"
     )
-    return Row(len(launched), moved, scratch, len(text))
+    return len(launched), moved, scratch
 
 
 def _shader_launches(steps: Sequence[artifact.Step]) -> Iterator[ShaderLaunch | CopyBuffer]:
@@ -129,7 +130,7 @@ def _shader_launches(steps: Sequence[artifact.Step]) -> Iterator[ShaderLaunch | 
 # Programs.
 
 
-def _costs(program: Program) -> tuple[int, int, int]:
+def program_costs(program: Program) -> tuple[int, int, int]:
     """Launches, bytes moved and bytes of scratch memory."""
     launched = list(_launches((*program.init, *program.steps)))
     moved = 0

@@ -8,39 +8,24 @@ difference.
 from __future__ import annotations
 
 from dataclasses import astuple, fields
-from pathlib import Path
 
 import pytest
 
 from benchmarks.gallery import entries
 from tests.code_quality.measure import TARGETS, Row, _foreign_calls, _reloads, measure
-from tests.conftest import GOLDEN, Golden
+from tests.code_quality.tables import read_table, table_text
+from tests.conftest import Golden
 
 _COLUMNS = [f.name for f in fields(Row)]
-
-
-def _path(target: str) -> Path:
-    return GOLDEN / "code_quality" / f"{target}.txt"
-
-
-def _read(target: str) -> dict[str, Row]:
-    lines = _path(target).read_text(encoding="utf-8").splitlines()[1:]
-    return {name: Row(*map(int, numbers)) for name, *numbers in map(str.split, lines)}
-
-
-def _text(rows: dict[str, Row]) -> str:
-    table = [["kernel", *_COLUMNS], *([name, *astuple(row)] for name, row in rows.items())]
-    return "\n".join(
-        f"{cells[0]:28}" + "".join(f"{cell!s:>12}" for cell in cells[1:]) for cells in table
-    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_kernel_gets_worse(golden: Golden, target: str) -> None:
     measured = {entry.name: measure(entry, target) for entry in entries()}
     if golden.update:
-        golden(f"code_quality/{target}", _text(measured))
-    known = _read(target)
+        rows = {name: astuple(row) for name, row in measured.items()}
+        golden(f"code_quality/{target}", table_text(_COLUMNS, rows))
+    known = {name: Row(*map(int, cells)) for name, cells in read_table(target).items()}
     assert list(known) == list(measured), "the gallery has changed; make the table anew"
     worse = [
         f"{name}: {', '.join(found)}"

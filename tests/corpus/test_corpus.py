@@ -10,22 +10,7 @@ import numpy as np
 import pytest
 
 import tilewright as tw
-from tests.corpus import (  # noqa: F401
-    algorithms,
-    idioms,
-    images,
-    layers,
-    learning,
-    networks,
-    numerics,
-    physics,
-    puzzles,
-    series,
-    signals,
-    simulations,
-    vision,
-)
-from tests.corpus.cases import CASES, Case
+from tests.corpus.all_cases import CASES, Case
 
 TOLERANCE = {2: 2e-2, 4: 2e-4, 8: 1e-9}
 NAMED = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
