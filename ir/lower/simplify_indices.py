@@ -39,7 +39,7 @@ class _Simplifier:
         return rewrite(root, self._rule, self._done)
 
     def _rule(self, node: Expr) -> Expr | None:
-        if not isinstance(node, Apply) or not node.operands:
+        if not isinstance(node, Apply):
             return None
         if node.operands[0].dtype is INDEX and len(node.operands) == 2:
             found = self._index_rule(node)

@@ -179,16 +179,12 @@ def _negated(node: Expr) -> Expr | None:
 
 def fold_integers(node: Expr) -> Expr | None:
     """Sums, products and comparisons of literals, ``x + 0``, ``x * 1``, ``x * 0``, ``x - x``."""
-    if isinstance(node, Apply) and node.operands and node.operands[0].dtype.is_integer:
-        folded = refold(node)
-        if isinstance(folded, Apply) and _is_same_apply(folded, node):
-            return None
-        return folded
-    return None
-
-
-def _is_same_apply(a: Apply, b: Apply) -> bool:
-    return a.op is b.op and all(x is y for x, y in zip(a.operands, b.operands, strict=True))
+    if not isinstance(node, Apply) or not node.operands[0].dtype.is_integer:
+        return None
+    folded = refold(node)
+    if isinstance(folded, Apply) and folded.operands == node.operands:
+        return None
+    return folded
 
 
 def drop_neutral_bits(node: Expr) -> Expr | None:
@@ -311,7 +307,7 @@ _DIGITS = {16: 11, 32: 24, 64: 53}
 
 def is_exact(source: DType, target: DType) -> bool:
     """Whether every value of `source` is a value of `target`. An index has 32 bits or 64."""
-    if source is target or source is BOOL:
+    if source is target:
         return True
     if target is BOOL:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Hashable
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.ir.strategies import arrays, graphs
+from tests.ir.strategies import FREE, arrays, graphs
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import (
     ALL,
@@ -32,7 +33,7 @@ from tilewright.ir.dtypes import (
 from tilewright.ir.expr import Apply, Const, Expr, Load, Source, Var
 from tilewright.ir.graph import Compute, Graph, Input
 from tilewright.ir.interpret.graph import run_graph
-from tilewright.ir.interpret.values import shape_value
+from tilewright.ir.interpret.values import evaluate, reads_nothing, shape_value
 from tilewright.ir.parser import parse_graph
 from tilewright.ir.passes.simplify_arithmetic import is_exact, simplify, simplify_arithmetic
 from tilewright.ir.structure import Keys
@@ -126,6 +127,36 @@ i8          | bool | select(x < y, false, true)   => x >= y
 f32         | T    | select(not(x < y), x, y)     => select(x < y, y, x)
 f32         | T    | let c = x < y; select(c, select(c, x, y), neg(x)) => select(x < y, x, neg(x))
 f32         | T    | let c = x < y; select(c, x, select(c, neg(x), y)) => select(x < y, x, y)
+bool        | T    | let c = x == y; select(c, c | x, y) => let c = x == y; select(c, c | x, y)
+bool        | T    | let c = x == y; select(c, x, c | x) => let c = x == y; select(c, x, c | x)
+i8          | i32  | i32(neg(x))                  => i32(neg(x))
+f32         | T    | pow(2.0:T, x)                => pow(2.0:T, x)
+f32         | T    | x / y                        => x / y
+f32         | T    | x / -1.0:T                   => x * -1.0:T
+f32         | T    | x / 8.507059173023462e37:T   => x * 1.1754943508222875e-38:T
+f32         | T    | x / 1.1754943508222875e-38:T => x * 8.507059173023462e37:T
+f32         | T    | x / 5.877471754111438e-39:T  => x / 5.877471754111438e-39:T
+f16         | T    | x / 16384.0:T                => x * 6.103515625e-05:T
+f16         | T    | x / 6.103515625e-05:T        => x * 16384.0:T
+f64         | T    | x / 4.49423283715579e307:T   => x * 2.2250738585072014e-308:T
+f32         | T    | floor(x + y)                 => floor(x + y)
+f32         | T    | trunc(rint(x))               => rint(x)
+f64         | f32  | floor(f32(x))                => floor(f32(x))
+i8          | T    | abs(x)                       => abs(x)
+i8          | T    | x & y                        => x & y
+u8          | T    | x | 255:T                    => 255:T
+u8          | T    | x ^ 255:T                    => not(x)
+i8          | T    | -1:T ^ x                     => not(x)
+bool        | T    | false | x                    => x
+i8 u32      | T    | shr(x, 0:T)                  => x
+i8 u32      | T    | shl(0:T, x)                  => shl(0:T, x)
+f32         | T    | min(x, x)                    => x
+f32         | T    | fmin(x, x)                   => x
+f32         | T    | fmax(x, x)                   => x
+f32 i8      | T    | min(x, y)                    => min(x, y)
+bool        | T    | select(x, true, true)        => true
+bool        | T    | select(x, y, false)          => select(x, y, false)
+f32         | T    | select(false, x, y)          => y
 u8          | i8   | i8(i32(x))                   => i8(x)
 i8          | i8   | i8(i32(x))                   => x
 i8          | i32  | i32(f32(x))                  => i32(x)
@@ -195,6 +226,54 @@ def _key(body: Expr, graph: Graph) -> int:
     return KEYS.of(body, dict.fromkeys(variables((body,)), "axis"), inputs)
 
 
+def _literals(dtype: DType) -> list[Expr]:
+    if dtype.is_float:
+        values: list[float] = [0.0, -0.0, 1.0, -1.0, 2.0, -0.25, 3.0, np.inf, np.nan]
+    else:
+        values = [0, 1, 2, dtype.max, -1] if dtype.kind == "i" else [0, 1, dtype.max]
+    return [build.const(v, dtype) for v in values]
+
+
+def _operations(operands: list[Expr]) -> list[Expr]:
+    """Every operation on every choice of operands of one dtype."""
+    dtype, condition = operands[0].dtype, Apply(ops.EQ, (operands[0], operands[1]))
+    found: list[Expr] = []
+    for op in (o for o in FREE if dtype.kind in o.domain):
+        if op.result == "select":
+            conditions = (condition, Apply(ops.NOT, (condition,)), build.TRUE)
+            pairs = itertools.product(conditions, operands, operands[:3])
+            found += [Apply(op, triple) for triple in pairs]
+        elif op.arity < 3:
+            found += [Apply(op, some) for some in itertools.product(operands, repeat=op.arity)]
+    found += [
+        Apply(ops.CAST, (operands[0],), other) for other in (BOOL, I8, U8, I32, F16, F32, F64)
+    ]
+    return found
+
+
+@pytest.mark.parametrize("dtype", [BOOL, I8, U8, F32], ids=str)
+def test_all_small_expressions_keep_their_values(dtype: DType) -> None:
+    """Operations on variables and literals, and those again on some of their results."""
+    x, y = Var("x", dtype=dtype), Var("y", dtype=dtype)
+    one = _operations([x, y, *_literals(dtype)])
+    inner = [n for n in one if x in n.operands and n.dtype is dtype and y in (*n.operands, y)]
+    twice = [n for k in range(0, len(inner), 5) for n in _operations([inner[k], x])]
+    grid = np.meshgrid(_values(dtype), _values(dtype))
+    point = dict(zip((x, y), grid, strict=True))
+    memo: dict[Expr, Expr] = {}
+    changed = 0
+    for node in (*one, *twice):
+        simple = simplify(node, memo)
+        if simple is not node:
+            changed += 1
+            assert simple.dtype is node.dtype
+            with np.errstate(all="ignore"):
+                before, after = evaluate((node, simple), point, reads_nothing)
+            _same(*np.broadcast_arrays(before, after))
+            assert simplify(simple, {}) is simple or repr(simplify(simple, {})) == repr(simple)
+    assert changed > 100
+
+
 @pytest.mark.parametrize("target", ALL, ids=str)
 @pytest.mark.parametrize("source", ALL, ids=str)
 def test_exact_conversions_come_back(source: DType, target: DType) -> None:
@@ -204,6 +283,24 @@ def test_exact_conversions_come_back(source: DType, target: DType) -> None:
         np.testing.assert_array_equal(ops.convert(there, source.numpy), values)
         if not source.is_float and not target.is_float:
             np.testing.assert_array_equal(there.astype(object), values.astype(object))
+
+
+def test_what_is_exact() -> None:
+    """A float of so many digits holds integers of so many bits; an index has 32 or 64."""
+    digits = {F16: 11, F32: 24, F64: 53}
+    for source in (*ALL, INDEX):
+        assert is_exact(source, source)
+        for target in ALL:
+            if source is BOOL or source is target:
+                wanted = True
+            elif target is BOOL or (source.is_float and not target.is_float):
+                wanted = False
+            elif target.is_float:
+                most = digits.get(source, source.bits - (source.kind in "ix"))
+                wanted = most <= digits[target]
+            else:
+                wanted = target.min <= source.min and source.max <= target.max
+            assert is_exact(source, target) == wanted, (source, target)
 
 
 def test_an_index_has_at_least_32_bits_and_at_most_64() -> None:
