@@ -311,7 +311,10 @@ def interp(
         end = levels.element((last,)) if right is None else _constant(right)
         result = build.select(build.lt(at, knots.element((build.index(0),))), first, inside)
         beyond = build.apply(ops.GT, at, knots.element((last,)))
-        return build.select(build.apply(ops.ISNAN, at), at, build.select(beyond, end, result))
+        result = build.select(beyond, end, result)
+        if knots.sizes[0] == 1:
+            return result  # NumPy does not look for NaN there
+        return build.select(build.apply(ops.ISNAN, at), at, result)
 
     return elementwise("np.interp", rule, (points,))
 
