@@ -8,7 +8,7 @@ the length of the runs and moves the row from one half of a workspace to the oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
 
@@ -104,22 +104,24 @@ class Merge:
         vectors = Apply(ops.QUO, (build.sub(end, start), lanes))
         step = Var("step", build.sub(vectors, build.index(1)))
         target = build.add(start, build.mul(step, lanes))
-        lane = Var("lane", self.lanes)
         network = Network(self.bank)
         body = [*self._next_vector(middle, end), *network.merge_reversed()]
         after = network.current
-        high = build.add(lane, lanes)
+
+        def hold(lane: Expr) -> list[Stmt]:
+            return self.bank.put(0, lane, self.bank.record(after, build.add(lane, lanes)))
+
         body += [
-            self._over_lanes(lane, self._put(build.add(target, lane), after, lane)),
-            self._over_lanes(lane, self.bank.put(0, lane, self.bank.record(after, high))),
+            self._over_lanes(lambda lane: self._put(build.add(target, lane), after, lane)),
+            self._over_lanes(hold),
         ]
-        last = build.add(build.sub(end, lanes), lane)
+        last = build.sub(end, lanes)
         return [
-            self._over_lanes(lane, self._take(build.add(start, lane), lane)),
+            self._over_lanes(lambda lane: self._take(build.add(start, lane), lane)),
             Store(self._left, (), build.add(start, lanes)),
             Store(self._right, (), middle),
             For(step, "serial", body),
-            self._over_lanes(lane, self._put(last, 0, lane)),
+            self._over_lanes(lambda lane: self._put(build.add(last, lane), 0, lane)),
         ]
 
     def _next_vector(self, middle: Expr, end: Expr) -> list[Stmt]:
@@ -129,20 +131,25 @@ class Merge:
         smaller = precedes(space.record(self.half, right), space.record(self.half, left))
         ended = build.ge(left, middle)
         from_right = Apply(ops.OR, (ended, Apply(ops.AND, (build.lt(right, end), smaller))))
-        taken, lane = Load(self._from_right, ()), Var("lane", self.lanes)
-        place = build.add(Load(self._from, ()), lane)
-        high = build.add(lane, build.index(self.lanes))
-        moved = build.mul(build.cast(taken, INDEX), build.index(self.lanes))
+        taken, place, lanes = (
+            Load(self._from_right, ()),
+            Load(self._from, ()),
+            build.index(self.lanes),
+        )
+        moved = build.mul(build.cast(taken, INDEX), lanes)
         return [
             Store(self._from_right, (), from_right),
             Store(self._from, (), build.select(taken, right, left)),
-            self._over_lanes(lane, self._take(place, high)),
+            self._over_lanes(
+                lambda lane: self._take(build.add(place, lane), build.add(lane, lanes))
+            ),
             Store(self._right, (), build.add(right, moved)),
-            Store(self._left, (), build.add(left, build.sub(build.index(self.lanes), moved))),
+            Store(self._left, (), build.add(left, build.sub(lanes, moved))),
         ]
 
-    def _over_lanes(self, lane: Var, body: list[Stmt]) -> Stmt:
-        return For(lane, "vector", body, self.lanes)
+    def _over_lanes(self, make: Callable[[Expr], list[Stmt]]) -> Stmt:
+        lane = Var("lane", self.lanes)
+        return For(lane, "vector", make(lane), self.lanes)
 
     def _take(self, element: Expr, place: Expr) -> list[Stmt]:
         """An element of the row into the registers that are merged."""
