@@ -130,36 +130,28 @@ class Program(Struct, frozen=True, eq=False):
         return print_program(self)
 
 
-def nests(steps: Sequence[Step]) -> list[Nest]:
-    """Every nest below `steps`, in order."""
-    found: list[Nest] = []
+def leaves(steps: Sequence[Step]) -> list[Step]:
+    """The steps that are no repeats, inside of repeats too, in order."""
+    found: list[Step] = []
     for step in steps:
         match step:
-            case Nest():
-                found.append(step)
             case Repeat():
-                found += nests(step.steps)
+                found += leaves(step.steps)
             case RepeatWhile():
-                found += nests((*step.test, *step.body))
+                found += leaves((*step.test, *step.body))
             case _:
-                pass
+                found.append(step)
     return found
+
+
+def nests(steps: Sequence[Step]) -> list[Nest]:
+    """Every nest below `steps`, in order."""
+    return [step for step in leaves(steps) if isinstance(step, Nest)]
 
 
 def kernels(steps: Sequence[Step]) -> list[Kernel]:
     """The kernels of all launches below `steps`, in order."""
-    found: list[Kernel] = []
-    for step in steps:
-        match step:
-            case Launch():
-                found.append(step.kernel)
-            case Repeat():
-                found += kernels(step.steps)
-            case RepeatWhile():
-                found += kernels((*step.test, *step.body))
-            case _:
-                pass
-    return found
+    return [step.kernel for step in leaves(steps) if isinstance(step, Launch)]
 
 
 def extents(axes: Sequence[Var]) -> tuple[Size, ...]:

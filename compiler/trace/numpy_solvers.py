@@ -7,12 +7,13 @@ compiled kernel cannot raise on data.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
-from tilewright.compiler.trace import ufuncs
+from tilewright.compiler.trace import blocked_solvers, ufuncs
 from tilewright.compiler.trace.dispatch import dispatch, implements
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_sizes
@@ -21,6 +22,9 @@ from tilewright.ir.dtypes import F16, F64
 from tilewright.ir.errors import DTypeError, ShapeError, UnsupportedError
 
 _UNROLLED: Final = 4
+_BLOCKED: Final = 5
+_BLOCKED_IN_BATCH: Final = 12
+"""Rows from which a matrix is taken in blocks of columns. Smaller ones of a batch go together."""
 
 _SLOGDET: Final[Any] = type(np.linalg.slogdet(np.eye(1)))
 State = tuple[Any, ...]
@@ -70,6 +74,10 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     if upper:
         matrix = dispatch(np.matrix_transpose, (matrix,), {})
     size = matrix.shape[-1]
+    if _takes_blocks(matrix):
+        like = dispatch(np.zeros_like, (matrix,), {})
+        (factor,) = _one_by_one(blocked_solvers.cholesky, (matrix,), (like,))
+        return dispatch(np.matrix_transpose, (factor,), {}) if upper else factor
     numbers = active().known(np.arange(size))
 
     def step(column: Any, rest: Any, factor: Any) -> State:
@@ -138,6 +146,9 @@ def _solved(matrix: Any, right: Any) -> Any:
     batch = dispatch(np.broadcast_shapes, (matrix.shape[:-2], right.shape[:-2]), {})
     matrix = dispatch(np.broadcast_to, (matrix, (*batch, size, size)), {})
     right = dispatch(np.broadcast_to, (right, (*batch, *right.shape[-2:])), {})
+    if _takes_blocks(matrix):
+        like = dispatch(np.zeros_like, (right,), {})
+        return _one_by_one(blocked_solvers.solve, (matrix, right), (like,))[0]
 
     def step(column: Any, left: Any, right: Any) -> State:
         order, _ = _exchanged(left, column, numbers)
@@ -153,6 +164,32 @@ def _solved(matrix: Any, right: Any) -> Any:
     return right / _diagonal(left)[..., None]
 
 
+def _takes_blocks(matrix: Any) -> bool:
+    return bool(matrix.shape[-1] >= (_BLOCKED if matrix.rank == 2 else _BLOCKED_IN_BATCH))
+
+
+def _one_by_one(function: Callable[..., State], given: State, like: State) -> State:
+    """`function` of each matrix of a batch by itself, which stays in the cache meanwhile. `like`
+    has the shapes of what it returns, with the axes of the batch."""
+    batch = given[0].shape[:-2]
+    if not batch:
+        return function(*given)
+    count = math.prod(batch)
+    flat = tuple(g.reshape(count, *g.shape[len(batch) :]) for g in given)
+    made = tuple(m.reshape(count, *m.shape[len(batch) :]) for m in like)
+    numbers = np.arange(count)
+
+    def step(number: Any, *made: Any) -> State:
+        found = function(*(f[number] for f in flat))
+        return tuple(
+            np.where((numbers == number).reshape(-1, *(1,) * f.rank), f, m)
+            for f, m in zip(found, made, strict=True)
+        )
+
+    found = active().loop(count, step, *made)
+    return tuple(f.reshape(m.shape) for f, m in zip(found, like, strict=True))
+
+
 def _diagonal(matrix: Any) -> Any:
     return dispatch(np.diagonal, (matrix,), {"axis1": -2, "axis2": -1})
 
@@ -160,6 +197,9 @@ def _diagonal(matrix: Any) -> Any:
 def _pivots(matrix: Any) -> tuple[Any, Any]:
     """The diagonal after elimination, and the sign of the exchanges."""
     size = matrix.shape[-1]
+    if _takes_blocks(matrix):
+        like = dispatch(np.zeros, (matrix.shape[:-1], matrix.dtype), {})
+        return _one_by_one(blocked_solvers.pivots, (matrix,), (like, like[..., 0]))
     numbers = active().known(np.arange(size))
 
     def step(column: Any, left: Any, sign: Any) -> State:

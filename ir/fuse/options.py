@@ -17,7 +17,8 @@ class FusionOptions(Struct, frozen=True):
     together with the reductions of them, but row by row in a launch of their own.
     `repeated_rows`: gathers are so slow that a launch of its own pays for those that rows of an
     output repeat. `outer_counters`: launches of an inner loop may use the numbers of the rounds of
-    outer ones.
+    outer ones. `in_place`: a launch may write the buffer that it reads, and over as many points as
+    the number of the round says.
     """
 
     rows: bool = True
@@ -29,9 +30,10 @@ class FusionOptions(Struct, frozen=True):
     few_columns: int = 0
     repeated_rows: bool = False
     outer_counters: bool = True
+    in_place: bool = False
 
 
-CPU = FusionOptions(repeated_rows=True, few_columns=4096)
+CPU = FusionOptions(repeated_rows=True, few_columns=4096, in_place=True)
 WORKGROUP = FusionOptions(
     most_inputs=6,
     most_outputs=2,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from typing import TYPE_CHECKING
 
 from tilewright.ir import build
 from tilewright.ir.dtypes import I64, DType
@@ -15,9 +16,11 @@ from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.fuse.columns_apart import store_columns
 from tilewright.ir.fuse.group import Group, Grouper, Unit
 from tilewright.ir.fuse.inline import Inliner
+from tilewright.ir.fuse.narrow_updates import narrow_updates
 from tilewright.ir.fuse.nest_builder import NestBuilder
 from tilewright.ir.fuse.options import FusionOptions
 from tilewright.ir.fuse.repeated_rows import store_repeated_rows
+from tilewright.ir.fuse.update_in_place import update_in_place
 from tilewright.ir.graph import (
     Compute,
     Constant,
@@ -48,6 +51,9 @@ from tilewright.ir.program import (
 )
 from tilewright.ir.traverse import replace_sources, substitute
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 def build_program(graph: Graph, options: FusionOptions, name: str) -> Program:
     """Fuse `graph` (on which the graph passes have run) into launches."""
@@ -62,7 +68,7 @@ class ProgramBuilder:
     def __init__(self, options: FusionOptions, name: str) -> None:
         self.options = options
         self.name = name
-        self.constants: list[tuple[Buffer, object]] = []
+        self.constants: list[tuple[Buffer, np.ndarray]] = []
         self.temporaries: list[Buffer] = []
         self.buffers: dict[Tensor, Buffer] = {}
         self._numbers = count()
@@ -77,7 +83,7 @@ class ProgramBuilder:
             graph.symbols,
             tuple(inputs),
             tuple(outputs),
-            tuple(self.constants),  # type: ignore[arg-type]
+            tuple(self.constants),
             tuple(self.temporaries),
             tuple(steps),
             graph.checks,
@@ -315,7 +321,7 @@ class GraphLowering:
     # Loops.
 
     def _loop(self, node: Loop) -> list[Step]:
-        states, steps = self._enter(node.initial)
+        states, steps = self._enter(node)
         body = run_passes(node.body)
         _, *rest = body.inputs
         scalars = self._bind(rest, states, node.captured, steps)
@@ -332,50 +338,85 @@ class GraphLowering:
         self, count: int, body: Graph, scalars: dict[Tensor, Expr], states: list[Buffer]
     ) -> list[Step]:
         """Rounds that write the next state to other buffers and back again: nothing is copied.
-        An odd round stands at the end by itself."""
+        An odd round stands at the end by itself. What is updated in place stays where it is, and
+        there are no pairs where that is all of the state."""
+        counter = Var("step", count)
+        steps, others = self._steps_between(body, scalars | _number(body, counter), states)
+        if others == states:
+            return [Repeat(counter, tuple(steps))]
         counter = Var("step", count // 2)
         first = build.mul(counter, build.index(2))
-        others = [self.builder.temporary(s.shape, s.dtype) for s in states]
-        steps: list[Step] = []
+        steps = []
         if count > 1:
-            there = self._steps_between(body, scalars | _number(body, first), states, others)
+            there, _ = self._steps_between(body, scalars | _number(body, first), states, others)
             second = scalars | _number(body, build.add(first, build.index(1)))
-            steps.append(
-                Repeat(counter, (*there, *self._steps_between(body, second, others, states)))
-            )
+            back, _ = self._steps_between(body, second, others, states)
+            steps.append(Repeat(counter, (*there, *back)))
         if count % 2:
             last = scalars | _number(body, build.index(count - 1))
-            steps += self._steps_between(body, last, states, others)
-            steps += [Copy(n, s) for n, s in zip(others, states, strict=True)]
+            steps += self._steps_between(body, last, states, others)[0]
+            steps += _copies(others, states)
         return steps
 
     def _steps_between(
-        self, body: Graph, scalars: dict[Tensor, Expr], before: list[Buffer], after: list[Buffer]
-    ) -> list[Step]:
-        """One round from the state in `before` to the next one in `after`. Constants keep their
-        buffers for further rounds, what is computed does not."""
+        self,
+        body: Graph,
+        scalars: dict[Tensor, Expr],
+        before: list[Buffer],
+        after: list[Buffer] | None = None,
+        first: int = 1,
+    ) -> tuple[list[Step], list[Buffer]]:
+        """One round from the state in `before` to the next one, and the buffers of that: those of
+        `after`, or the same where it can be updated in place. The state is the body's inputs from
+        `first` on. Constants keep their buffers for further rounds, what is computed does not."""
         known = dict(self.buffers)
-        self.buffers.update(zip(body.inputs[1 : 1 + len(before)], before, strict=True))
-        steps = self.builder.steps(body, scalars, after)
+        self.buffers.update(zip(body.inputs[first : first + len(before)], before, strict=True))
+        fresh = [
+            b if b is not a else self.builder.temporary(b.shape, b.dtype)
+            for a, b in zip(before, after or before, strict=True)
+        ]
+        steps = self.builder.steps(body, scalars, fresh)
         known.update({t: b for t, b in self.buffers.items() if isinstance(t, Constant)})
         self.buffers.clear()
         self.buffers.update(known)
-        return steps
+        if not self.builder.options.in_place:
+            return steps, fresh
+        steps, kept, copies = update_in_place(steps, list(zip(before, fresh, strict=True)))
+        self.builder.temporaries += copies
+        steps = narrow_updates(steps, dict(self.builder.constants))
+        return steps, [a if a in kept else b for a, b in zip(before, fresh, strict=True)]
 
     def _while(self, node: While) -> list[Step]:
-        states, steps = self._enter(node.initial)
+        states, steps = self._enter(node)
         condition, body = run_passes(node.condition), run_passes(node.body)
         known = self._bind(condition.inputs, states, node.captured, steps)
         scalars = self._bind(body.inputs, states, node.captured, steps)
         flag = self.builder.temporary((), condition.outputs[0].dtype)
         test = self.builder.steps(condition, known, [flag])
-        inner = self._round(body, scalars, states)
+        inner = self._round(body, scalars, states, first=0)
         self._leave(node, states)
         return [*steps, RepeatWhile(tuple(test), flag, tuple(inner))]
 
-    def _enter(self, initial: Sequence[Tensor]) -> tuple[list[Buffer], list[Step]]:
-        states = [self.builder.temporary(t.shape, t.dtype) for t in initial]
-        return states, [self._copy(t, s) for t, s in zip(initial, states, strict=True)]
+    def _enter(self, node: Loop | While) -> tuple[list[Buffer], list[Step]]:
+        """The buffers of the state, and the steps that fill them."""
+        states: list[Buffer] = []
+        steps: list[Step] = []
+        for tensor in node.initial:
+            made = self._own(tensor, node)
+            if made is None or made in states:
+                made = self.builder.temporary(tensor.shape, tensor.dtype)
+                steps.append(self._copy(tensor, made))
+            states.append(made)
+        return states, steps
+
+    def _own(self, tensor: Tensor, node: Loop | While) -> Buffer | None:
+        """The temporary of a tensor that nothing but the loop `node` reads, and that only as the
+        state that it starts with."""
+        found = self.buffers.get(tensor)
+        once = node.captured.count(tensor) == 0 and isinstance(tensor, (Compute, Reduction))
+        if found is None or not once or self.readers.get(tensor) != {node}:
+            return None
+        return found if found in self.builder.temporaries else None
 
     def _bind(
         self,
@@ -398,11 +439,17 @@ class GraphLowering:
                 steps.append(self._copy(outer, stored))
         return scalars
 
-    def _round(self, body: Graph, scalars: dict[Tensor, Expr], states: list[Buffer]) -> list[Step]:
-        """One step: the next state in buffers of its own, then copied over the old."""
-        following = [self.builder.temporary(s.shape, s.dtype) for s in states]
-        steps = self.builder.steps(body, scalars, following)
-        return [*steps, *(Copy(n, s) for n, s in zip(following, states, strict=True))]
+    def _round(
+        self,
+        body: Graph,
+        scalars: dict[Tensor, Expr],
+        states: list[Buffer],
+        first: int = 1,
+    ) -> list[Step]:
+        """One step: what is not updated in place in buffers of its own, then copied over the old.
+        The state is the body's inputs from `first` on."""
+        steps, following = self._steps_between(body, scalars, states, first=first)
+        return [*steps, *_copies(following, states)]
 
     def _leave(self, node: Loop | While, states: list[Buffer]) -> None:
         for result in self.inliner.nodes:
@@ -413,6 +460,11 @@ class GraphLowering:
 def _number(body: Graph, counter: Expr) -> dict[Tensor, Expr]:
     """The first input of a loop's body, which is the number of the round."""
     return {body.inputs[0]: build.cast(counter, I64)}
+
+
+def _copies(sources: Sequence[Buffer], targets: Sequence[Buffer]) -> list[Step]:
+    """What brings each source into its target, if it is not there."""
+    return [Copy(s, t) for s, t in zip(sources, targets, strict=True) if s is not t]
 
 
 def _has_loops(body: Graph) -> bool:

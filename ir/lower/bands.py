@@ -188,8 +188,10 @@ def _has_rows(nest: Nest) -> bool:
 
 
 def _stores_rows(nest: Nest) -> bool:
-    """Whether each row of the nest is a row of all that it writes."""
+    """Whether each row of the nest is a row of all that it writes, and may be written twice."""
     row = nest.outer[0]
+    if _reads(nest) & {t.root for t in _targets(nest)}:
+        return False
     return all(
         s.indices and s.indices[0] is row and row not in post_order(s.indices[1:])
         for s in nest.stages

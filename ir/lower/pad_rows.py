@@ -18,7 +18,7 @@ from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.fragment.grid import FragmentLowering
 from tilewright.ir.lower.unravel import LANES
-from tilewright.ir.program import Copy, Nest, Repeat, RepeatWhile, Stage, Step, map_steps
+from tilewright.ir.program import Copy, Nest, Stage, Step, leaves, map_steps
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.traverse import replace_sources, substitute
 
@@ -130,19 +130,8 @@ def _pack(name: str, source: Buffer, target: Buffer) -> Nest:
     return Nest(f"{name}_pack", axes, (stage,), ())
 
 
-def _leaves(steps: Sequence[Step]) -> Iterator[Step]:
-    for step in steps:
-        match step:
-            case Repeat():
-                yield from _leaves(step.steps)
-            case RepeatWhile():
-                yield from _leaves((*step.test, *step.body))
-            case _:
-                yield step
-
-
 def _written(steps: Sequence[Step]) -> Iterator[Buffer]:
-    for step in _leaves(steps):
+    for step in leaves(steps):
         if isinstance(step, Nest):
             yield step.stages[-1].target.root
         elif isinstance(step, Copy):
@@ -150,7 +139,7 @@ def _written(steps: Sequence[Step]) -> Iterator[Buffer]:
 
 
 def _read(steps: Sequence[Step]) -> Iterator[Buffer]:
-    for step in _leaves(steps):
+    for step in leaves(steps):
         if isinstance(step, Copy):
             yield step.source.root
         if not isinstance(step, Nest):

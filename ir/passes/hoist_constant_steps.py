@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from tilewright.ir.analysis.effects import effects
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.program import Launch, Program, Repeat, RepeatWhile, Step
+from tilewright.ir.program import Launch, Program, Step, leaves
 
 
 def hoist_constant_steps(program: Program) -> Program:
@@ -47,16 +47,6 @@ def hoist_constant_steps(program: Program) -> Program:
     )
 
 
-def _leaves(step: Step) -> list[Step]:
-    match step:
-        case Repeat():
-            return [leaf for inner in step.steps for leaf in _leaves(inner)]
-        case RepeatWhile():
-            return [leaf for inner in (*step.test, *step.body) for leaf in _leaves(inner)]
-        case _:
-            return [step]
-
-
 def _written(step: Step) -> set[Buffer]:
     return _touched(step, writes=True)
 
@@ -69,7 +59,7 @@ def _touched(step: Step, *, writes: bool) -> set[Buffer]:
     """The program's storage that a step reads or writes."""
     return {
         buffer
-        for leaf in _leaves(step)
+        for leaf in leaves((step,))
         for buffer, is_write in effects(leaf)
         if is_write is writes and buffer.space == "global"
     }

@@ -11,7 +11,7 @@ from tests.compiler.trace_oracle import check, traced
 RNG = np.random.default_rng(8)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9, 20, 21, 41, 60])
 def test_square_systems(size: int) -> None:
     a = RNG.normal(size=(size, size))
     b = RNG.normal(size=(size, 2))
@@ -30,6 +30,59 @@ def test_batches_and_dtypes() -> None:
     check(lambda a: (np.linalg.inv(a), np.linalg.det(a)), a, tolerance=1e-12)
     check(lambda a: np.linalg.inv(a), a.astype(np.float32), tolerance=1e-4)
     check(lambda i: np.linalg.det(i), RNG.integers(-4, 5, (3, 3)), tolerance=1e-12)
+
+
+def test_batches_of_matrices_that_go_one_by_one() -> None:
+    a = RNG.normal(size=(2, 3, 13, 13)) + 5 * np.eye(13)
+    b = RNG.normal(size=(3, 13, 2))
+    check(lambda a, b: np.linalg.solve(a, b), a, b, tolerance=1e-12)
+    check(lambda a: (np.linalg.inv(a), tuple(np.linalg.slogdet(a))), a, tolerance=1e-12)
+    check(lambda a: np.linalg.cholesky(a @ a.mT), a, tolerance=1e-11)
+    check(lambda a: np.linalg.solve(a, np.ones((13, 0))), a)
+    check(lambda a: np.linalg.inv(a), a[:0])
+
+
+def test_machine_code_of_blocks() -> None:
+    for size in (16, 33, 101):
+        a = RNG.normal(size=(size, size))
+        b = RNG.normal(size=(size, 3))
+        exact = np.linalg.solve(a, b)
+        scale = np.linalg.cond(a) * np.abs(exact).max()
+        found = tw.kernel(lambda a, b: np.linalg.solve(a, b))(a, b)
+        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-15 * size * scale)
+        inverse = tw.kernel(lambda a: np.linalg.inv(a))(a)
+        np.testing.assert_allclose(inverse @ a, np.eye(size), rtol=0, atol=1e-15 * size * scale)
+        sign, magnitude = tw.kernel(lambda a: tuple(np.linalg.slogdet(a)))(a)
+        np.testing.assert_allclose((sign, magnitude), np.linalg.slogdet(a), rtol=1e-11)
+        lower = tw.kernel(lambda a: np.linalg.cholesky(a))(a @ a.T + np.eye(size))
+        np.testing.assert_allclose(lower @ lower.T, a @ a.T + np.eye(size), rtol=0, atol=1e-11)
+
+
+def test_only_one_half_is_factored() -> None:
+    a = RNG.normal(size=(30, 30))
+    square = a @ a.T + np.eye(30)
+    garbage = square + np.triu(np.full((30, 30), np.nan), 1)
+    check(lambda s: np.linalg.cholesky(s), garbage, tolerance=1e-12)
+    check(lambda s: np.linalg.cholesky(s, upper=True), garbage.T.copy(), tolerance=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 8, 21, 30])
+def test_singular_matrices(size: int) -> None:
+    a = RNG.integers(-3, 4, (size, size)).astype(np.float64)
+    a[:, 1] = a[:, 0]
+    kernel = tw.kernel(lambda a: (np.linalg.det(a), np.linalg.inv(a)))
+    determinant, inverse = kernel(np.zeros((size, size)))
+    assert determinant == 0
+    assert not np.isfinite(inverse).any()
+    assert abs(kernel(a)[0]) <= 1e-9 * np.abs(a).max() ** size
+
+
+def test_a_permutation_is_solved_exactly() -> None:
+    for size in (21, 37):
+        order = RNG.permutation(size)
+        a = np.eye(size)[order] * 2.0
+        check(lambda a: (np.linalg.inv(a), np.linalg.solve(a, a[0])), a)
+        check(lambda a: np.linalg.det(a), a, tolerance=1e-13)
 
 
 def test_rows_are_exchanged() -> None:

@@ -14,6 +14,7 @@ from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.lower.bands import Band, BandLimits, find_bands
 from tilewright.ir.lower.lower_bands import lower_band
+from tilewright.ir.parser import parse_program
 from tilewright.ir.program import Launch, Program, Step
 from tilewright.ir.schedule import Schedule
 
@@ -130,3 +131,20 @@ def across_rows(image: Any, weights: Any) -> Any:
 def test_what_others_read_is_not_kept_in_a_band(function: Callable[..., Any]) -> None:
     program = program_of(function, [IMAGE, WEIGHTS])
     assert not [s for s in find_bands(program, LIMITS) if isinstance(s, Band)]
+
+
+IN_PLACE = """
+program added(a: f32[47, 6]) -> (out: f32[45, 6]) {
+  temporary t: f32[47, 6]
+  nest first (i: 45, j: 6) { stage { out[i, j] = a[i, j] } }
+  nest rows (i: 47, j: 6) { stage { t[i, j] = a[i, j] + 1.0:f32 } }
+  nest more (i: 45, j: 6) { stage { out[i, j] = out[i, j] + t[i + 2, j] - t[i, j] * 3.0:f32 } }
+}
+"""
+
+
+def test_an_update_in_place_is_not_made_twice() -> None:
+    program = parse_program(IN_PLACE)
+    in_bands, _ = banded(program, LIMITS)
+    expected = interpret_program(program, [IMAGE])[0]
+    np.testing.assert_array_equal(interpret_program(in_bands, [IMAGE])[0], expected)

@@ -1,0 +1,121 @@
+"""Updates of parts: over the points of the part, whatever the mask looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tests.ir.lower.traced_programs import numbers, program_of
+from tilewright.ir import build
+from tilewright.ir.interpret.program import interpret_program
+from tilewright.ir.program import Nest, Repeat
+from tilewright.ir.traverse import substitute
+from tilewright.ir.verify import verify_program
+
+A = numbers(9, 11)
+ROWS, COLUMNS = np.arange(9), np.arange(11)
+Mask = Callable[[Any, Any], Any]
+
+MASKS: dict[str, tuple[Mask, str]] = {
+    "above": (lambda k, a: (k < ROWS)[:, None], "(8 - k, 11)"),
+    "from": (lambda k, a: (k <= ROWS)[:, None], "(9 - k, 11)"),
+    "below": (lambda k, a: k > COLUMNS, "(9, k)"),
+    "up to": (lambda k, a: k >= COLUMNS, "(9, k + 1)"),
+    "one": (lambda k, a: (k == ROWS)[:, None], "(11,)"),
+    "mirrored": (lambda k, a: k < ROWS[:, None], "(8 - k, 11)"),
+    "from the end": (lambda k, a: (8 - k > ROWS)[:, None], "(8 - k, 11)"),
+    "both": (lambda k, a: (k < ROWS)[:, None] & (k <= COLUMNS), "(8 - k, 11 - k)"),
+    "between": (lambda k, a: (k <= COLUMNS) & (k + 3 > COLUMNS), "(9, 3)"),
+    "a block": (lambda k, a: (2 * k <= COLUMNS) & (2 * k + 2 > COLUMNS), "(9, 2)"),
+    "and of data": (lambda k, a: (k < ROWS)[:, None] & (a > 0), "(8 - k, 11)"),
+    "neither": (lambda k, a: (k != ROWS)[:, None], "(9, 11)"),
+    "a diagonal": (lambda k, a: ROWS[:, None] == COLUMNS, "(9, 11)"),
+    "of data": (lambda k, a: a > 0, "(9, 11)"),
+    "beyond the end": (lambda k, a: (k + 20 < ROWS)[:, None], "(9, 11)"),
+}
+
+
+def updated(mask: Mask, *, other_side: bool = False, count: int = 5) -> Callable[..., Any]:
+    def run(a: Any) -> Any:
+        def step(k: Any, a: Any) -> Any:
+            if other_side:
+                return np.where(mask(k, a), a, a * 2 + 1)
+            return np.where(mask(k, a), a * 2 + 1, a)
+
+        return tw.loop(count, step, a)[0]
+
+    return run
+
+
+def sizes(program: Any) -> list[str]:
+    """The extents of the nests that update something, with the number of the round as k."""
+    (repeat,) = [s for s in program.steps if isinstance(s, Repeat)]
+    found = []
+    for nest in repeat.steps:
+        assert isinstance(nest, Nest)
+        if any(s.target not in nest.locals and s.target.shape == A.shape for s in nest.stages):
+            found.append([a.extent for a in (*nest.outer, *nest.stages[-1].axes)])
+    at_two = [[extent_at(e, repeat.counter, 2) for e in extents] for extents in found]
+    return [str(tuple(e)) for e in at_two]
+
+
+def extent_at(extent: Any, counter: Any, value: int) -> int:
+    if isinstance(extent, int):
+        return extent
+    known = build.known(substitute(extent, {counter: build.index(value)}))
+    assert known is not None
+    return known
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_extents(name: str) -> None:
+    mask, expected = MASKS[name]
+    assert sizes(program_of(updated(mask), [A])) == [str(eval(expected, {"k": 2}))]
+
+
+@pytest.mark.parametrize("other_side", [False, True])
+@pytest.mark.parametrize("name", MASKS)
+def test_the_result_is_the_same(name: str, other_side: bool) -> None:
+    run = updated(MASKS[name][0], other_side=other_side)
+    program = program_of(run, [A])
+    verify_program(program, strict=True)
+    np.testing.assert_array_equal(interpret_program(program, [A])[0], run(A))
+    np.testing.assert_array_equal(tw.kernel(run)(A), run(A))
+
+
+def test_more_rounds_than_rows() -> None:
+    run = updated(MASKS["above"][0], count=30)
+    np.testing.assert_array_equal(tw.kernel(run)(A), run(A))
+    np.testing.assert_array_equal(interpret_program(program_of(run, [A]), [A])[0], run(A))
+
+
+def test_a_mask_that_changes_within_the_round_is_read_where_it_was_made() -> None:
+    def run(a: Any) -> Any:
+        def step(k: Any, a: Any, free: Any) -> Any:
+            inside = free[:, None] & (k < ROWS)[:, None]
+            return np.where(inside, a + 1, a), free & (k + 2 != ROWS)
+
+        return tw.loop(5, step, a, np.ones(9, bool))[0]
+
+    np.testing.assert_array_equal(tw.kernel(run)(A), run(A))
+    np.testing.assert_array_equal(interpret_program(program_of(run, [A]), [A])[0], run(A))
+
+
+@pytest.mark.parametrize("size", [5, 16, 33, 70])
+def test_an_elimination_by_rows(size: int) -> None:
+    def run(a: Any) -> Any:
+        rows = np.arange(size)
+
+        def step(k: Any, a: Any) -> Any:
+            factor = np.where(rows > k, a[:, k] / a[k, k], 0.0)
+            inside = (rows > k)[:, None] & (rows >= k)
+            return np.where(inside, a - factor[:, None] * a[k], a)
+
+        return tw.loop(size - 1, step, a)[0]
+
+    a = np.random.default_rng(0).normal(size=(size, size)) + size * np.eye(size)
+    np.testing.assert_allclose(tw.kernel(run)(a), run(a), rtol=0, atol=1e-12 * size)
