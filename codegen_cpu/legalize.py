@@ -34,7 +34,10 @@ def machine_of(target: CpuTarget) -> Machine:
 
     has_avx512 = target.architecture == "x86_64" and target.vector_bits == 512
     own = has_avx512 and not target.reproducible
-    return Machine(has_fma=target.has_fma, ieee=True, has_f64=True, scale=own, pick=own)
+    estimates = frozenset({ops.NATIVE_RSQRT} if own else ())
+    return Machine(
+        has_fma=target.has_fma, ieee=True, has_f64=True, scale=own, pick=own, native=estimates
+    )
 
 
 def rules_for(target: CpuTarget) -> tuple[Rule, ...]:
@@ -119,6 +122,10 @@ def legalize(kernel: Kernel, target: CpuTarget) -> Kernel:
     """`kernel` with only operations that the emitter spells."""
     rules = rules_for(target)
     body = _shortened(kernel.body, target)
+    if target.fast:
+        from tilewright.ir.legal.relax import relax
+
+        body = relax(body, machine_of(target))
     memo: dict[Expr, Expr] = {}
     body = map_expressions(body, lambda e: rewrite_to_fixpoint(e, rules, memo))
     legal = Kernel(kernel.name, kernel.parameters, kernel.symbols, kernel.locals, body)

@@ -55,7 +55,8 @@ class CpuTarget(Struct, frozen=True):
     out of two registers, by bytes. `has_half_conversion`: float16 <-> float32 is an instruction
     and not a call into a library that may not be there. `has_threads`: loops may run on the
     thread pool. `reproducible`: the same bits as every other reproducible target, so no fused
-    operations, and reductions in an order that the shape alone decides.
+    operations, and reductions in an order that the shape alone decides. `fast`: operations in
+    their fast forms.
     """
 
     name: str
@@ -73,6 +74,7 @@ class CpuTarget(Struct, frozen=True):
     has_half_conversion: bool = False
     has_threads: bool = True
     reproducible: bool = False
+    fast: bool = False
     caches: CacheSizes = CacheSizes()
 
     @property
@@ -87,9 +89,12 @@ class CpuTarget(Struct, frozen=True):
         settings = f"O{CODEGEN_LEVEL}/llvm-{version}/llvmlite-{llvmlite.__version__}"
         return f"{self.triple}/{self.cpu}/{self.features}/{settings}"
 
-    def with_reproducible_results(self) -> CpuTarget:
-        """This machine without what would make its results differ from those of others."""
-        return replace(self, has_fma=False, has_relaxed_madd=False, reproducible=True)
+    def with_numerics(self, mode: str) -> CpuTarget:
+        """This machine as ``numerics=mode`` uses it: reproducible code goes without what would
+        make its results differ from those of other machines."""
+        if mode == "reproducible":
+            return replace(self, has_fma=False, has_relaxed_madd=False, reproducible=True)
+        return replace(self, fast=mode == "fast")
 
     @property
     def runs_here(self) -> bool:

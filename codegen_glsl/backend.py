@@ -84,7 +84,7 @@ def lower(
             check_schedule(collapse_axes(step), schedule)
         kernel = lower_to_fragments(step, schedule, f"k{len(used)}_{step.name}")
         used.append((step.name, schedule))
-        return [Launch(legalize(kernel))]
+        return [Launch(legalize(kernel, fast=options.fast))]
 
     external = {b.root for b in (*program.inputs, *program.outputs)}
     narrow = map_steps(

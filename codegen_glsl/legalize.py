@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tilewright.codegen_glsl.emit.operations import is_legal
+from tilewright.codegen_glsl.emit.operations import ROWS, is_legal
 from tilewright.codegen_glsl.machine_types import use_machine_types
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32, U32
@@ -19,17 +19,22 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, post_order
 from tilewright.ir.kernel import Kernel, Stmt, expressions, map_expressions, statements
 from tilewright.ir.legal import floats, integers
+from tilewright.ir.legal.relax import relax
 from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
 
-MACHINE = Machine(has_fma=False, ieee=False, has_f64=False, scale=False)
+MACHINE = Machine(
+    has_fma=False, ieee=False, has_f64=False, scale=False, native=ops.NATIVE & ROWS["f"].keys()
+)
 _INFINITY_BITS = 0x7F800000
 
 
-def legalize(kernel: Kernel) -> Kernel:
-    """`kernel` with only operations that the emitter spells; float64 becomes float32."""
+def legalize(kernel: Kernel, *, fast: bool = False) -> Kernel:
+    """`kernel` with only operations that the emitter spells; float64 becomes float32. `fast`: in
+    their fast forms."""
     typed = use_machine_types(kernel)
     memo: dict[Expr, Expr] = {}
-    body = map_expressions(typed.body, lambda e: rewrite_to_fixpoint(e, RULES, memo))
+    body = relax(typed.body, MACHINE) if fast else typed.body
+    body = map_expressions(body, lambda e: rewrite_to_fixpoint(e, RULES, memo))
     check_legal(body)
     return Kernel(kernel.name, kernel.parameters, kernel.symbols, typed.locals, body)
 

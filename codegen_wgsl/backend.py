@@ -205,7 +205,7 @@ class _Builder(Struct):
     def _launch(self, kernel: Kernel, name: str) -> list[artifact.Step]:
         for buffer in kernel.parameters:
             self._add(buffer, "temporary")
-        legal = legalize(kernel, self.storage)
+        legal = legalize(kernel, self.storage, fast=self.options.fast)
         self.kernels.append(legal)
         shader = emit_kernel(legal)
         if 0 in shader.grid or not shader.written:

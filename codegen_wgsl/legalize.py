@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tilewright.codegen_wgsl.emit.operations import LEGAL, VALUES
 from tilewright.codegen_wgsl.retype import retype
-from tilewright.codegen_wgsl.rules import Rules
+from tilewright.codegen_wgsl.rules import MACHINE, Rules
 from tilewright.codegen_wgsl.storage import Storage
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16
@@ -22,15 +22,18 @@ from tilewright.ir.kernel import (
     expressions,
     statements,
 )
+from tilewright.ir.legal.relax import relax
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.simplify_indices import simplify_indices
 from tilewright.ir.traverse import rewrite_to_fixpoint
 
 
-def legalize(kernel: Kernel, storage: Storage) -> Kernel:
-    """`kernel` with only operations and dtypes that the emitter spells."""
+def legalize(kernel: Kernel, storage: Storage, *, fast: bool = False) -> Kernel:
+    """`kernel` with only operations and dtypes that the emitter spells; `fast`: in their fast
+    forms."""
     typed = retype(kernel, storage)
-    body = _Legalizer().block(simplify_indices(typed.body))
+    relaxed = relax(typed.body, MACHINE) if fast else typed.body
+    body = _Legalizer().block(simplify_indices(relaxed))
     check_legal(body)
     return finish_kernel(kernel.name, body, typed.locals)
 

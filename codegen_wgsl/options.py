@@ -9,12 +9,14 @@ from msgspec import Struct
 
 class WgslOptions(Struct, frozen=True):
     """`f64`: float64 values are refused (``"error"``), or computed in float32 (``"f32"``).
+    `fast`: operations in their fast forms, built-in functions among them.
 
     The other fields are limits of the device that the program is compiled for; the defaults are
     those that every WebGPU device has.
     """
 
     f64: Literal["error", "f32"] = "error"
+    fast: bool = False
     storage_buffers: int = 8
     workgroup_invocations: int = 256
     workgroup_bytes: int = 16 << 10

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from tilewright.codegen_wgsl.emit.operations import LEGAL
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F32, I32, INDEX, U32
 from tilewright.ir.elementary import Machine, expand
@@ -17,7 +18,7 @@ from tilewright.ir.legal import floats, integers
 from tilewright.ir.ops import Op
 from tilewright.ir.traverse import Rule
 
-MACHINE = Machine(has_fma=False, ieee=False, has_f64=False, scale=False)
+MACHINE = Machine(has_fma=False, ieee=False, has_f64=False, scale=False, native=LEGAL & ops.NATIVE)
 _MAGNITUDE = 0x7FFFFFFF
 _SIGN = 0x80000000
 _INFINITY = 0x7F800000

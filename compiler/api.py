@@ -20,7 +20,13 @@ from tilewright.compiler.arguments import (
     device_target,
 )
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.targets import BuildOptions, check_target, has_open_dimensions
+from tilewright.compiler.targets import (
+    NUMERICS,
+    BuildOptions,
+    check_target,
+    has_open_dimensions,
+    shown_mode,
+)
 from tilewright.ir.errors import DTypeError, RespecializationWarning, TraceError
 from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec, dim
 
@@ -282,7 +288,8 @@ class Kernel(FastCallable):
         return kernel_html(self)
 
     def __repr__(self) -> str:
-        return f"<tilewright kernel {self.__name__}{self._binder.signature} on {self.target}>"
+        name, mode = self.__name__, shown_mode(self.options)
+        return f"<tilewright kernel {name}{self._binder.signature} on {self.target}{mode}>"
 
 
 def _described(value: Any, name: str) -> Iterable[tuple[str, ArgumentSpec, Any]]:
@@ -358,12 +365,12 @@ def kernel(
 ) -> Any:
     """Make a function a kernel: ``@tw.kernel`` or ``@tw.kernel(target=…, x=tw.f32[N, 3])``.
 
-    `numerics` is ``"accurate"`` or ``"reproducible"`` (docs/numerics.md). `f64="f32"`
+    `numerics` is ``"accurate"``, ``"reproducible"`` or ``"fast"`` (docs/numerics.md). `f64="f32"`
     lets targets without float64 compute such values in float32. Keyword arguments named as
     parameters declare their dtype and shape; dimensions made by `tw.dim` stay open.
     """
     for value, allowed, name in (
-        (numerics, ("accurate", "reproducible"), "numerics"),
+        (numerics, NUMERICS, "numerics"),
         (f64, ("error", "f32"), "f64"),
     ):
         if value not in allowed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tilewright.compiler.argument_trees import described
 from tilewright.compiler.arguments import Binder, contiguous, describe
 from tilewright.compiler.results import place_outputs
-from tilewright.compiler.targets import check_target
+from tilewright.compiler.targets import check_target, shown_mode
 from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
@@ -58,6 +58,11 @@ class Compiled:
         return self.specialization.target.name
 
     @property
+    def numerics(self) -> str:
+        """The mode that it was compiled in, which a saved file keeps."""
+        return self.specialization.options.numerics
+
+    @property
     def source(self) -> str:
         """The generated code as text: assembly, WGSL, GLSL or WAT."""
         return self.specialization.source
@@ -101,7 +106,8 @@ class Compiled:
     def __repr__(self) -> str:
         specs = self.specialization.interface.specs
         shown = ", ".join(f"{n}: {s}" for n, s in specs.items())
-        return f"<compiled {self.__name__}({shown}) for {self.target}>"
+        mode = shown_mode(self.specialization.options)
+        return f"<compiled {self.__name__}({shown}) for {self.target}{mode}>"
 
 
 def compile_ahead(

@@ -12,6 +12,7 @@ from inspect import signature
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.stage_text import stage_text
+from tilewright.compiler.targets import shown_mode
 from tilewright.ir.errors import TilewrightError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def specialization_html(compiled: Specialization) -> str:
         for name, text in rows
     )
     folds = "".join(_fold(name, stage_text(value)) for name, value in _distinct(compiled))
-    title = f"compiled for {compiled.target.name}"
+    title = f"compiled for {compiled.target.name}{shown_mode(compiled.options)}"
     if compiled.seconds is not None:
         title += f" in {compiled.seconds * 1e3:.1f} ms"
     stages = [f"{stage} {ms:.1f}" for stage, ms in compiled.timings.items() if ms >= _SHOWN]

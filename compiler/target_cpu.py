@@ -53,9 +53,7 @@ class CpuTargetDriver:
         """Object code for this processor."""
         from tilewright.codegen_cpu import backend  # 100 modules: not for what the cache holds
 
-        machine = self.machine
-        if options.numerics == "reproducible":
-            machine = machine.with_reproducible_results()
+        machine = self.machine.with_numerics(options.numerics)
         return backend.build(program, machine, options.schedules, observe)
 
     def finish(self, made: CpuArtifact) -> CpuArtifact:

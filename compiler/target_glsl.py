@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.compiler.gpu_results import GpuFunction
@@ -54,7 +54,8 @@ class GlslTargetDriver:
         from tilewright.codegen_glsl import backend  # saved kernels run without it
 
         refuse_reproducible(self.name, options)
-        chosen = GlslOptions(f64="f32" if options.f64 == "f32" else "error")
+        f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
+        chosen = GlslOptions(f64=f64, fast=options.numerics == "fast")
         made = backend.build(program, options.schedules, chosen, observe)
         return GlslArtifact(made, tuple(a for _, a in program.constants))
 

@@ -105,9 +105,7 @@ class WasmTargetDriver:
         from tilewright.codegen_cpu import backend
 
         _check_memory(program)
-        machine = self.machine
-        if options.numerics == "reproducible":
-            machine = machine.with_reproducible_results()
+        machine = self.machine.with_numerics(options.numerics)
         made = backend.build(program, machine, options.schedules, observe)
         observe("wat", _Text(made.code))
         return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tilewright.codegen_wgsl.artifact import WgslArtifact
 from tilewright.codegen_wgsl.options import WgslOptions
@@ -48,7 +48,8 @@ class WgslTargetDriver:
         from tilewright.codegen_wgsl import backend  # saved kernels run without it
 
         refuse_reproducible(self.name, options)
-        chosen = WgslOptions(f64="f32" if options.f64 == "f32" else "error")
+        f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
+        chosen = WgslOptions(f64=f64, fast=options.numerics == "fast")
         return backend.build(program, chosen, options.schedules, observe)
 
     def finish(self, made: WgslArtifact) -> WgslArtifact:

@@ -23,16 +23,24 @@ Observer = Callable[[str, object], None]
 Executable = Callable[..., "list[np.ndarray]"]
 
 
+NUMERICS = ("accurate", "reproducible", "fast")
+
+
 class BuildOptions(Struct, frozen=True):
     """What a user may choose about a compilation.
 
-    `numerics` is ``"accurate"`` or ``"reproducible"``; `f64` is ``"error"`` or
+    `numerics` is one of `NUMERICS`; `f64` is ``"error"`` or
     ``"f32"`` (demote on targets without float64); `schedules` overrides schedules by nest name.
     """
 
     numerics: str = "accurate"
     f64: str = "error"
     schedules: Mapping[str, Schedule] | None = None
+
+
+def shown_mode(options: BuildOptions) -> str:
+    """What a kernel says of its numerics, if it is not the default."""
+    return "" if options.numerics == NUMERICS[0] else f", numerics {options.numerics}"
 
 
 _HOMES = {

@@ -22,9 +22,9 @@ from msgspec.structs import replace
 
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.arguments import contiguous
-from tilewright.compiler.targets import check_target
+from tilewright.compiler.targets import NUMERICS, check_target
 from tilewright.ir.analysis.error_bounds import bound_graph
-from tilewright.ir.analysis.error_rules import TARGET_CLASSES, Bounded
+from tilewright.ir.analysis.error_rules import TARGET_CLASSES, Bounded, target_class
 from tilewright.ir.sizes import bind_symbols
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def check(
     """Run `kernel` on each target and compare every element with a float64 reference.
 
     Integers, bools and moved values must be equal; floats must lie within the error that the
-    operations of the kernel may make together. `numerics` overrides the kernel's mode; "fast"
-    promises nothing and is refused. A target that cannot run here raises `DeviceError`.
+    operations of the kernel may make together. `numerics` overrides the kernel's mode. A target
+    that cannot run here raises `DeviceError`.
 
     >>> report = check(lambda x: x * 2 + 1, (np.arange(5, dtype=np.float32),))
     >>> report.worst
@@ -82,8 +82,8 @@ def check(
     """
     made = kernel if isinstance(kernel, Kernel) else Kernel(kernel)
     mode = numerics or made.options.numerics
-    if mode not in ("accurate", "reproducible"):
-        raise ValueError(f"numerics {mode!r} makes no promise that could be checked")
+    if mode not in NUMERICS:
+        raise ValueError(f"numerics is {mode!r}; it may be {', '.join(map(repr, NUMERICS))}")
     made = made._variant(options=replace(made.options, numerics=mode))
     worst: dict[str, float] = {}
     checked: dict[str, int] = {}
@@ -116,7 +116,8 @@ def _run(
     symbols = bind_symbols(
         [t.shape for t in graph.inputs], [i.shape for i in inputs], traced.input_names
     )
-    allowed = bound_graph(graph, inputs, TARGET_CLASSES[target], symbols)
+    promised = target_class(target, kernel.options.numerics)
+    allowed = bound_graph(graph, inputs, promised, symbols)
     return compiled.run(inputs), allowed
 
 

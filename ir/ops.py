@@ -252,6 +252,19 @@ def _pick(number: Any, *table: Any) -> Any:
     return np.take_along_axis(rows, which[np.newaxis], axis=0)[0]
 
 
+# What a machine offers beside the accurate functions: built-in functions of shading languages, and
+# instructions that estimate. Only ``numerics="fast"`` asks for them; a NaN may get lost.
+NATIVE_EXP = _op("native_exp", 1, "f", _in_float64(np.exp), cost=4)
+NATIVE_EXP2 = _op("native_exp2", 1, "f", _in_float64(np.exp2), cost=4)
+NATIVE_LOG = _op("native_log", 1, "f", _in_float64(np.log), cost=4)
+NATIVE_LOG2 = _op("native_log2", 1, "f", _in_float64(np.log2), cost=4)
+NATIVE_SIN = _op("native_sin", 1, "f", _in_float64(np.sin), cost=4)
+NATIVE_COS = _op("native_cos", 1, "f", _in_float64(np.cos), cost=4)
+NATIVE_RSQRT = _op("native_rsqrt", 1, "f", _in_float64(lambda x: 1 / np.sqrt(x)), cost=2)
+NATIVE_MIN = _op("native_min", 2, "f", _quiet(np.fmin))
+NATIVE_MAX = _op("native_max", 2, "f", _quiet(np.fmax))
+NATIVE = frozenset(op for name, op in OPS.items() if name.startswith("native_"))
+
 # After legalisation: cheap and without guards. `scale(x, n)` is x * 2**floor(n), overflow and
 # subnormals included; `exponent` and `mantissa` take a float apart; `pick(i, t0, … t15)` is the
 # literal whose number the low four bits of i give.

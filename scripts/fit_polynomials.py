@@ -291,11 +291,15 @@ def _sine_weight(t: mpf) -> mpf:
     return mp.sqrt(t) ** 3 / mp.sin(mp.sqrt(t)) if t else mpf(0)
 
 
+SIXTEENTH = (-HALF_LN2 / 16, HALF_LN2 / 16)
 FITS: tuple[Fit, ...] = (
     # e^r = 1 + r + r^2 q(r)
     *_both("EXP", _series(mp.exp, 2), -HALF_LN2, HALF_LN2, (5, 10), _absolute(2)),
     # the same where the power of two counts in sixteenths
-    Fit("EXP_SIXTEENTH", "F32", _series(mp.exp, 2), -HALF_LN2 / 16, HALF_LN2 / 16, 2, _absolute(2)),
+    Fit("EXP_SIXTEENTH", "F32", _series(mp.exp, 2), *SIXTEENTH, 2, _absolute(2)),
+    # the same for fewer digits; and e^r = 1 + r q(r)
+    Fit("EXP_FAST", "F32", _series(mp.exp, 2), -HALF_LN2, HALF_LN2, 4, _absolute(2)),
+    Fit("EXP_SIXTEENTH_FAST", "F32", _series(mp.exp, 1), *SIXTEENTH, 2, _absolute(1)),
     # 2^f = 1 + f q(f)
     *_both("EXP2", _series(_power_of_two, 1), -0.501, 0.501, (6, 12), _absolute(1)),
     # log_b(1 + f) = f log_b(e) + f^2 q(f)

@@ -64,6 +64,7 @@ LEGAL = frozenset(
         ops.EXPONENT,
         ops.MANTISSA,
         ops.PICK,
+        ops.NATIVE_RSQRT,
     }
 )
 _ON_REGISTERS = {ops.SCALE: "scalef", ops.EXPONENT: "getexp", ops.MANTISSA: "getmant"}
@@ -211,7 +212,7 @@ class Spelling:
         return self.types.index_bits if dtype.kind == "x" else dtype.bits
 
     def on_registers(self, op: Op, dtype: DType, lanes: int, operands: Sequence[str]) -> str:
-        """`scale`, `exponent` or `mantissa` by AVX-512, on a whole register."""
+        """`scale`, `exponent`, `mantissa` or `native_rsqrt` by AVX-512, on a whole register."""
         bits = lanes * dtype.bits
         suffix = "ps" if dtype.bits == 32 else "pd"
         kind = self.types.value(dtype, lanes)
@@ -219,6 +220,8 @@ class Spelling:
         if op is ops.MANTISSA:
             parts.append(f"i32 {_THREE_QUARTERS_NAN_BELOW_ZERO}")
         parts += [f"{kind} zeroinitializer", "i16 -1" if lanes == 16 else "i8 -1"]
+        if op is ops.NATIVE_RSQRT:
+            return self._avx512(f"rsqrt14.{suffix}.{bits}", kind, parts)
         parts += ["i32 4"] if bits == 512 else []
         return self._avx512(f"mask.{_ON_REGISTERS[op]}.{suffix}.{bits}", kind, parts)
 

@@ -1,5 +1,5 @@
-"""Operations of AVX-512 that LLVM offers on whole registers only: `scale`, `exponent`, `mantissa`
-and `pick`.
+"""Operations of AVX-512 that LLVM offers on whole registers only: `scale`, `exponent`, `mantissa`,
+`pick`, and the estimate of inverse roots.
 
 In: the operation and the texts of its operands, of any number of lanes. Out: the text of the
 result. Fewer lanes than a register has are filled up, more are halved.
@@ -17,7 +17,7 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr
 
 REGISTER_BITS = 512
-WHOLE_REGISTER_OPS = frozenset({ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK})
+WHOLE_REGISTER_OPS = frozenset({ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK, ops.NATIVE_RSQRT})
 
 
 class WholeRegisters:

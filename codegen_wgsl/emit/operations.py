@@ -42,6 +42,15 @@ _CALL = {
     ops.SQRT: "sqrt",
     ops.POPCOUNT: "countOneBits",
     ops.MAD: "fma",
+    ops.NATIVE_EXP: "exp",
+    ops.NATIVE_EXP2: "exp2",
+    ops.NATIVE_LOG: "log",
+    ops.NATIVE_LOG2: "log2",
+    ops.NATIVE_SIN: "sin",
+    ops.NATIVE_COS: "cos",
+    ops.NATIVE_RSQRT: "inverseSqrt",
+    ops.NATIVE_MIN: "min",
+    ops.NATIVE_MAX: "max",
 }
 _SHIFT = {ops.SHL_RAW: "<<", ops.SHR_RAW: ">>"}
 LEGAL = frozenset({*_INFIX, *_CALL, *_SHIFT, ops.NEG, ops.NOT, ops.SELECT, ops.CAST, ops.BITCAST})

@@ -54,7 +54,7 @@ def _compiled(content: Content, runtime: Runtime) -> Compiled:
         interface=interface,
         target=target,
         artifact=target.unpack(description["artifact"], blobs, interface.symbols),
-        options=BuildOptions(),
+        options=BuildOptions(numerics=description["numerics"]),
         trace=_no_stages,
         text=zlib.decompress(source).decode("utf-8", "surrogatepass"),
     )

@@ -31,6 +31,7 @@ def to_bytes(name: str, made: Specialization, binder: Binder) -> bytes:
         "tilewright": __version__,
         "name": name,
         "target": made.target.name,
+        "numerics": made.options.numerics,
         "parameters": _parameters(made, binder),
         "interface": encode_interface(made.interface),
         "artifact": described,

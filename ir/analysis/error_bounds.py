@@ -336,7 +336,10 @@ def _combine_exactly(combiner: str, rows: Bounded, dtype: DType, target: TargetC
     far = unordered(value, far, (rows.bound > 0).any(-1), dtype, target)
     surely_nan = np.isnan(rows.value) & np.isfinite(rows.bound)
     decided = surely_nan.all(-1) if combiner in ("fmin", "fmax") else surely_nan.any(-1)
-    return Bounded(value, np.where(decided, 0.0, far), value == 0)
+    far = np.where(decided, 0.0, far)
+    if target.fast:
+        far = np.where(np.isnan(rows.value).any(-1), np.inf, far)
+    return Bounded(value, far, value == 0)
 
 
 def _position(combiner: str, rows: Bounded) -> Bounded:

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tilewright.ir import ops
-from tilewright.ir.dtypes import I32, I64, U32, U64, DType
+from tilewright.ir.analysis.fast_rules import fast_error
+from tilewright.ir.dtypes import F16, F32, I32, I64, U32, U64, DType
 from tilewright.ir.expr import Apply
 from tilewright.ir.ops import Op
 
@@ -37,16 +39,24 @@ class Bounded(Struct, frozen=True):
 
 
 class TargetClass(Struct, frozen=True):
-    """What a group of targets promises: `column` of the table; `ieee` keeps subnormals and -0."""
+    """What a group of targets promises: `column` of the table; `ieee` keeps subnormals and -0.
+    `fast`: some operations by `fast_rules`."""
 
     name: str
     ieee: bool
     column: int
+    fast: bool = False
 
 
 IEEE = TargetClass("ieee", True, 0)
 GPU = TargetClass("gpu", False, 1)
 TARGET_CLASSES = {"cpu": IEEE, "wasm": IEEE, "wgsl": GPU, "glsl": GPU}
+
+
+def target_class(target: str, numerics: str = "accurate") -> TargetClass:
+    """What `target` promises in a mode."""
+    return replace(TARGET_CLASSES[target], fast=numerics == "fast")
+
 
 # Largest error in units in the last place of the true value: (cpu and wasm, wgsl and glsl).
 PROMISES: dict[str, tuple[float, float]] = {
@@ -252,7 +262,11 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
     if op in (ops.ADD, ops.SUB):
         passed = np.where(operands[0].fusible | operands[1].fusible, np.inf, passed)
     ulps = PROMISES.get(op.name, (0.0, 0.0))[target.column]
-    return finish(value, passed, ulps, dtype, target, op in _ROUNDED)
+    own = fast_error(op, dtype, value, values) if target.fast else None
+    if own is None:
+        return finish(value, passed, ulps, dtype, target, op in _ROUNDED)
+    passed = passed + np.where(value == 0, 0.0, own[0] * unit(value, F32)) + own[1]
+    return finish(value, passed, ulps if dtype is F16 else 0.0, dtype, target)
 
 
 def _lost_signs(op: Op, value: Array, operands: Sequence[Bounded], target: TargetClass) -> Array:

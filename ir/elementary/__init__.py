@@ -13,6 +13,7 @@ from tilewright.ir import ops
 from tilewright.ir.dtypes import F16, F32
 from tilewright.ir.elementary.error_function import erf, erfc
 from tilewright.ir.elementary.exponential import exp, exp2, expm1, sigmoid
+from tilewright.ir.elementary.fast import fast_form, fast_power
 from tilewright.ir.elementary.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from tilewright.ir.elementary.in_context import ROUNDS
 from tilewright.ir.elementary.inverse_trigonometric import acos, asin, atan, atan2
@@ -25,7 +26,7 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr
 from tilewright.ir.ops import Op
 
-__all__ = ["Machine", "expand", "expand_in_context"]
+__all__ = ["Machine", "expand", "expand_in_context", "fast_form", "fast_power"]
 
 _UNARY: dict[Op, Callable[[Term, Machine], Term]] = {
     ops.EXP: exp,

@@ -24,6 +24,7 @@ class Machine(Struct, frozen=True):
     `has_f64`: 64-bit floats and 64-bit integers exist.
     `scale`: the target has the `scale` operation; elsewhere powers of two are made from bits.
     `pick`: it has `pick`, `exponent` and `mantissa`.
+    `native`: the ``native_…`` operations that it has, for `ir/elementary/fast.py`.
     """
 
     has_fma: bool
@@ -31,6 +32,7 @@ class Machine(Struct, frozen=True):
     has_f64: bool
     scale: bool
     pick: bool = False
+    native: frozenset[Op] = frozenset()
 
 
 class Term:

@@ -26,7 +26,7 @@ DTYPES = (
 # Made by legalisation itself, with operands that keep its promises.
 INTERNAL: tuple[ops.Op, ...] = (
     *(ops.QUO, ops.REM, ops.SHL_RAW, ops.SHR_RAW, ops.FMA, ops.MAD),
-    *(ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK),
+    *(ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK, *ops.NATIVE),
 )
 PLAIN = [o for o in ops.OPS.values() if o.result != "given" and o not in INTERNAL]
 TARGETS = ("x86-64-v4", "x86-64-v3", "x86-64-v2", "aarch64-neon", "wasm32-simd128")

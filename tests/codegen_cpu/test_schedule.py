@@ -166,7 +166,7 @@ def test_a_product_of_few_rows_reads_the_other_matrix_once_as_it_lies() -> None:
 
 
 def test_reproducible_products_have_no_lanes_to_combine() -> None:
-    machine = cpu_target("x86-64-v4").with_reproducible_results()
+    machine = cpu_target("x86-64-v4").with_numerics("reproducible")
     program = program_of(lambda a, b: a @ b, (numbers(2048, 1024), numbers(1024, 8)))
     nest = collapse_axes(nests(program.steps)[-1])
     assert default_schedule(nest, machine).vector != "inner"

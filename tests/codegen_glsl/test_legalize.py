@@ -98,7 +98,7 @@ TABLE = [
     for dtype in NARROW
     if op.result != "given" and dtype.kind in op.domain and op.name not in GUARDED
     if not (op is ops.NEXTAFTER and dtype is F16)
-    if not op.elementary and op not in FOR_CPUS
+    if not op.elementary and op not in {*FOR_CPUS, *ops.NATIVE}
 ]
 
 
@@ -116,7 +116,7 @@ def test_operation_is_numpys(device: GlDevice, op: Op, dtype: DType) -> None:
 
 
 @pytest.mark.parametrize(
-    "op", [op for op in OPS.values() if op not in FOR_CPUS], ids=lambda op: op.name
+    "op", [op for op in OPS.values() if op not in {*FOR_CPUS, *ops.NATIVE}], ids=lambda op: op.name
 )
 def test_every_operation_becomes_legal(op: Op) -> None:
     """On each of GLSL's own types every operation of the table can be printed in the end."""

@@ -20,10 +20,11 @@ from tilewright.ir.expr import Apply
 from tilewright.ir.kernel import Buffer
 
 NARROW = (BOOL, dtypes.I8, dtypes.U8, dtypes.I16, dtypes.U16, I32, U32, F16, F32)
-# Made by legalisation itself, with operands that keep its promises; or for CPUs alone.
+# Made by legalisation itself, with operands that keep its promises; for CPUs alone; or of no
+# accuracy that could be tested here.
 INTERNAL: tuple[ops.Op, ...] = (
     *(ops.QUO, ops.REM, ops.SHL_RAW, ops.SHR_RAW, ops.FMA, ops.MAD),
-    *(ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK),
+    *(ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK, *ops.NATIVE),
 )
 PLAIN = [o for o in ops.OPS.values() if o.result != "given" and o not in INTERNAL]
 CASES = [(o, d) for o in PLAIN for d in NARROW if d.kind in o.domain]

@@ -48,7 +48,7 @@ def test_cpu_levels_and_wasm_agree_bit_for_bit(function, x):
         if not target.runs_here:
             continue
         program = build_program(run_passes(graph), CPU, "program")
-        artifact = backend.build(program, target.with_reproducible_results())
+        artifact = backend.build(program, target.with_numerics("reproducible"))
         results = CpuFunction(artifact, object_loader(), 0)([x])
         for found, wanted in zip(results, expected, strict=True):
             np.testing.assert_array_equal(found, np.asarray(wanted))

@@ -63,10 +63,11 @@ def test_nan_in_place_of_a_number_is_wrong(monkeypatch: pytest.MonkeyPatch) -> N
         tw.testing.check(lambda x: np.sqrt(x * x), (X,))
 
 
-def test_the_fast_mode_promises_nothing() -> None:
-    with pytest.raises(ValueError, match="makes no promise"):
-        tw.testing.check(mixed, (X,), numerics="fast")
+def test_every_mode_has_promises_and_others_are_errors() -> None:
+    with pytest.raises(ValueError, match="numerics is 'exact'; it may be 'accurate', 'repro"):
+        tw.testing.check(mixed, (X,), numerics="exact")
     assert tw.testing.check(mixed, (X,), numerics="reproducible").worst["cpu"] <= 1
+    assert tw.testing.check(mixed, (X,), numerics="fast").worst["cpu"] <= 1
 
 
 def test_unknown_targets_are_errors() -> None:

@@ -10,15 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.ir import ops
 from tilewright.ir.elementary import Machine
 
 Array = NDArray[Any]
 
 MACHINES = {
-    "avx512": Machine(has_fma=True, ieee=True, has_f64=True, scale=True, pick=True),
+    "avx512": Machine(
+        has_fma=True,
+        ieee=True,
+        has_f64=True,
+        scale=True,
+        pick=True,
+        native=frozenset({ops.NATIVE_RSQRT}),
+    ),
     "avx2": Machine(has_fma=True, ieee=True, has_f64=True, scale=False),
     "wasm": Machine(has_fma=False, ieee=True, has_f64=True, scale=False),
-    "gpu": Machine(has_fma=False, ieee=False, has_f64=False, scale=False),
+    "gpu": Machine(has_fma=False, ieee=False, has_f64=False, scale=False, native=ops.NATIVE),
 }
 
 # name: (on cpu and wasm in float32, on shading languages)

@@ -57,7 +57,7 @@ DTYPES = (BOOL, I8, I32, I64, U8, U32, F16, F32, F64)
 SPECIAL = (0.0, -0.0, 1.0, -1.5, 0.1, float("inf"), float("-inf"), float("nan"), 65504.0, 5e-324)
 # Operations on any operands: those of legalised code (quo, shl_raw …) need harmless ones.
 GUARDED = {ops.QUO, ops.REM, ops.SHL_RAW, ops.SHR_RAW, ops.CAST, ops.BITCAST}
-GUARDED |= {ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK}
+GUARDED |= {ops.SCALE, ops.EXPONENT, ops.MANTISSA, ops.PICK, *ops.NATIVE}
 FREE = tuple(op for op in ops.OPS.values() if op not in GUARDED and not op.elementary)
 
 

@@ -64,3 +64,10 @@ def test_scale_rounds_its_exponent_down(width: int) -> None:
     one = build.const(1.0, F32)
     got = run(lambda v: Apply(ops.SCALE, (one, v)), F32, x, width)
     np.testing.assert_array_equal(got, ops.SCALE.reference(np.float32(1), x))
+
+
+@pytest.mark.parametrize("width", [1, 4, 16, 64])
+def test_estimates_of_inverse_roots_have_14_bits(width: int) -> None:
+    x = np.exp(np.random.default_rng(3).uniform(-80, 80, 77)).astype(np.float32)
+    got = run(lambda v: Apply(ops.NATIVE_RSQRT, (v,)), F32, x, width)
+    assert np.abs(got * np.sqrt(x.astype(np.float64)) - 1).max() <= 2.0**-14
