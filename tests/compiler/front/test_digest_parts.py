@@ -7,13 +7,15 @@ where another one, by which the two also differ, is there.
 from __future__ import annotations
 
 import functools
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tilewright as tw
 from tilewright.compiler.argument_trees import described
+from tilewright.compiler.front.code import DoubtError
 from tilewright.compiler.front.fingerprint import Fingerprint
 from tilewright.ir.signature import ScalarSpec
 
@@ -158,3 +160,26 @@ def test_lengths_and_kinds_are_summed_up_too() -> None:
         digest(("a", b"ba 1:c")),
     ]
     assert len(set(different)) == len(different)
+
+
+def test_what_is_too_large_or_not_there_has_no_fingerprint() -> None:
+    def unassigned(x: Any) -> Any:
+        return x + later
+
+    module = ModuleType("made")
+    module.__dict__["__getattr__"] = lambda name: 1
+    doubtful: list[tuple[object, str]] = [
+        (list(range(10_001)), "a large container"),
+        (np.dtype("O"), "a dtype of objects"),
+        (np.dtype([("a", "O")]), "a dtype of objects"),
+        (np.array([None]), "an array of object"),
+        (np.broadcast_to(np.uint8(0), (64 << 20) + 1), "an array of uint8"),
+        (unassigned, "later is not assigned yet"),
+        (lambda x: module.value + x, "module made makes its names"),
+    ]
+    for value, said in doubtful:
+        with pytest.raises(DoubtError, match=said):
+            parts_of(value)
+    later = 1
+    assert parts_of(list(range(10_000)))[0] == ("list", b"10000")
+    assert parts_of(unassigned)[-1] == ("int", b"1")
