@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,9 @@ def linspace(
             points = ufuncs.call(np.floor, (points,))
         points = cast_to(points, wanted)
     points = dispatch(np.moveaxis, (points, 0, axis), {}) if axis else points
-    return (points, step) if retstep else points
+    if not retstep:
+        return points
+    return points, step * math.nan if isinstance(gaps, int) and gaps <= 0 else step
 
 
 @implements(np.logspace)
@@ -220,6 +223,8 @@ def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     points: Any = as_array(x)
     count = points.shape[0] if N is None else as_int(N, "the number of columns")
     points = cast_to(points, result_dtype((points, np.int64(0))))
+    if not count:
+        return points[:, None][:, :0]
     powers = [points**n if n else dispatch(np.ones_like, (points,), {}) for n in range(count)]
     return dispatch(np.stack, (powers if increasing else powers[::-1],), {"axis": 1})
 

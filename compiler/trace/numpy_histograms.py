@@ -152,7 +152,11 @@ def _edges(array: Handle, bins: Any, limits: Any, dtype: DType | None = None) ->
             help="give the number of bins, or their edges",
         )
     if isinstance(bins, (list, tuple, np.ndarray)) or (isinstance(bins, Handle) and bins.rank):
-        return as_array(bins)
+        edges = as_array(bins)
+        known = edges.known()
+        if edges.rank != 1 or (known is not None and (known[1:] < known[:-1]).any()):
+            raise failure(ShapeError, "the edges of bins are one row of numbers that rise")
+        return edges
     count = as_int(bins, "the number of bins")
     if count < 1:
         raise failure(ShapeError, f"np.histogram needs at least one bin, not {count}")

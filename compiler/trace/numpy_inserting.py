@@ -12,14 +12,19 @@ from tilewright.compiler.trace.numpy_gathering import take
 from tilewright.compiler.trace.numpy_joining import concatenate
 from tilewright.compiler.trace.numpy_shapes import broadcast_to, moveaxis, reshape
 from tilewright.compiler.trace.operands import as_array, as_axis, as_int, cast_to
-from tilewright.ir.errors import BoundsError, UnsupportedError
+from tilewright.ir.errors import BoundsError, ShapeError, UnsupportedError
 
 
 @implements(np.delete)
 def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     array, where, size = _along(arr, axis)
-    numbers = np.arange(size)
-    return take(array, np.delete(numbers, _places(obj, "np.delete")), where)
+    try:
+        kept = np.delete(np.arange(size), _places(obj, "np.delete"))
+    except IndexError as error:
+        raise failure(BoundsError, str(error)) from error
+    except ValueError as error:  # a mask of another length
+        raise failure(ShapeError, str(error)) from error
+    return take(array, kept, where)
 
 
 @implements(np.insert)

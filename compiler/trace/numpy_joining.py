@@ -145,7 +145,7 @@ def slice_along(array: Any, axis: int, cut: slice) -> Any:
 @implements(np.split, always=True)
 def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     array = as_array(ary)
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, int) and indices_or_sections > 0:
         where = as_axis(axis, array.rank)
         size = as_int(array.shape[where], "the size of a split axis")
         if size % indices_or_sections:
@@ -169,6 +169,8 @@ def hsplit(ary: Any, indices_or_sections: Any) -> Any:
 
 @implements(np.vsplit, always=True)
 def vsplit(ary: Any, indices_or_sections: Any) -> Any:
+    if as_array(ary).rank < 2:
+        raise failure(ShapeError, "vsplit needs at least two dimensions")
     return split(ary, indices_or_sections, 0)
 
 

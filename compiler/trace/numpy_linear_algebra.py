@@ -323,9 +323,12 @@ def _vector_norm(magnitude: Any, ord: Any, keywords: dict[str, Any]) -> Any:
 @implements(np.linalg.vector_norm)
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     array = as_array(x)
-    if axis is None and not keepdims:
-        return norm(dispatch(np.reshape, (array, -1), {}), ord)
-    return norm(array, None if ord == 2 else ord, axis, keepdims)
+    if ord == 2:
+        return norm(array, None, axis, keepdims)
+    if not array.element_type.is_float:
+        array = cast_to(array, as_dtype(np.float64))
+    magnitude = ufuncs.call(np.absolute, (array,))
+    return _vector_norm(magnitude, ord, {"axis": axis, "keepdims": keepdims})
 
 
 @implements(np.linalg.matrix_norm)

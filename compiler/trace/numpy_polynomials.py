@@ -66,7 +66,7 @@ def _without_zeros(p: Any) -> Any:
 @implements(np.polyder)
 def polyder(p: Any, m: int = 1) -> Any:
     result = _coefficients(p)
-    for _ in range(as_int(m, "the order of np.polyder")):
+    for _ in range(_order(m, "the order of np.polyder")):
         powers = np.arange(len(result) - 1, 0, -1)
         result = result[:-1] * as_array(powers)
     return result
@@ -75,12 +75,23 @@ def polyder(p: Any, m: int = 1) -> Any:
 @implements(np.polyint)
 def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     result = _coefficients(p)
-    count = as_int(m, "the order of np.polyint")
-    constants = [0.0] * count if k is None else list(as_array(k)) if np.ndim(k) else [k] * count
-    for constant in constants:
+    count = _order(m, "the order of np.polyint")
+    constants = [0.0] if k is None else list(as_array(k)) if np.ndim(k) else [k]
+    if len(constants) == 1:
+        constants *= count
+    if len(constants) < count:
+        raise failure(ShapeError, f"np.polyint needs one constant, or {count}")
+    for constant in constants[:count]:
         powers = as_array(np.arange(len(result), 0, -1))
         result = concatenate([result / powers, as_array([constant])])
     return result
+
+
+def _order(value: Any, label: str) -> int:
+    count = as_int(value, label)
+    if count < 0:
+        raise failure(ShapeError, f"{label} is {count}, which is negative")
+    return count
 
 
 @implements(np.poly)
@@ -101,7 +112,7 @@ def poly(seq_of_zeros: Any) -> Any:
 @implements(np.polyfit)
 def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: bool = False) -> Any:
     """Least squares; where the places `x` are known, the solution is a known matrix times `y`."""
-    order = as_int(deg, "the degree of np.polyfit") + 1
+    order = _order(deg, "the degree of np.polyfit") + 1
     points, values = cast_to(as_array(x), F64), cast_to(as_array(y), F64)
     if points.rank != 1 or values.rank not in (1, 2) or values.sizes[0] != points.sizes[0]:
         raise failure(ShapeError, "np.polyfit takes x of one dimension, and as many y")

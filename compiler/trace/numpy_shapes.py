@@ -188,6 +188,8 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     to = [as_axis(x, array.rank) for x in listed(destination)]
     if len(from_) != len(to):
         raise failure(ShapeError, "moveaxis needs as many sources as destinations")
+    if len({*from_}) != len(from_) or len({*to}) != len(to):
+        raise failure(ShapeError, "an axis of moveaxis is given twice")
     order = [n for n in range(array.rank) if n not in from_]
     for target, origin in sorted(zip(to, from_, strict=True)):
         order.insert(target, origin)

@@ -18,6 +18,7 @@ from tilewright.compiler.trace.operands import (
     result_dtype,
 )
 from tilewright.compiler.trace.views import along
+from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import F64
 from tilewright.ir.errors import ShapeError
 
@@ -37,10 +38,15 @@ def average(
         if not array.element_type.is_float:
             dtype = result_dtype((array, factors, np.float64()))
         array, factors = cast_to(array, dtype), cast_to(factors, dtype)
+        if factors.rank == array.rank:
+            fits = all(map(same_size, factors.sizes, array.sizes))
+        else:
+            fits = factors.rank == 1 and axis is not None
+            only = as_axis(axis, array.rank) if fits else 0
+            fits = fits and same_size(factors.sizes[0], array.sizes[only])
+        if not fits:
+            raise failure(ShapeError, "weights need the shape of the array, or of one axis")
         if factors.rank != array.rank:
-            if factors.rank != 1 or axis is None:
-                raise failure(ShapeError, "weights need the shape of the array, or one axis")
-            only = as_axis(axis, array.rank)
             sizes = tuple(s if a == only else 1 for a, s in enumerate(array.sizes))
             factors = factors.viewed((along(only),), sizes)
         products = ufuncs.call(np.multiply, (array, factors))
