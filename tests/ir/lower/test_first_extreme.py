@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import tilewright as tw
 from tests.ir.lower.traced_programs import program_of
 from tilewright.codegen_cpu.schedule import default_schedule
 from tilewright.codegen_cpu.target import cpu_target
-from tilewright.ir.kernel import For, Kernel, statements
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F32, I32, DType
+from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
+from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.collapse import collapse_axes
+from tilewright.ir.lower.first_extreme import match_first_extreme
 from tilewright.ir.lower.nest import lower_nest
-from tilewright.ir.program import nests
+from tilewright.ir.program import Stage, nests
 
 DTYPES = (np.float16, np.float32, np.float64, np.int8, np.uint8, np.int32, np.uint32, np.int64)
 SHAPES = [(1, 1), (3, 5), (64, 1), (4, 64), (4, 65), (4, 1000)]
@@ -135,3 +141,139 @@ def test_parts_of_rows_do_not_hold_the_first_extreme_in_order(
     x[:5] = 4
     x[3, 500:502] = x[4, 2:4] = (0, 8)
     assert tw.kernel(function).on(target)(x) == function(x)
+
+
+# What is recognised.
+
+
+def stages(axes: tuple[Var, ...], dtype: DType = F32, combiner: str = "max") -> tuple[Stage, Stage]:
+    """The extreme of a row over `axes`, and the smallest row-major position that has it."""
+    source = Buffer("x", tuple(a.extent for a in axes if a.extent is not None), dtype)
+    others = tuple(Var(a.name, a.extent) for a in axes)
+    best, first = Buffer("best", (), dtype, "scratch"), Buffer("first", (), I32, "scratch")
+    extreme = Stage((), others, combiner, Load(source, others), best, ())
+    position: Expr = build.index(0)
+    for axis in axes:
+        position = build.add(build.mul(position, build.index(axis.extent or 1)), axis)
+    found = equal_or_nan(Load(source, axes), Load(best, ()))
+    chosen = build.select(found, build.cast(position, I32), build.const(I32.max, I32))
+    return extreme, Stage((), axes, "min", chosen, first, ())
+
+
+def equal_or_nan(value: Expr, best: Expr) -> Expr:
+    equal = Apply(ops.EQ, (value, best))
+    if not value.dtype.is_float:
+        return equal
+    return Apply(ops.OR, (equal, Apply(ops.AND, tuple(is_nan(v) for v in (value, best)))))
+
+
+def is_nan(value: Expr) -> Expr:
+    return Apply(ops.ISNAN, (value,))
+
+
+ROW = Var("r", 19)
+EXTREME, FIRST = stages((ROW,))
+VALUE, BEST = Load(EXTREME.value.source, (ROW,)), Load(EXTREME.target, ())  # type: ignore[attr-defined]
+FOUND, POSITION, ABSENT = FIRST.value.operands
+
+
+def first_with(found: Expr = FOUND, position: Expr = POSITION, absent: Expr = ABSENT) -> Stage:
+    return replace(FIRST, value=Apply(ops.SELECT, (found, position, absent)))
+
+
+def found_with(equal: Expr, *nan: Expr, op: ops.Op = ops.AND) -> Stage:
+    return first_with(Apply(ops.OR, (equal, Apply(op, nan))))
+
+
+EQUAL = Apply(ops.EQ, (VALUE, BEST))
+BOTH_NAN = (is_nan(VALUE), is_nan(BEST))
+
+
+@pytest.mark.parametrize("combiner", ["max", "min"])
+@pytest.mark.parametrize("dtype", [F32, I32])
+def test_a_pair_is_recognised(dtype: DType, combiner: str) -> None:
+    for axes in ((ROW,), (Var("a", 3), Var("b", 4)), (Var("a", 1), Var("b", 4), Var("c", 1))):
+        extreme, first = stages(axes, dtype, combiner)
+        pair = match_first_extreme(extreme, first)
+        assert pair is not None
+        assert (pair.extreme, pair.first) == (extreme, first)
+        assert [pair.value, pair.position, pair.absent] == [
+            next(n for n in post_order((first.value,)) if isinstance(n, Load)),
+            *first.value.operands[1:],
+        ]
+
+
+OTHER = Buffer("other", (), F32, "scratch")
+OPEN_AXIS = Var("r", Var("N"))
+
+
+@pytest.mark.parametrize(
+    ("extreme", "first"),
+    [
+        (replace(EXTREME, axes=(Var("i", 2),)), FIRST),
+        (EXTREME, replace(FIRST, axes=(Var("i", 2),))),
+        (replace(EXTREME, reduce_axes=()), FIRST),
+        (EXTREME, replace(FIRST, reduce_axes=())),
+        (replace(EXTREME, reduce_axes=(OPEN_AXIS,)), FIRST),
+        (EXTREME, replace(FIRST, reduce_axes=(OPEN_AXIS,))),
+        (replace(EXTREME, combiner="add"), FIRST),
+        (EXTREME, replace(FIRST, combiner="max")),
+        (EXTREME, replace(FIRST, value=POSITION)),
+        (EXTREME, replace(FIRST, value=Apply(ops.LIKELY, FIRST.value.operands))),
+        (EXTREME, first_with(absent=build.const(I32.max - 1, I32))),
+        (EXTREME, first_with(absent=POSITION)),
+        (EXTREME, first_with(EQUAL)),
+        (EXTREME, first_with(is_nan(VALUE))),
+        (EXTREME, found_with(Apply(ops.NE, (VALUE, BEST)), *BOTH_NAN)),
+        (EXTREME, found_with(Apply(ops.EQ, (VALUE, VALUE)), *BOTH_NAN)),
+        (EXTREME, found_with(Apply(ops.EQ, (VALUE, Load(OTHER, ()))), *BOTH_NAN)),
+        (EXTREME, found_with(Apply(ops.EQ, (VALUE, build.const(1, F32))), *BOTH_NAN)),
+        (EXTREME, found_with(EQUAL, *BOTH_NAN, op=ops.OR)),
+        (EXTREME, found_with(EQUAL, BOTH_NAN[0], BOTH_NAN[0])),
+        (EXTREME, found_with(EQUAL, BOTH_NAN[1], BOTH_NAN[1])),
+        (EXTREME, found_with(EQUAL, BOTH_NAN[0], is_nan(Load(OTHER, ())))),
+        (EXTREME, found_with(EQUAL, BOTH_NAN[0], Apply(ops.ISINF, (BEST,)))),
+        (replace(EXTREME, value=build.const(1, F32)), FIRST),
+        (replace(EXTREME, reduce_axes=(Var("r", 18),)), FIRST),
+        (EXTREME, first_with(position=build.cast(build.sub(build.index(18), ROW), I32))),
+        (EXTREME, first_with(position=build.cast(build.mod(ROW, build.index(4)), I32))),
+        (EXTREME, first_with(position=build.const(0, I32))),
+    ],
+)
+def test_what_is_no_such_pair(extreme: Stage, first: Stage) -> None:
+    assert match_first_extreme(EXTREME, FIRST) is not None
+    assert match_first_extreme(extreme, first) is None
+
+
+@pytest.mark.parametrize("sizes", [(2, 3), (3, 1), (1, 2)])
+def test_positions_grow_as_elements_are_visited(sizes: tuple[int, int]) -> None:
+    """Exactly if each is larger than the one before."""
+    axes = (Var("a", sizes[0]), Var("b", sizes[1]))
+    extreme, first = stages(axes, I32)
+    found, _, absent = first.value.operands
+    for outer, inner in itertools.product(range(-2, 6), repeat=2):
+        places = [outer * a + inner * b for a in range(sizes[0]) for b in range(sizes[1])]
+        position = build.add(
+            *(build.mul(a, build.index(f)) for a, f in zip(axes, (outer, inner), strict=True))
+        )
+        chosen = build.select(found, build.cast(position, I32), absent)
+        pair = match_first_extreme(extreme, replace(first, value=chosen))
+        assert (pair is not None) == all(x < y for x, y in itertools.pairwise(places))
+
+
+def test_a_row_that_was_merged_is_the_same_row() -> None:
+    """The extreme goes over 12 elements at once, the position over 3 x 4 of them."""
+    a, b, row = Var("a", 3), Var("b", 4), Var("r", 12)
+    source = Buffer("x", (40,), I32)
+    _, first = stages((a, b), I32)
+    for stride, start, same in ((1, 5, True), (2, 5, False), (1, 6, False)):
+        place = build.add(build.add(build.mul(a, build.index(4)), b), build.index(5))
+        whole = build.add(build.mul(row, build.index(stride)), build.index(start))
+        best = Buffer("best", (), I32, "scratch")
+        extreme = Stage((), (row,), "max", Load(source, (whole,)), best, ())
+        equal = Apply(ops.EQ, (Load(source, (place,)), Load(best, ())))
+        chosen = build.select(equal, *first.value.operands[1:])
+        pair = match_first_extreme(extreme, replace(first, value=chosen))
+        assert (pair is not None) == same
+        shorter = replace(extreme, reduce_axes=(Var("r", 11),))
+        assert match_first_extreme(shorter, replace(first, value=chosen)) is None
