@@ -217,8 +217,7 @@ class Grouper:
         if kept is None or len(kept) == len(group.outer) or _gathers_rows(group, unit, kept):
             return False
         dropped = [a for a in group.outer if a not in kept]
-        inside = dropped if not unit.reduce_axes else [*dropped]
-        if not self._worthwhile(tuple(kept), inside) or not self._fits_inputs(group, unit):
+        if not self._worthwhile(tuple(kept), dropped) or not self._fits_inputs(group, unit):
             return False
         if not kept and _points(dropped) > self.options.large_own // 4:
             return False
@@ -238,8 +237,9 @@ class Grouper:
             for axis, index in zip(producer.indices, node.indices, strict=True):
                 if axis is None or axis not in group.outer:
                     continue
-                whole = isinstance(index, Var) and index in unit.own and index.extent == axis.extent
-                plain = index if isinstance(index, Var) and whole else None
+                plain = None
+                if isinstance(index, Var) and index in unit.own and index.extent == axis.extent:
+                    plain = index
                 if axis in kept and kept[axis] is not plain:
                     kept[axis] = None
                 else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tilewright.ir import build
-from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.expr import Expr, Load, Size, Var
 from tilewright.ir.fuse.group import Group, Unit
 from tilewright.ir.graph import Tensor
@@ -67,10 +66,9 @@ class NestBuilder:
             return False
         size = unit.tensor.dtype.itemsize
         for axis in unit.own:
-            extent = largest(axis.extent) if axis.extent is not None else None
-            if not isinstance(axis.extent, int) or extent is None:
+            if not isinstance(axis.extent, int):
                 return False
-            size *= extent
+            size *= axis.extent
         return size <= self.lowering.builder.options.scratch_bytes
 
     def _value(self, value: Expr) -> Expr:

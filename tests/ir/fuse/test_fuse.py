@@ -119,6 +119,26 @@ def two_of_rows_apart(x, y):
     return x.sum(axis=1), y.max(axis=1)
 
 
+def two_of_rows_and_a_map(x):
+    """The second reduction goes beside the first one, before what follows it."""
+    return np.exp(x.sum(axis=1) / 64), x.max(axis=1)
+
+
+def two_of_rows_with_readers_of_their_own(x, y):
+    return np.exp(x.sum(axis=1) / 64), np.sqrt(y.max(axis=1) + 9)
+
+
+def beside_one_after_its_producer(x, y):
+    """The last one reads the first launch, and what the second one reads."""
+    columns = x.sum(axis=0)
+    return columns, y.max(axis=1), (y * columns).sum(axis=1)
+
+
+def of_two_rows(x):
+    """Axes of two elements and of one."""
+    return np.exp(x[:2, :1] + 1), (x[:2] + 1)[::-1] * 2
+
+
 def chain(x):
     return np.exp(x) + 1, np.exp(x) * 2
 
@@ -333,6 +353,25 @@ CASES: list[tuple[Callable[..., Any], list[Any], dict[str, str]]] = [
         {"cpu wgsl": "20: add/12 max/12 map", "glsl": "20: add/12 map | 20: max/12 map"},
     ),
     (two_of_rows_apart, [X, Y], {"cpu wgsl glsl": "20: add/12 map | 20: max/12 map"}),
+    (
+        two_of_rows_and_a_map,
+        [X],
+        {"cpu wgsl": "20: add/12 max/12 map map", "glsl": "20: add/12 map | 20: max/12 map"},
+    ),
+    (
+        two_of_rows_with_readers_of_their_own,
+        [X, Y],
+        {"cpu wgsl glsl": "20: add/12 map | 20: max/12 map"},
+    ),
+    (
+        beside_one_after_its_producer,
+        [X, Y],
+        {
+            "cpu wgsl": "12: add/20 map | 20: max/12 map add/12 map",
+            "glsl": "12: add/20 map | 20: max/12 map | 20: add/12 map",
+        },
+    ),
+    (of_two_rows, [X], {"cpu wgsl glsl": "2: map | 2x12: map"}),
     (chain, [X], {"cpu wgsl": "20x12: map map map", "glsl": "3 * 20x12: map"}),
     (dense, [X, WEIGHTS, BIAS], {"cpu wgsl glsl": "20x6: add/12 map"}),
     (dense_of_exp, [X, WEIGHTS], {"cpu wgsl glsl": "20x12: map | 20x6: add/12 map"}),
@@ -528,10 +567,16 @@ def steps_for(
     return shown(program_of(function, arrays, options).steps)
 
 
+def of_neighbours(x):
+    e = np.exp(x)
+    return e[:, :-2] + e[:, 1:-1] + e[:, 2:]
+
+
 def test_rows_of_much_work_need_points_to_keep_the_device_busy() -> None:
     for points, work, together in ((15, 16384, True), (15, 16385, False), (16, 16385, True)):
         launches = 1 if together else 4
         assert steps_for(softmax, (points, work)).count("|") + 1 == launches
+    assert steps_for(of_neighbours, (20, 5000)) == "20: 5000 4998 keeps 5000"
     assert steps_for(centred, (64, 64)) == "once: add/64x64 map 64x64"
     assert steps_for(centred, (17, 241)) == "once: add/17x241 map | 17x241: map"
 
