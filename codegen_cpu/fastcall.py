@@ -18,16 +18,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tilewright.codegen_cpu import fastcall_ir as ir
 from tilewright.codegen_cpu import python_abi
 from tilewright.codegen_cpu.fast_callable import accepts_records, point_to, records_of
-from tilewright.codegen_cpu.jit import compile_object
-from tilewright.codegen_cpu.loader import load_object
-from tilewright.codegen_cpu.target import host_target
+from tilewright.codegen_cpu.loader import compile_for_host, load_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tilewright.codegen_cpu.fast_callable import FastCallable
     from tilewright.codegen_cpu.fast_record import Record
-    from tilewright.codegen_cpu.target import CpuTarget
 
 _OUT: Final = sys.intern("out")
 
@@ -64,8 +61,8 @@ class Dispatcher:
 
     description = "calls through machine code"
 
-    def __init__(self, compile: Callable[[str, CpuTarget], bytes] = compile_object) -> None:
-        code = compile(ir.dispatcher_module(), host_target())
+    def __init__(self, compile: Callable[[str], bytes] = compile_for_host) -> None:
+        code = compile(ir.dispatcher_module())
         imports = python_abi.api_addresses() | {"out_name": id(_OUT)}
         self._code = load_object(code, ("tw_dispatch", "tw_epoch"), imports)
         self._address = self._code.address("tw_dispatch")
@@ -88,7 +85,7 @@ class Dispatcher:
         point_to(target, self._address, records, keep=self._code)
 
 
-def make_dispatcher(compile: Callable[[str, CpuTarget], bytes] = compile_object) -> Calls:
+def make_dispatcher(compile: Callable[[str], bytes] = compile_for_host) -> Calls:
     """The fastest call path that this Python allows."""
     reason = python_abi.unusable()
     return Dispatcher(compile) if reason is None else OrdinaryCalls(reason)

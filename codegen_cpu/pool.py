@@ -13,8 +13,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tilewright.codegen_cpu.jit import compile_object
-from tilewright.codegen_cpu.loader import load_object
+from tilewright.codegen_cpu.loader import compile_for_host, load_object
 from tilewright.codegen_cpu.pool_ir import (
     OFFSETS,
     STATE_BYTES,
@@ -23,13 +22,10 @@ from tilewright.codegen_cpu.pool_ir import (
     pool_module,
     this_platform,
 )
-from tilewright.codegen_cpu.target import host_target
 from tilewright.ir.errors import LimitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tilewright.codegen_cpu.target import CpuTarget
 
 MAX_THREADS: Final = 1024
 _RETRY_SECONDS: Final = 50e-6
@@ -92,10 +88,10 @@ class ThreadPool:
         self,
         system: Platform,
         count: int | None = None,
-        compile: Callable[[str, CpuTarget], bytes] = compile_object,
+        compile: Callable[[str], bytes] = compile_for_host,
     ) -> None:
         count = _checked(default_num_threads() if count is None else count)
-        code = compile(pool_module(system), host_target())
+        code = compile(pool_module(system))
         self._code = load_object(code, ("tw_parallel_for", "tw_resize"))
         self._waiting = system.waiting
         self._memory = ctypes.create_string_buffer(STATE_BYTES + 64)
@@ -154,7 +150,7 @@ class ThreadPool:
 
 def make_pool(
     count: int | None = None,
-    compile: Callable[[str, CpuTarget], bytes] = compile_object,
+    compile: Callable[[str], bytes] = compile_for_host,
     waiting: Waiting | None = None,
 ) -> Pool:
     """The best pool of this platform, with `count` threads (default: one per usable core)."""

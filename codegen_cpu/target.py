@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-import llvmlite
 import llvmlite.binding as llvm
 from msgspec import Struct
 from msgspec.structs import replace
@@ -81,13 +80,6 @@ class CpuTarget(Struct, frozen=True):
     def architecture(self) -> str:
         """``"x86_64"``, ``"aarch64"`` or ``"wasm32"`` (or LLVM's name of another one)."""
         return _architecture(self.triple)
-
-    @property
-    def fingerprint(self) -> str:
-        """Everything besides the IR text that decides the object code: the part of a cache key."""
-        version = ".".join(map(str, llvm.llvm_version_info))
-        settings = f"O{CODEGEN_LEVEL}/llvm-{version}/llvmlite-{llvmlite.__version__}"
-        return f"{self.triple}/{self.cpu}/{self.features}/{settings}"
 
     def with_numerics(self, mode: str) -> CpuTarget:
         """This machine as ``numerics=mode`` uses it: reproducible code goes without what would

@@ -19,7 +19,7 @@ from tilewright.compiler.arguments import (
     describe,
     device_target,
 )
-from tilewright.compiler.runtime import runtime
+from tilewright.compiler.runtime import collections_paused, runtime
 from tilewright.compiler.targets import (
     NUMERICS,
     BuildOptions,
@@ -180,18 +180,26 @@ class Kernel(FastCallable):
         self, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
     ) -> Specialization:
         """From the disk cache without tracing, or else by tracing; only then it is imported."""
-        from tilewright.compiler.front.entries import Request, front_key, load_front, store_front
-
         scalars = {n: _number(v) for n, v in values.items() if _is_number(v, specs[n])}
-        request = Request(self.python, specs, scalars, self.target, self.options)
-        key = front_key(request, runtime().cache)
 
         def traced() -> Traced:
             from tilewright.compiler.driver import trace_for
 
             return trace_for(self.python, specs, scalars, self.target, runtime())
 
-        found = load_front(request, key, runtime(), traced) if key else None
+        with collections_paused():
+            from tilewright.compiler.front.entries import (
+                Request,
+                front_key,
+                load_front,
+                store_front,
+            )
+
+            request = Request(self.python, specs, scalars, self.target, self.options)
+            key = front_key(request, runtime().cache)
+            found = load_front(request, key, runtime(), traced) if key else None
+            if found is not None:
+                _ = found.executable  # which the call needs next
         if found is not None:
             return found
         from tilewright.compiler.driver import compile_traced

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -74,14 +75,14 @@ class Runtime:
         """The thread pool of the CPU target."""
         from tilewright.codegen_cpu.pool import make_pool
 
-        return make_pool(compile=self.cache.compile_cached)
+        return make_pool(compile=self.cache.compile_for_host)
 
     @once
     def calls(self) -> Calls:
         """The call path in machine code, or its fallback."""
         from tilewright.codegen_cpu.fastcall import make_dispatcher
 
-        return make_dispatcher(self.cache.compile_cached)
+        return make_dispatcher(self.cache.compile_for_host)
 
     @once
     def webgpu(self) -> Device:
@@ -97,6 +98,24 @@ class Runtime:
         from tilewright.codegen_glsl.device import GlDevice, GlOptions
 
         return GlDevice(GlOptions())
+
+
+@contextmanager
+def collections_paused() -> Iterator[None]:
+    """Run the body, which must hold the runtime's lock, without the garbage collector.
+
+    For loading, which makes little that is not kept. It makes so many objects that an older
+    generation would be due, which takes a millisecond if the process has imported NumPy only; after
+    a look at the new objects it is due later.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.collect(0)
+            gc.enable()
 
 
 def _wait_before_forks(lock: threading.RLock) -> None:

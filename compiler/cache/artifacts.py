@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
+from tilewright.codegen_cpu.loader import compile_for_host
 from tilewright.compiler.cache.encoding import decode, encode
 from tilewright.compiler.cache.identity import compiler_identity, host_identity
 from tilewright.compiler.cache.store import MOST_BYTES, Store
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tilewright.codegen_cpu.artifact import CpuArtifact
-    from tilewright.codegen_cpu.target import CpuTarget
     from tilewright.ir.expr import Var
 
 T = TypeVar("T")
@@ -60,13 +60,13 @@ class ArtifactCache:
         """The key of what this compiler makes of `parts` on this processor."""
         return _digest(compiler_identity(), host_identity(), *parts)
 
-    def compile_cached(self, ir_text: str, target: CpuTarget) -> bytes:
-        """The object code of an LLVM module."""
-        key = _digest("object", compiler_identity(), target.fingerprint, ir_text)
+    def compile_for_host(self, ir_text: str) -> bytes:
+        """The object code of an LLVM module for this processor."""
+        key = self.key_for("object", ir_text)
         return self._load_or_make(
             key,
             load=lambda: self.get(key),
-            make=lambda: _compile(ir_text, target),
+            make=lambda: compile_for_host(ir_text),
             keep=lambda code: self.put(key, code),
         )
 
@@ -163,12 +163,6 @@ def _digest(*parts: str | bytes) -> str:
         digest.update(b"%c%d:" % (b"s" if isinstance(part, str) else b"b", len(data)))
         digest.update(data)
     return digest.hexdigest()
-
-
-def _compile(ir_text: str, target: CpuTarget) -> bytes:
-    from tilewright.codegen_cpu.jit import compile_object  # loads LLVM: not before it is needed
-
-    return compile_object(ir_text, target)
 
 
 def _user_directory() -> Path | None:

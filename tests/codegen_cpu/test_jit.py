@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from tilewright.codegen_cpu.jit import InvalidModuleError, assembly, compile_object
-from tilewright.codegen_cpu.loader import LoadedObject, load_object
+from tilewright.codegen_cpu.loader import (
+    LoadedObject,
+    ObjectLoader,
+    compile_for_host,
+    load_object,
+)
 from tilewright.codegen_cpu.target import cpu_target, host_target
 from tilewright.ir.errors import IRError
 
@@ -30,17 +35,22 @@ def run(code: LoadedObject) -> int:
     return int(ENTRY(code.address())(None, None, None, None))
 
 
-def test_code_runs_and_reaches_its_constants() -> None:
-    code = load_object(compile_object(ANSWER.format(value=42), host_target()))
-    assert run(code) == 42
+@pytest.fixture(params=[False, True], ids=["ours", "llvm"])
+def loader(request: pytest.FixtureRequest) -> ObjectLoader:
+    """Our loader, which leaves to LLVM what it does not know, and LLVM's alone."""
+    return ObjectLoader(only_llvm=request.param)
 
 
-def test_many_objects_with_the_same_symbols_live_side_by_side() -> None:
-    objects = [load_object(compile_object(ANSWER.format(value=k), host_target())) for k in range(9)]
+def test_code_runs_and_reaches_its_constants(loader: ObjectLoader) -> None:
+    assert run(loader.load(compile_for_host(ANSWER.format(value=42)))) == 42
+
+
+def test_many_objects_with_the_same_symbols_live_side_by_side(loader: ObjectLoader) -> None:
+    objects = [loader.load(compile_for_host(ANSWER.format(value=k))) for k in range(9)]
     assert [run(code) for code in objects] == list(range(9))
 
 
-def test_library_functions_that_llvm_inserts_are_found() -> None:
+def test_library_functions_that_llvm_inserts_are_found(loader: ObjectLoader) -> None:
     text = """
     define i32 @tw_main(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) {
       call void @llvm.memset.p0.i64(ptr %args, i8 7, i64 1000, i1 false)
@@ -49,12 +59,12 @@ def test_library_functions_that_llvm_inserts_are_found() -> None:
     declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
     """
     buffer = ctypes.create_string_buffer(1000)
-    code = load_object(compile_object(text, host_target()))
+    code = loader.load(compile_for_host(text))
     ENTRY(code.address())(None, ctypes.addressof(buffer), None, None)
     assert buffer.raw == b"\7" * 1000
 
 
-def test_imports_and_further_exports() -> None:
+def test_imports_and_further_exports(loader: ObjectLoader) -> None:
     text = """
     declare i32 @given()
     define i32 @twice() {
@@ -66,7 +76,7 @@ def test_imports_and_further_exports() -> None:
     given = ctypes.CFUNCTYPE(ctypes.c_int32)(lambda: 21)
     address = ctypes.cast(given, ctypes.c_void_p).value
     assert address is not None
-    code = load_object(compile_object(text, host_target()), ("twice",), {"given": address})
+    code = loader.load(compile_for_host(text), ("twice",), {"given": address})
     assert ctypes.CFUNCTYPE(ctypes.c_int32)(code.address("twice"))() == 42
 
 
@@ -82,10 +92,10 @@ def executable_bytes() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's /proc")
-def test_code_is_unloaded_with_the_last_reference() -> None:
-    code = compile_object(ANSWER.format(value=1), host_target())
+def test_code_is_unloaded_with_the_last_reference(loader: ObjectLoader) -> None:
+    code = compile_for_host(ANSWER.format(value=1))
     before = executable_bytes()
-    kept = [load_object(code) for _ in range(64)]
+    kept = [loader.load(code) for _ in range(64)]
     while_loaded = executable_bytes()
     kept.clear()
     gc.collect()
@@ -130,13 +140,13 @@ def test_module_that_breaks_a_rule_of_llvm() -> None:
         compile_object(text, host_target())
 
 
-def test_object_that_is_not_one() -> None:
+def test_object_that_is_not_one(loader: ObjectLoader) -> None:
     with pytest.raises(IRError, match="object code cannot be loaded"):
-        load_object(b"not an object file")
+        loader.load(b"not an object file")
 
 
-def test_symbol_that_was_not_exported() -> None:
-    code = load_object(compile_object(ANSWER.format(value=1), host_target()))
+def test_symbol_that_was_not_exported(loader: ObjectLoader) -> None:
+    code = loader.load(compile_for_host(ANSWER.format(value=1)))
     with pytest.raises(IRError, match="'other' was not exported"):
         code.address("other")
 

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.codegen_cpu.jit import compile_object
-from tilewright.codegen_cpu.loader import load_object
+from tilewright.codegen_cpu.loader import compile_for_host, load_object
 from tilewright.codegen_cpu.pool import (
     MAX_THREADS,
     Pool,
@@ -25,7 +24,6 @@ from tilewright.codegen_cpu.pool import (
     make_pool,
 )
 from tilewright.codegen_cpu.pool_ir import OFFSETS, Waiting, this_platform
-from tilewright.codegen_cpu.target import host_target
 from tilewright.ir.errors import LimitError
 
 needs_threads = pytest.mark.skipif(this_platform() is None, reason="this platform has no pool")
@@ -109,7 +107,7 @@ define i32 @tw_main(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounw
 """
 
 ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)
-CODE = load_object(compile_object(COUNT, host_target()))
+CODE = load_object(compile_for_host(COUNT))
 
 
 def count(pool: Pool, chunks: int, repetitions: int = 1, nested: bool = False) -> list[int]:
@@ -148,7 +146,7 @@ def test_loops_after_the_workers_have_gone_to_sleep(pool: Pool) -> None:
 
 
 def test_sleeping_workers_are_woken_and_share_the_work(pool: Pool) -> None:
-    code = load_object(compile_object(WHO, host_target()))
+    code = load_object(compile_for_host(WHO))
     count(pool, 4)
     time.sleep(0.01)
     threads = (ctypes.c_int64 * 4)()
@@ -330,9 +328,9 @@ print("end")
 def test_a_disk_cache_can_supply_the_code() -> None:
     asked: list[str] = []
 
-    def compile(text: str, target: object) -> bytes:
+    def compile(text: str) -> bytes:
         asked.append(text)
-        return compile_object(text, host_target())
+        return compile_for_host(text)
 
     assert count(make_pool(2, compile), 4) == [1] * 4
     assert len(asked) == 1

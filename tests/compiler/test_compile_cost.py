@@ -12,7 +12,9 @@ import pytest
 
 import tilewright as tw
 from tilewright.codegen_cpu import backend
+from tilewright.codegen_cpu.elf_image import load_image
 from tilewright.codegen_cpu.emit import module
+from tilewright.codegen_cpu.loader import compile_for_host
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.compiler.arguments import describe
 from tilewright.compiler.cache import ArtifactCache
@@ -24,6 +26,7 @@ from tilewright.ir.fuse.options import CPU
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.passes import run_passes
 
+OBJECT = compile_for_host("define void @nothing() { ret void }")
 X = np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8)
 FIRST_CALL = """
 import sys
@@ -64,9 +67,24 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactCach
     return cache
 
 
-def modules_of_a_first_call(tmp_path: Path) -> set[str]:
+MANY_CALLS = """
+import sys
+import numpy as np
+import tilewright as tw
+@tw.kernel
+def wave(x):
+    return np.exp(x) * np.sin(x)
+x = np.ones(1 << 20, np.float32)
+for _ in range(3):
+    wave(x)
+assert tw.compiler.runtime.runtime().pool.num_threads
+print("llvmlite.binding" in sys.modules)
+"""
+
+
+def modules_of_a_first_call(tmp_path: Path, program: str = FIRST_CALL) -> set[str]:
     file = tmp_path / "program.py"
-    file.write_text(FIRST_CALL)
+    file.write_text(program)
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, file], env=environment, capture_output=True, text=True, check=True
@@ -97,6 +115,12 @@ def test_a_cached_start_imports_neither_tracer_nor_compiler(tmp_path: Path) -> N
         assert not [m for m in cold if m.startswith(f"tilewright.{prefix}")], prefix
     assert "json" not in cached  # 1.5 ms; msgspec reads and writes the cache's
     assert "signal" not in cached  # 0.5 ms
+
+
+@pytest.mark.skipif(load_image(OBJECT, {}) is None, reason="LLVM loads objects of this platform")
+def test_a_cached_process_does_not_load_llvm(tmp_path: Path) -> None:
+    assert modules_of_a_first_call(tmp_path, MANY_CALLS) == {"True"}
+    assert modules_of_a_first_call(tmp_path, MANY_CALLS) == {"False"}
 
 
 def test_one_module_is_compiled_and_one_artifact_kept(

@@ -154,30 +154,29 @@ def test_an_entry_that_is_no_artifact_is_a_miss(cache: ArtifactCache) -> None:
     assert cache.load_artifact(key) is not None
 
 
-def test_object_code_is_compiled_once_and_for_each_target(
+def test_object_code_is_compiled_once_for_each_processor(
     cache: ArtifactCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tilewright.codegen_cpu import jit, target
 
-    code = cache.compile_cached(ANSWER, target.host_target())
+    code = cache.compile_for_host(ANSWER)
     assert code == jit.compile_object(ANSWER, target.host_target())
-    wasm = cache.compile_cached(ANSWER, target.cpu_target("wasm32-simd128"))
-    assert wasm.startswith(b"\0asm")
-    monkeypatch.setattr(jit, "compile_object", lambda *_: pytest.fail("it was compiled again"))
-    assert cache.compile_cached(ANSWER, target.host_target()) == code
-    assert cache.compile_cached(ANSWER, target.cpu_target("wasm32-simd128")) == wasm
+    other = ANSWER.replace("42", "43")
+    assert cache.compile_for_host(other) != code
+    monkeypatch.setattr(jit, "compile_object", lambda *_: b"compiled again")
+    assert cache.compile_for_host(ANSWER) == code
+    monkeypatch.setattr(artifacts, "host_identity", lambda: "another processor")
+    assert cache.compile_for_host(ANSWER) == b"compiled again"
 
 
 def test_damaged_code_is_compiled_again_and_never_run(cache: ArtifactCache) -> None:
-    from tilewright.codegen_cpu.target import host_target
-
-    code = cache.compile_cached(ANSWER, host_target())
+    code = cache.compile_for_host(ANSWER)
     assert cache.store
     (file,) = cache.store.scan()
     data = bytearray(Path(file.path).read_bytes())
     data[-len(code) // 2] ^= 1
     Path(file.path).write_bytes(data)
-    assert cache.compile_cached(ANSWER, host_target()) == code
+    assert cache.compile_for_host(ANSWER) == code
 
 
 def test_an_error_while_making_leaves_no_lock(cache: ArtifactCache) -> None:
@@ -207,14 +206,12 @@ def test_one_compilation_inside_another_does_not_wait_for_itself(cache: Artifact
 
 
 def test_without_a_store_everything_works() -> None:
-    from tilewright.codegen_cpu.target import host_target
-
     cache = ArtifactCache(None)
     key = cache.key_for("kernel")
     cache.store_artifact(key, artifact_of())
     assert cache.load_artifact(key) is None
     assert cache.artifact(key, (), artifact_of).code == bytes(4000)
-    assert cache.compile_cached(ANSWER, host_target())
+    assert cache.compile_for_host(ANSWER)
     assert cache.info().location is None
     assert cache.clear() == 0
 

@@ -1,0 +1,159 @@
+"""Objects of the four relocations that our code needs; the rest is left to LLVM."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from tilewright.codegen_cpu.elf_image import Image, load_image
+from tilewright.codegen_cpu.jit import compile_object
+from tilewright.codegen_cpu.target import cpu_target
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.uname().machine != "x86_64", reason="loads x86-64 ELF objects"
+)
+INT = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
+NO_IMPORTS: Mapping[str, int] = {}
+
+WRITABLE = """
+@counter = global i64 5, align 64
+@large = global [1000 x i64] zeroinitializer, align 64
+
+define i64 @count(i64 %by) {
+  %old = load i64, ptr @counter
+  %new = add i64 %old, %by
+  store i64 %new, ptr @counter
+  %at = getelementptr [1000 x i64], ptr @large, i64 0, i64 999
+  %more = load i64, ptr %at
+  store i64 %new, ptr %at
+  %sum = add i64 %new, %more
+  ret i64 %sum
+}
+"""
+TABLE = """
+@table = internal constant [2 x ptr] [ptr @double, ptr @triple]
+
+define internal i64 @double(i64 %x) {
+  %y = mul i64 %x, 2
+  ret i64 %y
+}
+
+define internal i64 @triple(i64 %x) {
+  %y = mul i64 %x, 3
+  ret i64 %y
+}
+
+define i64 @both(i64 %x) {
+  %first = load volatile ptr, ptr @table
+  %at = getelementptr [2 x ptr], ptr @table, i64 0, i64 1
+  %second = load volatile ptr, ptr %at
+  %a = call i64 %first(i64 %x)
+  %b = call i64 %second(i64 %a)
+  ret i64 %b
+}
+"""
+OUTSIDE = """
+declare i64 @labs(i64)
+@elsewhere = external global i64
+
+define i64 @reach(i64 %x) {
+  %a = call i64 @labs(i64 %x)
+  %b = load i64, ptr @elsewhere
+  %c = add i64 %a, %b
+  %d = call i64 @labs(i64 %c)
+  ret i64 %d
+}
+"""
+PER_THREAD = """
+@own = thread_local global i64 3
+
+define i64 @get(i64 %x) {
+  %v = load i64, ptr @own
+  ret i64 %v
+}
+"""
+
+
+def object_of(ir_text: str, target: str = "x86-64-v2") -> bytes:
+    return compile_object(ir_text, cpu_target(target))
+
+
+def called(image: Image | None, symbol: str, argument: int) -> int:
+    assert image is not None
+    address = image.address(symbol)
+    assert address is not None
+    return int(INT(address)(argument))
+
+
+def test_variables_may_be_written_and_begin_as_stated() -> None:
+    image = load_image(object_of(WRITABLE), NO_IMPORTS)
+    assert [called(image, "count", 2), called(image, "count", 10)] == [7, 24]
+    other = load_image(object_of(WRITABLE), NO_IMPORTS)
+    assert called(other, "count", 1) == 6
+
+
+def test_sections_are_aligned() -> None:
+    image = load_image(object_of(WRITABLE), NO_IMPORTS)
+    assert image is not None
+    assert [(image.address(name) or 1) % 64 for name in ("counter", "large")] == [0, 0]
+
+
+def test_constants_may_be_addresses() -> None:
+    assert called(load_image(object_of(TABLE), NO_IMPORTS), "both", 7) == 42
+
+
+def test_symbols_of_the_process_and_given_ones() -> None:
+    word = ctypes.c_int64(-50)
+    image = load_image(object_of(OUTSIDE), {"elsewhere": ctypes.addressof(word)})
+    assert called(image, "reach", -8) == 42
+
+
+def test_given_symbols_come_before_those_of_the_process() -> None:
+    word = ctypes.c_int64(0)
+    negative = INT(lambda x: -abs(x))
+    given = ctypes.cast(negative, ctypes.c_void_p).value
+    assert given is not None
+    image = load_image(object_of(OUTSIDE), {"elsewhere": ctypes.addressof(word), "labs": given})
+    assert called(image, "reach", 8) == -8
+
+
+def test_code_cannot_be_written_and_data_cannot_be_run() -> None:
+    image = load_image(object_of(WRITABLE), NO_IMPORTS)
+    assert image is not None
+    assert _permissions(image.address("count") or 0) == "r-xp"
+    assert _permissions(image.address("counter") or 0) == "rw-p"
+
+
+def _permissions(address: int) -> str:
+    with open("/proc/self/maps") as lines:
+        for line in lines:
+            span, permissions, *_ = line.split()
+            low, high = (int(end, 16) for end in span.split("-"))
+            if low <= address < high:
+                return permissions
+    return ""
+
+
+@pytest.mark.parametrize("target", ["aarch64-neon", "wasm32-simd128"])
+def test_other_processors_are_left_to_llvm(target: str) -> None:
+    assert load_image(object_of(WRITABLE, target), NO_IMPORTS) is None
+
+
+def test_unknown_symbols_and_unusual_sections_are_left_to_llvm() -> None:
+    assert load_image(object_of(OUTSIDE), NO_IMPORTS) is None
+    assert load_image(object_of(PER_THREAD), NO_IMPORTS) is None
+
+
+def test_an_object_that_is_cut_off_is_refused() -> None:
+    code = object_of(TABLE)
+    assert all(load_image(code[:end], NO_IMPORTS) is None for end in range(len(code)))
+
+
+def test_a_changed_byte_crashes_nothing_while_loading() -> None:
+    code = object_of(TABLE)
+    for at in range(len(code)):
+        load_image(code[:at] + bytes([code[at] ^ 0xFF]) + code[at + 1 :], NO_IMPORTS)
