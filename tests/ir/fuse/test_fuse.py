@@ -237,6 +237,19 @@ def looped_even(x):
     return tw.loop(4, lambda i, s: s / s.sum(axis=1, keepdims=True), x)[0]
 
 
+def looped_turned(x):
+    """Each element is made of others: the next state cannot overwrite the last one."""
+    return tw.loop(5, lambda i, s: s[::-1] * 0.5 + i, x)[0]
+
+
+def looped_turned_once(x):
+    return tw.loop(1, lambda i, s: s[::-1] * 0.5 + i, x)[0]
+
+
+def looped_turned_evenly(x):
+    return tw.loop(4, lambda i, s: s[::-1] * 0.5 + i, x)[0]
+
+
 def looped_twice(x):
     return tw.loop(3, lambda i, s: tw.loop(2, lambda j, t: t + i * j, s)[0], x)[0]
 
@@ -415,17 +428,24 @@ CASES: list[tuple[Callable[..., Any], list[Any], dict[str, str]]] = [
         looped,
         [X],
         {
-            "cpu wgsl glsl": (
-                "20x12: map | 2 times (2 * 20x12: map) | 20x12: map | copy | 20x12: map"
-            )
+            "cpu": "20x12: map | 5 times (20x12: map) | 20x12: map",
+            "wgsl glsl": ("20x12: map | 2 times (2 * 20x12: map) | 20x12: map | copy | 20x12: map"),
         },
     ),
-    (looped_once, [X], {"cpu wgsl glsl": "2 * 20x12: map | copy | 20x12: map"}),
+    (
+        looped_once,
+        [X],
+        {
+            "cpu": "20x12: map | 1 times (20x12: map) | 20x12: map",
+            "wgsl glsl": "2 * 20x12: map | copy | 20x12: map",
+        },
+    ),
     (
         looped_even,
         [X],
         {
-            "cpu wgsl": "20x12: map | 2 times (2 * 20: add/12 12) | 20x12: map",
+            "cpu": "20x12: map | 4 times (20: add/12 12) | 20x12: map",
+            "wgsl": "20x12: map | 2 times (2 * 20: add/12 12) | 20x12: map",
             "glsl": (
                 "20x12: map | 2 times (20: add/12 map | 20x12: map | 20: add/12 map | "
                 "20x12: map) | 20x12: map"
@@ -433,12 +453,26 @@ CASES: list[tuple[Callable[..., Any], list[Any], dict[str, str]]] = [
         },
     ),
     (
+        looped_turned,
+        [X],
+        {
+            "cpu wgsl glsl": (
+                "20x12: map | 2 times (2 * 20x12: map) | 20x12: map | copy | 20x12: map"
+            )
+        },
+    ),
+    (looped_turned_once, [X], {"cpu wgsl glsl": "2 * 20x12: map | copy | 20x12: map"}),
+    (
+        looped_turned_evenly,
+        [X],
+        {"cpu wgsl glsl": "20x12: map | 2 times (2 * 20x12: map) | 20x12: map"},
+    ),
+    (
         looped_twice,
         [X],
         {
             "cpu": (
-                "20x12: map | 3 times (20x12: map | 1 times (2 * 20x12: map) | 20x12: "
-                "map | copy) | 20x12: map"
+                "20x12: map | 3 times (20x12: map | 2 times (20x12: map) | 20x12: map) | 20x12: map"
             ),
             "wgsl glsl": (
                 "20x12: map | 3 times (20x12: map | once: map | 1 times (2 * 20x12: "
@@ -450,9 +484,10 @@ CASES: list[tuple[Callable[..., Any], list[Any], dict[str, str]]] = [
         until,
         [X],
         {
-            "cpu wgsl glsl": (
+            "cpu": "20x12: map | while (once: add/20x12 map) do (20x12: map) | 20x12: map",
+            "wgsl glsl": (
                 "20x12: map | while (once: add/20x12 map) do (20x12: map | copy) | 20x12: map"
-            )
+            ),
         },
     ),
     (joined, [X, Y], {"cpu wgsl glsl": "60x12: map"}),
