@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.trace.dispatch import dispatch, implements
+from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
 from tilewright.compiler.trace.indexing import (
     require_integer,
@@ -27,6 +28,7 @@ from tilewright.compiler.trace.operands import (
 from tilewright.ir import build
 from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import INDEX
+from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Expr, Size
 
 
@@ -124,6 +126,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     several = isinstance(known, (list, tuple, np.ndarray))
     if several and np.size(known) != 1:
         size = as_int(array.shape[where], "the size of the repeated axis")
+        if len(known) != size:
+            raise failure(ShapeError, f"{len(known)} repeats for an axis of {size} elements")
         return dispatch(np.take, (array, np.repeat(np.arange(size), known)), {"axis": where})
     count = as_size(np.asarray(known).item() if several else known)
     sizes = list(array.sizes)

@@ -262,10 +262,13 @@ def at(ufunc: np.ufunc, array: Any, indices: Any, values: Any = None) -> None:
         np.logical_and: "and",
     }
     if ufunc is np.subtract:
+        if type(values) is int:  # of an unsigned dtype there is no negative Python int
+            values = call(np.add, (array.dtype.type(0), values))
         at(np.add, array, indices, operate(np.negative, values))
         return
     combiner = combiners.get(ufunc)
-    if combiner is None or values is None:
+    is_logical = ufunc in (np.logical_or, np.logical_and)
+    if combiner is None or values is None or (is_logical and array.dtype != np.bool_):
         raise unsupported(ufunc.at)
     scatter(array, indices, values, combiner)
 

@@ -5,15 +5,13 @@ Where NumPy has an answer, the trace has it too; where NumPy raises an error, so
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.compiler.trace_oracle import run, same, traced
-from tilewright.ir.errors import KernelError
+from tests.compiler.options_oracle import Entry, check_options
 
 RNG = np.random.default_rng(41)
 numpy: Any = np  # for calls that NumPy's annotations do not allow
@@ -23,8 +21,6 @@ CUBE = RNG.integers(-4, 5, (2, 3, 4)).astype(np.float64)
 SQUARE = np.array([[4.0, 1, -2], [1, 3, 0.5], [-2, 0.5, 5]])
 COUNTS = np.array([3, 0, 2, 2, 5, 0, 1])
 AXES = (None, 0, 1, -1, -2, 2, -3)
-Options = dict[str, Sequence[Any]]
-Entry = tuple[str, Callable[..., Any], tuple[np.ndarray, ...], Options]
 
 
 def entries() -> Iterator[Entry]:
@@ -315,32 +311,4 @@ ENTRIES = list(entries())
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("entry", ENTRIES, ids=[entry[0] for entry in ENTRIES])
 def test_as_numpy(entry: Entry) -> None:
-    _, function, arrays, options = entry
-    for values in itertools.product(*options.values()):
-        given = dict(zip(options, values, strict=True))
-        kernel = _kernel(function, given, len(arrays))
-        try:
-            with np.errstate(all="ignore"):
-                expected = kernel(*(a.copy() for a in arrays))
-        except (ValueError, IndexError, TypeError, ZeroDivisionError):
-            assert _refuses(kernel, arrays), f"there is no error for {given}"
-            continue
-        try:
-            same(run(traced(kernel, *arrays), kernel, arrays), expected, 1e-11)
-        except Exception as error:
-            error.add_note(f"with {given}")
-            raise
-
-
-def _refuses(kernel: Any, arrays: tuple[np.ndarray, ...]) -> bool:
-    try:
-        traced(kernel, *arrays)
-    except KernelError:
-        return True
-    return False
-
-
-def _kernel(function: Callable[..., Any], given: dict[str, Any], count: int) -> Any:
-    if count == 1:
-        return lambda a: function(a, **given)
-    return lambda a, b: function(a, b, **given)
+    check_options(entry)

@@ -1,0 +1,49 @@
+"""Functions under every combination of given options: as NumPy where it has an answer, and refused
+where NumPy raises an error."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tests.compiler.trace_oracle import run, same, traced
+from tilewright.ir.errors import KernelError
+
+Options = dict[str, Sequence[Any]]
+Entry = tuple[str, Callable[..., Any], tuple[np.ndarray, ...], Options]
+
+
+def check_options(entry: Entry) -> None:
+    """Trace the function under each combination, and compare."""
+    _, function, arrays, options = entry
+    for values in itertools.product(*options.values()):
+        given = dict(zip(options, values, strict=True))
+        kernel = _kernel(function, given, len(arrays))
+        try:
+            with np.errstate(all="ignore"):
+                expected = kernel(*(a.copy() for a in arrays))
+        except (ValueError, IndexError, TypeError, ZeroDivisionError):
+            assert _refuses(kernel, arrays), f"there is no error for {given}"
+            continue
+        try:
+            same(run(traced(kernel, *arrays), kernel, arrays), expected, 1e-11)
+        except Exception as error:
+            error.add_note(f"with {given}")
+            raise
+
+
+def _refuses(kernel: Any, arrays: tuple[np.ndarray, ...]) -> bool:
+    try:
+        traced(kernel, *arrays)
+    except KernelError:
+        return True
+    return False
+
+
+def _kernel(function: Callable[..., Any], given: dict[str, Any], count: int) -> Any:
+    if count == 1:
+        return lambda a: function(a, **given)
+    return lambda a, b: function(a, b, **given)
