@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from tilewright.ir import build
 from tilewright.ir.dtypes import F64
-from tilewright.ir.expr import LaneReduce, Load, Var, post_order
+from tilewright.ir.expr import Expr, LaneReduce, Load, Size, Var, post_order
 from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, Kernel, Store, statements
-from tilewright.ir.lower.lane_axes import own_lane_axis
+from tilewright.ir.lower.lane_axes import lane_axis, own_lane_axis
 from tilewright.ir.lower.nest import lower_nest
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
@@ -67,3 +69,64 @@ def test_columns_that_fill_no_vector_are_left() -> None:
     assert own_lane_axis(nest.stages[0], WIDTH) is None
     nest, _, _ = sums(40, WIDTH, "add", of_columns=True)
     assert own_lane_axis(nest.stages[0], WIDTH) is nest.stages[0].axes[0]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "place"),
+    [
+        ((20, 3), 0),
+        ((17, 4), 0),
+        ((16, 4), 1),
+        ((20, 5), 1),
+        ((4,), 0),
+        ((5, 20, 4), 1),
+        ((Var("N"), 4), 1),
+        ((20, Var("N")), 1),
+    ],
+)
+def test_colours_of_pixels_lie_between_the_lanes(sizes: tuple[Size, ...], place: int) -> None:
+    """Up to four, of more than sixteen pixels."""
+    axes = [Var(f"i{k}", size) for k, size in enumerate(sizes)]
+    assert lane_axis(axes) is axes[place]
+
+
+OWN, REDUCED, FLAT = Var("own", 8), Var("reduced", 5), Buffer("x", (1000,), F64)
+
+
+def at(own: int, reduced: int) -> Expr:
+    """A load that moves so far from one point of the axes to the next."""
+    moves = zip((OWN, REDUCED), (own, reduced), strict=True)
+    one, other = (build.mul(axis, build.index(step)) for axis, step in moves)
+    return Load(FLAT, (build.add(one, other),))
+
+
+@pytest.mark.parametrize(
+    ("value", "across"),
+    [
+        (at(1, 8), True),
+        (build.mul(at(1, 8), at(1, 1)), True),
+        (build.mul(at(1, 8), at(0, 1)), True),
+        (at(1, 1), False),
+        (at(1, 0), False),
+        (at(0, 8), False),
+        (at(5, 1), False),
+        (build.mul(at(1, 8), at(5, 1)), False),
+        (build.mul(at(1, 8), Load(FLAT, (build.mul(OWN, REDUCED),))), False),
+        (build.const(1, F64), False),
+    ],
+)
+def test_lanes_lie_where_elements_are_neighbours(value: Expr, across: bool) -> None:
+    target = Buffer("t", (8,), F64, "scratch")
+    stage = Stage((OWN,), (REDUCED,), "add", value, target, (OWN,))
+    assert own_lane_axis(stage, 4) is (OWN if across else None)
+    for less in (replace(stage, axes=()), replace(stage, reduce_axes=())):
+        assert own_lane_axis(less, 4) is None
+
+
+def test_reductions_of_other_lengths_for_each_lane_stay_along_the_row() -> None:
+    triangle = Var("reduced", build.add(OWN, build.index(1)))
+    place = build.add(OWN, build.mul(triangle, build.index(8)))
+    target = Buffer("t", (8,), F64, "scratch")
+    stage = Stage((OWN,), (triangle,), "add", Load(FLAT, (place,)), target, (OWN,))
+    assert own_lane_axis(stage, 4) is None
+    assert own_lane_axis(replace(stage, axes=(Var("own", Var("N")),)), 4) is None
