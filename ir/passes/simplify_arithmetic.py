@@ -61,7 +61,7 @@ def _copied(node: Compute, body: Expr) -> Tensor | None:
     if len(source.shape) != len(node.axes):
         return None
     for axis, index, size in zip(node.axes, body.indices, source.shape, strict=True):
-        if axis is not index or not (axis.extent is size or axis.extent == size):
+        if axis is not index or axis.extent != size:
             return None
     return source
 
@@ -99,7 +99,7 @@ def multiply_by_exact_reciprocal(node: Expr) -> Expr | None:
     if not isinstance(node, Apply) or node.op is not ops.DIV:
         return None
     x, divisor = node.operands
-    if not isinstance(divisor, Const) or divisor.value == 1:
+    if not isinstance(divisor, Const):
         return None
     mantissa, exponent = math.frexp(divisor.value)
     highest = {16: 14, 32: 126, 64: 1022}[node.dtype.bits]
