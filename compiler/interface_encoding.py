@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.cache.encoding import EncodedSize, SizeWriter, read_nodes, read_size
+from tilewright.codegen_cpu.artifact import EncodedSize, SizeWriter, read_nodes, read_size
 from tilewright.compiler.interface import DataCheck, Interface
 from tilewright.compiler.structure import Known, Leaf, Mapping, OutputInfo, Sequence, Structure
 from tilewright.ir.dtypes import DType, from_short

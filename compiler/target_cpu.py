@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tilewright.codegen_cpu.artifact import decode, encode
 from tilewright.codegen_cpu.execute import CpuFunction
-from tilewright.compiler.cache.encoding import decode, encode
 from tilewright.compiler.targets import no_device_memory
 
 if TYPE_CHECKING:

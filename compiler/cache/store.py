@@ -9,11 +9,25 @@ bytes, the last rename wins; removing is idempotent; a reader of a removed file 
 `most_bytes` bounds the size without any shared counter. A write of n bytes looks through the
 directory with probability n / (`most_bytes` / 32), and removes what was used least recently once
 there is too much. The keys are the dice: they are evenly distributed, and the same on each run.
+
+A file is
+
+    magic    8 bytes   ends in CR LF and LF, which a transfer in text mode would change
+    version  4 bytes   little-endian, `VERSION`
+    key     32 bytes   SHA-256 of everything that decides the payload
+    length   8 bytes   little-endian, of the payload
+    digest  32 bytes   SHA-256 of all of the above and of the payload
+    payload
+
+The key is in it so that an entry under another's name is noticed, the length so that it ends where
+it should.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
 import threading
 import warnings
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,7 +35,6 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from tilewright.compiler.cache.entry import HEADER_BYTES, pack, unpack
 from tilewright.compiler.cache.files import RefusedFileError, SystemFiles
 from tilewright.ir.errors import CacheWarning
 
@@ -41,6 +54,30 @@ _HEX: Final = frozenset("0123456789abcdef")
 _DAMAGED: Final = ".bad"
 _UNFINISHED: Final = ".tmp"
 _HOUR: Final = 3600.0
+VERSION: Final = 1
+MAGIC: Final = b"\x89TWC\x00\r\n\n"
+_FACTS: Final = struct.Struct("<8sI32sQ")
+HEADER_BYTES: Final = _FACTS.size + hashlib.sha256().digest_size
+
+
+def pack(key: str, payload: bytes) -> bytes:
+    """The file that holds `payload` under `key` (64 hexadecimal digits)."""
+    facts = _FACTS.pack(MAGIC, VERSION, bytes.fromhex(key), len(payload))
+    return b"".join((facts, _digest(facts, payload), payload))
+
+
+def unpack(key: str, data: bytes) -> bytes | None:
+    """The payload of the file `data`, or None unless it is intact and belongs to `key`."""
+    payload = data[HEADER_BYTES:]
+    facts = _FACTS.pack(MAGIC, VERSION, bytes.fromhex(key), len(payload))
+    intact = data[:HEADER_BYTES] == facts + _digest(facts, payload)
+    return payload if intact else None
+
+
+def _digest(facts: bytes, payload: bytes) -> bytes:
+    digest = hashlib.sha256(facts)
+    digest.update(payload)
+    return digest.digest()
 
 
 class StoredFile(Struct, frozen=True):

@@ -15,8 +15,7 @@ import numpy as np
 from msgspec import Struct, json
 from msgspec.structs import replace
 
-from tilewright.compiler.front.code import DoubtError
-from tilewright.compiler.front.fingerprint import Fingerprint
+from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
 from tilewright.compiler.interface_encoding import decode_interface, encode_interface
 from tilewright.compiler.specialization import Specialization
 from tilewright.compiler.structure import Known, Leaf, Object, Sequence, Structure

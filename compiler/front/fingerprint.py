@@ -11,6 +11,7 @@ a function is traced in each process.
 from __future__ import annotations
 
 import builtins
+import dis
 import functools
 import hashlib
 import sys
@@ -18,8 +19,8 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from msgspec import Struct
 
-from tilewright.compiler.front.code import DoubtError, facts_of, names_of
 from tilewright.compiler.front.dependencies import Dependencies
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec
 
@@ -27,6 +28,58 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tilewright.ir.expr import Var
+
+_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"})
+_REFUSED = frozenset({"IMPORT_NAME", "IMPORT_STAR", "LOAD_BUILD_CLASS", "STORE_GLOBAL"})
+
+
+class DoubtError(Exception):
+    """Something that a fingerprint cannot sum up, so that the function has none."""
+
+
+class Names(Struct, frozen=True):
+    """Names in the order of their first use, those of nested functions included."""
+
+    read: tuple[str, ...]
+    attributes: tuple[str, ...]
+
+
+def names_of(code: CodeType) -> Names:
+    """The global names and the attribute names that `code` may read."""
+    read: dict[str, None] = {}
+    attributes: dict[str, None] = {}
+    todo = [code]
+    while todo:
+        part = todo.pop()
+        for instruction in dis.get_instructions(part):
+            if instruction.opname in _GLOBAL:
+                read[instruction.argval] = None
+            elif instruction.opname in _ATTRIBUTE:
+                attributes[instruction.argval] = None
+            elif instruction.opname in _REFUSED:
+                raise DoubtError(instruction.opname)
+        todo += [constant for constant in part.co_consts if isinstance(constant, CodeType)]
+    return Names(tuple(read), tuple(attributes))
+
+
+def facts_of(code: CodeType) -> tuple[object, ...]:
+    """Everything about `code` but its constants. Lines too: error messages name them."""
+    return (
+        code.co_name,
+        code.co_filename,
+        code.co_firstlineno,
+        code.co_linetable,
+        getattr(code, "co_exceptiontable", b""),
+        code.co_code,
+        code.co_flags,
+        (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount),
+        code.co_names,
+        code.co_varnames,
+        code.co_freevars,
+        code.co_cellvars,
+    )
+
 
 _TRUSTED: Final = frozenset({"numpy", "scipy", "math", "tilewright", "itertools"})
 # What reads files, clocks or a generator's state; tracing may or may not refuse it.

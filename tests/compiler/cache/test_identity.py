@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import tilewright
-from tilewright.compiler.cache.identity import compiler_identity, host_identity
+from tilewright.compiler.cache.artifacts import compiler_identity, host_identity
 
 PACKAGE = Path(tilewright.__file__).parent
-PRINT = "from tilewright.compiler.cache.identity import compiler_identity as i; print(i())"
+PRINT = "from tilewright.compiler.cache.artifacts import compiler_identity as i; print(i())"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_every_fact_of_the_processor_counts(
 
     def host(**changed: str) -> str:
         monkeypatch.setattr(
-            "tilewright.compiler.cache.identity._CPUINFO", cpuinfo(tmp_path, **changed)
+            "tilewright.compiler.cache.artifacts._CPUINFO", cpuinfo(tmp_path, **changed)
         )
         return host_identity.__wrapped__()
 
@@ -127,7 +127,7 @@ def test_the_system_counts_where_it_tells_nothing_of_its_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr("tilewright.compiler.cache.identity._CPUINFO", "/no such file")
+    monkeypatch.setattr("tilewright.compiler.cache.artifacts._CPUINFO", "/no such file")
     found = {host_identity.__wrapped__()}
     for name in ("machine", "processor", "node"):
         with monkeypatch.context() as patch:
@@ -186,7 +186,7 @@ def test_the_order_in_which_folders_are_listed_does_not_count(
 
 def test_versions_count_in_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {compiler_identity.__wrapped__()}
-    monkeypatch.setattr("tilewright.compiler.cache.identity.__version__", "99.0")
+    monkeypatch.setattr("tilewright.compiler.cache.artifacts.__version__", "99.0")
     found.add(compiler_identity.__wrapped__())
     monkeypatch.setattr("llvmlite.__version__", "99.0")
     found.add(compiler_identity.__wrapped__())

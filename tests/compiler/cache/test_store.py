@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.compiler.cache.entry import HEADER_BYTES, VERSION, pack, unpack
 from tilewright.compiler.cache.files import FileFacts, SystemFiles
-from tilewright.compiler.cache.store import Store
+from tilewright.compiler.cache.store import HEADER_BYTES, VERSION, Store, pack, unpack
 from tilewright.ir.errors import CacheWarning
 
 needs_owners = pytest.mark.skipif(sys.platform == "win32", reason="files have no owner there")

@@ -15,8 +15,7 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.argument_trees import described
-from tilewright.compiler.front.code import DoubtError
-from tilewright.compiler.front.fingerprint import Fingerprint
+from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
 from tilewright.ir.signature import ScalarSpec
 
 Parts = list[tuple[str, bytes]]

@@ -18,9 +18,8 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.cache import ArtifactCache
-from tilewright.compiler.front.code import DoubtError
 from tilewright.compiler.front.entries import Request, front_key
-from tilewright.compiler.front.fingerprint import Fingerprint
+from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
 from tilewright.compiler.targets import BuildOptions
 from tilewright.ir.signature import ArgumentSpec
 

@@ -8,8 +8,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec, workspace_bytes
-from tilewright.compiler.cache.encoding import decode, encode
+from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec, decode, encode, workspace_bytes
 from tilewright.ir import build
 from tilewright.ir.dtypes import ALL, F16, F32, I32, I64, INDEX, DType
 from tilewright.ir.errors import IRError
