@@ -5,6 +5,7 @@ One case for each check of the front end; the full texts of messages are pinned 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,23 @@ SHAPES: list[Case] = [
     (lambda a: np.sum(a[a > 1], axis=1), (V,), "axis 1 is out of bounds for rank 1"),
     (lambda a: tw.compute((3,), lambda i: a[i]), (F,), "1 indices for an array of 2 axes|"),
     (lambda a: tw.while_loop(lambda s: s > 0, lambda s: s - 1, a)[0], (V,), "one truth value"),
+    (lambda a: np.histogramdd(a[:, :2], bins=[2, 2, 2]), (F,), "bins and a range for each dim"),
+    (lambda a: np.histogramdd(a[:, :2], range=[(0, 1)]), (F,), "bins and a range for each dim"),
+    (lambda a: np.histogram(a, [2, 1]), (V,), "one row of numbers that rise"),
+    (lambda a: np.histogram(a, [[1, 2]]), (V,), "one row of numbers that rise"),
+    (lambda a: np.polyfit(a, a[0], 1), (F,), "x of one dimension, and as many y"),
+    (lambda a: np.polyfit(a[0], a, 1), (F,), "x of one dimension, and as many y"),
+    (lambda a: np.polyder(a, -1), (V,), "np.polyder is -1, which is negative"),
+    (lambda a: np.polyint(a, 3, [1, 2]), (V,), "one constant, or 3"),
+    (lambda a: np.average(a, axis=0, weights=np.ones(4)), (F,), "weights need the shape"),
+    (lambda a: np.average(a, weights=np.ones((3, 1))), (F,), "weights need the shape"),
+    (lambda a: np.moveaxis(a, (0, 0), (0, 1)), (F,), "given twice"),
+    (lambda a: np.moveaxis(a, (0, 1), (1, 1)), (F,), "given twice"),
+    (lambda a: np.vsplit(a, 2), (V,), "at least two dimensions"),
+    (lambda a: np.split(a, 0), (V,), "larger than 0"),
+    (lambda a: np.repeat(a, [1, 2]), (V,), "2 repeats for an axis of 4"),
+    (lambda a: np.pad(a, 1, "maximum", stat_length=0), (V,), "stat_length of 0 yields no value"),
+    (lambda a: np.vstack([]) + a, (V,), "vstack needs at least one array|at least one array"),
 ]
 DTYPES: list[Case] = [
     (lambda a: np.gradient(a, 1.0, 2.0), (V,), "one spacing for all axes, or one per axis"),
@@ -105,6 +123,10 @@ DTYPES: list[Case] = [
     (lambda a: np.linalg.inv(a[:3, :3]), (F.astype(np.float16),), "does not take float16"),
     (lambda a: tw.gelu(a, "quick"), (V,), "no approximation 'quick'"),
     (lambda a: a + np.array(["x"]), (V,), "dtype"),
+    (lambda a: np.round(a > 0, 1), (V,), "bools cannot be rounded to decimals"),
+    (lambda a: np.reshape(a, (2.0, 2)), (V,), "must be an integer, not"),
+    (lambda a: np.take(a, a), (V,), "must be integers, not"),
+    (lambda a: numpy.where(a > 0, a, "x"), (V,), ""),
 ]
 UNSUPPORTED: list[Case] = [
     (lambda a: np.delete(a, a.astype(int)), (V,), "positions that depend on data"),
@@ -114,6 +136,19 @@ UNSUPPORTED: list[Case] = [
     (lambda a: a.view(np.bool_), (V.astype(np.int8),), "a view of int8 as bool"),
     (lambda a: np.exp.at(a.copy(), [0]), (V,), "exp"),
     (lambda a: np.spacing(a), (V,), "spacing"),
+    (lambda a: complex(a[0]), (V,), "complex numbers are not supported"),
+    (lambda a: np.unwrap(a, period=4), (I,), "of integers with a whole period"),
+    (lambda a: numpy.pad(a, 1, "edge", other=1), (V,), "np.pad with other"),
+    (lambda a: numpy.pad(a, 1, "linear_ramp", stat_length=1), (V,), "np.pad with stat_length"),
+    (lambda a: numpy.pad(a, 1, "odd"), (V,), "np.pad with mode='odd'"),
+    (lambda a: numpy.ravel_multi_index((a, a), (4, 4), "odd"), (I,), "with mode='odd'"),
+    (lambda a: np.linalg.norm(a, 2), (F,), "ord=2 of 2 dimensions is not supported"),
+    (lambda a: np.poly(a), (F,), "np.poly takes zeros"),
+    (lambda a: np.polyfit(a, a, 1, full=True), (V,), "full=True is not supported"),
+    (lambda a: np.quantile(a, a.reshape(2, 2) / 9), (V,), "more than a list of quantiles"),
+    (lambda a: np.logical_or.at(a.copy(), [0], 1), (I,), "logical_or"),
+    (lambda a: np.modf.reduce(a), (V,), "modf"),
+    (lambda a: np.add.reduceat(a, a.astype(int)), (V,), "known while tracing"),
 ]
 TRACES: list[Case] = [
     (lambda a, b: _assigned_by_mask(a, b), (V, V[:3]), "matched to the mask"),
@@ -128,6 +163,13 @@ TRACES: list[Case] = [
     (lambda a: np.sum(a[a > 0], keepdims=True), (V,), "with these arguments"),
     (lambda a: np.add(a[a > 0], 1, out=a.copy()), (V,), "out="),
     (lambda a: np.stack([1, a[a > 0]]), (V,), ""),
+    (lambda a: numpy.linalg.__setattr__("norm", a), (V,), "assign to the attribute 'norm'"),
+    (lambda a: any([a, a]), (F,), "any\\(\\) of an array of arrays"),
+    (lambda a: sorted([a, a]), (F,), "sorted\\(\\) takes traced scalars|array of arrays"),
+    (lambda a: sorted([a[0], a[1].astype(int)]), (V,), "traced scalars of one dtype"),
+    (lambda a: sorted(a, key=lambda v: -v), (V,), "sorted\\(\\) with a key"),
+    (lambda a: _assigned_to_selected(a), (V,), "assigning to a part of it"),
+    (lambda a: np.asarray(a).__array__(), (V,), "not traced asks for the data"),
 ]
 BOUNDS: list[Case] = [
     (lambda a: a[np.array([0.5])], (V,), "integer or bool dtype, not float64"),
@@ -137,7 +179,31 @@ BOUNDS: list[Case] = [
 ]
 LIMITS: list[Case] = [
     (lambda a: (a * 2).tolist(), (np.zeros(100_000, np.float32),), "tolist"),
+    (lambda a: list(np.ndenumerate(a)), (np.zeros(65_537, np.float32),), "unrolled; the limit is"),
+    (lambda a: np.arctan2.accumulate(a), (np.zeros(1025, np.float32),), "of 1025 elements"),
 ]
+
+
+N = tw.dim("N")
+OPEN: list[tuple[Callable[..., Any], type[KernelError], str]] = [
+    (lambda a: np.convolve(a[:, 0], a[:, 1]), UnsupportedError, "of open dimensions"),
+    (lambda a: np.median(a, axis=0), UnsupportedError, "over an open dimension"),
+    (lambda a: np.linalg.inv(a), UnsupportedError, "matrices of open size"),
+    (lambda a: a.reshape(-1, 3), ShapeError, "not a whole number for every size"),
+    (lambda a: a.strides[0] + a, UnsupportedError, "an array of open size are not known"),
+    (lambda a: _strided(a, a.shape, (16, 4)), UnsupportedError, "of open size"),
+    (lambda a: np.add.reduceat(a, [0, 2]), UnsupportedError, "known while tracing"),
+    (lambda a: a.tolist(), TraceError, "a size that is known when compiling"),
+    (lambda a: a[:: a.shape[0]], TraceError, "step cannot be an open dimension"),
+    (lambda a: np.arange(a.shape[0], 0, -1) + a[:, 0], UnsupportedError, "counts upwards only"),
+    (lambda a: [a[i] for i in range(a.shape[0])], TraceError, "must be known|open dimension"),
+]
+
+
+def _assigned_to_selected(a: Any) -> Any:
+    chosen = a[a > 0]
+    chosen[0] = 1
+    return chosen
 
 
 def _windows(a: Any, window: Any, axis: Any) -> Any:
@@ -161,8 +227,6 @@ def _write_twice(a: Any) -> Any:
 
 
 def _sine(a: Any) -> Any:
-    import math
-
     return math.sin(a)
 
 
@@ -204,3 +268,10 @@ def test_bounds(case: Case) -> None:
 @pytest.mark.parametrize("case", LIMITS, ids=_ids(LIMITS))
 def test_limits(case: Case) -> None:
     refused(case, LimitError)
+
+
+@pytest.mark.parametrize("case", OPEN, ids=[said[:30] for _, _, said in OPEN])
+def test_open_dimensions(case: tuple[Callable[..., Any], type[KernelError], str]) -> None:
+    function, kind, said = case
+    with pytest.raises(kind, match=said):
+        traced(function, F, a=tw.f32[N, 4])
