@@ -13,10 +13,12 @@ from tilewright.compiler.eager.grid import (
     normalise_extents,
     over_grid,
 )
+from tilewright.compiler.eager.pointwise import check_points
+from tilewright.compiler.eager.weak import WeakArray
 from tilewright.ir.errors import ShapeError, TraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,8 +31,14 @@ def compute(shape: Any, fn: Callable[..., Any]) -> NDArray[Any]:
             "compute cannot be called inside of an index function",
             help="call it before, and index its result",
         )
-    with over_grid(extents):
-        value = checked_rank(fn(*grid_indices(extents)), len(extents))
+
+    def evaluate(indices: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        shape = np.broadcast_shapes(*(i.shape for i in indices))
+        with over_grid(shape):
+            return checked_rank(fn(*map(WeakArray, indices)), len(shape))
+
+    indices = grid_indices(extents)
+    value = evaluate(indices)
     result: NDArray[Any] = np.empty(extents, value.dtype)
     try:
         result[...] = value
@@ -39,4 +47,6 @@ def compute(shape: Any, fn: Callable[..., Any]) -> NDArray[Any]:
             f"an index function returned shape {value.shape} for a grid of shape {extents}",
             help="index every axis of each array",
         ) from error
+    if result.size > 1:
+        check_points(evaluate, indices, result)
     return result

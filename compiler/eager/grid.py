@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.eager.weak import WeakArray
 from tilewright.ir.errors import DTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -52,13 +51,15 @@ def normalise_extents(extents: Any) -> tuple[int, ...]:
     return shape
 
 
-def grid_indices(shape: tuple[int, ...]) -> list[WeakArray]:
-    """One index variable per axis of `shape`, broadcastable to it."""
-    return [WeakArray(axis) for axis in np.indices(shape, dtype=np.int64, sparse=True)]
+def grid_indices(shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
+    """The values of one index variable per axis of `shape`, broadcastable to it."""
+    return list(np.indices(shape, dtype=np.int64, sparse=True))
 
 
-def chunk_indices(extents: tuple[int, ...], start: int, stop: int, rank: int) -> list[WeakArray]:
-    """The index variables of points `start` to `stop` of `extents`, counted in row-major order.
+def chunk_indices(
+    extents: tuple[int, ...], start: int, stop: int, rank: int
+) -> list[NDArray[np.int64]]:
+    """Those of points `start` to `stop` of `extents`, counted in row-major order.
 
     They lie along one axis that precedes the `rank` axes of the enclosing grid.
     """
@@ -67,7 +68,7 @@ def chunk_indices(extents: tuple[int, ...], start: int, stop: int, rank: int) ->
     # on empty index arrays, to learn its dtype.
     axes = np.unravel_index(flat, extents) if math.prod(extents) else [flat] * len(extents)
     trailing = (1,) * rank
-    return [WeakArray(axis.reshape(-1, *trailing)) for axis in axes]
+    return [axis.reshape(-1, *trailing) for axis in axes]
 
 
 def checked_rank(value: Any, rank: int) -> NDArray[Any]:

@@ -20,10 +20,12 @@ from tilewright.compiler.eager.grid import (
     normalise_extents,
     over_grid,
 )
+from tilewright.compiler.eager.pointwise import check_points
+from tilewright.compiler.eager.weak import WeakArray
 from tilewright.ir.errors import ShapeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -106,11 +108,20 @@ def _chunks(fn: Callable[..., Any], extents: tuple[int, ...]) -> Iterator[tuple[
     grid = enclosing_grid() or ()
     points = math.prod(extents)
     length = _chunk_length(math.prod(grid))
+
+    def evaluate(indices: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        count = indices[0].shape[0] if indices else 1
+        with over_grid((count, *grid)):
+            return checked_rank(fn(*map(WeakArray, indices)), 1 + len(grid))
+
     # The range yields 0 even for no points: the empty chunk carries the dtype.
     for start in range(0, points or 1, length):
         stop = start + length if start + length < points else points
-        with over_grid((stop - start, *grid)):
-            value = checked_rank(fn(*chunk_indices(extents, start, stop, len(grid))), 1 + len(grid))
+        indices = chunk_indices(extents, start, stop, len(grid))
+        value = evaluate(indices)
+        # Over a grid this would cost time; and some points of the grid are evaluated alone.
+        if start == 0 and stop > 1 and math.prod(grid) == 1:
+            check_points(evaluate, indices, value)
         axes = (1,) * (1 + len(grid) - value.ndim) + value.shape
         yield start, np.broadcast_to(value.reshape(axes), (stop - start, *axes[1:]))
 

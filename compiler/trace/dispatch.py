@@ -138,7 +138,7 @@ def has_traced(values: Sequence[Any]) -> bool:
     """Whether any of `values` (looking into lists and tuples) is known only at run time."""
     for value in values:
         if isinstance(value, Handle):
-            if value.cell.array is None:
+            if not value.is_known:
                 return True
         elif type(value) in (list, tuple):
             if has_traced(value):

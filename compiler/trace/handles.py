@@ -233,6 +233,13 @@ class Handle:
         array = self.cell.array
         return None if array is None else seen_through(array, self.window, self.sizes)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether `known` gives the elements: those at a run-time position it cannot."""
+        if self.cell.array is None:
+            return False
+        return self.window is None or _is_static(self.window, self.sizes)
+
     def overwrite(self, value: Value) -> None:
         """Replace every element of this view."""
         self.cell.tracer.overwrite(self, value)
@@ -241,21 +248,27 @@ class Handle:
         return f"<traced {describe(self)}>"
 
 
+def _is_static(view: View, sizes: Sequence[Size]) -> bool:
+    """Whether where a view lies, and how large it is, is known while tracing."""
+    return all(isinstance(size, int) for size in sizes) and all(
+        isinstance(axis.start, int) and all(isinstance(step, int) for _, step in axis.terms)
+        for axis in view
+    )
+
+
 def seen_through(array: np.ndarray, view: View | None, sizes: Sequence[Size]) -> np.ndarray | None:
     """The elements of `array` in a view of it; None where the view depends on run-time values."""
     if view is None:
         return array
-    shape = _ints(sizes)
-    if len(shape) != len(sizes):
+    if not _is_static(view, sizes):
         return None
+    shape = _ints(sizes)
     indices = []
     for axis in view:
-        if not isinstance(axis.start, int):
-            return None
+        assert isinstance(axis.start, int)
         where: np.ndarray | int = axis.start
         for view_axis, step in axis.terms:
-            if not isinstance(step, int):
-                return None
+            assert isinstance(step, int)
             line = [-1 if a == view_axis else 1 for a in range(len(shape))]
             where = where + np.arange(shape[view_axis]).reshape(line) * step
         indices.append(where)

@@ -130,7 +130,7 @@ class TypeStandIn:
             raise unsupported(kind)
         if kind in (np.ndenumerate, np.broadcast):
             return _of_shapes(kind, args)
-        traced = [a for a in args if isinstance(a, Handle) and a.cell.array is None]
+        traced = [a for a in args if isinstance(a, Handle) and not a.is_known]
         if not traced:
             if kind in (int, float, bool) and len(args) == 1 and isinstance(args[0], Handle):
                 return kind(args[0])  # type: ignore[call-overload, arg-type]

@@ -297,3 +297,38 @@ def test_a_stopped_element_reads_nothing_out_of_range() -> None:
         return end - start
 
     np.testing.assert_array_equal(tw.compute(7, run_length), [2, 1, 0, 4, 3, 2, 1])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: tw.compute((7,), lambda i: (F32[0] * i).sum()),
+        lambda: tw.compute((7,), lambda i: (F32[0] * i)[0]),
+        lambda: tw.compute((6,), lambda i: F32[i].sum()),
+        lambda: tw.compute((6,), lambda i: F32[i, 0].max()),
+        lambda: tw.compute((3, 7), lambda y, x: F32[y, x] + (F32[0] * x).sum()),
+        lambda: tw.compute((7,), lambda i: F32[0] * i),
+        lambda: tw.sum(lambda i: (F32[0] * i).sum(), 7),
+        lambda: tw.argmax(lambda i: (F32[0] * i).sum(), (7,)),
+        lambda: tw.compute((5,), lambda k: tw.sum(lambda i: (F32[0] * i).sum(), 7)),
+    ],
+)
+def test_whole_arrays_are_not_taken_for_the_grid(function: Any) -> None:
+    """Compiled, the whole array is used at each point."""
+    with pytest.raises(ShapeError, match="uses an array as a whole, whose axes NumPy takes"):
+        function()
+
+
+def test_whole_arrays_that_no_index_meets_are_values() -> None:
+    got = tw.compute((6,), lambda i: F32[i, 0] * F32.max() + U8[0].sum())
+    np.testing.assert_array_equal(got, F32[:, 0] * F32.max() + U8[0].sum())
+    got = tw.compute((6, 7), lambda y, x: F32[y].mean(-1) * 0 + F32[y, x])
+    np.testing.assert_array_equal(got, F32)
+
+
+def test_rounding_is_not_taken_for_another_value() -> None:
+    """What nearly cancels differs in every digit between one point and all of them."""
+    x = RNG.standard_normal((300, 40)).astype(np.float32)
+    x = np.concatenate([x, -x[::-1]])
+    got = tw.compute((40,), lambda j: tw.sum(lambda i: x[i, j] * np.float32(1.1), 600))
+    assert np.abs(got).max() < 1e-4

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tests.compiler.trace_oracle import check, run, same, traced
 from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 from tilewright.ir.signature import ArraySpec, dim
@@ -387,3 +388,25 @@ def bad_broadcast(x):
 def test_wrong_writes(function: Callable[..., Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         traced(function, M)
+
+
+CAPTURED: dict[str, Callable[..., Any]] = {
+    "sum": lambda k: M[k].sum(),
+    "mean": lambda k: np.mean(M[k, 1:]),
+    "position": lambda k: M[k].argmax(),
+    "columns": lambda k: (M[:, k].max(), M.T[k].min(), M[None, k].T.sum()),
+    "conversion": lambda k: np.float64(M[k, 1]) + 1,
+}
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_a_known_array_at_a_position_of_the_run_is_not_known(name: str) -> None:
+    """NumPy was given None for it, whose sum is None and whose largest element is the first."""
+    check(CAPTURED[name], np.array(2))
+
+
+def test_a_known_array_at_a_point_of_an_index_function_is_not_known() -> None:
+    def function():
+        return tw.compute((4,), lambda k: M[k].sum() + M[k].argmax())
+
+    same(run(traced(function), function, ()), M.sum(1) + M.argmax(1))
