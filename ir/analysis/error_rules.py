@@ -8,7 +8,7 @@ of inf allows every value, NaN included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.ir import ops
+from tilewright.ir.analysis.error_propagation import EXTREMES, passed_on
 from tilewright.ir.analysis.fast_rules import fast_error
 from tilewright.ir.dtypes import F16, F32, I32, I64, U32, U64, DType
 from tilewright.ir.expr import Apply
@@ -78,12 +79,6 @@ PROMISES: dict[str, tuple[float, float]] = {
 # Correctly rounded on cpu and wasm: of exact operands the result is one value. A product is not
 # here, because it may be fused with a sum that uses it.
 _ROUNDED = {ops.ADD, ops.SUB, ops.DIV, ops.SQRT, ops.CAST, ops.MOD, ops.FLOORDIV}
-_EXTREMES = (ops.MIN, ops.MAX, ops.FMIN, ops.FMAX)
-_MONOTONE = {
-    *(ops.FLOOR, ops.CEIL, ops.TRUNC, ops.RINT, ops.SIGN, ops.SQRT, ops.EXP, ops.EXP2, ops.EXPM1),
-    *(ops.LOG, ops.LOG2, ops.LOG10, ops.LOG1P, ops.ASIN, ops.ACOS, ops.ATAN, ops.SINH, ops.TANH),
-    *(ops.ASINH, ops.ACOSH, ops.ATANH, ops.ERF, ops.ERFC, ops.CBRT, ops.RSQRT, ops.SIGMOID),
-}
 _TURN_LIMIT = 1e5  # beyond it the GPU promise of sin and cos is absolute
 _TURN_ERROR = 1e-6
 _REFERENCE_ULPS = 1.0  # float64 functions of the reference are themselves not exact
@@ -197,7 +192,7 @@ def _unsigned(node: Apply, operands: Sequence[Bounded]) -> Array:
     free: Array = np.asarray(False)
     for operand in operands:
         free = free | operand.unsigned
-    if node.op in _EXTREMES:
+    if node.op in EXTREMES:
         free = free | ((operands[0].value == 0) & (operands[1].value == 0))
     return free
 
@@ -243,11 +238,8 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
     value = np.asarray(op.reference(*values), np.float64)
     if op is ops.NEXTAFTER:  # the only function that knows how far apart its dtype's numbers are
         value = np.nextafter(*(v.astype(dtype.numpy) for v in values)).astype(np.float64)
-    if op in _PASSED:
-        passed = _PASSED[op](value, values, bounds)
-    elif op in _MONOTONE:
-        passed = _monotone(op, value, values[0], bounds[0])
-    else:
+    passed = passed_on(op, value, values, bounds)
+    if passed is None:
         passed = uncertain(_any_unknown(operands) == 0)
     unknown: Array = np.asarray(False)
     zero: Array = np.asarray(True)
@@ -255,7 +247,7 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
         unknown, zero = unknown | np.isinf(bound), zero & (bound == 0)
     passed = np.where(unknown, np.inf, np.where(zero, 0.0, passed))
     passed = passed + _lost_signs(op, value, operands, target)
-    if op in _EXTREMES:
+    if op in EXTREMES:
         passed = unordered(value, passed, ~zero, dtype, target)
     if not target.ieee:
         passed = passed + _gpu_extra(op, value, values)
@@ -317,118 +309,6 @@ def _gpu_remainder(op: Op, values: Sequence[Array]) -> Array:
     jumps = np.floor(quotient - slack) != np.floor(quotient + slack)
     lost = slack * np.abs(values[1]) if op is not ops.FLOORDIV else 0.0
     return np.where(jumps | ~np.isfinite(quotient), np.inf, lost)
-
-
-def _monotone(op: Op, value: Array, x: Array, bound: Array) -> Array:
-    return _furthest(value, [op.reference(x - bound), op.reference(x + bound)])
-
-
-def _furthest(value: Array, others: Sequence[Array]) -> Array:
-    """The largest distance from `value`; inf where one of them is of another kind."""
-    far: Array = np.zeros(())
-    for other in others:
-        far = np.maximum(far, np.where(other == value, 0.0, np.abs(other - value)))
-    return np.where(np.isnan(far), np.inf, far * (1 + 1e-12))
-
-
-def _corners(op: Op) -> Callable[..., Array]:
-    """For what is monotone in each operand as long as both keep their signs."""
-
-    def passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-        ends = [
-            op.reference(v[0] + one * b[0], v[1] + other * b[1])
-            for one in (-1, 1)
-            for other in (-1, 1)
-        ]
-        moves = (np.abs(v[0]) <= b[0]) & (b[0] > 0)
-        moves = moves | ((v[0] < 0) & (b[1] > 0))
-        return np.where(moves, np.inf, _furthest(value, ends))
-
-    return passed
-
-
-def _div_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-    room = np.abs(v[1]) - b[1]
-    found = (b[0] + np.abs(value) * b[1]) / room
-    infinite = np.isinf(v[0]) | np.isinf(v[1])
-    return np.where(infinite & (room > 0), 0.0, np.where(room > 0, found, np.inf))
-
-
-def _mul_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-    found = np.abs(v[0]) * b[1] + np.abs(v[1]) * b[0] + b[0] * b[1]
-    return np.where(np.isfinite(value), found, _infinite(v, b))
-
-
-def _infinite(v: Sequence[Array], b: Sequence[Array]) -> Array:
-    """A result that is not finite is certain if no operand may change its sign."""
-    moves: Array = np.asarray(False)
-    for value, bound in zip(v, b, strict=True):
-        moves = moves | ((bound > 0) & (np.abs(value) <= bound))
-    return np.where(moves, np.inf, 0.0)
-
-
-def _remainder_passed(op: Op) -> Callable[..., Array]:
-    def passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-        room = np.abs(v[1]) - b[1]
-        quotient = v[0] / v[1]
-        spread = (b[0] + np.abs(quotient) * b[1]) / room
-        jumps = np.floor(quotient - spread) != np.floor(quotient + spread)
-        whole = np.trunc(quotient) if op is ops.FMOD else np.floor(quotient)
-        within = b[0] + np.abs(whole) * b[1] if op is not ops.FLOORDIV else 0.0
-        # Of a number that may be zero, over infinity: the sign decides between 0 and -1.
-        jumps |= (np.abs(v[0]) <= b[0]) & (b[0] > 0) & np.isinf(v[1])
-        return np.where(jumps | (room <= 0) | ~np.isfinite(quotient), np.inf, within)
-
-    return passed
-
-
-def _extreme_passed(op: Op) -> Callable[..., Array]:
-    """Between the extremes of the lower ends and of the upper ends."""
-
-    def passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-        ends = [op.reference(v[0] + s * b[0], v[1] + s * b[1]) for s in (-1, 1)]
-        return np.where(np.isnan(value), 0.0, _furthest(value, ends))
-
-    return passed
-
-
-def _tan_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-    branch = [np.floor((v[0] + s * b[0]) / np.pi + 0.5) for s in (-1, 1)]
-    ends = [np.tan(v[0] + s * b[0]) for s in (-1, 1)]
-    return np.where(branch[0] == branch[1], _furthest(value, ends), np.inf)
-
-
-def _atan2_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-    y, x = v
-    clear = (np.abs(y) > b[0]) | (x > b[1])
-    radius = np.hypot(np.maximum(np.abs(x) - b[1], 0), np.maximum(np.abs(y) - b[0], 0))
-    return np.where(clear & (radius > 0), (b[0] + b[1]) / radius, np.inf)
-
-
-def _cosh_passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
-    return _furthest(value, [np.cosh(np.abs(v[0]) + b[0])])  # steeper away from 0
-
-
-_PASSED: dict[Op, Callable[..., Array]] = {
-    ops.ADD: lambda _, v, b: b[0] + b[1],
-    ops.SUB: lambda _, v, b: b[0] + b[1],
-    ops.MUL: _mul_passed,
-    ops.DIV: _div_passed,
-    ops.MOD: _remainder_passed(ops.MOD),
-    ops.FMOD: _remainder_passed(ops.FMOD),
-    ops.FLOORDIV: _remainder_passed(ops.FLOORDIV),
-    ops.NEG: lambda _, v, b: b[0],
-    ops.ABS: lambda _, v, b: b[0],
-    **{op: _extreme_passed(op) for op in _EXTREMES},
-    ops.COPYSIGN: lambda _, v, b: np.where((b[1] > 0) & (np.abs(v[1]) <= b[1]), np.inf, b[0]),
-    ops.SIN: lambda _, v, b: np.minimum(b[0], 2.0),
-    ops.COS: lambda _, v, b: np.minimum(b[0], 2.0),
-    ops.TAN: _tan_passed,
-    ops.COSH: _cosh_passed,
-    ops.HYPOT: lambda _, v, b: b[0] + b[1],
-    ops.ATAN2: _atan2_passed,
-    ops.POW: _corners(ops.POW),
-}
 
 
 def _compare(op: Op, a: Bounded, b: Bounded) -> Bounded:
