@@ -20,7 +20,7 @@ from struct import Struct, error, pack_into
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _HEADER: Final = Struct("<16sHHI3QI6H")
 _SECTION: Final = Struct("<IIQQQQIIQQ")
@@ -75,9 +75,11 @@ class Image:
         """The address of a symbol that the object defines."""
         return self._exports.get(symbol)
 
-    def __del__(self) -> None:
-        if self._base and not sys.is_finalizing():  # at exit threads may still run the code
+    # Bound, because at exit the module's names may be gone; and threads may still run the code.
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if self._base and not is_finalizing():
             self._unmap(self._base, self._bytes)
+            self._base = 0
 
 
 class _Object:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from tilewright.codegen_cpu import elf_image
 from tilewright.codegen_cpu.elf_image import Image, load_image
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.target import cpu_target
@@ -146,6 +147,20 @@ def test_other_processors_are_left_to_llvm(target: str) -> None:
 def test_unknown_symbols_and_unusual_sections_are_left_to_llvm() -> None:
     assert load_image(object_of(OUTSIDE), NO_IMPORTS) is None
     assert load_image(object_of(PER_THREAD), NO_IMPORTS) is None
+
+
+def test_memory_is_given_back_once_also_when_the_module_is_taken_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = load_image(object_of(WRITABLE), NO_IMPORTS)
+    assert image is not None
+    address = image.address("count") or 0
+    monkeypatch.setattr(elf_image, "sys", None)  # as at the end of the process
+    image.__del__(lambda: True)
+    assert _permissions(address) == "r-xp"
+    image.__del__()
+    assert _permissions(address) == ""
+    image.__del__()
 
 
 def test_an_object_that_is_cut_off_is_refused() -> None:
