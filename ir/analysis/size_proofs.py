@@ -70,7 +70,7 @@ def _proves_nonnegative(p: Polynomial) -> bool:
 
 def _lower_one_atom(p: Polynomial) -> Polynomial | None:
     """`p` with one atom replaced by the end of its range at which `p` is least, or None."""
-    keys = {a for m in p.terms for a in m}
+    keys = dict.fromkeys(a for m in p.terms for a in m)  # in the same order in every process
     # Loop variables first: their extents bring in the open dimensions that then may cancel.
     for key in sorted(keys, key=lambda k: _is_symbol(p.atoms[k])):
         if any(not _never_negative(p.atoms[a]) for m in p.terms if key in m for a in m if a != key):
