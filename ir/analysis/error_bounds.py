@@ -44,7 +44,7 @@ from tilewright.ir.graph import (
     identity,
 )
 from tilewright.ir.interpret.graph import evaluate as evaluate_size
-from tilewright.ir.interpret.nest import UFUNCS
+from tilewright.ir.interpret.values import UFUNCS
 
 TREE_HEIGHT = 24
 CONTRACTION_RUN = 512

@@ -33,22 +33,12 @@ from tilewright.ir.graph import (
     While,
     identity,
 )
+from tilewright.ir.interpret.values import UFUNCS
 
 PIECE = 1 << 22
 """The most points of a reduction that are evaluated at once."""
 
 Arrays = dict[Source, np.ndarray]
-_UFUNCS = {
-    "add": np.add,
-    "mul": np.multiply,
-    "min": np.minimum,
-    "max": np.maximum,
-    "fmin": np.fmin,
-    "fmax": np.fmax,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-}
 
 
 def run_graph(
@@ -162,7 +152,7 @@ class _Evaluation:
             case Reshape():
                 return arrays[node.operand].reshape(self._shape(node))
             case Scan():
-                ufunc = _UFUNCS[node.combiner]
+                ufunc = UFUNCS[node.combiner]
                 return ufunc.accumulate(arrays[node.operand], node.axis, node.dtype.numpy)
             case Sort():
                 source = arrays[node.operand]
@@ -215,7 +205,7 @@ class _Evaluation:
                 rows = points.reshape(*(len(r) for r in piece), -1)
                 best = np.argmax if node.combiner == "argmax" else np.argmin
                 return np.asarray(best(rows, axis=-1)).astype(np.int64)
-            ufunc = _UFUNCS[node.combiner]
+            ufunc = UFUNCS[node.combiner]
             gone = tuple(range(len(piece), len(ranges)))
             some = np.asarray(_fold(ufunc, points, gone))
             total = some if total is None else np.asarray(ufunc(total, some))
@@ -240,7 +230,7 @@ class _Evaluation:
         if node.combiner is None:
             target[flat] = values  # NumPy assigns in order: the last write wins
         else:
-            _UFUNCS[node.combiner].at(target, flat, values)
+            UFUNCS[node.combiner].at(target, flat, values)
         return target.reshape(result.shape)
 
     def _repeat(self, node: Loop | While, arrays: Arrays) -> list[np.ndarray]:

@@ -16,7 +16,13 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.expr import LaneReduce, Load, Size, Source, Var, post_order
 from tilewright.ir.graph import identity
 from tilewright.ir.interpret.kernel import poison
-from tilewright.ir.interpret.values import evaluate, reads_nothing, shape_value, size_value
+from tilewright.ir.interpret.values import (
+    UFUNCS,
+    evaluate,
+    reads_nothing,
+    shape_value,
+    size_value,
+)
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Nest, Stage
 
@@ -274,16 +280,3 @@ def accumulate(combiner: str, value: np.ndarray, axis: int) -> np.ndarray:
     with np.errstate(all="ignore"):
         running = UFUNCS[combiner].accumulate(wide, axis=axis, dtype=wide.dtype)
         return np.asarray(running).astype(value.dtype)
-
-
-UFUNCS: Mapping[str, np.ufunc] = {
-    "add": np.add,
-    "mul": np.multiply,
-    "min": np.minimum,
-    "max": np.maximum,
-    "fmin": np.fmin,
-    "fmax": np.fmax,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-}

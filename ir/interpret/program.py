@@ -17,8 +17,9 @@ import numpy as np
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, LaneReduce, Load, Size, Var, post_order
 from tilewright.ir.interpret.kernel import interpret_kernel, poison
-from tilewright.ir.interpret.nest import UFUNCS, NestRun, check_bounds, is_uniform
+from tilewright.ir.interpret.nest import NestRun, check_bounds, is_uniform
 from tilewright.ir.interpret.values import (
+    UFUNCS,
     bind_symbols,
     evaluate,
     shape_value,

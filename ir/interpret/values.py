@@ -19,6 +19,19 @@ from tilewright.ir.ops import Op
 Array = Any  # a NumPy array or scalar
 Read = Callable[[Load | LaneReduce, tuple[Array, ...]], Array]
 
+UFUNCS: Mapping[str, np.ufunc] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "min": np.minimum,
+    "max": np.maximum,
+    "fmin": np.fmin,
+    "fmax": np.fmax,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+}
+"""What combiners do."""
+
 
 def constant(node: Const) -> Array:
     """A literal as a NumPy scalar."""
