@@ -139,6 +139,12 @@ def of_two_rows(x):
     return np.exp(x[:2, :1] + 1), (x[:2] + 1)[::-1] * 2
 
 
+def read_twice_at_a_place(x):
+    """What is inlined is read twice by what is inlined itself."""
+    y = x + 1
+    return tw.compute(x.shape, lambda i, j: y[i, j] * y[i, j]) + 1
+
+
 def chain(x):
     return np.exp(x) + 1, np.exp(x) * 2
 
@@ -385,6 +391,7 @@ CASES: list[tuple[Callable[..., Any], list[Any], dict[str, str]]] = [
         },
     ),
     (of_two_rows, [X], {"cpu wgsl glsl": "2: map | 2x12: map"}),
+    (read_twice_at_a_place, [X], {"cpu wgsl glsl": "20x12: map"}),
     (chain, [X], {"cpu wgsl": "20x12: map map map", "glsl": "3 * 20x12: map"}),
     (dense, [X, WEIGHTS, BIAS], {"cpu wgsl glsl": "20x6: add/12 map"}),
     (dense_of_exp, [X, WEIGHTS], {"cpu wgsl glsl": "20x12: map | 20x6: add/12 map"}),

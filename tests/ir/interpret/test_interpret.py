@@ -243,7 +243,7 @@ def test_scatters_in_order(name: str | None, dtype: DType) -> None:
 def test_places_outside_are_errors() -> None:
     one = np.ones(1, np.int32)
     for place in (-1, 4):
-        with pytest.raises(IRError, match="out of bounds|is accessed at"):
+        with pytest.raises(IRError, match=r"out of bounds|is accessed at"):
             scattered(None, I32, np.array([place], np.int32), one)
     x, i = Input("x", (4,), F32), Var("i", 4)
     for move in (-1, 1):
