@@ -69,6 +69,7 @@ def test_the_first_wrong_operation_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         ([1, 2, 3], [1, 2.001, 3], False),
         ([np.nan, np.inf, 0], [np.nan, np.inf, -0.0], True),
         ([np.nan, 1, 1], [1, 1, 1], False),
+        ([1, 1, 1], [np.nan, 1, 1], False),
         ([np.inf, 1, 1], [-np.inf, 1, 1], False),
         ([1000, 1e-5, 0], [1000, 2e-5, 1e-5], True),  # what cancellation leaves over
     ],

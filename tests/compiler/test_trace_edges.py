@@ -267,3 +267,39 @@ def test_phases(dtype: str) -> None:
         for discont in (None, 1.0, 2.0, 3.5):
             check(lambda x, d=discont, a=axis: np.unwrap(x, d, a, period=4.0), x)
     check(lambda x: np.unwrap(x), x, tolerance=1e-5 if dtype == "float32" else None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_powers(dtype: str) -> None:
+    x = np.array([0.0, -0.0, 0.25, 1.0, 9.0, -2.0, np.inf, np.nan], dtype)
+    y = np.array([0.5, 2.0, -1.0, 0.0, 3.0, -3.0, 1.0, 0.0], dtype)
+    check(lambda x, y: (x**y, y**x, x ** y[0], 2.0**y, x[2] ** y), x, y, tolerance=1e-6)
+    check(lambda x: (x**0.5, x**-1, x**-1.0, x**2, x**3, x**0, x**1, x**-2, x**1.5), x)
+    check(lambda x: ((x > 0) ** 2, (x > 0) ** True, (x > 0) ** 3, (x[0] > 0) ** 2), x)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integer_powers(dtype: str) -> None:
+    """Every bit of the exponent counts, as products wrap."""
+    info = np.iinfo(dtype)
+    exponents = [*range(10), *(1 << k for k in range(info.bits - 1)), info.max - 1]
+    bases = [n for n in (-5, -3, -1, 0, 1, 2, 3, 7, 10) if n >= info.min]
+    x = np.repeat(np.array(bases, dtype), len(exponents))
+    y = np.tile(np.array(exponents, dtype), len(bases))
+    check(lambda x, y: np.power(x, y), x, y)
+    check(lambda x: (x**0, x**1, x**2, x**3, x**5, x**7, x**8), np.array(bases, dtype))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_common_divisors(dtype: str) -> None:
+    """Euclid's algorithm takes longest for neighbours of Fibonacci's sequence."""
+    info = np.iinfo(dtype)
+    numbers = [1, 1]
+    while numbers[-1] + numbers[-2] <= info.max:
+        numbers.append(numbers[-1] + numbers[-2])
+    some = [0, 1, 6, 10, 15, *numbers[-4:], info.max, *([info.min, -6, -15] * (info.min < 0))]
+    x = np.repeat(np.array(some, dtype), len(some))
+    y = np.tile(np.array(some, dtype), len(some))
+    check(lambda x, y: np.gcd(x, y), x, y)
+    small = np.array([n for n in (-6, -4, 0, 1, 2, 3, 4, 6, 10) if n >= info.min], dtype)
+    check(lambda x, y: np.lcm(x, y), np.repeat(small, len(small)), np.tile(small, len(small)))
