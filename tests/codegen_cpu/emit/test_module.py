@@ -51,8 +51,8 @@ def test_all_that_is_called_is_there(name: str, target: str) -> None:
 
 def test_constants_are_packed_before_the_first_call() -> None:
     machine = cpu_target("x86-64-v3")
-    weights = np.random.default_rng(0).random((256, 256), np.float32)
-    bound = program_of(lambda x: x @ weights, (np.zeros((256, 256), np.float32),))
+    weights = np.random.default_rng(0).random((700, 300), np.float32)
+    bound = program_of(lambda x: x @ weights.T, (np.zeros((300, 300), np.float32),))
     lowered = backend.lower(bound, machine)
     assert lowered.program.init
     assert "define i32 @tw_init(" in backend.emit(lowered, machine)
