@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 import tilewright as tw
+from tests.ir.index_expressions import value_at
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir import build
 from tilewright.ir.dtypes import F32, I32, INDEX
@@ -18,7 +19,7 @@ from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.gather_scatter import gather_scatter, is_searched
 from tilewright.ir.lower.gather_updates import gather_updates
-from tilewright.ir.lower.scatter_axes import ScatterAxes, scatter_axes
+from tilewright.ir.lower.scatter_axes import ScatterAxes, scatter_axes, unravelled
 from tilewright.ir.lower.sort_updates import sort_updates
 from tilewright.ir.program import Ordered, Program, SortRows, Step, map_steps, nests
 from tilewright.ir.verify import verify_program
@@ -155,12 +156,28 @@ def scatter(elements: int, updates: int) -> Ordered:
 
 @pytest.mark.parametrize(
     ("elements", "updates", "searched"),
-    [(1000, 1000, True), (256, 2_000_000, True), (64_000, 20_000, False)],
+    [
+        *((1000, 1000, True), (256, 2_000_000, True), (64_000, 20_000, False)),
+        # 2**27 comparisons, and then as many as sorting takes: 16 for each of 20² / 2 passes.
+        *((1 << 14, 1 << 13, True), ((1 << 14) + 1, 1 << 13, False)),
+        *((3200, (1 << 20) - 1, True), (3201, (1 << 20) - 1, False), (3528, 1 << 20, True)),
+    ],
 )
 def test_large_scatters_are_sorted(elements: int, updates: int, searched: bool) -> None:
     step = scatter(elements, updates)
     assert is_searched(scatter_axes(step)) is searched
     assert any(isinstance(made, SortRows) for made in gather_scatter(step)) is not searched
+
+
+def test_axes_are_digits_of_a_position() -> None:
+    for shape in ((5,), (3, 4), (2, 1, 3), (1, 2)):
+        axes = tuple(Var(f"a{k}", size) for k, size in enumerate(shape))
+        position = Var("p")
+        digits = unravelled(axes, position)
+        for number in range(int(np.prod(shape))):
+            found = [value_at(digits[a], {position: number}) for a in axes]
+            assert tuple(found) == np.unravel_index(number, shape)
+    assert unravelled((), build.index(0)) == {}
 
 
 def large_sum(i: Any, v: Any) -> Any:
