@@ -15,8 +15,9 @@ from tests.codegen_wgsl.nests import Array
 from tests.ir.lower.traced_programs import numbers
 from tilewright.ir import build as b
 from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.expr import LaneReduce, post_order
 from tilewright.ir.interpret.kernel import interpret_kernel
-from tilewright.ir.kernel import Buffer
+from tilewright.ir.kernel import Buffer, expressions, statements
 from tilewright.ir.lower.fragment.grid import lower_to_fragments
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
@@ -124,3 +125,20 @@ def test_stencils_over_two_axes(schedule: Schedule) -> None:
     )
     windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3))
     np.testing.assert_array_equal(run(nest, [(source, x)], schedule), windows.sum(axis=(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("extents", "across"),
+    [((3,), False), ((4,), True), ((7,), True), ((3, 8), True), ((3, 7), False), ((8, 3), False)],
+)
+def test_what_all_lanes_share_lies_across_them(extents: tuple[int, ...], across: bool) -> None:
+    """Where the last axis fills vectors, or has a rest that no other axis repeats."""
+    x = numbers(2, *(e + 1 for e in extents), 4)  # more, so that no two axes are one
+    source, out = Buffer("x", x.shape, F32), Buffer("y", (2, 4), F32)
+    nest = reduced(out, extents, "max", lambda i, j, *k: at(source, i, *k, b.index(1)))
+    kernel = lower_to_fragments(nest, Schedule(unroll=2), "k")
+    nodes = post_order([e for s in statements(kernel.body) for e in expressions(s)])
+    assert any(isinstance(node, LaneReduce) for node in nodes) is across
+    read = x[(slice(None), *map(slice, extents), 1)].reshape(2, -1)
+    expected = np.broadcast_to(read.max(1)[:, None], (2, 4))
+    np.testing.assert_array_equal(run(nest, [(source, x)], Schedule(unroll=2)), expected)
