@@ -6,6 +6,7 @@ Outputs have a multiple of four elements here: a texel that is not full needs a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +140,7 @@ def test_what_all_lanes_share_lies_across_them(extents: tuple[int, ...], across:
     kernel = lower_to_fragments(nest, Schedule(unroll=2), "k")
     nodes = post_order([e for s in statements(kernel.body) for e in expressions(s)])
     assert any(isinstance(node, LaneReduce) for node in nodes) is across
-    read = x[(slice(None), *map(slice, extents), 1)].reshape(2, -1)
+    part: tuple[Any, ...] = (slice(None), *map(slice, extents), 1)
+    read = x[part].reshape(2, -1)
     expected = np.broadcast_to(read.max(1)[:, None], (2, 4))
     np.testing.assert_array_equal(run(nest, [(source, x)], Schedule(unroll=2)), expected)
