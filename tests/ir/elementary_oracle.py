@@ -1,8 +1,9 @@
 """Evaluates scalar expressions on NumPy arrays, every operation in its own dtype.
 
 In: an expression and an array for each of its variables. Out: the array of its values, rounded
-after every step as a target would round it. Three things that targets differ in are parameters:
-whether `mad` is fused, and whether subnormal floats flush to zero.
+after every step as a target would round it. What targets differ in are parameters: whether `mad`
+is fused, whether subnormal floats flush to zero, and whether arithmetic loses NaN (shader compilers
+may assume that there is none).
 """
 
 from __future__ import annotations
@@ -26,16 +27,25 @@ def evaluate(
     *,
     fused_mad: bool = False,
     flush_subnormals: bool = False,
+    loses_nan: bool = False,
 ) -> Array:
     """The value of `expr` where each variable has the value that `env` gives it."""
     values: dict[int, Any] = {}
     with np.errstate(all="ignore"):
         for node in post_order([expr]):
             value = _evaluate_node(node, env, values, fused_mad)
+            if loses_nan and isinstance(node, Apply) and node.op in _ARITHMETIC:
+                value = np.where(np.isnan(value), node.dtype.numpy.type(3), value)
             if flush_subnormals and node.dtype is F32:
                 value = np.where(np.abs(value) < np.finfo(np.float32).tiny, value * 0, value)
             values[id(node)] = value
     return np.asarray(values[id(expr)])
+
+
+_ARITHMETIC = {
+    *(ops.ADD, ops.SUB, ops.MUL, ops.DIV, ops.MAD, ops.FMA, ops.SQRT, ops.SCALE, ops.MIN, ops.MAX),
+    *(ops.FLOOR, ops.CEIL, ops.TRUNC, ops.RINT, ops.NEG, ops.ABS),
+}
 
 
 def _evaluate_node(

@@ -123,6 +123,20 @@ def test_shader_nan_and_infinity(name: str) -> None:
     assert np.array_equal(run(name, MACHINES["gpu"], (x,)), want, equal_nan=True)
 
 
+# Of these NaN goes through arithmetic, so that it is kept where arithmetic keeps it.
+NAN_BY_ARITHMETIC = ("acosh", "asinh", "cos", "log1p", "sigmoid", "sin", "tan")
+
+
+@pytest.mark.parametrize("name", [n for n in ELEMENTARY if n not in NAN_BY_ARITHMETIC])
+def test_shader_nan_does_not_depend_on_arithmetic(name: str) -> None:
+    """Neither that of the operands, nor that of what has no value."""
+    x = np.array([np.nan, -np.nan, np.inf, -np.inf, 0, -0.0, 1, -1, 2.5, -3], np.float32)
+    operands = (x,) if name in UNARY else tuple(g.ravel() for g in np.meshgrid(x, x))
+    want = in_float64(name, operands).astype(np.float32)
+    got = run(name, MACHINES["gpu"], operands, loses_nan=True)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+
+
 @pytest.mark.parametrize("name", UNARY)
 def test_float16_error(name: str) -> None:
     """All of them: computed in float32, so off by little more than the rounding."""
