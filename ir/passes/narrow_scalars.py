@@ -126,8 +126,6 @@ class _Uses:
             if reads_data[node]:
                 self.mixed |= below
             self._direct(node, scope)
-        if _read(root, scope.copies) is not None:
-            self.mixed |= scalars[root]
         return scalars[root]
 
     def _direct(self, node: Expr, scope: _Scope) -> None:
@@ -149,8 +147,7 @@ class _Scope(Struct):
 
 
 def _copied(node: Tensor, copies: Mapping[Tensor, Input]) -> Input | None:
-    is_scalar = isinstance(node, Compute) and not node.shape
-    return _read(node.body, copies) if is_scalar and isinstance(node, Compute) else None
+    return _read(node.body, copies) if isinstance(node, Compute) and not node.shape else None
 
 
 def _read(node: Expr, copies: Mapping[Tensor, Input]) -> Input | None:

@@ -13,9 +13,18 @@ from tilewright.compiler.trace.run import trace
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.intervals import UNKNOWN, Interval
 from tilewright.ir.analysis.tensor_ranges import bounds
-from tilewright.ir.dtypes import F16, F32, F64, I32, U8
+from tilewright.ir.dtypes import F16, F32, F64, I32, U8, from_numpy
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var
-from tilewright.ir.graph import Compute, Input, Reshape, Scan, Sort, Tensor
+from tilewright.ir.graph import (
+    Compute,
+    Constant,
+    Input,
+    Reduction,
+    Reshape,
+    Scan,
+    Sort,
+    Tensor,
+)
 from tilewright.ir.signature import ElementType
 
 ROW = Var("i", 5)
@@ -39,6 +48,18 @@ def times(value: Expr, factor: float) -> Expr:
 
 UNIT = clipped(FLOATS, 0.0, 1.0)
 STORED = Compute("c", (ROW,), build.cast(clipped(FLOATS, -2.5, 3.0), I32))
+
+
+def constant(values: list[Any], dtype: Any) -> Tensor:
+    array = np.array(values, dtype)
+    made = from_numpy(array.dtype)
+    assert made is not None
+    return Constant("c", array, made)
+
+
+def reduced(combiner: str, points: int) -> Tensor:
+    r = Var("r", points)
+    return Reduction("r", (ROW,), (r,), combiner, Load(STORED, (r,)))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +96,31 @@ STORED = Compute("c", (ROW,), build.cast(clipped(FLOATS, -2.5, 3.0), I32))
         (of(Sort("s", STORED, 0, False)), (-2, 3)),
         (of(Scan("m", STORED, 0, "max")), (-2, 3)),
         (of(Scan("m", STORED, 0, "add")), (I32.min, I32.max)),
+        (of(constant([3, -7, 9], np.int32)), (-7, 9)),
+        (of(constant([True, True, True], np.bool_)), (1, 1)),
+        (of(constant([3, 7, 9], np.uint8)), (3, 9)),
+        (of(constant([1.0, 2.0], np.float32)), UNKNOWN),
+        (of(constant([], np.uint8)), (0, 255)),
+        (of(constant([], np.int32)), (I32.min, I32.max)),
+        (of(Sort("s", STORED, 0, True)), (0, 4)),
+        (of(Reshape("q", Sort("s", STORED, 0, True), (5,))), (0, 4)),
+        (of(reduced("argmax", 3)), (0, 2)),
+        (of(reduced("argmin", 1)), (0, 0)),
+        (of(reduced("max", 3)), (-2, 3)),
+        (of(reduced("min", 3)), (-2, 3)),
+        (of(reduced("add", 3)), (I32.min, I32.max)),
+        (of(Compute("p", (ROW,), build.cast(ROW, I32))), (0, 4)),
+        (Var("N"), UNKNOWN),
+        (Var("N", least=3), (3, None)),
+        (Var("j", Var("N", least=3)), (0, None)),
+        (Var("j", build.minimum(Var("N", least=3), build.index(8))), (0, 7)),
+        (build.select(Apply(ops.LT, (ROW, build.index(2))), build.index(9), ROW), (0, 9)),
+        (build.select(Apply(ops.LT, (ROW, build.index(2))), ROW, build.index(-9)), (-9, 4)),
+        (Apply(ops.TRUNC, (clipped(FLOATS, -2.5, 2.5),)), (-2, 2)),
+        (Apply(ops.FLOOR, (build.const(-0.5, F32),)), (-1, -1)),
+        (Apply(ops.RINT, (Apply(ops.FMAX, (of(FLOATS), build.const(2.5, F32))),)), (2, None)),
+        (Apply(ops.ADD, (of(LEVELS), of(LEVELS))), (0, 255)),
+        (Apply(ops.SUB, (build.const(0, U8), build.const(1, U8))), (0, 255)),
         (Apply(ops.SHR, (of(LEVELS), build.const(4, U8))), (0, 15)),
         (Apply(ops.SHL, (of(LEVELS), build.const(4, U8))), (0, 255)),
     ],
