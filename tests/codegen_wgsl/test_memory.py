@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -16,9 +18,7 @@ from tilewright.ir.schedule import Schedule
 
 SIZE = 16
 LANES = Schedule(tile=(4,), vector=0, width=4)
-FORMS = [
-    (step, factor, first) for step in (0, 1, 2, -1) for factor in (0, 1, 3) for first in (0, 5)
-]
+FORMS = list(itertools.product((0, 1, 2, -1), (0, 3), (0, 5)))
 
 
 def reading(dtype: DType, step: int, factor: int, first: int) -> Program:
