@@ -15,11 +15,13 @@ from tests.ir.elementary_oracle import evaluate
 from tests.ir.operation_cases import operands, samples
 from tilewright.codegen_cpu.legalize import rules_for
 from tilewright.codegen_cpu.target import cpu_target
+from tilewright.codegen_glsl import legalize as glsl
+from tilewright.codegen_wgsl import rules as wgsl
 from tilewright.ir import build, dtypes, ops
 from tilewright.ir.dtypes import BOOL, F16, INDEX, DType
 from tilewright.ir.expr import Apply, Const, Expr, Var
 from tilewright.ir.legal.integers import expand_integer_division
-from tilewright.ir.traverse import rewrite_to_fixpoint
+from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
 
 DTYPES = (
     *(BOOL, dtypes.I8, dtypes.U8, dtypes.I16, dtypes.U16, dtypes.I32, dtypes.U32),
@@ -30,12 +32,20 @@ EXPANDED = [
     op
     for op in ops.OPS.values()
     if op.result != "given" and not op.elementary and op.arity in (1, 2) and op not in INTERNAL
-    if op not in (ops.EXPONENT, ops.MANTISSA, ops.PICK)
+    if op not in (ops.EXPONENT, ops.MANTISSA, ops.PICK, *ops.NATIVE)
 ]
 # Of two zeros NumPy takes either, as its loops for vectors and for what is left of them differ.
 EXTREMES = (ops.MIN, ops.MAX, ops.FMIN, ops.FMAX)
 CASES = [(op, dtype) for op in EXPANDED for dtype in DTYPES if dtype.kind in op.domain]
-RULES = {name: rules_for(cpu_target(name)) for name in ("x86-64-v3", "wasm32-simd128")}
+GPU_DTYPES = (BOOL, dtypes.I32, dtypes.U32, dtypes.F32)
+
+
+def _rules(dtype: DType) -> dict[str, tuple[Rule, ...]]:
+    """Those of every target that has the dtype."""
+    found = {name: rules_for(cpu_target(name)) for name in ("x86-64-v3", "wasm32-simd128")}
+    if dtype in GPU_DTYPES:
+        found |= {"glsl": glsl.RULES, "wgsl": wgsl.Rules().all()}
+    return found
 
 
 def _name(value: object) -> str:
@@ -62,13 +72,14 @@ def _check(op: ops.Op, parts: tuple[Expr, ...], values: dict[Var, np.ndarray]) -
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         want = np.asarray(op.reference(*arrays))
-        for name, rules in RULES.items():
+        for name, rules in _rules(parts[-1].dtype).items():
             legal = rewrite_to_fixpoint(Apply(op, parts), rules, {})
             got = np.broadcast_to(evaluate(legal, values), want.shape)
             said = f"{Apply(op, parts)!r} for {name}"
             assert got.dtype == want.dtype, said
             np.testing.assert_array_equal(got, want, said)
-            if want.dtype.kind == "f" and op not in EXTREMES:  # but the sign of NaN means nothing
+            if want.dtype.kind == "f" and op not in EXTREMES and name not in ("glsl", "wgsl"):
+                # The sign of NaN means nothing, and on GPUs that of zero.
                 negative, wanted = (np.signbit(v) & ~np.isnan(v) for v in (got, want))
                 np.testing.assert_array_equal(negative, wanted, said)
 
