@@ -207,7 +207,7 @@ class _Evaluation:
                 return np.asarray(best(rows, axis=-1)).astype(np.int64)
             ufunc = UFUNCS[node.combiner]
             gone = tuple(range(len(piece), len(ranges)))
-            some = np.asarray(_fold(ufunc, points, gone))
+            some = np.asarray(ufunc.reduce(points, axis=gone, dtype=points.dtype))
             total = some if total is None else np.asarray(ufunc(total, some))
         assert total is not None
         return total
@@ -256,15 +256,6 @@ class _Evaluation:
         raise BoundsError(
             f"index {worst} is out of bounds for axis {check.axis} with size {size}", loc=check.loc
         )
-
-
-def _fold(ufunc: np.ufunc, points: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """``ufunc`` over several axes; one after the other where NumPy cannot reorder."""
-    if ufunc.identity is not None or ufunc in (np.minimum, np.maximum, np.fmin, np.fmax):
-        return np.asarray(ufunc.reduce(points, axis=axes, dtype=points.dtype))
-    for axis in reversed(axes):
-        points = ufunc.reduce(points, axis=axis, dtype=points.dtype)
-    return points
 
 
 def _grid(axes: Sequence[Var], ranges: Sequence[range]) -> dict[Var, np.ndarray]:

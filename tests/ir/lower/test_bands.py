@@ -11,11 +11,15 @@ from msgspec.structs import replace
 
 import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
+from tilewright.ir import build
+from tilewright.ir.dtypes import F32
+from tilewright.ir.expr import Load, Var
 from tilewright.ir.interpret.program import interpret_program
+from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.bands import Band, BandLimits, find_bands
 from tilewright.ir.lower.lower_bands import lower_band
 from tilewright.ir.parser import parse_program
-from tilewright.ir.program import Launch, Program, Step
+from tilewright.ir.program import Launch, Nest, Program, Stage, Step
 from tilewright.ir.schedule import Schedule
 
 IMAGE = numbers(47, 6)
@@ -148,3 +152,34 @@ def test_an_update_in_place_is_not_made_twice() -> None:
     in_bands, _ = banded(program, LIMITS)
     expected = interpret_program(program, [IMAGE])[0]
     np.testing.assert_array_equal(interpret_program(in_bands, [IMAGE])[0], expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_a_band_begin_at_lines_of_the_cache_that_do_not_compete(dtype: Any) -> None:
+    """Lines have 64 bytes; rows a multiple of 2048 bytes apart would lie in the same few places."""
+    each = 64 // np.dtype(dtype).itemsize
+    for width in (1, each - 1, each, each + 1, 31 * each, 31 * each + 1, 32 * each, 33 * each):
+        image = np.zeros((47, width), dtype)
+        program = program_of(blur("clamp"), [image, WEIGHTS.astype(dtype)])
+        (band,) = (s for s in find_bands(program, BandLimits(1 << 20, 0)) if isinstance(s, Band))
+        (kept,) = band.scratch
+        lines = -(-width // each)
+        assert kept.shape[1] == (lines + (lines % 32 == 0)) * each
+
+
+def through(between: Buffer) -> Program:
+    """Rows plus one, and differences of those."""
+    a, out = Buffer("a", (47, 6), F32), Buffer("out", (45, 6), F32)
+    (i, j), (k, m) = ((Var("i", rows), Var("j", 6)) for rows in (47, 45))
+    one = build.add(Load(a, (i, j)), build.const(1, F32))
+    less = build.sub(Load(between, (build.add(k, build.index(2)), m)), Load(between, (k, m)))
+    rows = Nest("rows", (i, j), (Stage((), (), None, one, between, (i, j)),), ())
+    more = Nest("more", (k, m), (Stage((), (), None, less, out, (k, m)),), ())
+    return Program("p", (), (a,), (out,), (), (between.root,), (rows, more))
+
+
+def test_rows_of_a_view_are_stored() -> None:
+    plain = through(Buffer("t", (47, 6), F32))
+    assert len(find_bands(plain, LIMITS)) == 1
+    of_view = through(Buffer("v", (47, 6), F32, base=Buffer("t", (282,), F32)))
+    assert find_bands(of_view, LIMITS) == of_view.steps
