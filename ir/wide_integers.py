@@ -8,8 +8,10 @@ followed through arithmetic, and through reductions by the number of elements.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from tilewright.ir import ops
+from tilewright.ir.analysis.intervals import RULES, union
 from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import I32, I64, U32, U64, DType
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
@@ -188,13 +190,9 @@ def _kept(found: Range, dtype: DType) -> tuple[Range, bool]:
     return (low, high), dtype in _CARRIED
 
 
-def _union(a: Range, b: Range) -> Range:
-    return min(a[0], b[0]), max(a[1], b[1])
-
-
-def _of_products(a: Range, b: Range) -> Range:
-    products = [x * y for x in a for y in b]
-    return min(products), max(products)
+# Of what is bounded they give what is bounded.
+_BOUNDED = (ops.ADD, ops.SUB, ops.NEG, ops.ABS, ops.MUL, ops.MIN, ops.MAX)
+_union = cast("Callable[[Range, Range], Range]", union)
 
 
 def _of_quotients(a: Range, b: Range) -> Range:
@@ -207,13 +205,7 @@ def _of_remainders(a: Range, b: Range) -> Range:
 
 
 _RULES: dict[Op, Callable[..., Range]] = {
-    ops.ADD: lambda a, b: (a[0] + b[0], a[1] + b[1]),
-    ops.SUB: lambda a, b: (a[0] - b[1], a[1] - b[0]),
-    ops.NEG: lambda a: (-a[1], -a[0]),
-    ops.ABS: lambda a: (0, max(abs(a[0]), abs(a[1]))),
-    ops.MUL: _of_products,
-    ops.MIN: lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
-    ops.MAX: lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
+    **{op: cast("Callable[..., Range]", RULES[op]) for op in _BOUNDED},
     ops.FLOORDIV: _of_quotients,
     ops.MOD: _of_remainders,
     # A left shift loses what it moves out of 32 bits, however small the operand.

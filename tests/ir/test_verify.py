@@ -226,6 +226,17 @@ def test_messages_show_the_node_and_the_users_line() -> None:
     )
 
 
+def test_messages_lead_through_the_bodies_of_loops() -> None:
+    wrong = Compute("t", (), build.cast(Var("k", 8), I64))
+    body = Graph("inner", (STEP, STATE), (wrong,))
+    state = Compute("zero", (), build.const(0, I64))
+    result = Result("r", Loop("loop", 3, (state,), (), body), 0)
+    with pytest.raises(IRError) as caught:
+        verify_graph(Graph("g", (), (result,)))
+    notes = [line for line in str(caught.value).splitlines() if line.startswith("note: in graph")]
+    assert notes == ["note: in graph inner", "note: in graph g"]
+
+
 def test_one_tensor_is_one_input() -> None:
     with pytest.raises(IRError, match="one tensor as two inputs"):
         verify_graph(Graph("g", (X, X), (X,)))

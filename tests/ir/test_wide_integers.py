@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -59,3 +60,76 @@ def test_what_may_wrap_is_named_at_its_line(case: int, options: Any) -> None:
     found = wrapping_integers(program_of(function, [array], options))
     assert [name for name, _ in found] == [label]
     assert all(where is not None and where.file == __file__ for _, where in found)
+
+
+# Of arrays that are known, to the last value that fits.
+
+MOST, LEAST = (1 << 31) - 1, -(1 << 31)
+
+
+def wraps(function: Callable[..., Any], *values: list[int]) -> bool:
+    """Whether an operation on arrays of these 64-bit values is said to leave 32 bits."""
+    arrays = [np.array(v, np.int64) for v in values]
+    return bool(
+        wrapping_integers(
+            program_of(lambda x: function(*(a[x] for a in arrays)), [PLACES], WORKGROUP)
+        )
+    )
+
+
+PLACES = np.zeros(3, np.int32)
+
+
+@pytest.mark.parametrize(
+    ("function", "values"),
+    [
+        (lambda a, b: a + b, ([LEAST, 5], [0, MOST - 5])),
+        (lambda a, b: a - b, ([LEAST + 7, MOST - 7], [-7, 7])),
+        (lambda a, b: a * b, ([-3, 1 << 16], [-5, 1 << 14])),
+        (lambda a, b: a // b, ([LEAST + 1, MOST], [-3, 3])),
+        (lambda a, b: a % b, ([LEAST, MOST], [LEAST, MOST])),
+        (lambda a, b: np.minimum(a, b), ([LEAST, MOST], [LEAST, MOST])),
+        (lambda a, b: np.maximum(a, b), ([LEAST, MOST], [LEAST, MOST])),
+        (lambda a, b: a << b, ([0, 3], [0, 29])),
+        (lambda a: -a, ([LEAST + 1, MOST],)),
+        (lambda a: np.abs(a), ([LEAST + 1, MOST],)),
+    ],
+)
+def test_one_more_than_what_fits_does_not(
+    function: Callable[..., Any], values: tuple[list[int], ...]
+) -> None:
+    found = [function(*point) for point in itertools.product(*(map(np.int64, v) for v in values))]
+    assert all(LEAST <= int(f) <= MOST for f in found)
+    assert not wraps(function, *values)
+
+
+@pytest.mark.parametrize(
+    ("function", "values"),
+    [
+        (lambda a, b: a + b, ([5], [MOST - 4])),
+        (lambda a, b: a + b, ([LEAST], [-1])),
+        (lambda a, b: a - b, ([MOST - 7], [-8])),
+        (lambda a, b: a - b, ([LEAST + 7], [8])),
+        (lambda a, b: a * b, ([1 << 16], [1 << 15])),
+        (lambda a, b: a * b, ([-(1 << 16) - 1], [1 << 15])),
+        (lambda a, b: a << b, ([1], [31])),
+        (lambda a: -a, ([LEAST],)),
+        (lambda a: np.abs(a), ([LEAST],)),
+    ],
+)
+def test_what_leaves_32_bits(function: Callable[..., Any], values: tuple[list[int], ...]) -> None:
+    assert wraps(function, *values)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_sums_and_products_of_elements(count: int) -> None:
+    for value in (MOST // count, LEAST // count, MOST // count + 1, -(-LEAST // count) - 1):
+        array = np.full(count, value, np.int64)
+        fits = LEAST <= value * count <= MOST
+        function: Callable[[Any], Any] = lambda x: array[x].sum()
+        program = program_of(function, [np.zeros(count, np.int32)], WORKGROUP)
+        assert bool(wrapping_integers(program)) != fits, (value, count)
+    for values, fits in (([-1, 1], True), ([0, 1], True), ([-2, 1], False), ([0, 2], False)):
+        array = np.array(values, np.int64)
+        program = program_of(lambda x: array[x].prod(), [np.zeros(2, np.int32)], WORKGROUP)
+        assert bool(wrapping_integers(program)) != fits
