@@ -13,13 +13,16 @@ import pytest
 
 from tests.ir.elementary_oracle import evaluate
 from tests.ir.operation_cases import operands, samples
+from tilewright.codegen_cpu.emit.operations import LEGAL
 from tilewright.codegen_cpu.legalize import rules_for
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.codegen_glsl import legalize as glsl
+from tilewright.codegen_glsl.emit.operations import is_legal as is_legal_in_glsl
 from tilewright.codegen_wgsl import rules as wgsl
+from tilewright.codegen_wgsl.emit.operations import LEGAL as LEGAL_IN_WGSL
 from tilewright.ir import build, dtypes, ops
 from tilewright.ir.dtypes import BOOL, F16, INDEX, DType
-from tilewright.ir.expr import Apply, Const, Expr, Var
+from tilewright.ir.expr import Apply, Const, Expr, Var, post_order
 from tilewright.ir.legal.integers import expand_integer_division
 from tilewright.ir.traverse import Rule, rewrite_to_fixpoint
 
@@ -48,6 +51,15 @@ def _rules(dtype: DType) -> dict[str, tuple[Rule, ...]]:
     return found
 
 
+def _is_legal(target: str, node: Expr) -> bool:
+    """Whether the target's emitter spells an operation."""
+    if not isinstance(node, Apply):
+        return True
+    if target == "glsl":
+        return is_legal_in_glsl(node.op, node.operands[-1].dtype, node.dtype)
+    return node.op in (LEGAL_IN_WGSL if target == "wgsl" else LEGAL)
+
+
 def _name(value: object) -> str:
     return value.short if isinstance(value, DType) else str(getattr(value, "name", value))
 
@@ -74,6 +86,7 @@ def _check(op: ops.Op, parts: tuple[Expr, ...], values: dict[Var, np.ndarray]) -
         want = np.asarray(op.reference(*arrays))
         for name, rules in _rules(parts[-1].dtype).items():
             legal = rewrite_to_fixpoint(Apply(op, parts), rules, {})
+            assert all(_is_legal(name, node) for node in post_order((legal,))), f"{legal!r}"
             got = np.broadcast_to(evaluate(legal, values), want.shape)
             said = f"{Apply(op, parts)!r} for {name}"
             assert got.dtype == want.dtype, said
