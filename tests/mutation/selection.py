@@ -49,10 +49,12 @@ class Tests:
         found = {test for test in self._covering(module, lines) if test in self.seconds}
         if not found:  # what runs once in a process is seen in the first test only
             found = {test for test in self._covering(module, None) if test in self.seconds}
-        ordered = sorted(found, key=lambda t: (self.seconds[t], t))
         stem, folder = Path(module).stem.strip("_"), Path(module).parent.name
         namesakes = {f"test_{name}" for name in (stem, folder, f"{folder}_{stem}")}
-        nearest = [t for t in ordered if Path(t.partition("::")[0]).stem in namesakes]
+        namesake = {t for t in self.seconds if Path(t.partition("::")[0]).stem in namesakes}
+        # A module of tables alone runs when it is imported, before any test.
+        ordered = sorted(found or namesake, key=lambda t: (self.seconds[t], t))
+        nearest = [t for t in ordered if t in namesake]
         decided = set(self._covering(module, branch)) if branch else set()
         taking = [t for t in ordered if t in decided][:_TAKING]
         chosen = taking + nearest + ordered[:_FASTEST] + self._some_of_each_file(ordered, seed)

@@ -95,6 +95,19 @@ def test_casts_that_keep_the_value_are_looked_through() -> None:
         assert list(polynomial(node).atoms.values()) == [node]
 
 
+def test_products_of_up_to_64_terms_are_read() -> None:
+    def total(name: str, count: int) -> Expr:
+        node: Expr = build.index(0)
+        for k in range(count):
+            node = Apply(ops.ADD, (node, Var(f"{name}{k}", 2)))
+        return node
+
+    for one, other in ((8, 8), (16, 4), (32, 2)):
+        assert len(polynomial(Apply(ops.MUL, (total("a", one), total("b", other)))).terms) == 64
+    for one, other in ((8, 9), (13, 5)):
+        assert len(polynomial(Apply(ops.MUL, (total("a", one), total("b", other)))).terms) == 1
+
+
 def test_what_is_too_deep_or_too_large_is_an_atom_of_the_same_value() -> None:
     deep: Expr = ROW
     for _ in range(20):

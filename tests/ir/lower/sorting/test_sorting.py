@@ -19,7 +19,7 @@ from tilewright.ir.lower.sorting import sort_by_exchanges
 from tilewright.ir.lower.sorting.sort_by_passes import sort_by_passes
 from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.sorting.sort_keys import Keys
-from tilewright.ir.lower.sorting.sort_rows import lower_sort
+from tilewright.ir.lower.sorting.sort_rows import VectorUnit, lower_sort
 from tilewright.ir.program import Launch, Nest, Program, SortRows, Step, nests
 from tilewright.ir.verify.program import verify_program
 
@@ -183,3 +183,17 @@ def test_exchanges_reach_over_blocks_by_maps_and_stay_inside_of_them_in_launches
     """Rounds of runs of 8, 16 and 32 in blocks of 4: 1, 2 and 3 maps, and a merge after each."""
     assert kinds(sort_of((2, 30), 1, False, F32)) == "nl" + "nl" + "nnl" + "nnnl" + "n"
     assert kinds(sort_of((1,), 0, False, F32)) == "nn"
+
+
+def test_rows_are_padded_little() -> None:
+    """A row of few elements is sorted in as few registers. A block of longer ones takes all
+    registers, or half or a quarter of them if that pads less; an eighth of a row is little."""
+    for length in (1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 32, 33, 36, 37, 40, 56, 57, 64, 100, 129):
+        lowered = lower_sort(sort_of((2, length), 1, False, F32), "s", 1, VectorUnit(128, 16))
+        (block,) = next(b.shape for b in lowered.kernel.locals if b.name == "recordsa0")
+        if length <= 32:
+            assert block == max(2, 1 << (length - 1).bit_length())
+            continue
+        padding = {size: -length % size for size in (32, 16, 8)}
+        little = [s for s, p in padding.items() if 8 * p <= length or p == min(padding.values())]
+        assert block == little[0], length
