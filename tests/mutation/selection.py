@@ -52,8 +52,9 @@ class Tests:
         stem, folder = Path(module).stem.strip("_"), Path(module).parent.name
         namesakes = {f"test_{name}" for name in (stem, folder, f"{folder}_{stem}")}
         namesake = {t for t in self.seconds if Path(t.partition("::")[0]).stem in namesakes}
-        # A module of tables alone runs when it is imported, before any test.
-        ordered = sorted(found or namesake, key=lambda t: (self.seconds[t], t))
+        if lines is None or not found:  # what runs when it is imported belongs to no test
+            found |= namesake
+        ordered = sorted(found, key=lambda t: (self.seconds[t], t))
         nearest = [t for t in ordered if t in namesake]
         decided = set(self._covering(module, branch)) if branch else set()
         taking = [t for t in ordered if t in decided][:_TAKING]
