@@ -159,8 +159,7 @@ class ProgramVerifier:
                 self._stage(stage, nest, outer)
             except IRError as error:
                 where = f"in the stage that writes {stage.target.name} {stage.label}".rstrip()
-                notes = [*error.notes, (where, None)]
-                raise IRError(error.message, loc=stage.loc, notes=notes) from None
+                raise IRError(error.message, loc=stage.loc, notes=[(where, None)]) from None
         self._races(nest)
         self.defined -= self.locals
         self.locals = set()

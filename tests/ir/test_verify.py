@@ -237,6 +237,30 @@ def test_messages_lead_through_the_bodies_of_loops() -> None:
     assert notes == ["note: in graph inner", "note: in graph g"]
 
 
+class Odd(Expr):
+    """Of no kind that there is."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.dtype = F32
+
+
+def test_nodes_of_other_kinds() -> None:
+    with pytest.raises(IRError, match="Odd is no node of the expression language"):
+        verify_graph(Graph("g", (), (Compute("t", (ROW,), Odd()),)))
+
+
+def test_the_number_of_a_round_is_one_int64() -> None:
+    for wrong in (Input("step", (), I32), Input("step", (1,), I64)):
+        result = loop([wrong, Input("s", (), F32)], [ONE_NODE])
+        with pytest.raises(IRError, match="the first input of a loop's body is not the step"):
+            verify_graph(Graph("g", (), (result,)))
+
+
+ONE_NODE = Compute("one", (), ONE)
+
+
 def test_one_tensor_is_one_input() -> None:
     with pytest.raises(IRError, match="one tensor as two inputs"):
         verify_graph(Graph("g", (X, X), (X,)))
@@ -488,6 +512,31 @@ def test_broken_programs(message: str) -> None:
         wanted = "flag is read before it is written"
     assert wanted in caught.value.message
     assert "note: in program p" in str(caught.value)
+
+
+def test_messages_show_the_stage_and_the_step() -> None:
+    text = "nest n (i: 4) { stage (j: 8) { out[i, j] = t[i, j] } }"
+    with pytest.raises(IRError) as caught:
+        verify_program(parse_program(PROGRAM.format(init="", steps=text)))
+    places = [line for line in str(caught.value).splitlines() if line.startswith("note:")]
+    assert places == [
+        *("note: in the stage that writes out", "note: in Nest n", "note: in program p"),
+    ]
+
+
+def test_positions_are_stored_as_int64() -> None:
+    i, r = Var("i", 4), Var("r", 8)
+    source = Buffer("x", (4, 8), F32)
+    for dtype, is_right in ((I64, True), (I32, False), (F32, False)):
+        target = Buffer("y", (4,), dtype)
+        stage = Stage((), (r,), "argmax", Load(source, (i, r)), target, (i,))
+        nest = Nest("n", (i,), (stage,), ())
+        program = Program("p", (), (source,), (target,), (), (), (nest,))
+        if is_right:
+            verify_program(program)
+            continue
+        with pytest.raises(IRError, match=f"int64 is stored to y of {dtype}"):
+            verify_program(program)
 
 
 @pytest.mark.parametrize(

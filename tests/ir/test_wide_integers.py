@@ -112,6 +112,8 @@ def test_one_more_than_what_fits_does_not(
         (lambda a, b: a - b, ([LEAST + 7], [8])),
         (lambda a, b: a * b, ([1 << 16], [1 << 15])),
         (lambda a, b: a * b, ([-(1 << 16) - 1], [1 << 15])),
+        (lambda a, b: a + b, ([-9, 5], [-9, MOST - 4])),
+        (lambda a, b: a - b, ([LEAST + 7, 0], [0, 8])),
         (lambda a, b: a << b, ([1], [31])),
         (lambda a: -a, ([LEAST],)),
         (lambda a: np.abs(a), ([LEAST],)),

@@ -178,6 +178,17 @@ def through(between: Buffer) -> Program:
     return Program("p", (), (a,), (out,), (), (between.root,), (rows, more))
 
 
+def test_open_columns_are_not_cut() -> None:
+    """A band keeps rows of a known size."""
+    n = Var("N", least=1)
+    a, t, out = (Buffer(name, (47, n), F32) for name in ("a", "t", "out"))
+    (i, j), (k, m) = ((Var("i", 47), Var("j", n)) for _ in range(2))
+    one = Nest("one", (i, j), (Stage((), (), None, Load(a, (i, j)), t, (i, j)),), ())
+    other = Nest("other", (k, m), (Stage((), (), None, Load(t, (k, m)), out, (k, m)),), ())
+    program = Program("p", (n,), (a,), (out,), (), (t,), (one, other))
+    assert find_bands(program, LIMITS) == program.steps
+
+
 def test_rows_of_a_view_are_stored() -> None:
     plain = through(Buffer("t", (47, 6), F32))
     assert len(find_bands(plain, LIMITS)) == 1
