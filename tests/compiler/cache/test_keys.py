@@ -119,7 +119,21 @@ def test_other_graphs_have_other_keys() -> None:
 
 
 def test_of_static_arguments() -> None:
-    assert _key({"a": StaticSpec(True)}) != _key({"b": StaticSpec(True)})
-    assert _key({"a": StaticSpec(True)}) != _key({"a": StaticSpec(1)})
-    assert _key({"a": StaticSpec("1")}) != _key({"a": StaticSpec(1)})
+    class Name(str):
+        """Equal to a text, and shown as one."""
+
+        __slots__ = ()
+
+    values: list[Any] = [
+        *(True, 1, "1", "True", 1.0, None, "None", (1, 2), (1, "2"), b"1", Name("1")),
+        *(np.float32(1), np.float64(1), np.int64(1), slice(1), ..., np.dtype("f4"), np.sum, np.exp),
+    ]
+    keys = [_key({name: StaticSpec(v)}) for name in "ab" for v in values]
+    same = [(a, b) for a, b in combinations(range(len(keys)), 2) if keys[a] == keys[b]]
+    assert not same
+    assert keys == [_key({name: StaticSpec(v)}) for name in "ab" for v in values]
     assert _key({"a": StaticSpec((1, 2))}) == _key({"a": StaticSpec((1, 2))})
+    numbers = [np.array(1), np.array(2), np.array(1.0), np.int64(3)]
+    assert len({_key({"a": StaticSpec(n)}) for n in numbers}) == len(numbers)
+    assert _key({"a": tw.f32[3], "b": tw.f32[4]}) != _key({"a": tw.f32[4], "b": tw.f32[3]})
+    assert _key({"a": tw.f32[3]}) != _key({"a": tw.i32[3]})
