@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+import tilewright as tw
 from tilewright.compiler.interface import DataCheck, Interface
 from tilewright.compiler.interface_encoding import (
     Fixed,
@@ -217,3 +219,28 @@ def test_other_steps_are_refused(step: dict[str, Any]) -> None:
     described, blobs = encode_program(PROGRAM, ())
     with pytest.raises(ValueError, match="is not a step"):
         decode_program(json.loads(json.dumps({**described, "steps": [step]})), blobs)
+
+
+def test_modules_of_wasm_return_and_have_one_text() -> None:
+    made = tw.kernel(lambda x: np.exp(x) + 1).compile(tw.f32[5], target="wasm").specialization
+    features = frozenset(f"feature{k}" for k in range(30))
+    artifact = structs.replace(
+        made.artifact, module=structs.replace(made.artifact.module, features=features)
+    )
+    described, blobs = made.target.pack(artifact)
+    assert described["features"] == sorted(features)
+    found = made.target.unpack(json.loads(json.dumps(described)), blobs, ())
+    assert found.module == artifact.module
+    assert found.program.code == b""
+    with pytest.raises(ValueError, match="its description cannot be read"):
+        made.target.unpack(described, [b"", blobs[1]], ())
+
+
+def test_machine_code_returns() -> None:
+    made = tw.kernel(lambda x: np.exp(x) + 1).compile(tw.f32[5]).specialization
+    described, blobs = made.target.pack(made.artifact)
+    found = made.target.unpack(json.loads(json.dumps(described)), blobs, ())
+    assert found.code == made.artifact.code
+    assert (found.inputs, found.outputs) == (made.artifact.inputs, made.artifact.outputs)
+    with pytest.raises(ValueError, match="its object code cannot be read"):
+        made.target.unpack(described, [b""], ())
