@@ -12,7 +12,7 @@ import pytest
 from tests.codegen_cpu import wasm_programs as programs
 from tilewright.codegen_cpu.wasm_module import LinkOptions
 from tilewright.codegen_cpu.wasm_node import find_node, run_in_node
-from tilewright.codegen_cpu.wasm_run import WasmFrame, WasmInstance, plan_memory
+from tilewright.codegen_cpu.wasm_run import WasmFrame, WasmInstance, _signed32, plan_memory
 from tilewright.ir.errors import DeviceError, IRError, LimitError
 
 pytest.importorskip("wasmtime", reason="wasmtime is not installed")
@@ -181,3 +181,9 @@ def test_missing_node_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PATH", "")
     with pytest.raises(DeviceError, match="no 'node' on the search path"):
         find_node()
+
+
+def test_addresses_above_two_gibibytes_are_negative_numbers() -> None:
+    assert [_signed32(n) for n in (0, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)] == [
+        *(0, (1 << 31) - 1, -(1 << 31), -1)
+    ]
