@@ -167,7 +167,7 @@ def _part_is_outermost(nest: Nest, stage: Stage) -> bool:
     if not nest.outer:
         return False
     last = nest.outer[-1]
-    loads = [n for n in post_order((stage.value,)) if isinstance(n, Load) and n.source.shape]
+    loads = [n for n in post_order((stage.value,)) if isinstance(n, Load)]
     return any(
         isinstance(n.source, Buffer) and flat(n.source, n.indices).coefficient(last) == 1
         for n in loads

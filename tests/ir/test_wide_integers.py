@@ -131,6 +131,10 @@ def test_sums_and_products_of_elements(count: int) -> None:
         function: Callable[[Any], Any] = lambda x: array[x].sum()
         program = program_of(function, [np.zeros(count, np.int32)], WORKGROUP)
         assert bool(wrapping_integers(program)) != fits, (value, count)
+    for ends in ([LEAST // 2 - 1, 0], [0, MOST // 2 + 1]):
+        array = np.array(ends, np.int64)  # one of them may be taken at both places
+        program = program_of(lambda x: array[x].sum(), [np.zeros(2, np.int32)], WORKGROUP)  # noqa: B023
+        assert wrapping_integers(program)
     for values, fits in (([-1, 1], True), ([0, 1], True), ([-2, 1], False), ([0, 2], False)):
         array = np.array(values, np.int64)
         program = program_of(lambda x: array[x].prod(), [np.zeros(2, np.int32)], WORKGROUP)

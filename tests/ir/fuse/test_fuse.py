@@ -145,6 +145,11 @@ def read_twice_at_a_place(x):
     return tw.compute(x.shape, lambda i, j: y[i, j] * y[i, j]) + 1
 
 
+def read_beside_what_is_made_of_it(x):
+    y = x + 1
+    return (y + y * 2) + 1
+
+
 def chain(x):
     return np.exp(x) + 1, np.exp(x) * 2
 
@@ -392,6 +397,7 @@ CASES: list[tuple[Callable[..., Any], list[Any], dict[str, str]]] = [
     ),
     (of_two_rows, [X], {"cpu wgsl glsl": "2: map | 2x12: map"}),
     (read_twice_at_a_place, [X], {"cpu wgsl glsl": "20x12: map"}),
+    (read_beside_what_is_made_of_it, [X], {"cpu wgsl glsl": "20x12: map"}),
     (chain, [X], {"cpu wgsl": "20x12: map map map", "glsl": "3 * 20x12: map"}),
     (dense, [X, WEIGHTS, BIAS], {"cpu wgsl glsl": "20x6: add/12 map"}),
     (dense_of_exp, [X, WEIGHTS], {"cpu wgsl glsl": "20x12: map | 20x6: add/12 map"}),

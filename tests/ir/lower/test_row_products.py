@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.codegen_cpu.kernel_runner import Compiled
 from tilewright.codegen_cpu.schedule import default_schedule
@@ -130,8 +131,33 @@ def test_what_does_not_fit_is_refused(nest: Nest, chunks: int) -> None:
         check_schedule(nest, Schedule((16,), 0, 16, chunks=chunks, lines=8))
 
 
-def test_several_reductions_are_no_row_product() -> None:
-    nest, _ = row_product(64, 64)
+def test_what_is_no_row_product() -> None:
+    nest, (_, matrix, out) = row_product(64, 64)
     product, store = nest.stages
+    (column,), (line,) = nest.outer, product.reduce_axes
     assert is_row_product(nest)
-    assert not is_row_product(Nest("two", nest.outer, (product, product, store), nest.locals))
+    other, opened = Var("other", 2), Var("column", Var("N"))
+    row_of_two = Buffer("total", (1,), F32)
+    for outer, stages in (
+        (nest.outer, (product, product, store)),
+        ((), (product, store)),
+        ((other, column), (product, store)),
+        ((opened,), (product, store)),
+        (nest.outer, (replace(product, reduce_axes=(other, line)), store)),
+        (nest.outer, (replace(product, reduce_axes=()), store)),
+        (nest.outer, (replace(product, reduce_axes=(Var("line", Var("N")),)), store)),
+        (nest.outer, (replace(product, reduce_axes=(Var("line", 256 * 256 + 1),)), store)),
+        (nest.outer, (replace(product, combiner="max"), store)),
+        (nest.outer, (replace(product, value=Load(matrix, (line, column))), store)),
+        (nest.outer, (replace(product, target=out, indices=(column,)), store)),
+        (nest.outer, (product, replace(store, combiner="scan:add"))),
+        (nest.outer, (product, replace(store, axes=(other,)))),
+        (nest.outer, (product, replace(store, reduce_axes=(other,)))),
+        (nest.outer, (product, replace(store, target=product.target, indices=()))),
+    ):
+        assert not is_row_product(Nest("n", outer, stages, nest.locals))
+    kept = replace(product, target=row_of_two, indices=(build.index(0),))
+    assert not is_row_product(Nest("n", nest.outer, (kept, store), (row_of_two,)))
+    longest = replace(product, reduce_axes=(Var("line", 256 * 256),))
+    assert is_row_product(Nest("n", nest.outer, (longest, store), nest.locals))
+    assert not is_row_product(row_product(64, 64, F16)[0])

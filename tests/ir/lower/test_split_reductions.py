@@ -26,6 +26,7 @@ from tilewright.ir.program import Nest, Program, Stage, nests
 REDUCTIONS: dict[str, tuple[Callable[..., Any], np.ndarray]] = {
     "sum": (lambda x: x.sum(axis=1), numbers(2, 600)),
     "of columns": (lambda x: x.sum(axis=0), numbers(600, 3)),
+    "odd sum": (lambda x: x.sum(axis=1), np.abs(numbers(2, 601)) + 1),
     "odd length": (lambda x: x.max(axis=1), numbers(2, 601)),
     "product": (lambda x: np.prod(np.where(x > 3, 2, 1), axis=1), numbers(1, 521)),
     "all axes": (lambda x: x.sum(), numbers(30, 40)),
