@@ -54,6 +54,12 @@ def test_limits_of_an_int_are_those_of_all_its_dtypes() -> None:
     assert ScalarSpec("int", (dtypes.I16,)).limits == (-32768, 32767)
 
 
+def test_element_types_have_their_names() -> None:
+    for dtype in dtypes.ALL:
+        element = getattr(tw, dtype.short if dtype is not dtypes.BOOL else "bool_")
+        assert element[2, 3] == ArraySpec(dtype, (2, 3))
+
+
 def declared(**specs: Any) -> DeclaredArguments:
     return DeclaredArguments(specs, ("x", "y"))
 

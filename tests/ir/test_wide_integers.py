@@ -91,6 +91,8 @@ PLACES = np.zeros(3, np.int32)
         (lambda a, b: np.minimum(a, b), ([LEAST, MOST], [LEAST, MOST])),
         (lambda a, b: np.maximum(a, b), ([LEAST, MOST], [LEAST, MOST])),
         (lambda a, b: a << b, ([0, 3], [0, 29])),
+        (lambda a, b, c: a // b + c, ([0, 5], [1, 3], [LEAST, 0])),
+        (lambda a, b, c: a % b + c, ([-5, 5], [1, 3], [LEAST, 0])),
         (lambda a: -a, ([LEAST + 1, MOST],)),
         (lambda a: np.abs(a), ([LEAST + 1, MOST],)),
     ],
@@ -133,7 +135,7 @@ def test_sums_and_products_of_elements(count: int) -> None:
         assert bool(wrapping_integers(program)) != fits, (value, count)
     for ends in ([LEAST // 2 - 1, 0], [0, MOST // 2 + 1]):
         array = np.array(ends, np.int64)  # one of them may be taken at both places
-        program = program_of(lambda x: array[x].sum(), [np.zeros(2, np.int32)], WORKGROUP)  # noqa: B023
+        program = program_of(lambda x: array[x].sum(), [np.zeros(2, np.int32)], WORKGROUP)
         assert wrapping_integers(program)
     for values, fits in (([-1, 1], True), ([0, 1], True), ([-2, 1], False), ([0, 2], False)):
         array = np.array(values, np.int64)

@@ -47,9 +47,13 @@ def combined_lanes(kernel: Kernel) -> int:
     ("rows", "columns"), [(1, 4), (5, 4), (40, 9), (7, 16), (300, 6), (5, 3), (1, 1)]
 )
 @pytest.mark.parametrize("of_columns", [True, False])
-def test_as_numpy(rows: int, columns: int, combiner: str, unroll: int, *, of_columns: bool) -> None:
+@pytest.mark.parametrize("tile", [1, 2])
+def test_as_numpy(
+    rows: int, columns: int, combiner: str, unroll: int, tile: int, *, of_columns: bool
+) -> None:
     nest, x, out = sums(rows, columns, combiner, of_columns)
-    kernel = lower_nest(nest, Schedule(vector=INNER, width=WIDTH, unroll=unroll), "k")
+    schedule = Schedule(tile=(tile,), vector=INNER, width=WIDTH, unroll=unroll)
+    kernel = lower_nest(nest, schedule, "k")
     values = np.random.default_rng(rows).integers(-9, 9, (3, rows, columns)).astype(np.float64)
     found: Any = np.zeros(out.shape)
     interpret_kernel(kernel, {x: values, out: found})
