@@ -4,7 +4,7 @@ where NumPy raises an error."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,18 @@ Options = dict[str, Sequence[Any]]
 Entry = tuple[str, Callable[..., Any], tuple[np.ndarray, ...], Options]
 
 
+def combinations(entry: Entry) -> Iterator[dict[str, Any]]:
+    """Every combination of the options of an entry."""
+    options = entry[3]
+    for values in itertools.product(*options.values()):
+        yield dict(zip(options, values, strict=True))
+
+
 def check_options(entry: Entry) -> None:
     """Trace the function under each combination, and compare."""
-    _, function, arrays, options = entry
-    for values in itertools.product(*options.values()):
-        given = dict(zip(options, values, strict=True))
-        kernel = _kernel(function, given, len(arrays))
+    _, function, arrays, _ = entry
+    for given in combinations(entry):
+        kernel = kernel_of(function, given, len(arrays))
         try:
             with np.errstate(all="ignore"):
                 expected = kernel(*(a.copy() for a in arrays))
@@ -43,7 +49,8 @@ def _refuses(kernel: Any, arrays: tuple[np.ndarray, ...]) -> bool:
     return False
 
 
-def _kernel(function: Callable[..., Any], given: dict[str, Any], count: int) -> Any:
+def kernel_of(function: Callable[..., Any], given: dict[str, Any], count: int) -> Any:
+    """The function of `count` arrays, with these options."""
     if count == 1:
         return lambda a: function(a, **given)
     return lambda a, b: function(a, b, **given)
