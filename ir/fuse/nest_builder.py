@@ -35,7 +35,7 @@ class NestBuilder:
     def _stages(self, unit: Unit) -> list[Stage]:
         tensor = unit.tensor
         readers = self.lowering.readers.get(tensor, set())
-        outside, inside = not readers <= self.inside, bool(readers & self.inside)
+        outside, inside = bool(readers - self.inside), bool(readers & self.inside)
         value = self._value(unit.value)
         indices = tuple(build.index(0) if a is None else a for a in unit.indices)
         if not self._keep_local(unit, inside):

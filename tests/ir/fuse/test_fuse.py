@@ -134,6 +134,22 @@ def beside_one_after_its_producer(x, y):
     return columns, y.max(axis=1), (y * columns).sum(axis=1)
 
 
+def beside_one_before_its_producer(x, y):
+    """What the last one reads is not made yet where the first one stands."""
+    most, columns = y.max(axis=1), x.sum(axis=0)
+    return most, columns, (y * columns).sum(axis=1)
+
+
+def rows_of_other_counts(x):
+    return x.sum(axis=1), x[:5].max(axis=1)
+
+
+def product_and_sums_of_the_same(x, w):
+    """A product has a launch of its own, tiled."""
+    largest = tw.compute((20, 6), lambda i, j: tw.max(lambda k: x[i, k] + w[k, j], 12))
+    return x @ w, largest
+
+
 def of_two_rows(x):
     """Axes of two elements and of one."""
     return np.exp(x[:2, :1] + 1), (x[:2] + 1)[::-1] * 2
@@ -394,6 +410,17 @@ CASES: list[tuple[Callable[..., Any], list[Any], dict[str, str]]] = [
             "cpu wgsl": "12: add/20 map | 20: max/12 map add/12 map",
             "glsl": "12: add/20 map | 20: max/12 map | 20: add/12 map",
         },
+    ),
+    (
+        beside_one_before_its_producer,
+        [X, Y],
+        {"cpu wgsl glsl": "20: max/12 map | 12: add/20 map | 20: add/12 map"},
+    ),
+    (rows_of_other_counts, [X], {"cpu wgsl glsl": "20: add/12 map | 5: max/12 map"}),
+    (
+        product_and_sums_of_the_same,
+        [X, WEIGHTS],
+        {"cpu wgsl glsl": "20x6: add/12 map | 20x6: max/12 map"},
     ),
     (of_two_rows, [X], {"cpu wgsl glsl": "2: map | 2x12: map"}),
     (read_twice_at_a_place, [X], {"cpu wgsl glsl": "20x12: map"}),

@@ -257,6 +257,15 @@ def test_places_outside_are_errors() -> None:
             run_nest(Nest("n", (i,), (stage,), ()), source, target, np.zeros(4, np.float32))
 
 
+@pytest.mark.parametrize("move", [-1, 1])
+def test_a_scatter_reads_inside(move: int) -> None:
+    source, target, i = Buffer("x", (4,), F32), Buffer("y", (4,), F32), Var("i", 4)
+    value = Load(source, (build.add(i, build.index(move)),))
+    step = Ordered("o", (i,), target, (i,), value, None)
+    with pytest.raises(IRError, match=r"x of shape .* is accessed at"):
+        run_nest(step, source, target, np.zeros(4, np.float32))
+
+
 # Checks.
 
 

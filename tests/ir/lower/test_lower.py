@@ -12,8 +12,12 @@ from msgspec.structs import replace
 import tilewright as tw
 from tests.conftest import Golden
 from tests.ir.lower.traced_programs import numbers, program_of
+from tilewright.compiler.trace.run import trace
+from tilewright.ir.fuse.options import CPU
+from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.lower.nest import lower_nest
+from tilewright.ir.passes import run_passes
 from tilewright.ir.printer import print_kernel
 from tilewright.ir.program import Launch, Nest, Program, Step, nests
 from tilewright.ir.schedule import INNER, Schedule
@@ -175,6 +179,25 @@ def test_every_schedule_computes_the_same(function: Callable[..., Any], number: 
         before, after = interpret_program(program, [array]), interpret_program(changed, [array])
         for one, other in zip(before, after, strict=True):
             np.testing.assert_array_equal(one, other, err_msg=f"{size} columns")
+
+
+@pytest.mark.parametrize("unroll", [1, 2])
+@pytest.mark.parametrize("function", [sums, greatest_and_sums, centred, turned, running])
+def test_open_rows_compute_the_same(function: Callable[..., Any], unroll: int) -> None:
+    """Of any length, in whole vectors and what is left of one."""
+    n = tw.dim("N", least=1)
+    graph = run_passes(trace(function, {"x": tw.f32[3, n]}).graph)
+    program = build_program(graph, CPU, "p")
+    schedule = Schedule(vector=INNER, width=4, unroll=unroll)
+    steps = tuple(
+        Launch(lower_nest(s, schedule, "k")) for s in program.steps if isinstance(s, Nest)
+    )
+    changed = replace(program, steps=steps)
+    verify_program(changed)
+    for size in SIZES:
+        array = numbers(3, size, seed=size)
+        before, after = interpret_program(program, [array]), interpret_program(changed, [array])
+        np.testing.assert_array_equal(before[0], after[0], err_msg=f"{size} columns")
 
 
 GOLDEN: list[tuple[Callable[..., Any], tuple[int, ...], Schedule]] = [
