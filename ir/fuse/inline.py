@@ -14,8 +14,11 @@ from tilewright.ir.traverse import substitute
 
 _UNKNOWN_SIZE = 1024
 _FREE_AGAIN = 12
+"""Operations for which a value that is read again is computed again, and not stored."""
 _WORTH_STORING = 64
+"""As many, where the value itself costs about what it costs to read it."""
 _LARGEST_BODY = 400
+"""Operations of the largest body that anything is put into."""
 
 
 class Inliner:

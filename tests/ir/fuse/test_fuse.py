@@ -150,6 +150,16 @@ def product_and_sums_of_the_same(x, w):
     return x @ w, largest
 
 
+def views_of_results(x):
+    y = np.exp(x)
+    return y.reshape(-1), y, x.reshape(12, 20)
+
+
+def views_of_one_result(x):
+    y = np.exp(x)
+    return y.reshape(-1), y.reshape(12, 20)
+
+
 def of_two_rows(x):
     """Axes of two elements and of one."""
     return np.exp(x[:2, :1] + 1), (x[:2] + 1)[::-1] * 2
@@ -422,6 +432,8 @@ CASES: list[tuple[Callable[..., Any], list[Any], dict[str, str]]] = [
         [X, WEIGHTS],
         {"cpu wgsl glsl": "20x6: add/12 map | 20x6: max/12 map"},
     ),
+    (views_of_results, [X], {"cpu wgsl glsl": "2 * 20x12: map | 12x20: map"}),
+    (views_of_one_result, [X], {"cpu wgsl glsl": "20x12: map | 12x20: map"}),
     (of_two_rows, [X], {"cpu wgsl glsl": "2: map | 2x12: map"}),
     (read_twice_at_a_place, [X], {"cpu wgsl glsl": "20x12: map"}),
     (read_beside_what_is_made_of_it, [X], {"cpu wgsl glsl": "20x12: map"}),

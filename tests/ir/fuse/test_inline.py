@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir import ops
 from tilewright.ir.expr import Apply, post_order
@@ -125,3 +126,69 @@ def test_reads_at_places_that_reads_give_are_inlined_once() -> None:
     program = program_of(function, [np.arange(300.0), np.arange(8.0)])
     values = [s.value for n in nests(program.steps) for s in n.stages]
     assert sum(1 for _ in post_order(values)) < 500
+
+
+def read_around(operations: int, reads: int) -> Callable[..., Any]:
+    """A value of so many products, read at so many places by each element of the result."""
+
+    def function(x):
+        y = x
+        for _ in range(operations):
+            y = y * x
+        return tw.compute((50,), lambda i: sum(y[(i + k) % 50] for k in range(reads)))
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("operations", "reads", "is_stored"),
+    [
+        (11, 2, False),
+        (12, 2, True),
+        (5, 3, False),
+        (6, 3, True),
+        (4, 4, True),
+        # What costs less than four operations is as cheap to compute as to read, up to 64 of them.
+        (3, 5, False),
+        (3, 22, False),
+        (3, 23, True),
+        (1, 64, False),
+        (1, 65, True),
+        (400, 1, False),
+        (401, 1, True),
+    ],
+)
+def test_what_is_computed_again(operations: int, reads: int, *, is_stored: bool) -> None:
+    """Twelve operations of a costly value, or many of a cheap one, are worth a launch that stores
+    it; so is what would make too large a body."""
+    program = program_of(read_around(operations, reads), [numbers(50)], FRAGMENT)
+    assert (len(_steps(program)) == 2) == is_stored
+
+
+def test_an_element_that_is_read_twice_at_one_place_is_computed_once() -> None:
+    def function(x):
+        y = np.exp(x)
+        return tw.compute((50,), lambda i: y[i] * y[i] + y[i])
+
+    assert len(_steps(program_of(function, [numbers(50)], FRAGMENT))) == 1
+
+
+def test_a_choice_by_position_reads_one_side() -> None:
+    """Each half of the result reads the costly value once."""
+
+    def halves(x):
+        y = np.exp(x)
+        return np.concatenate([y, y * 2])
+
+    def apart(x):
+        y = np.exp(x)
+        return np.concatenate([y, y * 2]) + np.concatenate([y[::-1], y])
+
+    assert len(_steps(program_of(halves, [numbers(50)], FRAGMENT))) == 2
+    assert len(_steps(program_of(apart, [numbers(50)], FRAGMENT))) == 2
+
+    def once(x):
+        y = np.exp(x)
+        return np.concatenate([y, x])
+
+    assert len(_steps(program_of(once, [numbers(50)], FRAGMENT))) == 1
