@@ -25,6 +25,7 @@ Nothing here needs LLVM, so that an artifact can be read from the disk cache wit
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,8 +73,23 @@ class CpuArtifact(Struct, frozen=True, eq=False):
 
 
 def workspace_bytes(artifact: CpuArtifact, symbols: Mapping[Var, int]) -> int:
-    """Bytes to allocate for these sizes, so that an aligned workspace fits in."""
-    return evaluate(artifact.workspace, symbols) + WORKSPACE_ALIGNMENT
+    """Bytes to allocate for these sizes, so that an aligned workspace fits in.
+
+    Of an empty temporary one row may be read, as of an empty array: see `readable_bytes`.
+    """
+    at_least_one = {symbol: max(1, size) for symbol, size in symbols.items()}
+    return evaluate(artifact.workspace, at_least_one) + WORKSPACE_ALIGNMENT
+
+
+def readable_bytes(array: np.ndarray) -> int:
+    """How much of an array a kernel may read.
+
+    Where no element is, an alternative that is not taken reads at position 0 of the empty axis all
+    the same, and what it reads is not used.
+    """
+    if array.size:
+        return array.nbytes
+    return int(math.prod(max(1, size) for size in array.shape)) * array.itemsize
 
 
 def encode(artifact: CpuArtifact) -> bytes:

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilewright.codegen_cpu.artifact import WORKSPACE_ALIGNMENT, CpuArtifact, workspace_bytes
+from tilewright.codegen_cpu.artifact import (
+    WORKSPACE_ALIGNMENT,
+    CpuArtifact,
+    readable_bytes,
+    workspace_bytes,
+)
 from tilewright.ir.errors import IRError
 from tilewright.ir.sizes import bind_symbols, evaluate
 
@@ -69,7 +74,10 @@ class CpuFunction:
             _empty(spec, symbols) if array is None else array
             for spec, array in zip(artifact.outputs, given, strict=True)
         ]
-        args = self._addresses(*map(address_of, (*inputs, *results)), *self.constants)
+        passed = [*inputs, *results]
+        if 0 in symbols.values():
+            passed = [a if a.size else np.zeros(readable_bytes(a), np.uint8) for a in passed]
+        args = self._addresses(*map(address_of, passed), *self.constants)
         sizes = self._sizes(*(symbols[s] for s in artifact.symbols))
         start = 0
         if artifact.workspace != 0:

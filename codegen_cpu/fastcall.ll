@@ -102,7 +102,8 @@ compare:
 
 bind:
   store i64 %have, ptr %symbol_at
-  br label %next
+  %is_empty = icmp eq i64 %have, 0 ; what kernels may read of nothing is up to the general path
+  br i1 %is_empty, label %no, label %next
 
 same:
   %want_size = phi i64 [ %want, %size ], [ %bound_size, %compare ]

@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from tilewright.codegen_cpu.artifact import readable_bytes
 from tilewright.codegen_cpu.wasm_module import (
     ALIGNMENT,
     ENTRY_POINT,
@@ -118,7 +119,7 @@ class WasmInstance:
     ) -> WasmFrame:
         """The first third of `run`: a frame is valid until the next `load`."""
         arrays = (*inputs, *outputs)
-        sizes = [array.nbytes for array in arrays]
+        sizes = [readable_bytes(array) for array in arrays]
         sizes += [0] * len(self._constants)  # already below the heap: they take pointers, no room
         plan = plan_memory(self._heap, sizes, len(symbols), workspace_size)
         self._reserve(plan.end)

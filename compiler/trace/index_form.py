@@ -24,8 +24,8 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.compiler.trace.positions import as_index
 from tilewright.ir import build
-from tilewright.ir.analysis.size_proofs import at_most, below
-from tilewright.ir.dtypes import BOOL, F16, F32, I64, U8, U64, DType
+from tilewright.ir.analysis.size_proofs import at_most, below, size_max
+from tilewright.ir.dtypes import BOOL, F16, F32, I64, U8, U32, U64, DType
 from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Load, Size, Var
 
@@ -119,7 +119,8 @@ def at(tracer: Tracer, a: Any, indices: Any, boundary: str, fill: Any) -> Any:
 
     sizes = broadcast_sizes(shapes)
     axes = tracer.axes(sizes)
-    points = [as_index(p.broadcast_element(axes)) for p in where]
+    elements = [p.broadcast_element(axes) for p in where]
+    points = [as_index(element) for element in elements]
     if boundary == "constant":
         body = _read_or_fill(array, points, fill)
     elif boundary in _RULES:
@@ -129,7 +130,12 @@ def at(tracer: Tracer, a: Any, indices: Any, boundary: str, fill: Any) -> Any:
                     BoundsError,
                     f"axis {axis} of shape {show_sizes(array.sizes)} has no element to read",
                 )
+            elif boundary != "proven" and not at_most(1, size):
+                positions.require_element(points, size, axis)
         rule = _RULES[boundary]
+        if boundary in _PERIODS:
+            pairs = zip(elements, points, array.sizes, strict=True)
+            points = [_within_a_period(e, p, s, _PERIODS[boundary]) for e, p, s in pairs]
         body = array.element(
             [rule(p, s, n) for n, (p, s) in enumerate(zip(points, array.sizes, strict=True))]
         )
@@ -144,6 +150,15 @@ def _position(item: Any) -> Handle:
     if made.element_type.kind not in "iux":
         raise failure(DTypeError, f"an index must be an integer, but is {describe(made)}")
     return made
+
+
+def _within_a_period(
+    element: Expr, point: Expr, extent: Size, period: Callable[[Size], Size]
+) -> Expr:
+    """The position of an integer that may be too large for one, by what the rule repeats."""
+    if element.dtype not in (U32, I64, U64) or (at_most(0, point) and below(point, extent)):
+        return point
+    return positions.residue(element, period(extent))
 
 
 def _proven(position: Expr, extent: Size, axis: int) -> Expr:
@@ -162,6 +177,10 @@ def _unless_inside(rule: Callable[[Expr, Size], Expr]) -> Callable[[Expr, Size, 
     return run
 
 
+_PERIODS: dict[str, Callable[[Size], Size]] = {
+    "wrap": lambda extent: extent,
+    "reflect": lambda extent: size_max(1, build.size_mul(build.size_sub(extent, 1), 2)),
+}
 _RULES: dict[str, Callable[[Expr, Size, int], Expr]] = {
     "proven": _proven,
     "clamp": _unless_inside(clamped),
@@ -190,5 +209,7 @@ def _read_or_fill(array: Handle, points: list[Expr], fill: Any) -> Expr:
         read = point
         if not high:
             read = build.minimum(read, build.index(build.size_sub(size, 1)))
-        clamped_points.append(read if low else build.maximum(read, build.index(0)))
+        if not low or not (high or at_most(1, size)):  # of an empty axis, the last one is -1
+            read = build.maximum(read, build.index(0))
+        clamped_points.append(read)
     return build.select(inside, array.element(clamped_points), filler)

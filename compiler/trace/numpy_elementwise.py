@@ -30,10 +30,11 @@ from tilewright.compiler.trace.operands import (
     result_dtype,
     truth,
 )
-from tilewright.compiler.trace.positions import inside
+from tilewright.compiler.trace.positions import inside, require_element
 from tilewright.compiler.trace.ufuncs import is_weak
 from tilewright.compiler.trace.weak import element
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.size_proofs import at_most, size_max
 from tilewright.ir.dtypes import BOOL, F64, I64, INDEX, DType
 from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Expr, Var
@@ -295,7 +296,9 @@ def interp(
         raise failure(ShapeError, "xp and fp of np.interp need one dimension and one length")
     if knots.sizes[0] == 0:
         raise failure(ShapeError, "array of sample points is empty")
-    last = build.index(build.size_sub(knots.sizes[0], 1))
+    last = build.index(size_max(build.size_sub(knots.sizes[0], 1), 0))
+    if not at_most(1, knots.sizes[0]):
+        require_element((), knots.sizes[0], 0)
 
     def rule(at: Expr) -> Expr:
         after = position_of(knots, at, right_side=True)

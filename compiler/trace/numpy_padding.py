@@ -27,6 +27,7 @@ from tilewright.compiler.trace.padding_by_value import (
     pad_with_statistics,
 )
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.size_proofs import at_most
 from tilewright.ir.errors import ShapeError, UnsupportedError
 from tilewright.ir.expr import Expr, Size
 
@@ -61,7 +62,8 @@ def reflected(position: Expr, extent: Size) -> Expr:
     last = build.size_sub(extent, 1)
     phase = build.mod(position, build.maximum(build.index(build.size_mul(last, 2)), build.index(1)))
     distance = build.sub(phase, build.index(last))
-    return build.sub(build.index(last), _magnitude(distance))
+    position = build.sub(build.index(last), _magnitude(distance))
+    return position if at_most(1, extent) else build.maximum(position, build.index(0))
 
 
 @pad_index("symmetric")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle, show_size
 from tilewright.compiler.trace.operands import active
-from tilewright.ir import build
+from tilewright.ir import build, ops
+from tilewright.ir.analysis.affine import linear
 from tilewright.ir.analysis.size_proofs import at_most, below, reaches, size_max, size_min
 from tilewright.ir.dtypes import I64, INDEX, U64
 from tilewright.ir.errors import BoundsError
@@ -43,6 +45,23 @@ def many(item: Handle, axes: tuple[Var, ...], extent: Size, axis: int) -> Expr:
 def as_index(value: Expr) -> Expr:
     """An integer as an index. NumPy's are signed: the largest uint64 is the last element."""
     return build.cast(build.cast(value, I64) if value.dtype is U64 else value, INDEX)
+
+
+def residue(value: Expr, period: Size) -> Expr:
+    """``value mod period`` as an index, for a period above 0.
+
+    In the integers of `value`: as an index it could be too large for targets that have 32 bits.
+    """
+    divisor = build.cast(build.index(period), value.dtype)
+    rest = build.apply(ops.MOD, value, divisor)
+    if value.dtype is not U64:
+        return build.cast(rest, INDEX)
+    # The upper half counts from the end of all numbers, and is as far off as they are many.
+    largest = build.apply(ops.MOD, build.const(U64.max, U64), divisor)
+    below = build.sub(divisor, build.add(largest, build.const(1, U64)))
+    turned = build.apply(ops.MOD, build.add(rest, below), divisor)
+    negative = build.apply(ops.SHR, value, build.const(63, U64))
+    return build.cast(build.select(build.eq(negative, build.zero(U64)), rest, turned), INDEX)
 
 
 def inside(
@@ -114,6 +133,29 @@ def add_check(
             value = tracer.value((), body, "bounds check")
         extremes.append(tracer.tensor(value))
     tracer.check(extremes[0], extremes[1], extent, axis, wraps=wraps, kind=kind)
+
+
+def require_element(points: Sequence[Expr], extent: Size, axis: int) -> None:
+    """Have the host test that an axis of open size has an element, if any of `points` is read."""
+    tracer = active()
+    read = tuple(
+        node.extent
+        for node in post_order(points)
+        if isinstance(node, Var) and node.extent is not None and node not in tracer.counters
+    )
+    if any(_is_multiple(size, extent) for size in read):
+        return  # nothing is read of an empty axis
+    zero = tracer.tensor(tracer.value((), build.const(0, I64), "bounds check"))
+    unless_nothing = build.size_sub(1, size_min(build.product(read), 1))
+    tracer.check(zero, zero, size_max(extent, unless_nothing), axis, wraps=False)
+
+
+def _is_multiple(size: Size, of: Size) -> bool:
+    """Whether `size` is known to be 0 where `of` is."""
+    if isinstance(size, int) or isinstance(of, int):
+        return False
+    form = linear(size)
+    return size is of or (form.terms.keys() == {of} and not form.constant)
 
 
 def _constant_on_open_axis(item: int, extent: Size, axis: int) -> Size:

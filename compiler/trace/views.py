@@ -141,4 +141,6 @@ def _invert_axis(start: Size, step: int, size: Size, extent: Size, here: Expr) -
         limit = build.index(build.size_mul(size, abs(step)))
         condition = build.logical_and(condition, build.lt(offset, limit))
         position = build.minimum(position, build.index(last))
+        if not at_most(1, size):  # of an empty view, the last one is -1
+            position = build.maximum(position, build.index(0))
     return position, condition

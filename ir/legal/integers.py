@@ -31,6 +31,8 @@ _DIVISIONS = (ops.FLOORDIV, ops.MOD, ops.FMOD)
 
 def _index_division(op: ops.Op, a: Expr, b: Expr) -> Expr:
     """Index operands are made non-negative, so that targets may divide them as unsigned."""
+    if (interval(b)[0] or 0) < 1 and not isinstance(b, Const):
+        return _by_size(op, a, b)
     low, high = interval(a)
     raw = ops.QUO if op is ops.FLOORDIV else ops.REM
     if low is not None and low >= 0:
@@ -48,6 +50,14 @@ def _index_division(op: ops.Op, a: Expr, b: Expr) -> Expr:
     quotient = Apply(ops.QUO, (magnitude, b))
     floor = build.select(negative, build.sub(build.index(-1), quotient), quotient)
     return floor if op is ops.FLOORDIV else build.sub(a, build.mul(floor, b))
+
+
+def _by_size(op: ops.Op, a: Expr, b: Expr) -> Expr:
+    """By an open dimension, which may be 0: processors trap, even where nothing needs the
+    quotient."""
+    safe = build.maximum(b, build.index(1))
+    quotient = _index_division(op, a, safe)
+    return build.select(build.eq(b, build.index(0)), build.index(0), quotient)
 
 
 def _unsigned(op: ops.Op, a: Expr, b: Expr) -> Expr:

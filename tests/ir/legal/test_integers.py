@@ -7,7 +7,7 @@ import pytest
 
 from tests.ir.elementary_oracle import evaluate
 from tilewright.ir import ops
-from tilewright.ir.dtypes import I8, I16, I32, I64, U8, U16, U32, DType
+from tilewright.ir.dtypes import I8, I16, I32, I64, INDEX, U8, U16, U32, DType
 from tilewright.ir.expr import Apply, Var, post_order
 from tilewright.ir.legal.integers import divide_in_floats, expand_integer_division
 from tilewright.ir.traverse import rewrite_to_fixpoint
@@ -48,3 +48,25 @@ def test_division_in_floats(op: ops.Op, dtype: DType) -> None:
 def test_wide_integers_are_divided_as_such() -> None:
     x, y = Var("x", dtype=I64), Var("y", dtype=I64)
     assert divide_in_floats(Apply(ops.QUO, (x, y))) is None
+
+
+@pytest.mark.parametrize("op", [ops.FLOORDIV, ops.MOD], ids=lambda op: op.name)
+def test_indices_are_divided_by_an_open_size_that_may_be_zero(op: ops.Op) -> None:
+    """Of which processors trap, even if the quotient is never used."""
+    x, size = Var("x", dtype=INDEX), Var("N", least=0)
+    expr = rewrite_to_fixpoint(Apply(op, (x, size)), (expand_integer_division,), {})
+    a, b = (g.ravel() for g in np.meshgrid(np.arange(-9, 10), np.arange(5)))
+    divisors = []
+    for node in post_order([expr]):
+        if isinstance(node, Apply) and node.op in (ops.QUO, ops.REM):
+            divisors.append(evaluate(node.operands[1], {x: a, size: b}))
+    assert divisors
+    assert all((d > 0).all() for d in divisors)
+    np.testing.assert_array_equal(evaluate(expr, {x: a, size: b}), op.reference(a, b))
+
+
+def test_a_size_that_is_never_zero_needs_no_guard() -> None:
+    x, size = Var("x", 100), Var("N", least=1)
+    expr = rewrite_to_fixpoint(Apply(ops.MOD, (x, size)), (expand_integer_division,), {})
+    assert isinstance(expr, Apply)
+    assert expr.op is ops.REM

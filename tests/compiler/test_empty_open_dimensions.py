@@ -1,0 +1,91 @@
+"""Open dimensions of size 0: nothing is read that is not there, nothing divided by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+
+N, M = tw.dim("N"), tw.dim("M")
+TARGETS = ["cpu", pytest.param("wasm", marks=pytest.mark.wasm)]
+NOTHING, SOME = np.zeros((0, 3), np.float32), np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def read(x: Any, y: Any, boundary: str, shape: Any = (4, 3)) -> Any:
+    return tw.compute(shape, lambda i, j: tw.at(x, (i + 1, j), boundary, 2) + y[i, j])
+
+
+def temporary(x: Any, y: Any) -> Any:
+    running = np.cumsum(x, axis=0)
+    return running, read(running, y, "constant")
+
+
+DEFINED: dict[str, Callable[[Any, Any], Any]] = {
+    "constant": lambda x, y: read(x, y, "constant"),
+    "wrapped along itself": lambda x, y: read(x, x, "wrap", x.shape),
+    "reflected along itself": lambda x, y: read(x, x, "reflect", x.shape),
+    "clamped to twice itself": lambda x, y: tw.compute(
+        (2 * len(x), 3), lambda i, j: tw.at(x, (i, j), "clamp")
+    ),
+    "a temporary": temporary,
+    "joined": lambda x, y: np.concatenate([x, y]),
+    "padded": lambda x, y: np.pad(x, ((1, 2), (0, 0))),
+    "rolled": lambda x, y: np.roll(x, 5, axis=0),
+    "tiled": lambda x, y: np.tile(x, (3, 1)).sum() + y,
+    "assigned": lambda x, y: assigned(np.concatenate([x, x])).sum() + y,
+}
+UNDEFINED = {rule: (lambda x, y, r=rule: read(x, y, r)) for rule in ("clamp", "wrap", "reflect")}
+
+
+def assigned(z: Any) -> Any:
+    z[1:] = 5
+    return z
+
+
+def compiled(function: Any, target: str) -> Any:
+    return tw.kernel(target=target, x=tw.f32[N, 3], y=tw.f32[M, 3])(function)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", DEFINED)
+def test_results_are_those_of_numpy(name: str, target: str) -> None:
+    function = DEFINED[name]
+    kernel = compiled(function, target)
+    kernel(SOME, SOME)
+    for _ in range(3):  # the second call on is served by machine code, if it may be
+        got, wanted = kernel(NOTHING, SOME), function(NOTHING, SOME)
+        pairs = zip(got, wanted, strict=True) if isinstance(got, tuple) else [(got, wanted)]
+        for one, other in pairs:
+            assert one.shape == np.shape(other)
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("rule", UNDEFINED)
+def test_no_element_for_a_rule_to_choose_is_an_error(rule: str, target: str) -> None:
+    """It was memory of others, or the end of the process: `wrap` divides by the size."""
+    kernel = compiled(UNDEFINED[rule], target)
+    kernel(SOME, SOME)
+    with pytest.raises(tw.BoundsError, match="index 0 is out of bounds for axis 0 with size 0"):
+        kernel(NOTHING, SOME)
+    with pytest.raises(tw.BoundsError):
+        UNDEFINED[rule](NOTHING, SOME)
+
+
+def test_kernels_that_read_along_their_own_axis_need_no_test() -> None:
+    """Which every call would pay for."""
+    for rule in ("clamp", "wrap", "reflect"):
+        kernel = tw.kernel(lambda x, r=rule: tw.compute(2 * len(x), lambda i: tw.at(x, (i,), r)))
+        assert not kernel.compile(tw.f32[N]).specialization.interface.checks
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_interpolation_in_nothing_is_an_error(target: str) -> None:
+    kernel = compiled(lambda x, y: np.interp(y[:, 0], x[:, 0], x[:, 1]), target)
+    kernel(SOME, SOME)
+    with pytest.raises(tw.BoundsError):
+        kernel(NOTHING, SOME)
