@@ -148,7 +148,15 @@ def test_workspace_is_aligned_and_as_large_as_asked(dispatcher: Dispatcher, kern
     assert address % 64 == 0
 
 
-@pytest.mark.parametrize("size", [0, 1, 5, 1000])
+def test_nothing_along_an_open_axis_goes_the_general_way(
+    dispatcher: Dispatcher, kernel: Kernel
+) -> None:
+    """Which gives kernels something to read where no element is."""
+    dispatcher.install(kernel, Record(open_spec()))
+    assert kernel(*arrays(3, (0,))) == "slow"
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
 def test_open_axis_serves_every_size(dispatcher: Dispatcher, kernel: Kernel, size: int) -> None:
     dispatcher.install(kernel, Record(open_spec()))
     a, b, c = arrays(3, (size,))
