@@ -7,7 +7,7 @@ import pytest
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16, F32, F64, I32, I64, DType
 from tilewright.ir.expr import Apply, Expr, Var
-from tilewright.ir.graph import Compute, Graph, Input, Loop, Result, Tensor
+from tilewright.ir.graph import Compute, Graph, Input, Loop, Reduction, Result, Tensor
 from tilewright.ir.passes.narrow_scalars import computed_scalars, narrow_scalars
 from tilewright.ir.verify import verify_graph
 
@@ -82,7 +82,11 @@ COMPUTED = [
     lambda s: times(build.cast(build.load(Compute("b", (), one_minus(s))), F32)),
     lambda s: Compute("c", (), build.lt(build.load(s), build.const(0.5, F64))),
 ]
+OF_DATA = Compute("d", (), build.cast(build.load(N, build.index(0)), F64))
 MIXED = [
+    lambda s: Compute("c", (AXIS,), build.cast(build.mul(one_minus(s), build.load(OF_DATA)), F32)),
+    lambda s: Reduction("c", (), (AXIS,), "add", build.load(s)),
+    lambda s: Reduction("c", (), (AXIS,), "add", one_minus(s)),
     lambda s: Compute("c", (AXIS,), build.mul(build.cast(build.load(N, AXIS), F64), build.load(s))),
     lambda s: Compute("c", (AXIS,), build.lt(build.cast(build.load(N, AXIS), F64), build.load(s))),
     lambda s: Compute("c", (AXIS,), build.load(s)),
