@@ -76,7 +76,7 @@ def test_arrays(value: Any, spec: ArraySpec) -> None:
     np.testing.assert_array_equal(passed, np.asarray(value))
 
 
-@pytest.mark.parametrize("value", STATIC, ids=repr)
+@pytest.mark.parametrize("value", STATIC, ids=lambda v: getattr(v, "__name__", repr(v)))
 def test_static_values(value: Any) -> None:
     assert describe(value, "x") == (StaticSpec(value), value)
     assert is_leaf(value)
