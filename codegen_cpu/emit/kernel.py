@@ -60,7 +60,7 @@ class KernelEmitter(StatementEmitter):
         """Stack space for the scratch buffers of `body`; those of tasks lie in their functions."""
         used = set(self._stored_here(body))
         for buffer in self.kernel.locals:
-            if buffer.space != "scratch" or buffer.base is not None or buffer not in used:
+            if buffer.space != "scratch" or buffer not in used:  # views are not: roots are
                 continue
             size = 1
             for extent in buffer.shape:

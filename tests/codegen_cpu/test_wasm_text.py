@@ -13,7 +13,7 @@ from tilewright.codegen_cpu import wasm_binary as binary
 from tilewright.codegen_cpu.wasm_binary import Section, SectionId
 from tilewright.codegen_cpu.wasm_module import LinkOptions
 from tilewright.codegen_cpu.wasm_opcodes import INSTRUCTIONS, Immediate, Instruction
-from tilewright.codegen_cpu.wasm_text import wat
+from tilewright.codegen_cpu.wasm_text import _block_type, wat
 from tilewright.ir.errors import IRError
 
 wasmtime = pytest.importorskip("wasmtime", reason="wasmtime is not installed")
@@ -159,3 +159,11 @@ def test_unknown_opcodes_are_named() -> None:
     module = programs.linked(programs.ADD_CONSTANT).binary.replace(b"\x92", b"\x06")
     with pytest.raises(IRError, match="wasm opcode 0x6 before byte"):
         wat(module)
+
+
+def test_types_of_blocks() -> None:
+    types = [binary.FunctionType((), (0x7F,)), binary.FunctionType((0x7E,), ())]
+    assert _block_type(binary.Reader(b"\x00"), types) == " (type 0) (result i32)"
+    assert _block_type(binary.Reader(b"\x01"), types) == " (type 1) (param i64)"
+    assert _block_type(binary.Reader(b"\x40"), types) == ""
+    assert _block_type(binary.Reader(b"\x7d"), types) == " (result f32)"

@@ -102,3 +102,11 @@ def test_open_dimensions_and_scalars() -> None:
 def test_the_examples_of_the_documentation() -> None:
     names = {"check": testing.check, "np": np}
     assert doctest.testmod(testing, extraglobs=names).failed == 0
+
+
+def test_a_number_in_place_of_nan_is_wrong() -> None:
+    nan, number = np.array([np.nan], np.float32), np.array([1.0], np.float32)
+    expected = Bounded(nan.astype(np.float64), np.zeros(1))
+    assert testing.compare("cpu", 0, nan, expected) is None
+    assert testing.compare("cpu", 0, number, expected) is not None
+    assert testing.compare("cpu", 0, nan, Bounded(np.ones(1), np.full(1, 9.0))) is not None

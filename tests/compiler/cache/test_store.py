@@ -362,3 +362,16 @@ def test_a_hundred_thousand_entries_are_bounded_by_blocks() -> None:
     Store(Path("/none"), most_bytes=1 << 28, files=files).evict()
     kept = 400 * 256 - files.removed
     assert kept == (3 << 26) // 4096
+
+
+def test_every_byte_of_a_file_is_checked() -> None:
+    key = "ab" * 32
+    data = pack(key, b"payload")
+    assert unpack(key, data) == b"payload"
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        assert unpack(key, bytes(changed)) is None
+    assert unpack("cd" * 32, data) is None
+    assert unpack(key, data[:-1]) is None
+    assert unpack(key, data + b"x") is None

@@ -12,7 +12,8 @@ from tests.codegen_cpu.kernel_runner import RUNNABLE, run_function
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16, F32, F64, DType
-from tilewright.ir.expr import Apply, Expr
+from tilewright.ir.expr import Apply, Expr, Var
+from tilewright.ir.legal.remainder import _least_exponent
 
 Array = NDArray[Any]
 TARGETS = [*RUNNABLE, pytest.param("wasm32-simd128", marks=pytest.mark.wasm)]
@@ -114,3 +115,14 @@ def test_floor_division_is_numpys(dtype: DType, op: ops.Op) -> None:
         a, b, got = a[:20_000], b[:20_000], got[:20_000]
     with np.errstate(all="ignore"):
         _same_bits(got, op.reference(a, b))
+
+
+def test_a_literal_divisor_saves_steps() -> None:
+    """The exponent of the literal, no less and no more than the dtype has."""
+    x = Var("x", dtype=F64)
+    for value, exponent in ((1.0, 0), (0.75, -1), (2.0, 1), (3.9, 1), (2.0**-149, -149)):
+        assert _least_exponent(build.const(value, F64), -149) == exponent
+    assert _least_exponent(build.const(2.0**-160, F64), -149) == -149
+    for value in (0.0, -1.0, float("inf"), float("nan")):
+        assert _least_exponent(build.const(value, F64), -149) == -149
+    assert _least_exponent(x, -149) == -149

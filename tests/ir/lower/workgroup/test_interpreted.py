@@ -173,3 +173,26 @@ def test_long_sums_of_products_in_runs() -> None:
         linear_relu(*sizes), [x, w, bias], Schedule(tile=(4, 4), workgroup=(1, 1), stage_tile=8)
     )
     np.testing.assert_array_equal(found, np.maximum(x @ w + bias, 0))
+
+
+@pytest.mark.parametrize("sizes", [(5, 7, 8), (9, 12, 8), (8, 9, 16), (3, 20, 8)])
+def test_products_in_registers_beyond_the_edges(sizes: tuple[int, int, int]) -> None:
+    """Stages between the sum and the output read at points that do not exist, kept inside."""
+    rows, columns, depth = sizes
+    x, w = Buffer("x", (rows, depth), F32), Buffer("w", (depth, columns), F32)
+    row, column = Buffer("r", (rows,), F32), Buffer("c", (columns,), F32)
+    out, total, between = Buffer("out", sizes[:2], F32), Buffer("t", (), F32), Buffer("m", (), F32)
+    i, j, k = axes(i=rows, j=columns, k=depth)
+    product = b.mul(Load(x, (i, k)), Load(w, (k, j)))
+    moved = b.add(b.mul(Load(total, ()), Load(column, (j,))), Load(row, (i,)))
+    stages = (
+        Stage((), (k,), "add", product, total, ()),
+        Stage((), (), None, moved, between, ()),
+        Stage((), (), None, b.mul(Load(between, ()), Load(between, ())), out, (i, j)),
+    )
+    nest = Nest("square", (i, j), stages, (total, between))
+    given = [numbers(rows, depth), numbers(depth, columns), numbers(rows), numbers(columns)]
+    schedule = Schedule(tile=(4, 4), workgroup=(2, 2), stage_tile=4)
+    found = run(program([x, w, row, column], [out], [nest]), given, schedule)
+    expected = (given[0] @ given[1] * given[3] + given[2][:, None]) ** 2
+    np.testing.assert_array_equal(found, expected)
