@@ -190,7 +190,13 @@ class Heuristic(Struct):
             sizes.update(self._interleaved(axis))
         elif axis == INNER and main is not None and adds_products(main):
             sizes.update(self._dot_tile())
-        return tuple(sizes[a] for a in self.nest.outer)
+        return tuple(1 if self._shapes_inner(a) else sizes[a] for a in self.nest.outer)
+
+    def _shapes_inner(self, axis: Var) -> bool:
+        """Whether a stage is longer at some points of the axis than at others: such points cannot
+        share the loops of a tile."""
+        stages = self.nest.stages
+        return any(depends(a, axis) for s in stages for a in (*s.axes, *s.reduce_axes))
 
     def _stencil_rows(self, axis: Var, width: int) -> dict[Var, int]:
         """One vector in each of several rows that share what they read."""

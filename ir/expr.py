@@ -8,7 +8,7 @@ by the hundred thousand, and a frozen dataclass costs four times as much to make
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tilewright.ir.dtypes import BOOL, INDEX, DType
@@ -166,21 +166,41 @@ def _result_dtype(op: Op, operands: tuple[Expr, ...], given: DType | None) -> DT
 
 def post_order(roots: Iterable[Expr]) -> Iterator[Expr]:
     """Every expression below `roots` once, operands before users. Iterative: chains are deep."""
-    seen: set[int] = set()
+    seen: set[Expr] = set()
     for root in roots:
-        if id(root) in seen:
-            continue
-        stack: list[tuple[Expr, bool]] = [(root, False)]
+        stack: list[Expr | None] = [root]
         while stack:
-            node, expanded = stack.pop()
-            if expanded:
+            node = stack.pop()
+            if node is None:  # the operands of the next one have been visited
+                done = stack.pop()
+                assert done is not None
+                yield done
+                continue
+            if node in seen:
+                continue
+            seen.add(node)
+            operands = node.operands
+            if not operands:
                 yield node
                 continue
-            if id(node) in seen:
-                continue
-            seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((o, False) for o in reversed(node.operands) if id(o) not in seen)
+            stack += (node, None)
+            stack += [o for o in reversed(operands) if o not in seen]
+
+
+def unfinished(root: Expr, done: Container[Expr]) -> Iterator[Expr]:
+    """What stands below `root` and is not in `done`, operands before users. Whoever takes a node
+    puts it into `done` before the next one; what is in it already is not walked through again."""
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if node in done:
+            stack.pop()
+            continue
+        waiting = [o for o in reversed(node.operands) if o not in done]
+        if waiting:
+            stack += waiting
+        else:
+            yield node
 
 
 def rebuild(node: Expr, operands: tuple[Expr, ...]) -> Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from tilewright.ir import build, ops
-from tilewright.ir.expr import Apply, Expr, Load, Source, Var, post_order, rebuild
+from tilewright.ir.expr import Apply, Expr, Load, Source, Var, post_order, rebuild, unfinished
 
 Rule = Callable[[Expr], Expr | None]
 
@@ -16,9 +16,7 @@ def rewrite(root: Expr, rule: Rule, memo: dict[Expr, Expr] | None = None) -> Exp
     What a rule returns is not visited again: a rule that makes new work does it itself.
     """
     done: dict[Expr, Expr] = {} if memo is None else memo
-    for node in post_order((root,)):
-        if node in done:
-            continue
+    for node in unfinished(root, done):
         operands = node.operands
         rebuilt = rebuild(node, tuple(done[o] for o in operands)) if operands else node
         replaced = rule(rebuilt)
@@ -68,9 +66,7 @@ def substitute(
     would be taken for another one.
     """
     done: dict[Expr, Expr] = {} if memo is None else memo
-    for node in post_order((root,)):
-        if node in done:
-            continue
+    for node in unfinished(root, done):
         operands = node.operands
         rebuilt = rebuild(node, tuple(done[o] for o in operands)) if operands else node
         replaced: Expr | None = None

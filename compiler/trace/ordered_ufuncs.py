@@ -26,6 +26,8 @@ from tilewright.compiler.trace.operands import (
 from tilewright.ir.errors import LimitError, ShapeError, UnsupportedError
 
 _WRITTEN_OUT: Final = 32
+_LONG: Final = frozenset({np.gcd, np.lcm, np.power})
+"""Of integers, hundreds of operations each: written out twice at most."""
 _MOST_STEPS: Final = 1024
 
 
@@ -95,7 +97,7 @@ def _rows(ufunc: np.ufunc, a: Any, axis: Any, dtype: Any) -> tuple[Any, int]:
 def _in_order(ufunc: np.ufunc, rows: Any) -> Any:
     count = as_int(rows.shape[0], "the length of the axis")
     made = rows[0]
-    if count > _WRITTEN_OUT:
+    if count > (2 if ufunc in _LONG and rows.element_type.is_integer else _WRITTEN_OUT):
         state = active().loop(count - 1, lambda i, s: (ufuncs.call(ufunc, (s, rows[i + 1])),), made)
         return state[0]
     for row in range(1, count):

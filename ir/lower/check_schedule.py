@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from tilewright.ir.errors import LimitError, ShapeError
+from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import depends
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.row_products import is_row_product
@@ -48,6 +49,7 @@ class _Check:
             self._check_staged()
         else:
             self._check_axes("tile", self.schedule.tile, 1)
+            self._check_tile()
             self._check_cache_block()
         self._check_order()
         self._check_vector()
@@ -119,6 +121,15 @@ class _Check:
         if min(sizes, default=least) < least:
             raise self._wrong(name, f"has a size below {least}")
 
+    def _check_tile(self) -> None:
+        for axis, size in zip(self.nest.outer, self.schedule.tile, strict=False):
+            if size > 1 and self._shapes_inner(axis):
+                raise self._wrong("tile", "has several points of an axis that sizes depend on")
+
+    def _shapes_inner(self, axis: Var) -> bool:
+        stages = self.nest.stages
+        return any(depends(a, axis) for s in stages for a in (*s.axes, *s.reduce_axes))
+
     def _check_cache_block(self) -> None:
         given = self.schedule
         self._check_axes("cache_block", given.cache_block, 0)
@@ -141,8 +152,7 @@ class _Check:
         elif isinstance(vector, int):
             if not 0 <= vector < self.rank:
                 raise self._wrong("vector", f"is none of {self.rank} outer axes")
-            axis = self.nest.outer[vector]
-            if any(depends(a, axis) for s in stages for a in (*s.axes, *s.reduce_axes)):
+            if self._shapes_inner(self.nest.outer[vector]):
                 raise self._wrong("vector", "is an axis that others depend on in their size")
 
     def _check_pack(self) -> None:

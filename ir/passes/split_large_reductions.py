@@ -6,7 +6,8 @@ The number of parts depends on the shape alone: the result is the same for any n
 from __future__ import annotations
 
 from tilewright.ir import build
-from tilewright.ir.expr import Apply, Expr, Load, Size, Var
+from tilewright.ir.analysis.affine import linear, offset, row_major_strides
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import COMBINERS, Compute, Graph, Reduction, Tensor
 from tilewright.ir.graph_rewrite import rewrite_graph
 from tilewright.ir.ops import Op
@@ -15,6 +16,7 @@ from tilewright.ir.traverse import substitute
 MOST_POINTS = 16
 LEAST_ELEMENTS = 1 << 16
 PARTS = 64
+LEAST_PARTS = 16
 
 
 def split_large_reductions(graph: Graph) -> Graph:
@@ -53,9 +55,9 @@ def is_large(node: Reduction) -> bool:
 def in_parts(
     node: Reduction,
 ) -> tuple[Var, tuple[Var, ...], tuple[Var, ...], dict[Var, Expr]]:
-    """The longest reduced axis cut: a variable for the part, new axes and reduced axes of one
-    part, and what the old ones are in terms of them."""
-    split = max(node.reduce_axes, key=lambda a: a.extent if isinstance(a.extent, int) else 0)
+    """One reduced axis cut: a variable for the part, new axes and reduced axes of one part, and
+    what the old ones are in terms of them."""
+    split = _cut_axis(node)
     size = split.extent
     assert isinstance(size, int)
     each = -(-size // _parts_of(size))
@@ -71,6 +73,23 @@ def in_parts(
     )
     inner = reduced[node.reduce_axes.index(split)]
     return part, axes, reduced, {**bindings, split: build.add(first, inner)}
+
+
+def _cut_axis(node: Reduction) -> Var:
+    """The axis along which elements lie furthest apart, so that a part is a stretch of memory; the
+    longest where that has too few points."""
+    sizes = {a: a.extent for a in node.reduce_axes if isinstance(a.extent, int)}
+    apart = dict.fromkeys(sizes, 0)
+    for load in post_order((node.body,)):
+        if not isinstance(load, Load) or _static(load.source.shape) is None:
+            continue
+        form = linear(offset(load.indices, row_major_strides(load.source.shape)))
+        for axis in sizes:
+            apart[axis] = max(apart[axis], abs(form.coefficient(axis)))
+    long = [a for a, size in sizes.items() if size >= LEAST_PARTS]
+    if not long:
+        return max(sizes, key=lambda a: sizes[a])
+    return max(long, key=lambda a: (apart[a], sizes[a]))
 
 
 def _parts_of(size: int) -> int:

@@ -256,3 +256,18 @@ def test_long_formulas_keep_vectors_in_step(function: Callable[..., Any], vector
     assert chosen.width == 16 * vectors
     few_registers = scheduled(function, numbers(4096), target="x86-64-v3")
     assert few_registers.width == 8
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float32", "float64"])
+def test_parts_of_different_sizes_share_no_tile(dtype: str) -> None:
+    """Sums of squares are products, whose tiles take several results at a time."""
+    a = np.random.default_rng(0).integers(0, 9, (257, 1021)).astype(dtype)
+
+    def squares(a: Any) -> Any:
+        return (a.astype(np.float64) ** 2).sum()
+
+    nest = nests(program_of(squares, [a]).steps)[0]
+    assert any(not isinstance(x.extent, int) for s in nest.stages for x in s.reduce_axes)
+    for target in (host_target(), cpu_target("x86-64-v2"), cpu_target("wasm32-simd128")):
+        assert default_schedule(nest, target).tile == (1,)
+    assert tw.kernel(squares)(a) == squares(a)

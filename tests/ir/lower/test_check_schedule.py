@@ -110,7 +110,9 @@ def test_lanes_are_no_axis_that_decides_how_long_others_are() -> None:
     nest = Nest("triangle", (ROWS,), (stage,), ())
     with pytest.raises(ShapeError, match="is an axis that others depend on in their size"):
         check_schedule(nest, Schedule(vector=0))
-    check_schedule(nest, Schedule())
+    with pytest.raises(ShapeError, match="several points of an axis that sizes depend on"):
+        check_schedule(nest, Schedule(tile=(2,)))
+    check_schedule(nest, Schedule(tile=(1,)))
 
 
 def product_of_row(lines: int) -> Nest:
@@ -182,4 +184,4 @@ def test_an_axis_that_decides_the_size_of_others_is_not_spread_over_lanes() -> N
     short = Var("j", build.add(ROWS, build.index(1)))
     triangle = replace(NEST, outer=(ROWS,), stages=(replace(STAGE, axes=(short,)),))
     with pytest.raises(ShapeError, match="vector=0 is an axis that others depend on"):
-        check_schedule(triangle, Schedule(tile=(4,), vector=0, width=4))
+        check_schedule(triangle, Schedule(tile=(1,), vector=0, width=4))
