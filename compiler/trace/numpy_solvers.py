@@ -22,7 +22,7 @@ from tilewright.ir.dtypes import F16, F64
 from tilewright.ir.errors import DTypeError, ShapeError, UnsupportedError
 
 _UNROLLED: Final = 4
-_BLOCKED: Final = 5
+_BLOCKED: Final = 25
 _BLOCKED_IN_BATCH: Final = 12
 """Rows from which a matrix is taken in blocks of columns. Smaller ones of a batch go together."""
 
