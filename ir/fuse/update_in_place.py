@@ -33,6 +33,8 @@ from tilewright.ir.traverse import replace_sources, substitute, variables
 
 _LEAST_SAVED = 2
 """As many times fewer elements than the state has may be copied first."""
+_LEAST_STATE = 64
+"""Elements from which that is less work than to have two buffers, which costs nothing else."""
 
 State = tuple[Buffer, Buffer]
 
@@ -143,7 +145,8 @@ class _Round:
             return None
         moving = tuple(a for a in axes if a in around)
         whole = points(tuple(Var("", n) for n in self.before.shape))
-        if len(moving) == len(around) or points(moving) * _LEAST_SAVED > whole:
+        few = points(moving) * _LEAST_SAVED <= whole and whole >= _LEAST_STATE
+        if len(moving) == len(around) or not few:
             return None
         if any(variables((build.index(a.extent or 0),)) for a in moving):
             return None
