@@ -13,8 +13,8 @@ from tilewright.ir import build
 from tilewright.ir.dtypes import ALL, BOOL, F16, F32, F64, I8, I32, I64, U8, U64, DType
 from tilewright.ir.expr import Var
 from tilewright.ir.interpret.program import interpret_program
-from tilewright.ir.interpret.values import evaluate, reads_nothing
-from tilewright.ir.kernel import Buffer
+from tilewright.ir.interpret.values import evaluate, reads_nothing, size_value
+from tilewright.ir.kernel import Buffer, For, statements
 from tilewright.ir.lower.sorting import sort_by_exchanges
 from tilewright.ir.lower.sorting.sort_by_passes import sort_by_passes
 from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
@@ -197,3 +197,27 @@ def test_rows_are_padded_little() -> None:
         padding = {size: -length % size for size in (32, 16, 8)}
         little = [s for s, p in padding.items() if 8 * p <= length or p == min(padding.values())]
         assert block == little[0], length
+
+
+def test_a_block_is_sorted_in_as_many_rounds_as_a_network_has() -> None:
+    """1 + 2 + … + log2(n), and log2(n) to merge."""
+    for block, rounds in ((2, 1), (4, 2), (16, 4)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sort_by_exchanges, "BLOCK", block)
+            launches = [
+                s for s in by_exchanges(sort_of((2, 64), 1, False, F32)) if isinstance(s, Launch)
+            ]
+        first, *merges = (turns(launch) for launch in launches)
+        assert first == rounds * (rounds + 1) // 2
+        assert set(merges) == {rounds}
+
+
+def turns(launch: Launch) -> int:
+    """How often a launch compares each element with another one."""
+    loops = [s for s in statements(launch.kernel.body) if isinstance(s, For)]
+    (turn,) = (loop for loop in loops if loop.var.name == "turn")
+    runs = [loop for loop in loops if loop.var.name == "run"]
+    if not runs:
+        return size_value(turn.extent, {})
+    (run,) = runs
+    return sum(size_value(turn.extent, {run.var: k}) for k in range(size_value(run.extent, {})))
