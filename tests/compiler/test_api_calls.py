@@ -117,3 +117,14 @@ def test_a_changing_shape_is_warned_about() -> None:
         kernel(np.zeros(size, np.float32))
     with pytest.warns(tw.RespecializationWarning, match="argument 'a' keeps changing"):
         kernel(np.zeros(31, np.float32))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_argument_that_changes_most_is_named(first: bool) -> None:
+    kernel = tw.kernel(lambda a, b: (a + 1, b * 2))
+    with pytest.warns(tw.RespecializationWarning, match="keeps changing") as caught:
+        for size in range(32):
+            pair = np.zeros(size, np.float32), np.zeros(size % 2, np.float32)
+            kernel(*(pair if first else pair[::-1]))
+    name = "a" if first else "b"
+    assert f"argument '{name}' keeps changing (32 forms)" in str(caught[0].message)
