@@ -46,6 +46,8 @@ class Carried:
     """One value of the state: how it is carried through the loop."""
 
     def __init__(self, tracer: Tracer, value: Any, points: tuple[Var, ...]) -> None:
+        if isinstance(value, bool):  # has the dtype of what a comparison in the body returns
+            value = np.bool_(value)
         self.weak = ufuncs.is_weak(value)
         self.boxed = isinstance(value, Handle) and value.boxed
         self.points = points

@@ -19,6 +19,7 @@ from tilewright.ir.analysis.error_rules import (
     TargetClass,
     apply_operation,
     carried,
+    computed,
     exact,
     finish,
     read_float,
@@ -178,6 +179,7 @@ class _Evaluation:
     def _tree(self, combiner: str, rows: Bounded, height: int, dtype: DType) -> Bounded:
         """Sums of at most `height` roundings per element, and products of `height` in all."""
         value, bound = rows.value, rows.bound
+        dtype = computed(dtype, self._target)
         u = float(np.finfo(dtype.numpy).eps) * (0.5 if self._target.ieee else 1.0)
         if combiner == "add":
             total, size = value.sum(-1), (np.abs(value) + bound).sum(-1)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tilewright.ir import ops
 from tilewright.ir.analysis.error_propagation import EXTREMES, passed_on
 from tilewright.ir.analysis.fast_rules import fast_error
-from tilewright.ir.dtypes import F16, F32, I32, I64, U32, U64, DType
+from tilewright.ir.dtypes import F16, F32, F64, I32, I64, U32, U64, DType
 from tilewright.ir.expr import Apply
 from tilewright.ir.ops import Op
 
@@ -82,6 +82,7 @@ _ROUNDED = {ops.ADD, ops.SUB, ops.DIV, ops.SQRT, ops.CAST, ops.MOD, ops.FLOORDIV
 _TURN_LIMIT = 1e5  # beyond it the GPU promise of sin and cos is absolute
 _TURN_ERROR = 1e-6
 _REFERENCE_ULPS = 1.0  # float64 functions of the reference are themselves not exact
+_NARROWED = 0.5  # of float64 to float32 on the host
 _CARRIED = {I64: I32, U64: U32}  # what GPU targets hold 64-bit integers in
 
 
@@ -95,6 +96,11 @@ def uncertain(known: Array) -> Array:
     return np.where(known, 0.0, np.inf)
 
 
+def computed(dtype: DType, target: TargetClass) -> DType:
+    """What a target computes a float dtype in: GPUs, where they may, float64 in float32."""
+    return F32 if dtype is F64 and not target.ieee else dtype
+
+
 def unit(value: Array, dtype: DType) -> Array:
     """The distance of neighbours at `value` (float64) in a float dtype."""
     info = np.finfo(dtype.numpy)
@@ -104,12 +110,15 @@ def unit(value: Array, dtype: DType) -> Array:
 
 
 def read_float(value: Array, dtype: DType, target: TargetClass) -> Bounded:
-    """Exact floats as a target sees them: a GPU may take subnormals for zeros."""
+    """Exact floats as a target sees them: a GPU may take subnormals for zeros, and has float64
+    rounded."""
     wide = np.asarray(value, np.float64)
     if target.ieee:
         return exact(wide)
-    small = np.abs(wide) < float(np.finfo(dtype.numpy).tiny)
-    return Bounded(wide, np.where(small, np.abs(wide), 0.0))
+    held = computed(dtype, target)
+    small = np.abs(wide) < float(np.finfo(held.numpy).tiny)
+    seen = Bounded(wide, np.where(small, np.abs(wide), 0.0))
+    return seen if held is dtype else finish(wide, seen.bound, _NARROWED, dtype, target)
 
 
 def carried(made: Bounded, dtype: DType, target: TargetClass) -> Bounded:
@@ -143,6 +152,7 @@ def finish(
     rounds: bool = False,
 ) -> Bounded:
     """A float result: `passed` on from operands, `ulps` of its own; overflow decided."""
+    dtype = computed(dtype, target)
     value, passed = np.asarray(value, np.float64), np.asarray(passed, np.float64)
     single = np.asarray(value).astype(dtype.numpy).astype(np.float64)
     passed = np.where(np.isnan(passed), np.inf, passed)
@@ -348,7 +358,8 @@ def _cast(node: Apply, x: Bounded, target: TargetClass) -> Bounded:
     if dtype.is_float:
         if not source.is_float:
             with np.errstate(all="ignore"):
-                value = np.asarray(x.value).astype(dtype.numpy).astype(np.float64)
+                held = computed(dtype, target).numpy
+                value = np.asarray(x.value).astype(held).astype(np.float64)
             whole = value == np.asarray(x.value, np.longdouble)
             ulps = 0.0 if target.ieee or np.all(whole) else 1.0
             return finish(value, x.bound, ulps, dtype, target)

@@ -272,3 +272,17 @@ def test_one_half_of_what_two_masks_choose_is_refused() -> None:
     check(allowed, F, D, tolerance=1e-6)
     with pytest.raises(KernelError):
         traced(function, F, D)
+
+
+def test_a_truth_value_is_carried_as_numpy_has_it() -> None:
+    """Python's True has the dtype of what comparisons give."""
+
+    def settled(x):
+        def body(x, again):
+            smaller = np.minimum(x, np.roll(x, 1))
+            return smaller, (smaller != x).any()
+
+        return tw.while_loop(lambda x, again: again, body, x, True)
+
+    check(settled, np.array([3, 1, 2, 5], np.int32))
+    check(lambda x: tw.loop(3, lambda i, seen: seen | (x[i] > 2), False), np.array([3, 1, 2]))

@@ -554,3 +554,18 @@ def test_the_sign_of_a_flushed_number_decides_a_floor() -> None:
     found = bounds(lambda x: x // np.float32(np.inf), x, target=GPU)
     assert np.isinf(found.bound).tolist() == [True, False]
     assert not bounds(lambda x: x // np.float32(np.inf), x).bound.any()
+
+
+def test_a_gpu_computes_float64_in_float32() -> None:
+    x = np.array([1 / 3, 3.0])
+    for function in (lambda x: x * 1.1, lambda x: x.sum(), lambda x: np.cumsum(x)):
+        exactly = bounds(function, x)
+        found = bounds(function, x, target=GPU)
+        np.testing.assert_array_equal(found.value, exactly.value)
+        assert (exactly.bound <= 1e-14).all()
+        assert (found.bound >= 2.0**-25 * np.abs(found.value)).any()
+        assert (found.bound <= 1e-6 * np.abs(found.value)).all()
+    inputs = bounds(lambda x: x, x, target=GPU)
+    assert inputs.bound[0] >= abs(float(np.float32(x[0])) - x[0]) > 0
+    counted = bounds(lambda n: n * 0.1, np.array([2**24 + 1]), target=GPU)
+    assert counted.bound[0] >= 0.1
