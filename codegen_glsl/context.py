@@ -6,10 +6,7 @@ lost; `device.py` opens another one.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import deque
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakValueDictionary
@@ -20,9 +17,10 @@ from tilewright.codegen_glsl.arena import Lease, TextureArena, gl_dtype
 from tilewright.codegen_glsl.shader import Releasable, Shader
 from tilewright.codegen_glsl.texture import LANES, STORAGES
 from tilewright.ir.errors import DeviceError, DeviceLostError
+from tilewright.ir.runtime_directory import runtime_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import moderngl
     from numpy.typing import NDArray
@@ -138,7 +136,7 @@ def open_context(device_index: int, memory_bytes: int, idle_bytes: int) -> GlCon
             help="pip install moderngl",
         ) from None
     settings: dict[str, Any] = {**_EGL, "device_index": device_index}
-    with _runtime_directory():
+    with runtime_directory():
         try:
             gl = moderngl.create_context(_REQUIRED_VERSION, standalone=True, **settings)
         except Exception as error:  # moderngl and glcontext raise plain Exception
@@ -161,22 +159,3 @@ def open_context(device_index: int, memory_bytes: int, idle_bytes: int) -> GlCon
 def _found_vendors() -> str:
     names = sorted(path.name for path in _VENDORS.glob("*.json"))
     return f"EGL vendors in {_VENDORS}: {', '.join(names) or 'none'}"
-
-
-@contextmanager
-def _runtime_directory() -> Iterator[None]:
-    """EGL platforms look for sockets in XDG_RUNTIME_DIR and complain where it is not set.
-
-    Where it is not set, as in containers and services, they get an empty private directory for as
-    long as opening takes.
-    """
-    variable = "XDG_RUNTIME_DIR"
-    if os.environ.get(variable):
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="tilewright-") as directory:
-        os.environ[variable] = directory
-        try:
-            yield
-        finally:
-            os.environ.pop(variable, None)

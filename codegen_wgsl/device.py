@@ -27,6 +27,7 @@ from tilewright.codegen_wgsl.adapter import (
 )
 from tilewright.codegen_wgsl.pool import BufferPool, PooledBuffer
 from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError, TilewrightError
+from tilewright.ir.runtime_directory import runtime_directory
 from tilewright.ir.transfer import Words
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ class Device:
         self._open()
 
     def _open(self) -> None:
-        adapter = request_adapter(self._gpu, self._options)
-        self._raw: wgpu.GPUDevice = request_device(adapter)
+        with runtime_directory():
+            adapter = request_adapter(self._gpu, self._options)
+            self._raw: wgpu.GPUDevice = request_device(adapter)
         self._info = describe(adapter, self._raw)
         self._layouts: dict[tuple[Access, ...], wgpu.GPUBindGroupLayout] = {}
         # Weak: a tuner makes thousands of pipelines, and only those of live programs matter.

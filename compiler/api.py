@@ -28,7 +28,7 @@ from tilewright.compiler.targets import (
     shown_mode,
 )
 from tilewright.ir.errors import DTypeError, RespecializationWarning, TraceError
-from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec, dim
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec, dim
 
 if TYPE_CHECKING:
     from tilewright.compiler.compiled import Compiled
@@ -59,13 +59,9 @@ class Kernel(FastCallable):
         if isinstance(function, Kernel):
             raise TraceError(f"{function.__name__!r} is decorated twice", help="decorate it once")
         if not callable(function) or not hasattr(function, "__code__"):
-            is_text = isinstance(function, str)
-            raise TraceError(
-                f"a kernel is made from a plain function, not from {type(function).__name__}",
-                help=f"name the option: @tw.kernel(target={function!r})"
-                if is_text
-                else "put @tw.kernel directly above def",
-            )
+            from tilewright.compiler.trace.inspect_code import no_function
+
+            raise no_function(function)
         self.python = function
         self.target = check_target(target)
         self.options = options or BuildOptions()
@@ -258,10 +254,18 @@ class Kernel(FastCallable):
         return Kernel(self.python, **{**given, **changes})
 
     def compile(self, /, *specs: Any, target: str | None = None, **named: Any) -> Compiled:
-        """Compile ahead of time for arguments of these specs; needs no device."""
+        """Compile ahead of time for arguments of these specs; needs no device.
+
+        Arguments that the decorator declares may be left out.
+        """
         from tilewright.compiler.compiled import compile_ahead
 
         return compile_ahead(self, specs, named, target or self.target)
+
+    @property
+    def declared(self) -> Mapping[str, ArraySpec]:
+        """The specs that the decorator declares, by argument."""
+        return self._declared.specs
 
     @property
     def on_other_targets(self) -> tuple[Kernel, ...]:

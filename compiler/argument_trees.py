@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from tilewright.compiler.arguments import describe, device_target, is_leaf
+from tilewright.compiler.arguments import describe, device_target, is_array_like, is_leaf
 from tilewright.ir.errors import DTypeError, LimitError
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, StaticSpec
 
@@ -58,7 +58,7 @@ def is_object(value: Any) -> bool:
     kind = type(value)
     if isinstance(value, (type, np.ndarray, np.generic)) or not hasattr(value, "__dict__"):
         return False
-    if device_target(value) is not None or hasattr(kind, "__array__"):
+    if device_target(value) is not None or is_array_like(value):
         return False
     is_made_plainly: Any = kind.__new__ is object.__new__  # type: ignore[comparison-overlap]
     return is_made_plainly and type(kind) is type and is_users(kind)

@@ -1,7 +1,8 @@
 """What a call's arguments are: values in, specs and contiguous arrays out.
 
 Accepted are NumPy arrays of any layout, NumPy scalars, Python numbers, and whatever converts
-itself to an array (lists, `__array__`). Bools, strings, None and tuples specialise the kernel.
+itself to an array (lists, buffers, what has `__array__` or, as pictures of Pillow,
+`__array_interface__`). Bools, strings, None and tuples specialise the kernel.
 """
 
 from __future__ import annotations
@@ -115,7 +116,18 @@ def is_leaf(value: Any) -> bool:
     """Whether `describe` knows what to do with a value."""
     if isinstance(value, (int, float, np.ndarray, np.generic, list)) or callable(value):
         return True
-    return _is_static(value) or hasattr(value, "__array__") or device_target(value) is not None
+    return _is_static(value) or is_array_like(value) or device_target(value) is not None
+
+
+def is_array_like(value: Any) -> bool:
+    """Whether an object that is no NumPy array, list or tuple offers NumPy its elements."""
+    if hasattr(value, "__array__") or hasattr(type(value), "__array_interface__"):
+        return True
+    try:
+        memoryview(value).release()
+    except (TypeError, BufferError):
+        return False
+    return True
 
 
 def _check_int(value: int, name: str) -> None:
@@ -127,11 +139,9 @@ def _check_int(value: int, name: str) -> None:
 
 
 def _converted(value: Any, name: str) -> np.ndarray:
-    if not isinstance(value, (list, tuple, np.generic, np.ndarray)) and not hasattr(
-        value, "__array__"
-    ):
+    if not isinstance(value, (list, tuple, np.generic, np.ndarray)) and not is_array_like(value):
         raise DTypeError(
-            f"argument {name!r} is a {type(value).__name__}, which is not an array",
+            f"argument {name!r} is of type {type(value).__name__}, which is not an array",
             help="pass a NumPy array, a number, or something that NumPy can convert",
         )
     try:
@@ -210,7 +220,8 @@ class DeclaredArguments:
             if name not in names:
                 raise TraceError(
                     f"the kernel has no argument {name!r}",
-                    help=f"its arguments are {', '.join(names)}",
+                    help=f"its arguments are {', '.join(names)}; "
+                    "the options of tw.kernel are target, numerics, f64 and schedule",
                 )
             if isinstance(spec, ElementType):
                 spec = ArraySpec(spec.dtype)

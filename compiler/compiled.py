@@ -113,7 +113,10 @@ class Compiled:
 def compile_ahead(
     kernel: Kernel, specs: Sequence[Any], named: Mapping[str, Any], target: str
 ) -> Compiled:
-    """Compile `kernel` for arguments of these specs: ``tw.f32[64, N]``, or example values."""
+    """Compile `kernel` for arguments of these specs: ``tw.f32[64, N]``, or example values.
+
+    Arguments that are not given are as the decorator declares them.
+    """
     from tilewright.compiler.driver import compile_traced
     from tilewright.compiler.runtime import runtime
     from tilewright.compiler.trace.run import trace
@@ -122,7 +125,9 @@ def compile_ahead(
     binder = Binder(kernel.python, kernel.bound)
     given: dict[str, ArgumentSpec] = {n: StaticSpec(v) for n, v in kernel.bound.items()}
     scalars: dict[str, int | float] = {}
-    for argument, example in binder.bind(tuple(specs), named).items():
+    missing = binder.names[len(specs) :]
+    declared = {n: s for n, s in kernel.declared.items() if n in missing}
+    for argument, example in binder.bind(tuple(specs), {**declared, **named}).items():
         for name, spec, value in described(example, argument, _spec_of):
             given[name] = spec
             if isinstance(spec, ScalarSpec) and isinstance(value, (int, float)):

@@ -18,7 +18,7 @@ from msgspec import Struct
 from tilewright.compiler.cli.failures import BadFileError
 from tilewright.ir import dtypes
 from tilewright.ir.errors import OutOfMemoryError
-from tilewright.ir.signature import ArraySpec, ElementType, dim
+from tilewright.ir.signature import ArraySpec, dim
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,9 +120,7 @@ def _by_name(kernel: Kernel, given: Sequence[Argument]) -> Mapping[str, Argument
     import inspect
 
     parameters = inspect.signature(kernel.python).parameters
-    arguments = {
-        name: Argument(name, *_declared(spec)) for name, spec in kernel._declared.specs.items()
-    }
+    arguments = {name: _declared(name, spec) for name, spec in kernel.declared.items()}
     for argument in given:
         if argument.name not in parameters or argument.name in kernel.bound:
             known = ", ".join(p for p in parameters if p not in kernel.bound)
@@ -141,10 +139,10 @@ def _by_name(kernel: Kernel, given: Sequence[Argument]) -> Mapping[str, Argument
     return {name: arguments[name] for name in parameters if name in arguments}
 
 
-def _declared(spec: ArraySpec | ElementType) -> tuple[dtypes.DType, tuple[int | str, ...]]:
-    if isinstance(spec, ElementType):
-        return spec.dtype, ()
-    return spec.dtype, tuple(s if isinstance(s, int) else s.name for s in spec.shape)
+def _declared(name: str, spec: ArraySpec) -> Argument:
+    return Argument(
+        name, spec.dtype, tuple(s if isinstance(s, int) else s.name for s in spec.shape)
+    )
 
 
 def _filled(argument: Argument) -> Any:

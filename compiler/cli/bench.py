@@ -114,7 +114,10 @@ def bench(
 
 def _gallery(family: str | None) -> list[Subject]:
     if not (_CHECKOUT / "benchmarks" / "gallery").is_dir():
-        raise click.UsageError("the gallery is in the source checkout only: name FILE.py:KERNEL")
+        raise click.UsageError(
+            "the gallery is in the source checkout only: name FILE.py:KERNEL, or install the"
+            " checkout with pip install -e ."
+        )
     sys.path.insert(0, str(_CHECKOUT))
     subjects: list[Subject] = importlib.import_module("benchmarks.subjects").subjects()
     if family is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import functools
 import inspect
 from types import CodeType, FunctionType
 from typing import Any
@@ -54,6 +55,27 @@ def check_kernel(function: Any) -> FunctionType:
         if code.co_flags & flag:
             raise TraceError(f"kernel {function.__name__!r} {what}", loc=loc, help=_help(function))
     return function
+
+
+def no_function(given: object) -> TraceError:
+    """The error of something that is given as a kernel's function and has no code of its own."""
+    return TraceError(
+        f"a kernel is made from a plain function, not from {type(given).__name__}",
+        help=_instead_of(given),
+    )
+
+
+def _instead_of(given: object) -> str:
+    if isinstance(given, str):
+        return f"name the option: @tw.kernel(target={given!r})"
+    if isinstance(given, functools.partial):
+        name = getattr(given.func, "__name__", "f")
+        return f"fix arguments of the kernel: tw.kernel({name}).bind(name=value)"
+    if isinstance(given, (staticmethod, classmethod)):
+        return f"put @{type(given).__name__} above @tw.kernel"
+    if callable(given) and not isinstance(given, type):
+        return "write a function that calls it: tw.kernel(lambda x: …)"
+    return "put @tw.kernel directly above def"
 
 
 def _help(function: FunctionType) -> str:

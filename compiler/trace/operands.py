@@ -75,7 +75,10 @@ def as_array(value: Any) -> TracedArray:
 
 
 def _article(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"
 
 
 def _native(array: np.ndarray) -> np.ndarray:

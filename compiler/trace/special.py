@@ -26,7 +26,7 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16, F32
-from tilewright.ir.errors import DTypeError
+from tilewright.ir.errors import DTypeError, UnsupportedError
 from tilewright.ir.expr import Expr
 from tilewright.ir.ops import Op
 
@@ -227,7 +227,9 @@ def scipy_function(function: Any) -> Callable[..., Any] | None:
         if name not in _SCIPY:
             known = ", ".join(sorted(_SCIPY))
             raise failure(
-                DTypeError, f"scipy.special.{name} is not supported", help=f"supported: {known}"
+                UnsupportedError,
+                f"scipy.special.{name} is not supported on traced arrays",
+                help=f"supported: {known}",
             )
         return _SCIPY[name](*args, **kwargs)
 

@@ -137,14 +137,24 @@ def test_row_35_what_converts_itself_is_converted() -> None:
     np.testing.assert_array_equal(call(lambda a: a + 1, Framed()), GRID + 1)
     np.testing.assert_array_equal(call(lambda a: a + 1, [[1, 2], [3, 4]]), [[2, 3], [4, 5]])
     np.testing.assert_array_equal(call(lambda a: a + 1, []), [])
+    np.testing.assert_array_equal(call(lambda a: a + 1, memoryview(b"ab")), [98, 99])
 
 
-@pytest.mark.parametrize(
-    "value", [(i for i in range(3)), {1}, 1j, decimal.Decimal(1), memoryview(b"ab")]
-)
+@pytest.mark.parametrize("target", ["cpu", "wasm"])
+def test_pictures_of_pillow(target: str) -> None:
+    image = pytest.importorskip("PIL.Image")
+    values = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    kernel = tw.kernel(lambda a: a.astype(np.float32) / 255).on(target)
+    found = kernel(image.fromarray(values))
+    np.testing.assert_array_equal(found, values.astype(np.float32) / 255)
+    half = kernel(image.fromarray(values[:1]))
+    assert (half.shape, len(kernel.specializations)) == ((1, 4, 3), 2)
+
+
+@pytest.mark.parametrize("value", [(i for i in range(3)), {1}, 1j, decimal.Decimal(1)])
 def test_row_35_what_is_not_an_array(value: Any) -> None:
     assert refused(lambda a: a + 1, value, kind=tw.DTypeError) == (
-        f"argument 'a' is a {type(value).__name__}, which is not an array\n"
+        f"argument 'a' is of type {type(value).__name__}, which is not an array\n"
         "help: pass a NumPy array, a number, or something that NumPy can convert"
     )
 

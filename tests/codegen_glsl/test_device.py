@@ -101,9 +101,9 @@ def test_runtime_directory_is_private_and_only_for_opening() -> None:
     done = run_python(
         """
         import os
-        from tilewright.codegen_glsl.context import _runtime_directory
+        from tilewright.ir.runtime_directory import runtime_directory
         from tilewright.codegen_glsl.device import GlDevice
-        with _runtime_directory():
+        with runtime_directory():
             path = os.environ["XDG_RUNTIME_DIR"]
             print(oct(os.stat(path).st_mode & 0o777))
         GlDevice().close()

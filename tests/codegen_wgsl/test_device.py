@@ -1,5 +1,8 @@
 """Opening devices, compiling shaders, and what is said when either fails."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,6 +36,17 @@ class FakeGpu:
 
     def enumerate_adapters_sync(self) -> list[Any]:
         return self.adapters
+
+
+def test_opening_says_nothing_where_no_runtime_directory_is_set() -> None:
+    variables = {n: v for n, v in os.environ.items() if n != "XDG_RUNTIME_DIR"}
+    code = "from tilewright.codegen_wgsl.device import Device; import os; Device()\n"
+    code += "print('XDG_RUNTIME_DIR' in os.environ)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env=variables, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_info_tells_what_was_opened(device: Device) -> None:

@@ -145,7 +145,7 @@ def test_leaves_are_named_in_messages() -> None:
     with pytest.raises(tw.TraceError) as caught:
         tw.kernel(lambda p: p["w"].__setitem__(0, 1))({"w": B})
     assert """cannot write into its argument "p['w']\"""" in str(caught.value)
-    with pytest.raises(tw.DTypeError, match=r"argument \"p\['z'\]\" is a complex"):
+    with pytest.raises(tw.DTypeError, match=r"argument \"p\['z'\]\" is of type complex"):
         tw.kernel(lambda p: p["w"])({"w": B, "z": 1j})
 
 

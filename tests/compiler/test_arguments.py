@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 import warnings
+from array import array
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tilewright as tw
+from tilewright.compiler.argument_trees import is_tree
 from tilewright.compiler.arguments import (
     Binder,
     DeclaredArguments,
@@ -38,6 +40,18 @@ class Convertible:
         return np.arange(3, dtype=np.int16)
 
 
+class Framed:
+    """As a picture of Pillow: other attributes, and an interface that only NumPy asks for."""
+
+    def __init__(self) -> None:
+        self.pixels = np.arange(6, dtype=np.uint8)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        shape, typestr = self.pixels.shape, self.pixels.dtype.str
+        return {"version": 3, "shape": shape, "typestr": typestr, "data": self.pixels.tobytes()}
+
+
 class Broken:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         raise TypeError("on another device")
@@ -60,6 +74,9 @@ ARRAYS: list[tuple[Any, ArraySpec]] = [
     ([[1.5], [2.5]], tw.f64[2, 1]),
     ([], tw.f64[0]),
     (Convertible(), tw.i16[3]),
+    (Framed(), tw.u8[6]),
+    (array("h", [1, 2]), tw.i16[2]),
+    (memoryview(b"ab"), tw.u8[2]),
     ((np.float32(1), np.float32(2)), tw.f32[2]),
 ]
 STATIC: list[Any] = [
@@ -73,6 +90,7 @@ def test_arrays(value: Any, spec: ArraySpec) -> None:
     found, passed = describe(value, "x")
     assert found == spec
     assert is_leaf(value) or isinstance(value, tuple)
+    assert not is_tree(value)
     np.testing.assert_array_equal(passed, np.asarray(value))
 
 
@@ -94,7 +112,7 @@ def test_numbers() -> None:
         (1 << 63, IntegerRangeError, "9223372036854775808 does not fit into int64"),
         (-(1 << 63) - 1, IntegerRangeError, "does not fit into int64"),
         (np.ma.masked_array([1.0]), DTypeError, "is a masked array"),
-        (object(), DTypeError, "is a object, which is not an array"),
+        (object(), DTypeError, "is of type object, which is not an array"),
         (iter([1]), DTypeError, "iterator, which is not an array"),
         ([[1], [1, 2]], ShapeError, "cannot be made an array"),
         (Broken(), DTypeError, "cannot be made an array: on another device"),

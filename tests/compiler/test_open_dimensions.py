@@ -76,3 +76,13 @@ def test_halves_of_open_axes(spec: ArraySpec, target: str) -> None:
         expected = (x[:, ::2], x[::-1, ::-2], x[:h, :w], pooled, np.cumsum(x[:, 0]))
         for found, right in zip(kernel(x), expected, strict=True):
             np.testing.assert_array_equal(found, right)
+
+
+def test_declared_arguments_may_be_left_out_of_compile() -> None:
+    kernel = tw.kernel(x=tw.f32[N, 3], y=tw.f32[3])(lambda x, s, y: x * s + y)
+    x, y = np.ones((4, 3), np.float32), np.ones(3, np.float32)
+    for compiled in (kernel.compile(s=float), kernel.compile(tw.f32[N, 3], float)):
+        np.testing.assert_array_equal(compiled(x, 2.0, y), kernel(x, 2.0, y))
+    assert kernel.bind(y=y).compile(s=float)(x, 2.0).shape == (4, 3)
+    with pytest.raises(TypeError, match="missing a required argument: 's'"):
+        kernel.compile()
