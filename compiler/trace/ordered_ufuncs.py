@@ -1,7 +1,7 @@
 """``reduce`` and ``accumulate`` of ufuncs that the graph does not combine by: rewritten, in order.
 
-``np.subtract.reduce`` and its like are one subtraction of a sum; others are applied element after
-element, written out where there are few, else by a loop.
+``np.subtract.reduce`` is one subtraction of a sum; others, where a product would overflow as for
+``np.divide``, are applied element after element, written out where there are few, else by a loop.
 """
 
 from __future__ import annotations
@@ -95,9 +95,10 @@ def _rows(ufunc: np.ufunc, a: Any, axis: Any, dtype: Any) -> tuple[Any, int]:
 
 
 def _in_order(ufunc: np.ufunc, rows: Any) -> Any:
-    count = as_int(rows.shape[0], "the length of the axis")
+    count = rows.shape[0]
     made = rows[0]
-    if count > (2 if ufunc in _LONG and rows.element_type.is_integer else _WRITTEN_OUT):
+    few = 2 if ufunc in _LONG and rows.element_type.is_integer else _WRITTEN_OUT
+    if not isinstance(count, int) or count > few:
         state = active().loop(count - 1, lambda i, s: (ufuncs.call(ufunc, (s, rows[i + 1])),), made)
         return state[0]
     for row in range(1, count):
@@ -105,20 +106,12 @@ def _in_order(ufunc: np.ufunc, rows: Any) -> Any:
     return made
 
 
-def _combined(rows: Any, function: Callable[..., Any], ufunc: np.ufunc) -> Any:
-    """The first row, and what `function` makes of the others."""
+def _subtracted(rows: Any) -> Any:
+    """The first row less the sum of the others."""
     if rows.sizes[0] == 1:
         return rows[0]
-    rest = dispatch(function, (rows[1:],), {"axis": 0, "dtype": rows.dtype})
-    return ufuncs.call(ufunc, (rows[0], rest))
-
-
-def _subtracted(rows: Any) -> Any:
-    return _combined(rows, np.sum, np.subtract)
-
-
-def _divided(rows: Any) -> Any:
-    return _combined(rows, np.prod, np.true_divide)
+    rest = dispatch(np.sum, (rows[1:],), {"axis": 0, "dtype": rows.dtype})
+    return ufuncs.call(np.subtract, (rows[0], rest))
 
 
 def _log_of_sum(rows: Any) -> Any:
@@ -130,18 +123,18 @@ def _log_of_sum(rows: Any) -> Any:
 
 
 def _length(rows: Any) -> Any:
-    """The root of the sum of squares, scaled by the largest element."""
-    high = dispatch(np.max, (ufuncs.call(np.absolute, (rows,)),), {"axis": 0})
+    """The root of the sum of squares, scaled by the largest element; infinite beside NaN too."""
+    high = dispatch(np.nanmax, (ufuncs.call(np.absolute, (rows,)),), {"axis": 0})
     usable = ufuncs.call(np.isfinite, (high,)) & (high > 0)
     scale = dispatch(np.where, (usable, high, 1), {})
     scaled = rows / scale
     total = dispatch(np.sum, (scaled * scaled,), {"axis": 0})
-    return ufuncs.call(np.sqrt, (total,)) * scale
+    length = ufuncs.call(np.sqrt, (total,)) * scale
+    return dispatch(np.where, (ufuncs.call(np.isinf, (high,)), high, length), {})
 
 
 _REWRITTEN: Final[dict[np.ufunc, Callable[[Any], Any]]] = {
     np.subtract: _subtracted,
-    np.true_divide: _divided,
     np.logaddexp: _log_of_sum,
     np.hypot: _length,
 }

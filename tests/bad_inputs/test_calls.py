@@ -200,7 +200,7 @@ def test_options_of_the_decorator() -> None:
         (partial(np.add, 1), r"fix arguments of the kernel: tw.kernel\(add\).bind\(name=value\)"),
         (type("Net", (), {}), "put @tw.kernel directly above def"),
         (staticmethod(len), "put @staticmethod above @tw.kernel"),
-        (classmethod(len), "put @classmethod above @tw.kernel"),
+        (classmethod(lambda kind: kind), "put @classmethod above @tw.kernel"),
         (np.sin, r"write a function that calls it: tw.kernel\(lambda x: …\)"),
         (type("Net", (), {"__call__": len})(), "write a function that calls it"),
         (3, "put @tw.kernel directly above def"),

@@ -92,8 +92,12 @@ def test_reducing_integers_in_order() -> None:
 
 def test_infinite_logarithms_and_lengths() -> None:
     inf, nan = np.inf, np.nan
-    x = np.array([[-inf, -inf], [1, -inf], [inf, 1], [nan, 1], [1e300, -1e300], [0, 0]])
+    x = np.array([[-inf, -inf], [1, -inf], [inf, 1], [nan, 1], [nan, inf], [1e300, -1e300], [0, 0]])
     check(lambda x: (np.logaddexp.reduce(x, axis=1), np.hypot.reduce(x, axis=1)), x)
+
+
+def test_quotients_whose_divisors_have_no_product() -> None:
+    check(lambda x: np.divide.reduce(x, axis=1), np.array([[1e300, 1e200, 1e200], [0, 0, 1]]))
 
 
 @pytest.mark.parametrize(
