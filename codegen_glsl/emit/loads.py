@@ -88,8 +88,7 @@ class Fetch(Struct, frozen=True):
             self._sum(offset.scalars, offset.constant + offset.step * lane) for lane in range(LANES)
         ]
         calls = [self.sampler.call("element", self._guarded(p, LANES).text) for p in places]
-        depth = max(place.depth for place in places)
-        return self._named(f"{self._vector}({', '.join(calls)})", LANES, depth)
+        return self._named(f"{self._vector}({', '.join(calls)})", LANES, places[0].depth)
 
     def gather(self, offset: Offset) -> Value:
         """Lanes at four offsets that only the run time knows."""

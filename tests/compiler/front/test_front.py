@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.cache import ArtifactCache
-from tilewright.compiler.front.entries import Request, front_key
+from tilewright.compiler.front.entries import Request, front_key, store_front
 from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
 from tilewright.compiler.targets import BuildOptions
 from tilewright.ir.signature import ArgumentSpec
@@ -303,3 +303,17 @@ def test_text_that_json_cannot_hold_is_compiled_and_not_kept(
         assert (kernel(x, name) == len(name)).all()
         entries.append(cache.info().entries - before)
     assert entries == [1, 2]  # the artifact alone; and the artifact with what calls need
+
+
+def test_what_has_no_artifact_on_disk_has_no_entry(tmp_path: Path) -> None:
+    """Shaders are made anew by each process, and an entry would name what is not there."""
+    cache = ArtifactCache.default(tmp_path)
+    runtime: Any = SimpleNamespace(cache=cache)
+    function = capturing(1)
+    for target, kept in (("wgsl", False), ("cpu", True)):
+        request = Request(function, {"x": tw.f32[3]}, {}, target, BuildOptions())
+        key = front_key(request, cache)
+        assert key is not None
+        made = tw.kernel(function).compile(tw.f32[3], target=target).specialization
+        store_front(request, key, made, runtime)
+        assert (cache.get(key.text) is not None) is kept
