@@ -30,7 +30,7 @@ from tilewright.ir.dtypes import F32, I32
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Load
 from tilewright.ir.interpret.kernel import interpret_kernel
-from tilewright.ir.kernel import Buffer, Kernel
+from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import Nest, Program, Stage
 from tilewright.ir.schedule import INNER, Schedule
@@ -196,3 +196,23 @@ def test_products_in_registers_beyond_the_edges(sizes: tuple[int, int, int]) -> 
     found = run(program([x, w, row, column], [out], [nest]), given, schedule)
     expected = (given[0] @ given[1] * given[3] + given[2][:, None]) ** 2
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("vector", [0, 1, 2])
+def test_the_vector_loop_is_that_of_its_axis(vector: int) -> None:
+    """Of the loops over a tile."""
+    x, y = Buffer("x", (8, 6, 4), F32), Buffer("y", (8, 6, 4), F32)
+    points = axes(i=8, j=6, k=4)
+    stage = Stage((), (), None, Load(x, points), y, points)
+    made = program([x], [y], [Nest("copy", points, (stage,), ())])
+    tile = [2, 3, 1]
+    tile[vector] = 4
+    if vector == 1:
+        tile[1] = 2
+    schedule = Schedule(tile=tuple(tile), vector=vector, width=2, workgroup=(4,))
+    loops = [s for s in statements(lowered(made, schedule).body) if isinstance(s, For)]
+    inner = [(s.extent, s.kind) for s in loops if s.kind in ("vector", "unroll")]
+    expected = [(n, "vector" if k == vector else "unroll") for k, n in enumerate(tile)]
+    assert {one for one in inner if one[0] != 1} == {one for one in expected if one[0] != 1}
+    given = numbers(8, 6, 4)
+    np.testing.assert_array_equal(run(made, [given], schedule), given)
