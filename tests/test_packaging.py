@@ -200,8 +200,11 @@ def test_public_name_resolves(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'tilewright' has no attribute 'kernle'"):
+    said = "module 'tilewright' has no attribute 'kernle'"
+    with pytest.raises(AttributeError, match=said) as caught:
         tilewright.kernle  # type: ignore[attr-defined]  # noqa: B018
+    # Of which Python itself makes "Did you mean: 'kernel'?".
+    assert (caught.value.name, caught.value.obj) == ("kernle", tilewright)
 
 
 def test_import_is_light() -> None:

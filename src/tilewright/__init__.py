@@ -103,7 +103,8 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
     def __getattr__(name: str) -> object:
         """Import the module that defines `name`, and keep the object for the next access."""
         if name not in _HOME_OF:
-            raise AttributeError(f"module 'tilewright' has no attribute {name!r}")
+            message = f"module 'tilewright' has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=_import_module(__name__))
         home = _import_module(_HOME_OF[name])
         is_module = home.__name__.rpartition(".")[2] == name
         value = home if is_module else getattr(home, name)
