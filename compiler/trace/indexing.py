@@ -44,7 +44,7 @@ from tilewright.compiler.trace.operands import (
 from tilewright.compiler.trace.selections import Selection, refusal
 from tilewright.compiler.trace.views import AxisMap, along, fixed
 from tilewright.ir import build
-from tilewright.ir.analysis.size_proofs import same_size
+from tilewright.ir.analysis.size_proofs import at_most, same_size
 from tilewright.ir.dtypes import BOOL, DType
 from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 from tilewright.ir.expr import Expr, Size, Var
@@ -283,7 +283,12 @@ def _open_slice(
     if step > 0:
         first = positions.clamped_bound(start, extent, 0, 0, extent)
         end = positions.clamped_bound(stop, extent, extent, 0, extent)
-        length = positions.ceil_divide(build.size_sub(end, first), step)
+        counted = build.size_sub(end, first)
+        if (start is None or at_most(0, start)) and (stop is None or at_most(stop, -1)):
+            # Both bounds lie on their side of the axis: where clamping moves one, nothing is left.
+            # So ``x[1:]`` and ``x[:-1]`` have one size.
+            counted = build.size_sub(build.size_add(extent, stop or 0), start or 0)
+        length = positions.ceil_divide(counted, step)
     else:
         first = positions.clamped_bound(start, extent, last, -1, last)
         end = positions.clamped_bound(stop, extent, -1, -1, last)

@@ -276,6 +276,25 @@ def test_open_dimensions(name: str, size: int) -> None:
     check(function, x, symbols={N: size}, x=ArraySpec(F32, (N, 6)), tolerance=4e-6)
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 8])
+def test_neighbours_along_an_open_dimension_have_one_size(size: int) -> None:
+    """Although of an empty axis, or a short one, neither slice has its full length."""
+    from tilewright.ir.dtypes import F32
+
+    def function(x):
+        return (
+            x[1:] - x[:-1],
+            x[2:] + x[1:-1] + x[:-2],
+            x[3::2] - x[1:-2:2],
+            np.diff(x, axis=0),
+            x[5:-4],
+        )
+
+    n = dim("n")
+    x = RNG.standard_normal((size, 6)).astype(np.float32)
+    check(function, x, symbols={n: size}, x=ArraySpec(F32, (n, 6)))
+
+
 def test_an_open_dimension_is_not_equal_to_another() -> None:
     from tilewright.ir.dtypes import F32
 
