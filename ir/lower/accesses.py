@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tilewright.ir.analysis.affine import Linear, linear, offset, row_major_strides
 from tilewright.ir.analysis.ranges import largest
+from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.program import Nest, Stage
@@ -77,8 +78,9 @@ def work(nest: Nest) -> int:
     )
 
 
-def free_uses(nest: Nest) -> Iterator[Var]:
-    """Axes that occur in values outside of load indices (the position itself is data)."""
+def free_positions(nest: Nest) -> Iterator[Linear]:
+    """The index expressions in values outside of load indices (the position itself is data), each
+    as a whole."""
     for stage in nest.stages:
         stack: list[Expr] = [stage.value]
         seen: set[Expr] = set()
@@ -87,9 +89,9 @@ def free_uses(nest: Nest) -> Iterator[Var]:
             if node in seen:
                 continue
             seen.add(node)
-            if isinstance(node, Var):
-                yield node
-            if not isinstance(node, Load):
+            if node.dtype is INDEX:
+                yield linear(node)
+            elif not isinstance(node, Load):
                 stack.extend(node.operands)
 
 

@@ -11,9 +11,10 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from tilewright.ir import build
+from tilewright.ir.analysis.affine import Linear
 from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lower.accesses import Access, accesses, flat, free_uses
+from tilewright.ir.lower.accesses import accesses, flat, free_positions
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.traverse import substitute
 
@@ -40,28 +41,27 @@ def _first_mergeable(nest: Nest, kept: Var | None) -> tuple[Var, Var] | None:
     groups = _groups(nest)
     if not groups:
         return None
-    used = set(free_uses(nest))
-    found = accesses(nest)
+    found = [*(a.form for a in accesses(nest)), *free_positions(nest)]
     local = _local_axes(nest) | ({kept} if kept is not None else set())
     for group in groups:
         for a, b in pairwise(group):
-            if a in used or b in used or a in local or b in local:
+            if a in local or b in local:
                 continue
             if not isinstance(b.extent, int) or not _independent(nest, a, b):
                 continue
-            if all(_walks_as_one(access, a, b) for access in found):
+            if all(_walks_as_one(form, a, b) for form in found):
                 return a, b
     return None
 
 
-def _walks_as_one(access: Access, a: Var, b: Var) -> bool:
-    """Whether the access moves along `a` as it would along a longer `b`. A place that was loaded
+def _walks_as_one(form: Linear, a: Var, b: Var) -> bool:
+    """Whether a place moves along `a` as it would along a longer `b`. One that was loaded
     (``table[image[a, b]]``) moves as the load of it does, which is an access of its own."""
     assert isinstance(b.extent, int)
-    for atom in access.form.terms:
+    for atom in form.terms:
         if not isinstance(atom, Var) and {a, b} & _outside_loads(atom):
             return False
-    return access.form.coefficient(a) == access.form.coefficient(b) * b.extent
+    return form.coefficient(a) == form.coefficient(b) * b.extent
 
 
 def _outside_loads(root: Expr) -> set[Var]:

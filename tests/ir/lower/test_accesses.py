@@ -12,7 +12,7 @@ from tilewright.ir.lower.accesses import (
     accesses,
     depends,
     flat,
-    free_uses,
+    free_positions,
     operations,
     points,
     work,
@@ -71,8 +71,9 @@ def test_points_and_work() -> None:
 def test_axes_that_are_data() -> None:
     value = build.add(build.cast(J, F32), Load(SOURCE, (I, J, R)))
     stage = Stage((), (R,), "add", value, LOCAL, ())
-    assert list(free_uses(nest(stage))) == [J]
-    assert list(free_uses(nest(Stage((), (), None, Load(OUT, (I, J)), OUT, (I, J))))) == []
+    (form,) = free_positions(nest(stage))
+    assert (form.coefficient(J), form.coefficient(I)) == (1, 0)
+    assert not list(free_positions(nest(Stage((), (), None, Load(OUT, (I, J)), OUT, (I, J)))))
 
 
 @pytest.mark.parametrize(
