@@ -82,13 +82,14 @@ def _infinite(v: Sequence[Array], b: Sequence[Array]) -> Array:
 
 
 def _remainder_passed(op: Op) -> Callable[..., Array]:
+    step = np.trunc if op is ops.FMOD else np.floor
+
     def passed(value: Array, v: Sequence[Array], b: Sequence[Array]) -> Array:
         room = np.abs(v[1]) - b[1]
         quotient = v[0] / v[1]
         spread = (b[0] + np.abs(quotient) * b[1]) / room
-        jumps = np.floor(quotient - spread) != np.floor(quotient + spread)
-        whole = np.trunc(quotient) if op is ops.FMOD else np.floor(quotient)
-        within = b[0] + np.abs(whole) * b[1] if op is not ops.FLOORDIV else 0.0
+        jumps = step(quotient - spread) != step(quotient + spread)
+        within = b[0] + np.abs(step(quotient)) * b[1] if op is not ops.FLOORDIV else 0.0
         # Of a number that may be zero, over infinity: the sign decides between 0 and -1.
         jumps |= (np.abs(v[0]) <= b[0]) & (b[0] > 0) & np.isinf(v[1])
         return np.where(jumps | (room <= 0) | ~np.isfinite(quotient), np.inf, within)
