@@ -6,6 +6,7 @@ For tests of lowering, legalisation and emission below the compiler's driver.
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -133,7 +134,7 @@ def run_function(
     output = Buffer("out", (padded,), value.dtype)
     inner = For(lane, "vector", [Store(output, (index,), value)], lanes)
     kernel = Kernel("f", (*inputs, output), (), (), (For(block, "serial", [inner]),))
-    result = np.empty(padded, value.dtype.numpy)
+    result = _junk((padded,), value.dtype)
     compile_kernel(kernel, inputs, [output], (), target).run(operands, [result])
     return result[:size]
 
@@ -147,6 +148,11 @@ def _dtype(array: Array) -> DType:
 def outputs_of(program: Program) -> list[np.ndarray]:
     """Memory for the outputs: the results, then what says whether an index was out of bounds."""
     static = ([int(n) for n in b.shape if isinstance(n, int)] for b in program.outputs)
-    return [
-        np.empty(shape, b.dtype.numpy) for shape, b in zip(static, program.outputs, strict=True)
-    ]
+    return [_junk(tuple(shape), b.dtype) for shape, b in zip(static, program.outputs, strict=True)]
+
+
+def _junk(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+    """An array whose elements nobody computes by chance."""
+    return (
+        np.full(math.prod(shape) * dtype.itemsize, 0xA5, np.uint8).view(dtype.numpy).reshape(shape)
+    )

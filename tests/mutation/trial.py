@@ -93,6 +93,7 @@ def _environment(copy: Path) -> dict[str, str]:
     return {
         **os.environ,
         "CI": "1",  # the same examples of Hypothesis every time
+        "MALLOC_PERTURB_": "165",  # as under scripts/run_tests.sh
         "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
