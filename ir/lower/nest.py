@@ -237,7 +237,7 @@ class NestLowering(TileWalk):
         if not isinstance(extent, int):
             return 0, 0
         inside = interior((stage,), axis)
-        outside = extent - (inside.stop - inside.start)
+        outside = extent - inside.size
         return (inside.start, inside.stop) if outside <= _MOST_APART else (0, extent)
 
     def strips(

@@ -31,12 +31,19 @@ class Interior(Struct, frozen=True):
     start: int
     stop: int
 
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
 
-def interior(stages: Sequence[Stage], axis: Var) -> Interior:
-    """The largest middle part of `axis` in which the stages' index expressions keep one form."""
+
+def interior(
+    stages: Sequence[Stage], axis: Var, start: int = 0, stop: int | None = None
+) -> Interior:
+    """The largest middle part of `axis`, or of ``start … stop - 1`` on it, in which the stages'
+    index expressions keep one form."""
     if not isinstance(axis.extent, int):
         return Interior(0, 0)
-    search = _Search(axis, axis.extent)
+    search = _Search(axis, start, axis.extent if stop is None else stop)
     for stage in stages:
         search.visit((stage.value, *stage.indices))
     return Interior(search.start, search.stop)
@@ -47,7 +54,7 @@ def nest_inside(nest: Nest, axis: Var) -> Nest:
     inside = interior(nest.stages, axis)
     if (inside.start, inside.stop) in ((0, 0), (0, axis.extent)):
         return nest
-    short = Var(axis.name, inside.stop - inside.start)
+    short = Var(axis.name, inside.size)
     place = build.add(short, build.index(inside.start))
     simplify = index_simplifier()
 
@@ -64,10 +71,10 @@ def nest_inside(nest: Nest, axis: Var) -> Nest:
 class _Search:
     """Narrows the interior, one expression after the other."""
 
-    def __init__(self, axis: Var, extent: int) -> None:
+    def __init__(self, axis: Var, start: int, stop: int) -> None:
         self.axis = axis
-        self.start, self.stop = 0, extent
-        self.middle = extent // 2
+        self.start, self.stop = start, stop
+        self.middle = (start + stop) // 2
         self._resolved: dict[Expr, Expr] = {}
 
     def visit(self, roots: tuple[Expr, ...]) -> None:

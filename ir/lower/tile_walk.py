@@ -20,6 +20,10 @@ from tilewright.ir.schedule import Schedule
 
 _LEAST_INTERIOR = 16
 """Rows are cut off as a border only where there are so many times as many."""
+_MOST_PIECES = 16
+"""Of a vector axis, each with code of its own."""
+_LEAST_SHARE_OF_TASKS = 16
+"""A piece is cut into tasks, as a whole axis would be, if so many of it make up the axis."""
 
 
 class Tile(Struct):
@@ -55,6 +59,7 @@ class TileWalk:
         self.tiles: dict[Var, Tile] = {}
         self.spans: dict[Var, Span] = {}
         self.at_border = False
+        self.pieces = 0
         self.may_repeat = may_repeat(nest)
 
     def tile_body(self) -> list[Stmt]:
@@ -133,21 +138,39 @@ class TileWalk:
 
     def _is_cut(self, axis: Var, extent: int, inside: Interior) -> bool:
         """Whether borders are apart: always on the vector axis, elsewhere if they are narrow."""
-        border = extent - (inside.stop - inside.start)
+        border = extent - inside.size
         return border > 0 and (axis is self.vector_axis or border * _LEAST_INTERIOR <= extent)
 
     def _cut(self, position: int, axis: Var, inside: Interior) -> list[Stmt]:
-        """Borders point by point, the interior in tiles."""
-        extent, size = axis.extent, self.sizes[axis]
-        assert isinstance(extent, int)
-        around, self.at_border = self.at_border, True
-        before = self._static_tiles(position, axis, 0, inside.start, 1)
-        self.at_border = around
+        """Borders apart from the interior, which is in tiles."""
+        assert isinstance(axis.extent, int)
+        self.pieces = 0
+        return self._around(position, axis, Interior(0, axis.extent), inside)
+
+    def _around(self, position: int, axis: Var, part: Interior, inside: Interior) -> list[Stmt]:
+        """A part of a cut axis, of which `inside` keeps one form."""
+        self.pieces += 1
+        before = self._border(position, axis, Interior(part.start, inside.start))
+        assert isinstance(axis.extent, int)
+        narrow = inside.size * _LEAST_SHARE_OF_TASKS < axis.extent
+        around, self.at_border = self.at_border, self.at_border or narrow
+        size = self.sizes[axis]
         middle = self._static_tiles(position, axis, inside.start, inside.stop, size)
-        self.at_border = True
-        after = self._static_tiles(position, axis, inside.stop, extent, 1)
         self.at_border = around
-        return [*before, *middle, *after]
+        return [*before, *middle, *self._border(position, axis, Interior(inside.stop, part.stop))]
+
+    def _border(self, position: int, axis: Var, part: Interior) -> list[Stmt]:
+        """Point by point; but where a wide part keeps one form (as each array of a concatenation
+        does), that in tiles, and the rest likewise."""
+        width = self.schedule.width
+        if axis is self.vector_axis and part.size >= width and self.pieces < _MOST_PIECES:
+            inside = interior(self.nest.stages, axis, part.start, part.stop)
+            if inside.size >= width:
+                return self._around(position, axis, part, inside)
+        around, self.at_border = self.at_border, True
+        body = self._static_tiles(position, axis, part.start, part.stop, 1)
+        self.at_border = around
+        return body
 
     def _static_tiles(
         self, position: int, axis: Var, start: int, stop: int, size: int

@@ -80,6 +80,11 @@ def joined(x):
     return np.concatenate([x[:, :1], x * 2, -x], axis=1)
 
 
+def joined_of_wide_parts(x):
+    """Each part keeps one form in its own vectors."""
+    return np.concatenate([x, -x, x * 2, np.roll(x, 2, axis=1)], axis=1)
+
+
 def joined_and_centred(x):
     """A choice by position along an axis of a stage."""
     c = np.concatenate([x[:, :2], x * 2], axis=1)
@@ -127,7 +132,17 @@ def signs(x):
 
 FUNCTIONS = (
     *(sums, sums_of_columns, total, greatest_and_sums, centred, places_of_the_least, running),
-    *(running_down, turned, joined, windows, products, products_of_columns, halves, signs),
+    *(
+        running_down,
+        turned,
+        joined,
+        joined_of_wide_parts,
+        windows,
+        products,
+        products_of_columns,
+        halves,
+        signs,
+    ),
     *(joined_and_centred, stacked, products_that_are_not_added),
     *(with_nan, place_of_the_least, place_of_the_greatest_integer, place_of_nan),
 )
@@ -224,6 +239,11 @@ GOLDEN: list[tuple[Callable[..., Any], tuple[int, ...], Schedule]] = [
     (stacked, (4, 9), Schedule(tile=(3, 2, 4), vector=2, width=4)),
     (products_that_are_not_added, (4, 9), Schedule(vector=INNER, width=4)),
     (turned, (4, 9), Schedule(tile=(1, 4), vector=1, width=4, chunks=4)),
+    (
+        joined_of_wide_parts,
+        (3, 15),
+        Schedule(tile=(1, 8), vector=1, width=4, chunks=3, order=(1, 0)),
+    ),
 ]
 
 
