@@ -21,7 +21,7 @@ from tilewright.compiler.trace.operands import (
 )
 from tilewright.ir import build
 from tilewright.ir.dtypes import BOOL, I64, U8
-from tilewright.ir.errors import ShapeError
+from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Expr
 
 
@@ -54,12 +54,27 @@ def argsort(
 @implements(np.partition)
 def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = None, order: Any = None) -> Any:
     """A sorted array is partitioned at every place."""
+    _check_places(*_along(a, axis), kth)
     return sort(a, axis)
 
 
 @implements(np.argpartition)
 def argpartition(a: Any, kth: Any, axis: Any = -1, kind: Any = None, order: Any = None) -> Any:
+    _check_places(*_along(a, axis), kth)
     return argsort(a, axis)
+
+
+def _check_places(array: Handle, axis: int, kth: Any) -> None:
+    """Places that are known must be on the axis, if that is of a known length."""
+    size = build.known(array.sizes[axis])
+    places = as_array(kth).known()
+    if size is None or places is None:
+        return
+    if places.dtype.kind not in "iu":
+        raise failure(DTypeError, f"kth must be integers, not {places.dtype}")
+    for place in places.reshape(-1):
+        if not -size <= place < size:
+            raise failure(ShapeError, f"kth={place} is out of bounds for {size} elements")
 
 
 @implements(np.lexsort)

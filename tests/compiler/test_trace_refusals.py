@@ -36,6 +36,8 @@ Case = tuple[Callable[..., Any], tuple[Any, ...], str]
 SHAPES: list[Case] = [
     (lambda a: numpy.gradient(a, edge_order=3), (V,), "edge_order of 1 or 2"),
     (lambda a: np.fill_diagonal(a.copy(), 1), (V,), "at least two dimensions"),
+    (lambda a: np.partition(a, a.size), (V,), "out of bounds"),
+    (lambda a: np.argpartition(a, [0, -a.size - 1]), (V,), "out of bounds"),
     (lambda a: np.fill_diagonal(np.stack([a, a]), 1), (F,), "must be of the same length"),
     (lambda a, b: np.einsum("ij", a, b), (F, F), "1 terms for 2 operands"),
     (lambda a: np.einsum("i1", a), (F,), "'1' is not a letter"),
