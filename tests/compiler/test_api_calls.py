@@ -87,6 +87,21 @@ def test_out_without_elements_may_have_any_strides() -> None:
     assert tw.kernel(lambda a: a * 2)(np.zeros((3, 0), np.float32), out=empty) is empty
 
 
+@pytest.mark.parametrize(("shape", "strides"), [((3, 2), (4, 8)), ((2, 3), (8, 4)), ((2,), (0,))])
+def test_out_whose_elements_share_memory_is_refused(
+    shape: tuple[int, ...], strides: tuple[int, ...]
+) -> None:
+    shared = np.lib.stride_tricks.as_strided(np.zeros(10, np.float32), shape, strides)
+    with pytest.raises(ValueError, match="share memory"):
+        tw.kernel(lambda a: a * 2)(np.zeros(shape, np.float32), out=shared)
+
+
+def test_out_may_have_gaps() -> None:
+    apart = np.lib.stride_tricks.as_strided(np.zeros(10, np.float32), (3, 2), (4, 12))
+    x = np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.testing.assert_array_equal(tw.kernel(lambda a: a * 2)(x, out=apart), x * 2)
+
+
 def test_a_changed_closure_cell_means_a_new_specialisation() -> None:
     factor = 2
     kernel = tw.kernel(lambda a: a * factor)

@@ -39,6 +39,8 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "tiles": (lambda g: as_strided(g, (4, 3, 2, 2), (96, 16, 48, 8)).max((2, 3)), (GRID,)),
     "repeated": (lambda x: as_strided(x, (3, 40), (0, 8)), (X,)),
     "reduceat": (lambda x: np.add.reduceat(x, [0, 10, 5, 39]), (X,)),
+    "reduceat dtype": (lambda i: np.add.reduceat(i, [0, 5, 20], dtype=np.float32), (INDEX,)),
+    "reduceat bytes": (lambda m: np.add.reduceat(m[0], [0, 3]), (IMAGE,)),
     "reduceat axis": (lambda g: np.maximum.reduceat(g, np.arange(0, 6, 2), axis=1), (GRID,)),
     "r_": (lambda x, y: np.r_[x[1:], x[0], 0:3, y], (X, Y)),
     "c_": (lambda x, y: np.c_[np.ones(40), x, y], (X, Y)),

@@ -131,6 +131,7 @@ DTYPES: list[Case] = [
     (lambda a: numpy.where(a > 0, a, "x"), (V,), ""),
 ]
 UNSUPPORTED: list[Case] = [
+    (lambda a: np.nanquantile(a, 0.5, method="lower"), (V,), "method='lower' of data"),
     (lambda a: np.delete(a, a.astype(int)), (V,), "positions that depend on data"),
     (lambda a: np.pad(a, 1, mode="reflect", reflect_type="odd"), (V,), "odd"),
     (lambda a: numpy.unpackbits(a), (I,), "takes uint8"),

@@ -178,3 +178,15 @@ def test_dtype_argument() -> None:
 def test_same_rejects_other_dtypes() -> None:
     with pytest.raises(AssertionError):
         same(np.zeros(2, "f4"), np.zeros(2))
+
+
+def test_results_may_be_given_by_position() -> None:
+    def function(a, b):
+        total, whole, rest = np.zeros_like(a), np.zeros_like(a), np.zeros_like(a)
+        np.add(a, b, total)
+        np.divmod(a, b, whole, rest)
+        return total, whole, rest
+
+    check(function, sample("f4", 1)[8:], sample("f4", 2)[8:])
+    with pytest.raises(DTypeError, match="takes 2 arrays and 1 for results"):
+        traced(lambda a: np.add(*[a] * 4), sample("f4", 1))

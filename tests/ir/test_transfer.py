@@ -145,3 +145,5 @@ def test_a_float64_of_no_dimension_is_rounded() -> None:
     assert pack(np.float64(1e300), single, "s").item() == np.inf
     with pytest.raises(DTypeError):
         pack(np.zeros(1), spec("float32", "float32", (1,)), "s")
+    with pytest.raises(DTypeError):
+        pack(np.int64(3), single, "s")

@@ -313,6 +313,15 @@ def test_an_entry_of_more_than_a_quarter_is_not_kept(tmp_path: Path) -> None:
     assert store.get(KEY) == bytes(4000)
 
 
+def test_an_entry_of_a_quarter_is_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path, most_bytes=4 * 8192)
+    whole = 8192 - HEADER_BYTES
+    store.put(KEY, bytes(whole + 1))
+    assert store.get(KEY) is None
+    store.put(KEY, bytes(whole))
+    assert store.get(KEY) == bytes(whole)
+
+
 class EvictingFiles(SystemFiles):
     """A peer removes everything between the opening and the reading of a file."""
 

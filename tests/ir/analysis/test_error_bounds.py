@@ -124,6 +124,13 @@ def test_argmax_of_near_ties_is_free() -> None:
     assert bounds(lambda x: np.argmax(np.exp(x)), f32(2, 3, 1)).bound == 0
 
 
+def test_argmax_of_each_row_is_decided_by_that_row() -> None:
+    rows = np.array([[np.nan, 1, 2], [2, 2, 1], [3, 1, 2]], np.float32)
+    for turned in (rows, rows[::-1]):
+        found = bounds(lambda x: np.argmax(np.exp(x), axis=1), turned).bound
+        assert np.isinf(found).tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize("target", [IEEE, GPU])
 def test_numpy_itself_is_inside(target: TargetClass) -> None:
     rng = np.random.default_rng(3)

@@ -286,3 +286,17 @@ def test_checks_of_positions(wraps: bool) -> None:
             BoundsError, match=f"index {worst} is out of bounds for axis 2 with size 4"
         ):
             run_graph(graph, [])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (4, 5), (3, 1, 6)])
+@pytest.mark.parametrize("room", [1, 4, 10, 1000])
+def test_pieces_cover_all_points_and_are_as_large_as_there_is_room(
+    shape: tuple[int, ...], room: int
+) -> None:
+    pieces = list(graphs._pieces(shape, 1, room))
+    points = [p for piece in pieces for p in itertools.product(*piece)]
+    assert sorted(points) == list(np.ndindex(*shape))
+    sizes = [len(list(itertools.product(*piece))) for piece in pieces]
+    assert max(sizes) <= room
+    if room >= len(points):
+        assert len(pieces) == 1
