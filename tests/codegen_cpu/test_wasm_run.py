@@ -24,6 +24,8 @@ def test_plan_is_aligned_and_does_not_overlap() -> None:
     plan = plan_memory(100, [0, 1, 64, 65], symbol_count=3, workspace_size=10)
     assert plan.addresses == (128, 128, 192, 256)
     assert (plan.arguments, plan.symbols, plan.workspace, plan.end) == (384, 448, 512, 522)
+    many = plan_memory(0, [4] * 40, symbol_count=1, workspace_size=4)
+    assert many.symbols - many.arguments == 192  # 40 pointers of 4 bytes
 
 
 def test_an_instance_runs_many_times_and_keeps_its_globals() -> None:

@@ -277,6 +277,9 @@ def test_grid_counts_every_tile_once() -> None:
 def test_split_index_is_row_major() -> None:
     position = Var("p", 24)
     assert len(split_index(position, [2, 3, 4])) == 3
+    for number, wanted in enumerate(np.ndindex(2, 3, 4)):
+        made = split_index(b.index(number), [2, 3, 4])
+        assert tuple(map(b.known, made)) == wanted
     assert split_index(position, []) == []
 
 

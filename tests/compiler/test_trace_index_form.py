@@ -361,6 +361,7 @@ def test_checks_in_loops_cover_all_steps() -> None:
     ("body", "kind", "message"),
     [
         (lambda i, s: s.sum(), ShapeError, "the state keeps its shapes"),
+        (lambda i, s: s[:-1], ShapeError, "the state keeps its shapes"),
         (lambda i, s: s.astype(np.float64), DTypeError, "float64 where the state is float32"),
         (lambda i, s: (s, s), TraceError, "returned 2 values for a state of 1"),
         (lambda i, s: s + math.sqrt(s[0, 0]) if s[0, 0] > 0 else s, TraceError, "np.where"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tests.compiler.trace_oracle import check
 
 RNG = np.random.default_rng(29)
@@ -216,3 +217,18 @@ def test_as_numpy(case: Case) -> None:
     names = function.__code__.co_varnames[: len(arrays)]
     assert len(names) == len(arrays)
     check(function, *arrays, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+def test_powers_of_large_numbers_stay_finite(axis: int | None) -> None:
+    x = np.array([[1000, 0, -1000], [-1000, -999, -1001], [3, 900, 2]], np.float32)
+    shifted = x.astype(np.float64) - x.max(axis=axis, keepdims=True)
+    powers = np.exp(shifted)
+    total = powers.sum(axis=axis, keepdims=True)
+    soft = tw.kernel(lambda x: tw.softmax(x, axis=axis))(x)
+    np.testing.assert_allclose(soft, powers / total, rtol=1e-5, atol=1e-30)
+    logarithms = tw.kernel(lambda x: tw.log_softmax(x, axis=axis))(x)
+    np.testing.assert_allclose(logarithms, shifted - np.log(total), rtol=1e-5, atol=1e-5)
+    summed = tw.kernel(lambda x: tw.logsumexp(x, axis=axis, keepdims=True))(x)
+    wanted = x.max(axis=axis, keepdims=True) + np.log(total)
+    np.testing.assert_allclose(summed, wanted, rtol=1e-5)
