@@ -108,3 +108,13 @@ def test_checks_of_open_dimensions_take_the_ordinary_way() -> None:
         with pytest.raises(tw.BoundsError, match="size 4"):
             kernel(X[:4].copy(), np.array([5]))
     assert records_of(kernel) == ()
+
+
+@needs_records
+def test_open_dimensions_are_served_unless_they_have_a_least_value() -> None:
+    n, m = tw.dim("N"), tw.dim("M", least=4)
+    free = tw.kernel(x=tw.f32[n])(lambda x: x * 2)
+    at_least = tw.kernel(x=tw.f32[m])(lambda x: x[:4] * 2)
+    for kernel, served in ((free, True), (at_least, False)):
+        called(kernel, X)
+        assert bool(records_of(kernel)) is served

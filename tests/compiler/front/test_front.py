@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -18,8 +19,9 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.cache import ArtifactCache
-from tilewright.compiler.front.entries import Request, front_key, store_front
+from tilewright.compiler.front.entries import Request, _is_plain, front_key, store_front
 from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
+from tilewright.compiler.structure import Known, Leaf, Mapping, Object, Sequence
 from tilewright.compiler.targets import BuildOptions
 from tilewright.ir.signature import ArgumentSpec
 
@@ -317,3 +319,14 @@ def test_what_has_no_artifact_on_disk_has_no_entry(tmp_path: Path) -> None:
         made = tw.kernel(function).compile(tw.f32[3], target=target).specialization
         store_front(request, key, made, runtime)
         assert (cache.get(key.text) is not None) is kept
+
+
+def test_only_results_of_kinds_that_everybody_knows_are_kept() -> None:
+    leaf = Leaf(0)
+    pair = namedtuple("pair", "a b")
+    for kept in (leaf, Known(None), Sequence(tuple, (leaf,)), Sequence(list, (leaf, leaf))):
+        assert _is_plain(kept)
+        assert _is_plain(Mapping(("x",), (kept,)))
+    for refused in (Sequence(pair, (leaf, leaf)), Object(SimpleNamespace, ("a",), (leaf,))):
+        assert not _is_plain(refused)
+        assert not _is_plain(Sequence(tuple, (leaf, refused)))
