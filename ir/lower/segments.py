@@ -37,13 +37,18 @@ class Interior(Struct, frozen=True):
 
 
 def interior(
-    stages: Sequence[Stage], axis: Var, start: int = 0, stop: int | None = None
+    stages: Sequence[Stage],
+    axis: Var,
+    start: int = 0,
+    stop: int | None = None,
+    wide: int | None = None,
 ) -> Interior:
     """The largest middle part of `axis`, or of ``start … stop - 1`` on it, in which the stages'
-    index expressions keep one form."""
+    index expressions keep one form. A rule that leaves less than half of the rest and less than
+    `wide` points does not count."""
     if not isinstance(axis.extent, int):
         return Interior(0, 0)
-    search = _Search(axis, start, axis.extent if stop is None else stop)
+    search = _Search(axis, start, axis.extent if stop is None else stop, wide)
     for stage in stages:
         search.visit((stage.value, *stage.indices))
     return Interior(search.start, search.stop)
@@ -71,10 +76,11 @@ def nest_inside(nest: Nest, axis: Var) -> Nest:
 class _Search:
     """Narrows the interior, one expression after the other."""
 
-    def __init__(self, axis: Var, start: int, stop: int) -> None:
+    def __init__(self, axis: Var, start: int, stop: int, wide: int | None) -> None:
         self.axis = axis
         self.start, self.stop = start, stop
         self.middle = (start + stop) // 2
+        self.wide = stop - start if wide is None else wide
         self._resolved: dict[Expr, Expr] = {}
 
     def visit(self, roots: tuple[Expr, ...]) -> None:
@@ -147,7 +153,8 @@ class _Search:
             start = max(start, -(constant // factor))
         else:
             stop = min(stop, constant // -factor + 1)
-        if stop - start < _LEAST_SHARE * (self.stop - self.start):
+        left = stop - start
+        if left < self.wide and left < _LEAST_SHARE * (self.stop - self.start):
             return False
         self.start, self.stop = start, stop
         return True

@@ -22,6 +22,8 @@ _LEAST_INTERIOR = 16
 """Rows are cut off as a border only where there are so many times as many."""
 _MOST_PIECES = 16
 """Of a vector axis, each with code of its own."""
+_WIDE = 2
+"""Vectors for which a piece is worth it, however small a part of the axis it is."""
 _LEAST_SHARE_OF_TASKS = 16
 """A piece is cut into tasks, as a whole axis would be, if so many of it make up the axis."""
 
@@ -78,7 +80,7 @@ class TileWalk:
             return self._tiles_of(position, axis, self.spans[axis])
         if isinstance(extent, int):
             if axis is self.vector_axis or size > 1:
-                inside = interior(self.nest.stages, axis)
+                inside = self._interior(axis, Interior(0, extent))
                 if self._is_cut(axis, extent, inside):
                     return self._cut(position, axis, inside)
             return self._static_tiles(position, axis, 0, extent, size)
@@ -98,8 +100,8 @@ class TileWalk:
                 raise IRError(f"a cache block of {points} is cut by tiles of {self.sizes[axis]}")
             if not tiles or not isinstance(axis.extent, int):
                 continue
-            inside = interior(self.nest.stages, axis) if axis is self.vector_axis else None
-            if inside is None or (inside.start, inside.stop) == (0, axis.extent):
+            whole = Interior(0, axis.extent)
+            if axis is not self.vector_axis or self._interior(axis, whole) == whole:
                 blocks[axis] = tiles
         return blocks
 
@@ -159,12 +161,17 @@ class TileWalk:
         self.at_border = around
         return [*before, *middle, *self._border(position, axis, Interior(inside.stop, part.stop))]
 
+    def _interior(self, axis: Var, part: Interior) -> Interior:
+        """What keeps one form: of a vector axis also a small part, if it has some vectors."""
+        wide = _WIDE * self.schedule.width if axis is self.vector_axis else None
+        return interior(self.nest.stages, axis, part.start, part.stop, wide)
+
     def _border(self, position: int, axis: Var, part: Interior) -> list[Stmt]:
         """Point by point; but where a wide part keeps one form (as each array of a concatenation
         does), that in tiles, and the rest likewise."""
         width = self.schedule.width
         if axis is self.vector_axis and part.size >= width and self.pieces < _MOST_PIECES:
-            inside = interior(self.nest.stages, axis, part.start, part.stop)
+            inside = self._interior(axis, part)
             if inside.size >= width:
                 return self._around(position, axis, part, inside)
         around, self.at_border = self.at_border, True

@@ -130,3 +130,18 @@ def test_an_open_axis_has_no_interior() -> None:
     nest = Nest("n", (open_axis,), (stage,), ())
     assert interior(nest.stages, open_axis) == Interior(0, 0)
     assert nest_inside(nest, open_axis) is nest
+
+
+@pytest.mark.parametrize(("wide", "wanted"), [(None, (0, 11)), (4, (0, 11)), (3, (8, 11))])
+def test_a_small_part_counts_if_it_is_wide_enough(
+    wide: int | None, wanted: tuple[int, int]
+) -> None:
+    place = maximum(minimum(build.sub(X, index(8)), index(3)), index(0))
+    found = interior(of(place).stages, X, wide=wide)
+    assert (found.start, found.stop) == wanted
+
+
+def test_a_part_of_an_axis_has_an_interior_of_its_own() -> None:
+    place = maximum(build.sub(X, index(12)), index(0))
+    assert interior(of(place).stages, X, 0, 12) == Interior(0, 12)
+    assert interior(of(place).stages, X, 10, 20) == Interior(12, 20)
