@@ -15,7 +15,7 @@ from tilewright.ir.fuse.options import FRAGMENT, WORKGROUP
 from tilewright.ir.wide_integers import wrapping_integers
 
 BYTES = np.zeros((1 << 11, 1 << 11), np.uint8)
-MANY_BYTES = np.zeros((1 << 12, (1 << 12) + 2), np.uint8)
+MANY_BYTES = np.zeros((1 << 12, 4200), np.uint8)  # 255 of each do not fit into 32 bits
 INTS = np.zeros((4, 5), np.int32)
 WIDE = np.zeros((4, 5), np.int64)
 FLOATS = np.zeros((4, 5), np.float32)
