@@ -16,6 +16,7 @@ from tilewright.ir.analysis.error_rules import (
     Bounded,
     TargetClass,
     apply_operation,
+    computed,
     exact,
     finish,
     read_float,
@@ -399,3 +400,8 @@ def test_the_sign_of_zero_is_lost_where_either_zero_may_be_returned() -> None:
     assert result(ops.MUL, loose, near(2.0, 0)).unsigned
     assert not np.any(result(ops.MUL, *zeros).unsigned)
     assert not np.any(result(ops.CAST, exact(np.asarray(0)), dtypes=(I32,), to=F32).unsigned)
+
+
+def test_only_gpus_compute_float64_in_float32() -> None:
+    assert [computed(d, GPU) for d in (F64, F32, F16)] == [F32, F32, F16]
+    assert [computed(d, IEEE) for d in (F64, F32, F16)] == [F64, F32, F16]
