@@ -41,7 +41,7 @@ def markdown(programs: int, counts: Counts) -> str:
     kinds = Counter({_kind(op): 0 for op in counts["ops"]})
     for op, count in counts["ops"].items():
         kinds[_kind(op)] += count
-    passes = {p.removeprefix("ir/"): n for p, n in counts["passes"].items()}
+    passes = {p.removeprefix("ir/").replace("/", "."): n for p, n in counts["passes"].items()}
     return "\n\n".join(
         [
             f"{programs} programs, {sum(counts['ops'].values())} statements.",
