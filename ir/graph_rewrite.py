@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Source
+from tilewright.ir.expr import Expr, Source
 from tilewright.ir.graph import (
     Compute,
     Constant,
@@ -54,7 +54,29 @@ def rewrite_graph(graph: Graph, rule: NodeRule) -> Graph:
     return replace(graph, outputs=tuple(map(tensor, graph.outputs)), checks=checks)
 
 
-def _on_sources(node: Tensor, done: Mapping[Source, Source]) -> Tensor:  # noqa: C901  one case a kind
+def map_expressions(node: Tensor, function: Callable[[Expr], Expr]) -> Tensor:
+    """`node` with ``function(e)`` for each of its expressions; itself if that changes none."""
+    about = {"label": node.label, "loc": node.loc}
+    match node:
+        case Compute() | Reduction():
+            body = function(node.body)
+            if body is node.body:
+                return node
+            if isinstance(node, Compute):
+                return Compute(node.name, node.axes, body, **about)
+            axes, reduced = node.axes, node.reduce_axes
+            return Reduction(node.name, axes, reduced, node.combiner, body, **about)
+        case Scatter():
+            old = (*node.indices, node.value)
+            *indices, value = new = [function(e) for e in old]
+            if all(a is b for a, b in zip(old, new, strict=True)):
+                return node
+            return Scatter(node.name, node.base, node.axes, indices, value, node.combiner, **about)
+        case _:
+            return node
+
+
+def _on_sources(node: Tensor, done: Mapping[Source, Source]) -> Tensor:
     if all(done.get(s, s) is s for s in node.sources):
         return node
 
@@ -66,13 +88,8 @@ def _on_sources(node: Tensor, done: Mapping[Source, Source]) -> Tensor:  # noqa:
     about = {"label": node.label, "loc": node.loc}
     moved: dict[Source, Source] = {s: done[s] for s in node.sources if done.get(s, s) is not s}
     match node:
-        case Compute():
-            body = replace_sources(node.body, moved)
-            return Compute(node.name, node.axes, body, **about)
-        case Reduction():
-            body = replace_sources(node.body, moved)
-            axes, reduced = node.axes, node.reduce_axes
-            return Reduction(node.name, axes, reduced, node.combiner, body, **about)
+        case Compute() | Reduction():
+            return map_expressions(node, lambda body: replace_sources(body, moved))
         case Reshape():
             return Reshape(node.name, new(node.operand), node.shape, **about)
         case Scan():

@@ -27,7 +27,7 @@ from tilewright.ir.graph import (
     Tensor,
     While,
 )
-from tilewright.ir.graph_rewrite import rewrite_graph
+from tilewright.ir.graph_rewrite import map_expressions, rewrite_graph
 from tilewright.ir.traverse import rewrite
 
 _PYTHON_FLOAT = "float argument"
@@ -184,21 +184,9 @@ def _narrowed(graph: Graph, narrow: Mapping[Tensor, Input]) -> Graph:
         return None if found is None else build.load(found)
 
     def node(old: Tensor) -> Tensor | None:
-        about = {"label": old.label, "loc": old.loc}
-        match old:
-            case Compute():
-                return Compute(old.name, old.axes, rewrite(old.body, read_narrow), **about)
-            case Reduction():
-                body = rewrite(old.body, read_narrow)
-                return Reduction(old.name, old.axes, old.reduce_axes, old.combiner, body, **about)
-            case Scatter():
-                indices = [rewrite(i, read_narrow) for i in old.indices]
-                value = rewrite(old.value, read_narrow)
-                return Scatter(old.name, old.base, old.axes, indices, value, old.combiner, **about)
-            case Loop() | While():
-                return _narrowed_loop(old, copies)
-            case _:
-                return None
+        if isinstance(old, (Loop, While)):
+            return _narrowed_loop(old, copies)
+        return map_expressions(old, lambda expr: rewrite(expr, read_narrow))
 
     def rule(old: Tensor) -> Tensor | None:
         if not any(source in copies for source in old.sources):

@@ -11,8 +11,8 @@ from tilewright.ir import build, ops
 from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import I32, I64, INDEX, U32, U64
 from tilewright.ir.expr import Apply, Expr
-from tilewright.ir.graph import Compute, Graph, Loop, Reduction, Scatter, Tensor, While
-from tilewright.ir.graph_rewrite import rewrite_graph
+from tilewright.ir.graph import Graph, Loop, Tensor, While
+from tilewright.ir.graph_rewrite import map_expressions, rewrite_graph
 from tilewright.ir.traverse import rewrite
 
 
@@ -24,8 +24,6 @@ def saturate_positions(graph: Graph) -> Graph:
 def _node(node: Tensor) -> Tensor | None:
     about = {"label": node.label, "loc": node.loc}
     match node:
-        case Compute() | Reduction() | Scatter():
-            return _on_expressions(node)
         case Loop():
             body = saturate_positions(node.body)
             if body is node.body:
@@ -36,24 +34,8 @@ def _node(node: Tensor) -> Tensor | None:
             if condition is node.condition and body is node.body:
                 return None
             return While(node.name, node.initial, node.captured, condition, body, **about)
-    return None
-
-
-def _on_expressions(node: Compute | Reduction | Scatter) -> Tensor | None:
-    old = (*node.indices, node.value) if isinstance(node, Scatter) else (node.body,)
-    new = [rewrite(expr, _rule) for expr in old]
-    if all(a is b for a, b in zip(old, new, strict=True)):
-        return None
-    about = {"label": node.label, "loc": node.loc}
-    match node:
-        case Compute():
-            return Compute(node.name, node.axes, new[0], **about)
-        case Reduction():
-            axes, reduced = node.axes, node.reduce_axes
-            return Reduction(node.name, axes, reduced, node.combiner, new[0], **about)
-        case Scatter():
-            *indices, value = new
-            return Scatter(node.name, node.base, node.axes, indices, value, node.combiner, **about)
+        case _:
+            return map_expressions(node, lambda expr: rewrite(expr, _rule))
 
 
 def _rule(node: Expr) -> Expr | None:

@@ -12,8 +12,8 @@ import math
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, I32, INDEX, DType
 from tilewright.ir.expr import Apply, Const, Expr, Load
-from tilewright.ir.graph import Compute, Graph, Reduction, Scatter, Tensor
-from tilewright.ir.graph_rewrite import rewrite_graph
+from tilewright.ir.graph import Compute, Graph, Tensor
+from tilewright.ir.graph_rewrite import map_expressions, rewrite_graph
 from tilewright.ir.traverse import Rule, refold, rewrite_to_fixpoint
 
 
@@ -22,28 +22,9 @@ def simplify_arithmetic(graph: Graph) -> Graph:
     memo: dict[Expr, Expr] = {}
 
     def rule(node: Tensor) -> Tensor | None:
-        about = {"label": node.label, "loc": node.loc}
-        match node:
-            case Compute():
-                body = simplify(node.body, memo)
-                copied = _copied(node, body)
-                if copied is not None:
-                    return copied
-                return None if body is node.body else Compute(node.name, node.axes, body, **about)
-            case Reduction():
-                body = simplify(node.body, memo)
-                if body is node.body:
-                    return None
-                axes, reduced = node.axes, node.reduce_axes
-                return Reduction(node.name, axes, reduced, node.combiner, body, **about)
-            case Scatter():
-                value = simplify(node.value, memo)
-                indices = [simplify(i, memo) for i in node.indices]
-                return Scatter(
-                    node.name, node.base, node.axes, indices, value, node.combiner, **about
-                )
-            case _:
-                return None
+        simpler = map_expressions(node, lambda expr: simplify(expr, memo))
+        copied = _copied(simpler, simpler.body) if isinstance(simpler, Compute) else None
+        return simpler if copied is None else copied
 
     return rewrite_graph(graph, rule)
 
