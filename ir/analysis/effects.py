@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, post_order
 from tilewright.ir.kernel import Buffer, Stmt, Store, children, expressions
-from tilewright.ir.program import Copy, Launch, Nest, Ordered, SortRows, Step
+from tilewright.ir.program import Copy, Launch, Nest, Ordered, SortRows, Step, leaves
 
 Effect = tuple[Buffer, bool]
 
@@ -36,6 +36,11 @@ def effects(step: Step) -> Iterator[Effect]:
             yield step.target.root, True
         case _:
             raise IRError(f"the effects of a {type(step).__name__} are those of its steps")
+
+
+def touched(steps: tuple[Step, ...], *, writes: bool) -> set[Buffer]:
+    """The root buffers that steps, and what repeats among them repeat, write; or that they read."""
+    return {root for leaf in leaves(steps) for root, write in effects(leaf) if write is writes}
 
 
 def _of_statements(body: Sequence[Stmt]) -> Iterator[Effect]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from tilewright.ir import build
-from tilewright.ir.analysis.effects import effects
+from tilewright.ir.analysis.effects import touched
 from tilewright.ir.expr import Const, Expr, Load, Source, Var, post_order
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import points
@@ -231,7 +231,7 @@ def _same_indices(a: Sequence[Expr], b: Sequence[Expr]) -> bool:
 
 def _touched(step: Step, writes: bool) -> set[Buffer]:
     """What a step writes, or what it reads."""
-    found = {b for s in leaves((step,)) for b, is_write in effects(s) if is_write is writes}
+    found = touched((step,), writes=writes)
     if isinstance(step, RepeatWhile) and not writes:
         found.add(step.condition.root)
     return found

@@ -11,9 +11,9 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from tilewright.ir.analysis.effects import effects
+from tilewright.ir.analysis.effects import touched
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.program import Launch, Program, Step, leaves
+from tilewright.ir.program import Launch, Program, Step
 
 
 def hoist_constant_steps(program: Program) -> Program:
@@ -57,9 +57,4 @@ def _read(step: Step) -> set[Buffer]:
 
 def _touched(step: Step, *, writes: bool) -> set[Buffer]:
     """The program's storage that a step reads or writes."""
-    return {
-        buffer
-        for leaf in leaves((step,))
-        for buffer, is_write in effects(leaf)
-        if is_write is writes and buffer.space == "global"
-    }
+    return {buffer for buffer in touched((step,), writes=writes) if buffer.space == "global"}
