@@ -136,7 +136,7 @@ def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
     start += _aligned(len(code))
     constants = []
     for short, shape in description["constants"]:
-        constant = np.ndarray(shape, _dtype(short).numpy, data, start)
+        constant = np.ndarray(shape, read_dtype(short).numpy, data, start)
         start += _aligned(constant.nbytes)
         constants.append(constant)
     if len(code) != description["code"] or start != len(data):
@@ -201,11 +201,11 @@ def read_nodes(rows: list[list[Any]], symbols: tuple[Var, ...]) -> list[Expr]:
             case "var", [int(number)]:
                 nodes.append(symbols[number])
             case "const", [str(short), int(value)]:
-                nodes.append(Const(value, _dtype(short)))
+                nodes.append(Const(value, read_dtype(short)))
             case _:
                 short, *operands = rest
                 op = OPS[kind]
-                given = _dtype(short) if op.result == "given" else None
+                given = read_dtype(short) if op.result == "given" else None
                 nodes.append(Apply(op, tuple(nodes[number] for number in operands), given))
     return nodes
 
@@ -218,7 +218,7 @@ def _encode_spec(
 
 def _decode_spec(spec: list[Any], nodes: list[Expr]) -> TensorSpec:
     short, shape = spec
-    return TensorSpec(tuple(read_size(size, nodes) for size in shape), _dtype(short))
+    return TensorSpec(tuple(read_size(size, nodes) for size in shape), read_dtype(short))
 
 
 def read_size(size: object, nodes: list[Expr]) -> Size:
@@ -232,7 +232,8 @@ def read_size(size: object, nodes: list[Expr]) -> Size:
             raise ValueError(f"{size!r} is not a size")
 
 
-def _dtype(short: str) -> DType:
+def read_dtype(short: str) -> DType:
+    """The dtype of a short name."""
     found = from_short(short)
     if found is None:
         raise ValueError(f"{short!r} is not a dtype")

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.codegen_cpu.artifact import EncodedSize, SizeWriter, read_nodes, read_size
+from tilewright.codegen_cpu.artifact import (
+    EncodedSize,
+    SizeWriter,
+    read_dtype,
+    read_nodes,
+    read_size,
+)
 from tilewright.compiler.interface import DataCheck, Interface
 from tilewright.compiler.structure import Known, Leaf, Mapping, OutputInfo, Sequence, Structure
-from tilewright.ir.dtypes import DType, from_short
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
@@ -112,21 +117,14 @@ def _encode_spec(spec: ArgumentSpec, sizes: SizeWriter) -> list[Any]:
 def _decode_spec(spec: list[Any], nodes: list[Expr]) -> ArgumentSpec:
     match spec:
         case ["array", str(short), list(shape)]:
-            dtype = _dtype(short)
+            dtype = read_dtype(short)
             sizes: Any = (read_size(size, nodes) for size in shape)  # numbers and symbols
             return ArraySpec(dtype, tuple(sizes))
         case ["scalar", str(kind), *fits]:
-            return ScalarSpec(kind, tuple(map(_dtype, fits)))
+            return ScalarSpec(kind, tuple(map(read_dtype, fits)))
         case ["static", *value]:
             return StaticSpec(decode_value(value))
     raise ValueError(f"{spec!r} is not an argument")
-
-
-def _dtype(short: str) -> DType:
-    dtype = from_short(short)
-    if dtype is None:
-        raise ValueError(f"{short!r} is not a dtype")
-    return dtype
 
 
 def encode_value(value: object) -> list[Any]:
