@@ -33,11 +33,11 @@ def parse(text: str, ranks: Sequence[int]) -> Term:
     for term, missing, rank in zip(inputs, hidden, ranks, strict=True):
         if missing < 0 or (missing and "..." not in term):
             raise _bad(text, f"{term!r} does not name the axes of an array of rank {rank}")
-    free = [c for c in reversed(_LETTERS) if c not in text]
+    free = [c for c in _LETTERS if c not in text]
     longest = max((h for t, h in zip(inputs, hidden, strict=True) if "..." in t), default=0)
     if longest > len(free):
         raise _bad(text, "too many axes")
-    spread = "".join(reversed(free[:longest]))
+    spread = "".join(free[:longest])
     full = tuple(
         t.replace("...", spread[longest - h :]) for t, h in zip(inputs, hidden, strict=True)
     )

@@ -14,7 +14,7 @@ from tilewright.ir.graph import Input
 
 def converted(value: Handle, element: Expr, dtype: DType) -> Expr:
     """`element` of `value` in `dtype`; a weak int that may not fit is tested."""
-    if value.weak and dtype.kind in "iu" and dtype is not I64 and element.dtype is not INDEX:
+    if value.weak and dtype.kind in "iu" and dtype is not I64:
         _require_fit(element, dtype)
     return convert(element, dtype)
 
@@ -30,6 +30,8 @@ def _require_fit(number: Expr, dtype: DType) -> None:
     from tilewright.ir.analysis.tensor_ranges import bounds
 
     least, most = bounds(number)
+    if most is None and number.dtype is INDEX and dtype.bits >= 32:
+        most = dtype.max  # no axis is that long
     if least is not None and most is not None and dtype.min <= least and most <= dtype.max:
         return
     source = number.source if isinstance(number, Load) else None

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tilewright.compiler.trace.array import TracedArray
 from tilewright.compiler.trace.dispatch import dispatch, implements
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Handle
@@ -70,11 +71,14 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     array = as_array(a)
     if axis is None:
         return reshape(roll(reshape(array, -1), shift, 0), array.shape)
-    axes_, shifts = listed(axis), listed(shift)
+    axes_ = listed(axis)
+    shifts = list(shift) if isinstance(shift, TracedArray) and shift.rank == 1 else listed(shift)
     if len(shifts) == 1:
         shifts = shifts * len(axes_)
     if len(axes_) == 1:
         axes_ = axes_ * len(shifts)
+    if len(axes_) != len(shifts):
+        raise failure(ShapeError, f"np.roll of {len(shifts)} shifts along {len(axes_)} axes")
     moved: dict[int, Any] = {}
     for x, s in zip(axes_, shifts, strict=True):
         where = as_axis(x, array.rank)
@@ -92,7 +96,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
 
 
 def _shift_amount(amount: Any) -> Expr:
-    if isinstance(amount, Handle) and amount.known() is None:
+    if isinstance(amount, Handle) and amount.known() is None and not amount.rank:
         require_integer(amount, "shifts of np.roll")
         return build.cast(amount.element(()), INDEX)
     return build.index(as_int(amount, "the shift of np.roll"))

@@ -47,7 +47,7 @@ def accumulate(
 def _cumulative(ufunc: np.ufunc) -> Callable[..., Any]:
     def run(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         array = as_array(a)
-        if axis is None:
+        if axis is None or not array.rank:  # a scalar has one axis here
             array = dispatch(np.reshape, (array, -1), {})
         return accumulate(ufunc, array, 0 if axis is None else axis, dtype, out)
 
@@ -77,10 +77,10 @@ def _running(function: Callable[..., Any], neutral: float) -> Callable[..., Any]
         array = as_array(x)
         if axis is None and array.rank > 1:
             raise failure(ShapeError, "an axis is needed for arrays of more than one dimension")
-        result = dispatch(function, (array,), {"axis": axis or 0, "dtype": dtype})
+        where = as_axis(0 if axis is None else axis, max(array.rank, 1))
+        result = dispatch(function, (array,), {"axis": where, "dtype": dtype})
         if not include_initial:
             return result
-        where = as_axis(axis or 0, array.rank)
         shape = [1 if a == where else s for a, s in enumerate(result.shape)]
         start = dispatch(np.full, (tuple(shape), neutral), {"dtype": result.dtype})
         return dispatch(np.concatenate, ([start, result],), {"axis": where})

@@ -99,10 +99,9 @@ def reduce_at(
     starts = [int(i) for i in known]
     if any(not 0 <= i < extent for i in starts):
         raise failure(BoundsError, f"reduceat's positions must be in 0 … {extent - 1}")
-    keywords = {"axis": where} if dtype is None else {"axis": where, "dtype": dtype}
     before = (slice(None),) * where
     parts = [
-        reduce(source[(*before, slice(a, b if b > a else a + 1))], **keywords)
+        reduce(source[(*before, slice(a, b if b > a else a + 1))], axis=where, dtype=dtype)
         for a, b in zip(starts, [*starts[1:], extent], strict=True)
     ]
     return dispatch(np.stack, (parts,), {"axis": where})

@@ -166,8 +166,6 @@ def promotion_key(value: Any) -> Any:
         return np.dtype(np.bool_)
     if is_number(value):
         return type(value) if type(value) in (int, float) else number_kind(value)
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.dtype
     return as_array(value).element_type.numpy
 
 
@@ -248,9 +246,12 @@ def as_int(value: Any, what: str) -> int:
     """An int that must be known while tracing; asks for a specialisation if it is an argument."""
     if isinstance(value, Handle):
         known = value.known()
-        if known is not None and known.size == 1 and known.dtype.kind in "iu":
-            return int(known.reshape(-1)[0])
-        raise_needed(value, what)
+        if known is None:
+            raise_needed(value, what)
+        elif not known.ndim and known.dtype.kind in "iu":
+            return int(known)
+        else:
+            raise failure(DTypeError, f"{what} must be an integer, not {describe(value)}")
     try:
         return operator.index(value)
     except TypeError as error:

@@ -18,8 +18,8 @@ from tilewright.compiler.trace.operands import (
     broadcast_sizes,
     cast_to,
     convert,
-    elementwise,
     is_number,
+    is_symbolic,
     literal,
     promotion_key,
     resolve_ufunc,
@@ -89,10 +89,7 @@ def call(
     if rule is None:
         raise unsupported(ufunc)
     operands = [_operand(v) for v in inputs]
-    if ufunc in _COMPARISONS and where is True and out is None:
-        decided = _outside(ufunc, operands)
-        if decided is not None:
-            return decided
+    decided = _outside(ufunc, operands) if ufunc in _COMPARISONS else None
     *loop, result = _loop_dtypes(ufunc, operands, dtype)
     if where is not True:
         operands.append(as_array(where))
@@ -101,8 +98,10 @@ def call(
     sizes = broadcast_sizes([a for a in arrays if a.sizes], action)
     tracer = active()
     axes = tracer.axes(sizes)
-    elements = [_element(o, d, axes) for o, d in zip(operands, loop, strict=False)]
-    value = rule(*elements)
+    if decided is None:
+        value = rule(*(_element(o, d, axes) for o, d in zip(operands, loop, strict=False)))
+    else:
+        value = decided
     label = f"np.{ufunc.__name__}"
     if where is True:
         results = value if isinstance(value, tuple) else (value,)
@@ -168,7 +167,7 @@ def _comparison_dtypes(operands: Sequence[Any]) -> list[DType]:
     return [U64 if o is array and dtype is U64 else I64 for o in operands]
 
 
-def _outside(ufunc: np.ufunc, operands: Sequence[Any]) -> Any:
+def _outside(ufunc: np.ufunc, operands: Sequence[Any]) -> Expr | None:
     """The answer of a comparison with a Python int that no element can equal, or None."""
     for place, number in enumerate(operands):
         if isinstance(number, Handle) or not isinstance(number, int):
@@ -178,13 +177,8 @@ def _outside(ufunc: np.ufunc, operands: Sequence[Any]) -> Any:
         if dtype.is_float or dtype.min <= number <= dtype.max:
             return None
         above = (number > dtype.max) == (place == 1)  # the left operand is below the right one
-        answer = build.const(ufunc in (_IF_BELOW if above else _IF_ABOVE), BOOL)
-        return _constant_for(as_array(array), answer, ufunc)
+        return build.const(ufunc in (_IF_BELOW if above else _IF_ABOVE), BOOL)
     return None
-
-
-def _constant_for(array: Handle, answer: Expr, ufunc: np.ufunc) -> Any:
-    return elementwise(f"np.{ufunc.__name__}", lambda _: answer, (array,))
 
 
 _IF_BELOW: tuple[np.ufunc, ...] = (np.not_equal, np.less, np.less_equal)
@@ -195,7 +189,7 @@ def _element(operand: Any, dtype: DType, axes: tuple[Var, ...]) -> Expr:
     if not isinstance(operand, Handle):
         return literal(operand, dtype)
     expr = operand.broadcast_element(axes)
-    if operand.weak and expr.dtype is INDEX and dtype.kind in "iu":
+    if operand.weak and expr.dtype is INDEX and dtype.kind in "iu" and not is_symbolic(operand):
         _check_fits(expr, dtype)
     return converted(operand, expr, dtype)
 

@@ -145,3 +145,29 @@ def test_the_argument_that_changes_most_is_named(first: bool) -> None:
         kernel(*last)
     name = "a" if first else "b"
     assert f"argument '{name}' keeps changing (32 forms)" in str(caught[0].message)
+
+
+def test_the_stages_of_a_target_are_listed() -> None:
+    compiled = tw.kernel(lambda a: a + 1).compile(tw.f32[3])
+    with pytest.raises(tw.UnsupportedError) as caught:
+        compiled.stage("wgsl")
+    assert str(caught.value) == (
+        "target cpu has no stage 'wgsl'\n"
+        "help: the stages are graph, optimized, program, kernel, schedule, llvm, asm"
+    )
+
+
+class Loud(str):
+    """A str that looks like others and does something else."""
+
+    __slots__ = ()
+
+    def lower(self) -> str:
+        return "double"
+
+
+def test_static_values_of_other_types_are_other_values() -> None:
+    kernel = tw.kernel(lambda a, mode: a * 2 if mode.lower() == "double" else a)
+    for mode, factor in (("plain", 1), (Loud("plain"), 2), ("plain", 1), (Loud("plain"), 2)):
+        np.testing.assert_array_equal(kernel(X, mode), X * factor)
+    assert len(kernel.specializations) == 2

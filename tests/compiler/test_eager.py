@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tilewright.compiler import index_form as tw
+from tilewright.compiler.eager.reductions import _chunk_length
 from tilewright.ir.errors import BoundsError, DTypeError, KernelError, ShapeError, TraceError
 
 RNG = np.random.default_rng(7)
@@ -332,3 +333,23 @@ def test_rounding_is_not_taken_for_another_value() -> None:
     x = np.concatenate([x, -x[::-1]])
     got = tw.compute((40,), lambda j: tw.sum(lambda i: x[i, j] * np.float32(1.1), 600))
     assert np.abs(got).max() < 1e-4
+
+
+@pytest.mark.parametrize(("count", "calls"), [(1, 1), (2, 3)])
+def test_points_are_evaluated_alone_if_there_are_others(count: int, calls: int) -> None:
+    seen = []
+
+    def element(i: Any) -> Any:
+        seen.append(i)
+        return F32[0, i]
+
+    tw.sum(element, count)
+    assert len(seen) == calls
+
+
+@pytest.mark.parametrize(
+    ("points", "length"),
+    [(0, 1 << 16), (1, 1 << 16), (2, 32), (2048, 32), (2049, 31), (1 << 16, 1), (1 << 20, 1)],
+)
+def test_runs_of_reduced_points(points: int, length: int) -> None:
+    assert _chunk_length(points) == length

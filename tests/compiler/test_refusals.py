@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
 import tilewright as tw
-from tilewright.compiler.results import _check_overlap
+from tilewright.compiler.results import _check_overlap, _may_overlap_itself
 from tilewright.ir.errors import DTypeError, ShapeError, UnsupportedError
 
 V = np.arange(6, dtype=np.float32)
@@ -65,3 +66,30 @@ def test_what_gpu_targets_lack(
 ) -> None:
     with pytest.raises(UnsupportedError, match=said):
         tw.kernel(function).compile(spec, target=target)
+
+
+@pytest.mark.parametrize(
+    ("shape", "steps", "overlaps"),
+    [
+        ((3, 4), (4, 1), False),
+        ((3, 4), (3, 1), True),
+        ((3, 4), (-4, 1), False),
+        ((4, 3), (1, 4), False),
+        ((4, 3), (1, 3), True),
+        ((2, 3, 4), (12, 4, 1), False),
+        ((2, 3, 4), (11, 4, 1), True),
+        ((2, 3, 4), (24, 8, 2), False),
+        ((2, 3, 4), (22, 8, 2), True),
+        ((2, 3, 4), (15, 6, 2), True),
+        ((3,), (0,), True),
+        ((1, 3), (0, 1), False),
+        ((0, 3), (0, 0), False),
+        ((), (), False),
+    ],
+)
+def test_results_whose_elements_share_memory(
+    shape: tuple[int, ...], steps: tuple[int, ...], overlaps: bool
+) -> None:
+    memory = np.zeros(64, np.float32)[16:]
+    out = as_strided(memory, shape, [4 * s for s in steps])
+    assert _may_overlap_itself(out) is overlaps

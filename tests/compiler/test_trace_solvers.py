@@ -7,6 +7,7 @@ import pytest
 
 import tilewright as tw
 from tests.compiler.trace_oracle import check, traced
+from tilewright.compiler.trace.blocked_solvers import _width
 
 RNG = np.random.default_rng(8)
 
@@ -98,3 +99,19 @@ def test_what_is_refused() -> None:
         traced(lambda a: np.linalg.det(a), np.ones(3))
     with pytest.raises(tw.ShapeError, match="cannot solve"):
         traced(lambda a, b: np.linalg.solve(a, b), np.ones((3, 3)), np.ones((2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "widths"),
+    [
+        (range(1, 21), range(1, 21)),
+        (range(21, 500), range(12, 21)),
+        (range(500, 999), range(28, 41)),
+    ],
+)
+def test_blocks_are_as_wide_as_adds_fewest_columns(sizes: range, widths: range) -> None:
+    for size in sizes:
+        width = _width(size)
+        added = {w: -size % w for w in widths}
+        best = [w for w, more in added.items() if more == min(added.values())]
+        assert width == (size if size <= 20 else max(best))

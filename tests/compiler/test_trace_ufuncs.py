@@ -190,3 +190,23 @@ def test_results_may_be_given_by_position() -> None:
     check(function, sample("f4", 1)[8:], sample("f4", 2)[8:])
     with pytest.raises(DTypeError, match="takes 2 arrays and 1 for results"):
         traced(lambda a: np.add(*[a] * 4), sample("f4", 1))
+
+
+@pytest.mark.parametrize("dtypes", [("f4", "f4"), ("i4", "u1"), ("f2", "i8")], ids="-".join)
+@pytest.mark.parametrize("operator", ["+", "-", "*", "/", "//", "%", "**", "<", ">=", "!="])
+def test_operators_between_arrays_and_arguments(operator: str, dtypes: tuple[str, str]) -> None:
+    """An exponent that is data takes none of the short cuts of powers."""
+    between = eval(f"lambda x, y: (x {operator} y, y {operator} x)")
+    right = eval(f"lambda x, y: x {operator} y")
+    x, y = np.array([1, 2, 3], dtypes[0]), np.array([2, 1, 0], dtypes[1])
+    check(between, x, y, tolerance=4e-3 if "f2" in dtypes else None)
+    for number in (2, 0.5, -1.0):
+        check(right, x, number, tolerance=4e-3 if "f2" in dtypes else 4e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "i4", "f2", "f4"])
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 0.5, -1.0, 2.0, True])
+def test_powers_that_are_known(dtype: str, exponent: float) -> None:
+    x = np.array([1, 0, 1], dtype) if dtype == "bool" else np.array([1, 2, 4], dtype)
+    check(lambda x: x**exponent, x, tolerance=4e-3 if dtype == "f2" else 4e-6)
+    check(lambda x: x[1] ** exponent, x, tolerance=4e-3 if dtype == "f2" else 4e-6)

@@ -182,3 +182,15 @@ def test_what_is_too_large_or_not_there_has_no_fingerprint() -> None:
     later = 1
     assert parts_of(list(range(10_000)))[0] == ("list", b"10000")
     assert parts_of(unassigned)[-1] == ("int", b"1")
+
+
+def test_functions_of_numpy_and_of_scipy_are_told_apart() -> None:
+    """scipy.special has a `log1p` of its own, which is no other ufunc than NumPy's by name."""
+    special = pytest.importorskip("scipy.special")
+    assert parts_of(np.exp) == [("name", b"numpy.exp"), *parts_of(np)]
+    assert parts_of(np.add) == [("name", b"numpy.add"), *parts_of(np)]
+    assert parts_of(special.expit) == [("name", b"scipy.special.expit"), *parts_of(special)]
+    same = [n for n in ("log1p", "expm1", "exp2", "cbrt") if hasattr(special, n)]
+    for name in same:
+        ours, theirs = getattr(np, name), getattr(special, name)
+        assert (parts_of(ours) == parts_of(theirs)) is (ours is theirs)
