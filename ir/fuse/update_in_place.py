@@ -171,7 +171,7 @@ class _Round:
     # Steps behind the one that writes.
 
     def _renamed(self, step: Step) -> Step:
-        """A leaf that reads the new state, from the buffer in which that now is."""
+        """A leaf that uses the new state, on the buffer in which that now is."""
         mapping: dict[Source, Source] = {self.after: self.before}
 
         def to(buffer: Buffer) -> Buffer:
@@ -182,6 +182,7 @@ class _Round:
                 stages = tuple(
                     replace(
                         s,
+                        target=to(s.target),
                         value=replace_sources(s.value, mapping),
                         indices=tuple(replace_sources(i, mapping) for i in s.indices),
                     )

@@ -92,7 +92,7 @@ def _cut(extents: Sequence[int], run: int, upper: Sequence[int]) -> Levels:
     for size in reversed(extents):
         if size <= budget:
             levels.append(())
-            budget = max(1, budget // max(1, size))
+            budget //= max(1, size)
             continue
         sizes = [budget] if budget > 1 else []
         remaining = -(-size // budget)
@@ -101,5 +101,5 @@ def _cut(extents: Sequence[int], run: int, upper: Sequence[int]) -> Levels:
             remaining = -(-remaining // sizes[-1])
             level += 1
         levels.append(tuple(sizes))
-        budget = max(1, upper_run(level) // remaining)
+        budget = upper_run(level) // remaining
     return levels[::-1]

@@ -208,8 +208,8 @@ class ProgramVerifier:
                 stores.append((stage.target, stage.indices))
             places = loaded_places((stage.value, *stage.indices))
             loads += [p for p in places if p[0].root not in self.locals]
-        for position, axis in enumerate(nest.outer):
-            check_places(axis, (*nest.outer[position + 1 :], *inside), stores, loads)
+        for axis in nest.outer:
+            check_places(axis, (*nest.outer, *inside), stores, loads)
 
     def _ordered(self, step: Ordered) -> None:
         known = check_axes(step.axes, self.known)

@@ -403,10 +403,12 @@ def test_declared_buffers_only() -> None:
     stray = Buffer("y", (3,), F32)
     one = build.index(1)
     store = Store(stray, (one,), ONE)
+    inner = For(Var("j", 3), "unroll", [store])
     with pytest.raises(IRError, match="y is neither a parameter nor a local") as caught:
-        verify_kernel(Kernel("k", (), (), (), (For(Var("i", 2), "serial", [store]),)))
+        verify_kernel(Kernel("k", (), (), (), (For(Var("i", 2), "serial", [inner]),)))
     assert [n[0] for n in caught.value.notes] == [
         "in y[1] = 1.0:f32",
+        "in for unroll j < 3 {",
         "in for serial i < 2 {",
         "in kernel k",
     ]
@@ -547,6 +549,8 @@ def test_positions_are_stored_as_int64() -> None:
         ("", "launch k(x, t) { t[0, 0] = x[0, 0] } launch k2(t, out) { out[0, 0] = t[0, 0] }"),
         ("", "while flag { test { nest n () { stage { flag[] = false } } } copy x into t }"),
         ("", "nest n (i: 4) { stage (j: 8) { out[i, j] = x[i, 7 - j] } }"),
+        # Rows of a triangle: the range of the second axis moves with the first.
+        ("", "nest n (i: 4, j: i + 1, k: 2) { stage { out[0, j * 2 + k] = x[i, k] } }"),
     ],
 )
 def test_sound_programs(init: str, steps: str) -> None:

@@ -226,9 +226,9 @@ class FragmentReduction:
         body: list[Stmt] = []
         if count:
             body += self._block(axis, build.index(start), count, bound, totals)
-        start += count * self.lanes
-        if self.rests is None or start == extent:
+        if self.rests is None:
             return body
+        start += count * self.lanes
         point = Var(f"{axis.name}_r", extent - start)
         inner = {**bound, axis: build.add(build.index(start), point)}
         singles: list[Stmt] = []

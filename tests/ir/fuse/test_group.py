@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir.fuse.options import CPU, FRAGMENT, WORKGROUP, FusionOptions
 from tilewright.ir.interpret.program import interpret_program
-from tilewright.ir.program import nests
+from tilewright.ir.program import Nest, Stage, nests
 from tilewright.ir.verify import verify_program
 
 X = numbers(31, 33)
@@ -141,3 +142,50 @@ def test_few_columns_are_normalised_row_by_row() -> None:
     assert len(nests(program_of(centred, [few], CPU).steps)) == 2
     assert len(nests(program_of(centred, [many], CPU).steps)) == 1
     assert len(nests(program_of(centred, [few], WORKGROUP).steps)) == 1
+
+
+def test_siblings_behind_a_sort_share_a_launch() -> None:
+    """The sum before it is over the same points, but it can not take them with it."""
+
+    def around(x, y):
+        return x.sum(axis=1), np.sort(x, axis=1), y.sum(axis=1), y.max(axis=1)
+
+    given = [X, numbers(31, 33, seed=1)]
+    program = program_of(around, given, CPU)
+    verify_program(program, strict=True)
+    assert sorted(len(reductions(nest)) for nest in nests(program.steps)) == [1, 2]
+    for found, want in zip(interpret_program(program, given), around(*given), strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-5)
+
+
+def reductions(nest: Nest) -> list[Stage]:
+    return [stage for stage in nest.stages if stage.reduce_axes]
+
+
+@pytest.mark.parametrize(
+    ("shape", "launches"),
+    [
+        ((3, 64), 1),
+        ((3, 65), 2),  # few points, and much to do at each: elements are spread over threads
+        ((4, 65), 1),
+        ((4, 640), 1),
+    ],
+)
+@pytest.mark.parametrize("last", [np.sum, np.subtract], ids=["reduction", "map"])
+def test_few_points_with_much_to_do_do_not_take_everything(
+    shape: tuple[int, int], launches: int, last: Any
+) -> None:
+    options = replace(CPU, large_own=64, few_points=4)
+
+    def centred(x):
+        least = x.min(axis=1, keepdims=True)
+        return np.sum(np.abs(x - least), axis=1) if last is np.sum else x - least
+
+    assert len(nests(program_of(centred, [numbers(*shape)], options).steps)) == launches
+
+
+@pytest.mark.parametrize(("size", "launches"), [(16, 1), (17, 2)])
+def test_a_launch_of_one_point_does_little(size: int, launches: int) -> None:
+    options = replace(CPU, large_own=64)
+    program = program_of(lambda x: np.abs(x - x.min()).sum(), [numbers(size)], options)
+    assert len(nests(program.steps)) == launches

@@ -10,10 +10,16 @@ import pytest
 
 import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
-from tilewright.ir.expr import Load, post_order
+from tilewright.ir import build
+from tilewright.ir.analysis.effects import effects
+from tilewright.ir.dtypes import I32, INDEX
+from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.fuse.options import FRAGMENT, WORKGROUP
+from tilewright.ir.fuse.update_in_place import update_in_place
 from tilewright.ir.interpret.program import interpret_program
-from tilewright.ir.program import Copy, Nest, Program, Repeat
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.program import Copy, Nest, Ordered, Program, Repeat, SortRows, Stage
+from tilewright.ir.program import Step as ProgramStep
 from tilewright.ir.verify import verify_program
 
 A, B = (numbers(9, 9, dtype=np.int32, seed=s) for s in (0, 1))
@@ -188,3 +194,48 @@ def test_shaders_write_other_buffers_than_they_read(options: Any) -> None:
                     if isinstance(n, Load)
                 }
                 assert not written & read
+
+
+# Steps that use the new state: under its own shape in the one buffer, under another not at all.
+
+BEFORE, AFTER, OTHER = (Buffer(name, (4,), I32) for name in ("before", "after", "other"))
+AXIS = Var("i", 4)
+
+
+def of_one_buffer(state: Buffer) -> dict[str, ProgramStep]:
+    """Every way in which a step can name a buffer of four elements."""
+    one, axes = build.const(1, I32), (AXIS,)
+    place = (*(build.index(0) for _ in state.shape[1:]), AXIS)
+    element = Load(state, place)
+    computed = (build.cast(element, INDEX),)
+
+    def nest(value: Expr, target: Buffer, indices: tuple[Expr, ...]) -> Nest:
+        return Nest("n", axes, (Stage((), (), None, value, target, indices),), ())
+
+    return {
+        "value": nest(element, OTHER, axes),
+        "indices": nest(one, OTHER, computed),
+        "target": nest(one, state, place),
+        "ordered value": Ordered("o", axes, OTHER, axes, element, None),
+        "ordered indices": Ordered("o", axes, OTHER, computed, one, None),
+        "ordered target": Ordered("o", axes, state, place, one, "add"),
+        "copied": Copy(state, OTHER),
+        "overwritten": Copy(OTHER, state),
+        "sorted": SortRows("s", state, OTHER, 0, False),
+        "sorted into": SortRows("s", OTHER, state, 0, False),
+    }
+
+
+@pytest.mark.parametrize("use", of_one_buffer(AFTER))
+def test_later_steps_use_the_one_buffer(use: str) -> None:
+    steps = (Copy(BEFORE, AFTER), of_one_buffer(AFTER)[use])
+    (found,), kept, copies = update_in_place(steps, [(BEFORE, AFTER)])
+    assert (kept, copies) == ([BEFORE], [])
+    assert list(effects(found)) == list(effects(of_one_buffer(BEFORE)[use]))
+
+
+@pytest.mark.parametrize("use", of_one_buffer(AFTER))
+def test_a_state_that_is_used_in_another_shape_stays_apart(use: str) -> None:
+    view = Buffer("view", (1, 4), I32, base=AFTER)
+    steps = [Copy(BEFORE, AFTER), of_one_buffer(view)[use]]
+    assert update_in_place(steps, [(BEFORE, AFTER)]) == (steps, [], [])

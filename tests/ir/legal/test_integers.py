@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.ir.elementary_oracle import evaluate
-from tilewright.ir import ops
+from tilewright.ir import build, ops
 from tilewright.ir.dtypes import I8, I16, I32, I64, INDEX, U8, U16, U32, DType
 from tilewright.ir.expr import Apply, Var, post_order
 from tilewright.ir.legal.integers import divide_in_floats, expand_integer_division
@@ -70,3 +70,31 @@ def test_a_size_that_is_never_zero_needs_no_guard() -> None:
     expr = rewrite_to_fixpoint(Apply(ops.MOD, (x, size)), (expand_integer_division,), {})
     assert isinstance(expr, Apply)
     assert expr.op is ops.REM
+
+
+@pytest.mark.parametrize("op", [ops.FLOORDIV, ops.MOD], ids=lambda op: op.name)
+@pytest.mark.parametrize(
+    ("low", "count"),
+    [
+        *((0, 100), (-1, 100), (-7, 7), (-8, 20), (-100, 50), (-700_000_000, 1_400_000_000)),
+        (-300_000_000, 2_100_000_000),  # seven times enough more would not be an index any more
+        (-2_000_000_000, 2**31 - 1),
+    ],
+)
+def test_indices_on_the_way_to_a_quotient_have_32_bits(op: ops.Op, low: int, count: int) -> None:
+    """As indices have on some targets; and what is divided is never negative."""
+    x = Var("x", count)
+    a = build.add(x, build.index(low))
+    expr = rewrite_to_fixpoint(Apply(op, (a, build.index(7))), (expand_integer_division,), {})
+    near = {0, 1, 7, 8, -low - 1, -low, -low + 1, -low + 7, count // 2, count - 2, count - 1}
+    places = np.array(sorted(n for n in near if 0 <= n < count))
+    for node in post_order([expr]):
+        if not isinstance(node, Apply) or node.dtype is not INDEX:
+            continue
+        found = evaluate(node, {x: places})
+        assert found.min() >= I32.min
+        assert found.max() <= I32.max
+        if node.op in (ops.QUO, ops.REM):
+            dividends = evaluate(node.operands[0], {x: places})
+            assert (dividends >= 0).all()
+    np.testing.assert_array_equal(evaluate(expr, {x: places}), op.reference(places + low, 7))

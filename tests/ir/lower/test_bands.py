@@ -167,12 +167,15 @@ def test_rows_of_a_band_begin_at_lines_of_the_cache_that_do_not_compete(dtype: A
         assert kept.shape[1] == (lines + (lines % 32 == 0)) * each
 
 
-def through(between: Buffer) -> Program:
-    """Rows plus one, and differences of those."""
-    a, out = Buffer("a", (47, 6), F32), Buffer("out", (45, 6), F32)
-    (i, j), (k, m) = ((Var("i", rows), Var("j", 6)) for rows in (47, 45))
+def through(between: Buffer, taps: int = 3) -> Program:
+    """Rows plus one, and differences of those: of each row and the one that is `taps` - 1 after."""
+    above = between.shape[0]
+    assert isinstance(above, int)
+    a, out = Buffer("a", (above, 6), F32), Buffer("out", (above - taps + 1, 6), F32)
+    (i, j), (k, m) = ((Var("i", rows), Var("j", 6)) for rows in (above, above - taps + 1))
     one = build.add(Load(a, (i, j)), build.const(1, F32))
-    less = build.sub(Load(between, (build.add(k, build.index(2)), m)), Load(between, (k, m)))
+    last = Load(between, (build.add(k, build.index(taps - 1)), m))
+    less = build.sub(last, Load(between, (k, m)))
     rows = Nest("rows", (i, j), (Stage((), (), None, one, between, (i, j)),), ())
     more = Nest("more", (k, m), (Stage((), (), None, less, out, (k, m)),), ())
     return Program("p", (), (a,), (out,), (), (between.root,), (rows, more))
@@ -194,3 +197,27 @@ def test_rows_of_a_view_are_stored() -> None:
     assert len(find_bands(plain, LIMITS)) == 1
     of_view = through(Buffer("v", (47, 6), F32, base=Buffer("t", (282,), F32)))
     assert find_bands(of_view, LIMITS) == of_view.steps
+
+
+@pytest.mark.parametrize(
+    ("rows", "taps", "size"),
+    [
+        (40, 8, 20),  # 7 rows more for 20
+        (38, 8, None),  # and for 16 (a multiple of 4 that is no more than half of them)
+        (80, 15, 40),
+        (80, 16, None),
+        (10, 2, 5),
+        (4, 2, None),
+        (2000, 2, 28),  # 64 bands are for many threads
+        (4000, 2, 60),
+        (2000, 4, 48),  # but each row more is for 16
+        (2, 1, None),
+    ],
+)
+def test_rows_of_a_band(rows: int, taps: int, size: int | None) -> None:
+    """At most 35 of 100 rows are computed twice."""
+    steps = find_bands(
+        through(Buffer("t", (rows + taps - 1, 6), F32), taps), BandLimits(1 << 20, 0)
+    )
+    found = [s.nests[-1].outer[0].extent for s in steps if isinstance(s, Band)]
+    assert found == ([] if size is None else [size])

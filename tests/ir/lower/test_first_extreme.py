@@ -17,11 +17,13 @@ from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32, DType
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
+from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.first_extreme import match_first_extreme
 from tilewright.ir.lower.nest import lower_nest
-from tilewright.ir.program import Stage, nests
+from tilewright.ir.program import Nest, Stage, nests
+from tilewright.ir.schedule import INNER, Schedule
 
 DTYPES = (np.float16, np.float32, np.float64, np.int8, np.uint8, np.int32, np.uint32, np.int64)
 SHAPES = [(1, 1), (3, 5), (64, 1), (4, 64), (4, 65), (4, 1000)]
@@ -277,3 +279,27 @@ def test_a_row_that_was_merged_is_the_same_row() -> None:
         assert (pair is not None) == same
         shorter = replace(extreme, reduce_axes=(Var("r", 11),))
         assert match_first_extreme(shorter, replace(first, value=chosen)) is None
+        other = replace(extreme, value=Load(Buffer("y", (40,), I32), (whole,)))
+        assert match_first_extreme(other, replace(first, value=chosen)) is None
+
+
+@pytest.mark.parametrize("combiner", ["max", "min"])
+@pytest.mark.parametrize("extents", [(2, 3, 5), (3, 2, 8), (2, 1, 2, 3), (4, 9), (1, 1, 4)])
+def test_elements_are_visited_in_the_order_of_their_positions(
+    extents: tuple[int, ...], combiner: str
+) -> None:
+    """However many axes a row has: the first of equal ones is kept."""
+    axes = tuple(Var(f"a{k}", n) for k, n in enumerate(extents))
+    extreme, first = stages(axes, I32, combiner)
+    out = Buffer("out", (), I32)
+    store = Stage((), (), None, Load(first.target, ()), out, ())
+    nest = Nest("n", (), (extreme, first, store), (extreme.target, first.target))
+    kernel = lower_nest(nest, Schedule(vector=INNER, width=4), "k")
+    assert "best" in {b.name for b in kernel.locals}
+    source = next(n.source for n in post_order((extreme.value,)) if isinstance(n, Load))
+    assert isinstance(source, Buffer)
+    for seed in range(12):
+        x = np.random.default_rng(seed).integers(0, 3, extents).astype(np.int32)
+        found = np.zeros((), np.int32)
+        interpret_kernel(kernel, {source: x, out: found})
+        assert found == (np.argmax if combiner == "max" else np.argmin)(x)

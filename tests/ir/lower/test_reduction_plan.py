@@ -113,6 +113,24 @@ def test_a_short_axis_is_left_whole() -> None:
     assert plan_levels([17], SUM_RUN) == [(16,)]
 
 
+@pytest.mark.parametrize(
+    ("extents", "levels"),
+    [
+        ([4, 4], [(), ()]),  # 16 numbers: one run
+        ([5, 4], [(4,), ()]),  # four rows of four
+        ([0, 17], [(), (16,)]),
+        ([17, 0], [(16,), ()]),
+        ([4, 32], [(), (16,)]),  # two runs for each row, and four rows: a run of eight
+        ([5, 32], [(4,), (16,)]),
+        ([9, 128], [(8,), (16,)]),  # a row is a run of eight, and so are rows
+    ],
+)
+def test_what_a_row_leaves_of_a_run_is_for_the_next_axis(
+    extents: list[int], levels: list[tuple[int, ...]]
+) -> None:
+    assert plan_levels(extents, SUM_RUN) == levels
+
+
 N = tw.dim("N")
 
 

@@ -161,3 +161,13 @@ def test_what_is_no_row_product() -> None:
     longest = replace(product, reduce_axes=(Var("line", 256 * 256),))
     assert is_row_product(Nest("n", nest.outer, (longest, store), nest.locals))
     assert not is_row_product(row_product(64, 64, F16)[0])
+
+
+def test_columns_are_walked_four_vectors_at_a_time() -> None:
+    nest, _ = row_product(20, 1000)
+    kernel = lower_row_product(nest, Schedule((16,), 0, 16, lines=8), "product")
+    strips = [s for s in statements(kernel.body) if isinstance(s, For) and s.var.name == "strip"]
+    assert {s.extent for s in strips} == {1000 // 64}
+    lanes = [s for s in statements(kernel.body) if isinstance(s, For) and s.kind == "vector"]
+    assert {s.extent for s in lanes} == {64, 1000 % 64}
+    assert {s.width for s in lanes} == {16}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from msgspec.structs import replace
 
 import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
-from tilewright.ir.expr import Load, post_order
+from tilewright.ir import build
+from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.fuse.options import FRAGMENT
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.split_inputs import split_inputs
-from tilewright.ir.program import Nest, Program, map_steps, nests
+from tilewright.ir.program import Nest, Program, Stage, map_steps, nests
 
 ARRAYS = [numbers(5, 7, seed=k) for k in range(12)]
 
@@ -95,6 +98,67 @@ def test_few_parts_are_made() -> None:
     """Each as large as a launch allows: 12 arrays in two launches of eight buffers."""
     program = split(program_of(total, ARRAYS), 8)
     assert len(nests(program.steps)) == 2
+
+
+def sums_of_rows(i: Var, elements: Size) -> Nest:
+    """Of six arrays of both axes, times six of the points alone."""
+    r = Var("r", elements)
+    points = i.extent or 0
+    each: list[Expr] = [Load(Buffer(f"x{k}", (points, 7), F32), (i, r)) for k in range(6)]
+    once: list[Expr] = [Load(Buffer(f"y{k}", (points,), F32), (i,)) for k in range(6)]
+    total = Buffer("total", (), F32, "scratch")
+    value = build.mul(Load(total, ()), reduce(build.add, once))
+    out = Buffer("out", (points,), F32)
+    stages = (
+        Stage((), (r,), "add", reduce(build.add, each), total, ()),
+        Stage((), (), None, value, out, (i,)),
+    )
+    return Nest("n", (i,), stages, (total,))
+
+
+@pytest.mark.parametrize(
+    ("points", "elements", "shapes"),
+    [
+        (5, 7, {(5, 7), (5,)}),
+        (5, Var("N"), {(5,)}),  # of the open axis no temporary is made
+        (5, build.add(Var("M", least=1), build.index(1)), {(5,)}),
+        (Var("N"), 7, set()),
+    ],
+)
+def test_parts_over_open_axes_are_not_computed_ahead(
+    points: Size, elements: Size, shapes: set[tuple[int, ...]]
+) -> None:
+    *ahead, _ = split_inputs(sums_of_rows(Var("i", points), elements), 4)
+    assert {nest.stages[0].target.shape for nest in ahead} == shapes
+
+
+def test_axes_that_grow_with_others_are_not_computed_ahead() -> None:
+    i = Var("i", 5)
+    *ahead, _ = split_inputs(sums_of_rows(i, build.add(i, build.index(1))), 4)
+    assert all(len(nest.outer) == 1 for nest in ahead)
+
+
+def test_what_the_nest_makes_is_not_there_before_it() -> None:
+    """Nor are indices stored: the elements that they choose are."""
+    i, r = Var("i", 5), Var("r", 7)
+    kept = Buffer("kept", (7,), F32, "scratch")
+    some: list[Expr] = [Load(Buffer(f"x{k}", (5, 7), F32), (i, r)) for k in range(3)]
+    made = build.add(Load(kept, (r,)), Load(Buffer("y", (5,), F32), (i,)))
+    places = [build.cast(Load(Buffer(f"p{k}", (5, 7), I32), (i, r)), r.dtype) for k in range(2)]
+    chosen = Load(Buffer("z", (7,), F32), (reduce(build.add, places),))
+    out = Buffer("out", (5, 7), F32)
+    stages = (
+        Stage((r,), (), None, reduce(build.add, some), kept, (r,)),
+        Stage((r,), (), None, build.add(made, chosen), out, (i, r)),
+    )
+    nest = Nest("n", (i,), stages, (kept,))
+    *ahead, _ = split_inputs(nest, 3)
+    assert len(ahead) == 2
+    for earlier in ahead:
+        (stage,) = earlier.stages
+        assert stage.value.dtype is not r.dtype
+        read = [n.source for n in post_order((stage.value,)) if isinstance(n, Load)]
+        assert kept not in read
 
 
 @pytest.mark.parametrize(

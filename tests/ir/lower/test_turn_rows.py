@@ -61,6 +61,8 @@ def test_rows_with_two_readers_are_copied(function: Any) -> None:
     assert count == 1
     (nest,) = nests(program.steps)
     assert nest.locals[0].shape == (21,)
+    copy, first, *_ = nest.stages
+    assert (copy.label, copy.loc) == (first.label, first.loc)  # of who reads it first
 
 
 @pytest.mark.parametrize("function", [once, chosen])

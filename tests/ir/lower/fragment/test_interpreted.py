@@ -16,11 +16,11 @@ from tests.codegen_wgsl.nests import Array
 from tests.ir.lower.traced_programs import numbers
 from tilewright.ir import build as b
 from tilewright.ir.dtypes import F32, I32
-from tilewright.ir.expr import LaneReduce, post_order
+from tilewright.ir.expr import Expr, LaneReduce, Load, Var, post_order
 from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, expressions, statements
 from tilewright.ir.lower.fragment.grid import lower_to_fragments
-from tilewright.ir.program import Nest
+from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
 
 SCHEDULES = [
@@ -144,3 +144,33 @@ def test_what_all_lanes_share_lies_across_them(extents: tuple[int, ...], across:
     read = x[part].reshape(2, -1)
     expected = np.broadcast_to(read.max(1)[:, None], (2, 4))
     np.testing.assert_array_equal(run(nest, [(source, x)], Schedule(unroll=2)), expected)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("laned", [False, True], ids=["shared", "for each lane"])
+@pytest.mark.parametrize("extents", [(3,), (16,), (21,), (40,), (3, 8), (5, 7)], ids=str)
+def test_reductions_over_the_same_axes_share_their_loops(
+    extents: tuple[int, ...], laned: bool, schedule: Schedule
+) -> None:
+    """A sum (added up as a tree), a maximum and a sum of products (one by one)."""
+    x = numbers(2, *(e + 1 for e in extents), 4)  # more, so that no two axes are one
+    source, out = Buffer("x", x.shape, F32), Buffer("y", (2, 4), F32)
+    i, j = Var("i", 2), Var("j", 4)
+    inner = tuple(Var(f"k{k}", n) for k, n in enumerate(extents))
+    element = at(source, i, *inner, j if laned else b.index(1))
+    values: list[tuple[str, Expr]] = [
+        *(("add", element), ("max", element), ("add", b.mul(element, element))),
+    ]
+    locals_ = tuple(Buffer(f"l{k}", (), F32, "scratch") for k in range(3))
+    stages = [
+        Stage((), inner, combiner, value, local, ())
+        for (combiner, value), local in zip(values, locals_, strict=True)
+    ]
+    total, most, squares = (Load(local, ()) for local in locals_)
+    result = b.add(b.mul(b.add(b.mul(most, b.const(1000, F32)), squares), b.const(8, F32)), total)
+    nest = Nest("n", (i, j), (*stages, Stage((), (), None, result, out, (i, j))), locals_)
+    read = x[(slice(None), *map(slice, extents))].reshape(2, -1, 4)
+    if not laned:
+        read = np.repeat(read[..., 1:2], 4, axis=2)
+    expected = (read.max(1) * 1000 + (read * read).sum(1)) * 8 + read.sum(1)
+    np.testing.assert_array_equal(run(nest, [(source, x)], schedule), expected)

@@ -18,6 +18,7 @@ from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store
 from tilewright.ir.lower.fragment.grid import lower_to_fragments
 from tilewright.ir.lower.fragment.reduction import SUM_RUN
+from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
 
 SHAPES = [
@@ -53,14 +54,46 @@ def size(extent: Expr | int, known: Mapping[Var, int]) -> int:
     return extent if isinstance(extent, int) else value_at(extent, dict(known))
 
 
+def summed(extents: tuple[int, ...], laned: bool) -> Nest:
+    """Sums of elements that differ between lanes, or that all lanes share."""
+    shape = (4, *(e + 1 for e in extents), 4)  # more, so that no two axes are one
+    source, out = Buffer("x", shape, F32), Buffer("y", (4, 4), F32)
+    return reduced(
+        out, extents, "add", lambda i, j, *k: at(source, i, *k, j if laned else b.index(1))
+    )
+
+
 @pytest.mark.parametrize("unroll", [1, 4, 8])
 @pytest.mark.parametrize("laned", [False, True], ids=["shared", "for each lane"])
 @pytest.mark.parametrize("extents", SHAPES, ids=str)
 def test_runs_are_short(extents: tuple[int, ...], laned: bool, unroll: int) -> None:
-    shape = (4, *(e + 1 for e in extents), 4)  # more, so that no two axes are one
-    source, out = Buffer("x", shape, F32), Buffer("y", (4, 4), F32)
-    nest = reduced(
-        out, extents, "add", lambda i, j, *k: at(source, i, *k, j if laned else b.index(1))
-    )
+    nest = summed(extents, laned)
     most = longest_run(lower_to_fragments(nest, Schedule(unroll=unroll), "k"))
     assert 1 <= most <= 2 * SUM_RUN
+
+
+@pytest.mark.parametrize(
+    ("extents", "laned", "unroll", "run", "levels"),
+    [
+        ((64,), False, 4, 4, 1),  # 4 iterations of 4 vectors
+        ((64,), True, 4, 8, 2),
+        ((1000,), False, 4, 9, 2),  # 62 of 4 vectors, and 2 vectors
+        ((5, 64), False, 4, 8, 2),  # 4 rows of 4 iterations are one run
+        ((3, 3, 16), False, 4, 6, 2),
+        ((3, 3, 16), True, 4, 8, 3),
+        ((64, 5), True, 4, 16, 2),
+        ((40, 40), False, 1, 8, 4),
+    ],
+)
+def test_runs_are_no_shorter_than_they_must_be(
+    extents: tuple[int, ...], laned: bool, unroll: int, run: int, levels: int
+) -> None:
+    kernel = lower_to_fragments(summed(extents, laned), Schedule(unroll=unroll), "k")
+    assert longest_run(kernel) == run
+    assert sum(buffer.name.endswith("_acc") for buffer in kernel.locals) == levels
+
+
+@pytest.mark.parametrize("extents", [(7,), (2, 3)])
+def test_one_value_is_added_without_a_tree(extents: tuple[int, ...]) -> None:
+    kernel = lower_to_fragments(summed(extents, True), Schedule(), "k")
+    assert not any(buffer.name.endswith("_terms") for buffer in kernel.locals)

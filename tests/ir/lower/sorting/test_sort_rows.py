@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 
 from tests.codegen_cpu.kernel_runner import Compiled, compile_kernel
 from tilewright.codegen_cpu.target import cpu_target
-from tilewright.ir.dtypes import ALL, BOOL, F32, I64, DType
+from tilewright.ir.dtypes import ALL, BOOL, F16, F32, F64, I64, U8, DType
 from tilewright.ir.expr import Size, Var
 from tilewright.ir.kernel import Buffer
-from tilewright.ir.lower.sorting.sort_rows import lower_sort
+from tilewright.ir.lower.sorting.sort_rows import (
+    PARALLEL_ELEMENTS,
+    SortLowering,
+    VectorUnit,
+    _least_padding,
+    lower_sort,
+)
 from tilewright.ir.program import SortRows
 
 Array = NDArray[Any]
@@ -112,3 +118,88 @@ def test_long_rows_use_temporaries(size: int, positions: bool) -> None:
 def test_on_wasm(positions: bool) -> None:
     compiled = _compiled((5, 1000), F32, 1, positions, target="wasm32-simd128")
     _check(compiled, _data((5, 1000), F32, 6), 1, positions)
+
+
+# Decisions.
+
+AVX2 = VectorUnit(256, 16)
+N = Var("N", least=0)
+
+
+def lowering(
+    shape: tuple[Size, ...],
+    dtype: DType = F32,
+    positions: bool = False,
+    unit: VectorUnit = AVX2,
+    read: tuple[int, int] | None = None,
+) -> SortLowering:
+    source = Buffer("source", shape, dtype)
+    result = Buffer("result", shape, I64 if positions else dtype)
+    axis = len(shape) - 1
+    return SortLowering(SortRows("sort", source, result, axis, positions), 16, unit, read)
+
+
+@pytest.mark.parametrize(
+    ("length", "registers", "lanes"),
+    [
+        (1, 1, 2),
+        (2, 1, 2),
+        (3, 1, 4),
+        (8, 1, 8),
+        (9, 2, 8),
+        (33, 8, 8),
+        (64, 8, 8),  # half of the registers: the other half takes what a stage writes
+        (65, 2, 8),  # blocks of 64 would have 63 elements too many, those of 16 have 15
+        (112, 2, 8),  # 16 more would be too many, 14 are not
+        (114, 8, 8),
+        (1000, 8, 8),
+        (N, 8, 8),
+    ],
+)
+def test_rows_are_cut_into_blocks_for_the_registers(
+    length: Size, registers: int, lanes: int
+) -> None:
+    bank = lowering((2, length)).bank
+    assert (bank.rows, bank.lanes) == (registers, lanes)
+
+
+def test_padding_of_an_eighth_is_allowed() -> None:
+    assert _least_padding(8, 1, 9) == 9
+    assert _least_padding(7, 1, 9) == 4  # 1 of 7; 2 of 7 were more
+    assert _least_padding(3, 1, 2) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "positions", "bits", "lanes"),
+    [
+        (U8, False, 256, 8),
+        (F16, False, 256, 8),
+        (F32, False, 256, 8),
+        (F64, False, 256, 4),
+        (F32, True, 256, 4),  # the position in the same 64 bits
+        (F64, True, 256, 4),
+        (F32, False, 128, 4),
+        (F64, False, 64, 2),
+    ],
+)
+def test_keys_fill_vectors(dtype: DType, positions: bool, bits: int, lanes: int) -> None:
+    for read in (None, (0, 1), (1022, 1023)):
+        made = lowering((2, 1024), dtype, positions, VectorUnit(bits, 16), read)
+        assert made.lanes == made.bank.lanes == lanes
+        assert (made.selection is None) == (read is None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "tasks"),
+    [
+        ((8, PARALLEL_ELEMENTS // 8), 8),
+        ((8, PARALLEL_ELEMENTS // 8 - 1), 1),
+        ((40, 1 << 10), 16),
+        ((1, 1 << 20), 1),
+        ((0, 4), 1),
+        ((3, N), 3),
+        ((N, 4), 16),
+    ],
+)
+def test_rows_are_spread_over_tasks(shape: tuple[Size, ...], tasks: int) -> None:
+    assert lowering(shape).tasks == tasks
