@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.codegen_cpu.kernel_runner import Compiled
+from tests.codegen_cpu.kernel_runner import Compiled, run_function
 from tests.ir.lower.traced_programs import program_of
 from tilewright.codegen_cpu import backend
+from tilewright.codegen_cpu.emit.function import FunctionText
+from tilewright.codegen_cpu.emit.operations import Spelling
+from tilewright.codegen_cpu.emit.rare import BranchEmitter
+from tilewright.codegen_cpu.emit.types import Types
 from tilewright.codegen_cpu.target import cpu_target
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import BOOL, F32
+from tilewright.ir.emit.environment import Value
+from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Apply, Expr, Load, Var
 
 NATIVE = [n for n in ("host", "x86-64-v3", "x86-64-v2") if cpu_target(n).runs_here]
 TARGETS = [*NATIVE, pytest.param("wasm32-simd128", marks=pytest.mark.wasm)]
@@ -52,3 +61,45 @@ def test_places_share_a_function() -> None:
     text = compiled(lambda a: np.sin(a) * np.sin(a + 1), (x,), "x86-64-v3").text
     assert text.count("define internal <8 x float> @rare") == 1
     assert text.count("call <8 x float> @rare0(") > 2
+
+
+def sum_of_both_sides(x: Expr) -> Expr:
+    """``likely(x < 2, x, sqrt(x) * x) + sqrt(x) * x``: the rare side is needed afterwards, too."""
+    rare = Apply(ops.MUL, (Apply(ops.SQRT, (x,)), x))
+    choice = Apply(ops.LIKELY, (build.lt(x, build.const(2.0, F32)), x, rare))
+    return Apply(ops.ADD, (choice, rare))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("lanes", [1, 4, 16])
+def test_what_a_branch_computed_is_not_known_behind_it(target: str, lanes: int) -> None:
+    x = np.array([*np.linspace(0, 1.9, 30), 3, 100], np.float32)
+    rare = np.sqrt(x) * x
+    found = run_function(sum_of_both_sides, [x], cpu_target(target), lanes)
+    np.testing.assert_array_equal(found, np.where(x < 2, x, rare) + rare)
+
+
+class OnlyValues(BranchEmitter):
+    def load(self, node: Load) -> Value:
+        raise IRError("there is no memory here")
+
+
+@pytest.mark.parametrize("register_bits", [0, 256])
+@pytest.mark.parametrize("lanes", [1, 8, 32])
+def test_a_branch_ends_where_its_sides_join(lanes: int, register_bits: int) -> None:
+    """In the scope in which it began, in a block that both sides reach."""
+    types, function = Types(64, 256), FunctionText("define void @f()")
+    emitter = OnlyValues(function, types, Spelling(types, register_bits=register_bits))
+    x, flag = Var("x", dtype=F32), Var("flag", dtype=BOOL)
+    emitter.environment.bindings |= {x: Value("%x", lanes, 0), flag: Value("%flag", lanes, 0)}
+    function.begin("nothing")
+    choice = Apply(ops.LIKELY, (flag, x, Apply(ops.SQRT, (x,))))
+    found = emitter.evaluate(choice)
+    assert (found.lanes, found.depth, function.depth) == (lanes, 1, 1)
+    _, rare, join = function.blocks
+    assert function.current is join
+    assert f"label %{join.name}, label %{rare.name}" in function.entry.terminator
+    assert rare.terminator == f"br label %{join.name}"
+    assert found.text in join.lines[0]
+    assert emitter.evaluate(choice) == found
+    assert len(function.blocks) == 3

@@ -1,0 +1,54 @@
+"""What each operation becomes, in full, on the dtypes that rules are written for.
+
+`tests/golden/legal/forms/TARGET.txt` has the lines of each, over operands `x0`, `x1`, `x2`. What
+they mean is tested elsewhere; here nothing is done that another rule or a later correction undoes.
+Operations that stay what they are and elementary functions are left out.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Golden
+from tests.ir.legal.test_costs import PLAIN, kernel_of, legal
+from tilewright.ir import ops
+from tilewright.ir.dtypes import BOOL, F16, F32, I8, I32, U16, U32, U64, DType
+from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.expr import Apply, Var
+from tilewright.ir.printer import print_kernel
+
+DTYPES = (BOOL, I32, U32, F32)
+CONVERTED = (BOOL, I8, U16, I32, U32, U64, F16, F32)
+
+
+def form(op: ops.Op, kinds: list[DType], result: DType, target: str) -> str:
+    """The lines of ``out = op(…)`` once they are legal; none if they are what they were."""
+    kernel = kernel_of(op, kinds, result)
+    try:
+        lines = _body(print_kernel(legal(kernel, target)))
+    except UnsupportedError:
+        return ""
+    return "" if lines == _body(print_kernel(kernel)) else lines
+
+
+def _body(text: str) -> str:
+    """What is inside of the loop, without its variable."""
+    lines = [line[2:] for line in text.splitlines() if line.startswith("    ")]
+    return "\n".join(lines).replace("[i]", "")
+
+
+@pytest.mark.parametrize("target", ["x86-64-v3", "wgsl", "glsl"])
+def test_forms(golden: Golden, target: str) -> None:
+    made = []
+    for op in (o for o in PLAIN if not o.elementary and o.result != "given"):
+        for dtype in (d for d in DTYPES if d.kind in op.domain):
+            kinds = [dtype] * op.arity
+            if op in (ops.SELECT, ops.LIKELY):
+                kinds[0] = BOOL
+            result = Apply(op, tuple(Var("x", dtype=kind) for kind in kinds)).dtype
+            made.append((f"{op.name} {dtype}", form(op, kinds, result, target)))
+    for source in CONVERTED:
+        for to in (d for d in CONVERTED if d is not source):
+            text = form(ops.CAST, [source], to, target)
+            made.append((f"cast {source} to {to}", text))
+    golden(f"legal/forms/{target}", "\n".join(f"{name}\n{text}" for name, text in made if text))
