@@ -70,9 +70,7 @@ def probe(context: GlContext) -> GlFacts:
         max_draw_buffers=info["GL_MAX_DRAW_BUFFERS"],
         max_texture_units=info["GL_MAX_TEXTURE_IMAGE_UNITS"],
         keeps_subnormals=bool(floats[2] == _SUBNORMAL),
-        keeps_nan=bool(
-            np.isnan(ints[2:3].view(np.float32)[0]) and int(ints[3]) == _MINUS_ZERO_BITS
-        ),
+        keeps_nan=bool(np.isnan(ints[2].view(np.float32)) and int(ints[3]) == _MINUS_ZERO_BITS),
     )
 
 

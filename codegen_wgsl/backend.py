@@ -47,7 +47,6 @@ from tilewright.ir.program import (
 from tilewright.ir.schedule import Schedule
 
 Observer = Callable[[str, object], None]
-# Elements times updates of a scatter up to which every element looks for its updates.
 # The length of rows up to which every element is compared with all others.
 _MOST_RANKED = 256
 

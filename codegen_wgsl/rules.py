@@ -228,7 +228,7 @@ def shift_instead_of_divide(node: Expr) -> Expr | None:
     if node.op not in (ops.QUO, ops.REM) or not isinstance(node.operands[1], Const):
         return None
     divisor = int(node.operands[1].value)
-    if divisor <= 0 or divisor & (divisor - 1):
+    if divisor.bit_count() != 1:
         return None
     if node.op is ops.REM:
         return Apply(ops.AND, (node.operands[0], build.index(divisor - 1)))

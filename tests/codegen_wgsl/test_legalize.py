@@ -85,7 +85,11 @@ def test_conversion(device: Device, source: DType, target: DType) -> None:
 @pytest.mark.wgsl
 @pytest.mark.parametrize(
     ("source", "target"),
-    [(F32, I32), (F32, U32), (I32, F32), (I32, U32), (dtypes.U8, dtypes.I8), (F16, dtypes.U16)],
+    [
+        *((F32, I32), (F32, U32), (I32, F32), (I32, U32), (dtypes.U8, dtypes.I8)),
+        *((dtypes.I8, dtypes.U8), (dtypes.U16, dtypes.I16), (BOOL, dtypes.U8)),
+        *((F16, dtypes.U16), (F16, dtypes.I16), (dtypes.U16, F16), (dtypes.I16, F16)),
+    ],
     ids=named,
 )
 def test_bits(device: Device, source: DType, target: DType) -> None:

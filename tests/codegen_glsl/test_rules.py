@@ -1,0 +1,99 @@
+"""Rules of GLSL one at a time, where another would hide what one of them does."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.ir.elementary_oracle import evaluate
+from tilewright.codegen_glsl.legalize import (
+    RULES,
+    classify_by_bits,
+    expand_extremes,
+    reduce_lanes_in_pairs,
+)
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var, post_order
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.traverse import rewrite_to_fixpoint
+
+X, Y = Var("x", dtype=F32), Var("y", dtype=F32)
+SPECIAL = np.array([0.0, -0.0, 1.5, -2.0, np.inf, -np.inf, np.nan], np.float32)
+
+
+@pytest.mark.parametrize("rows", [(), (3,), (2, 5)], ids=str)
+def test_lanes_are_combined_by_halving(rows: tuple[int, ...]) -> None:
+    """(0 + 2) + (1 + 3), of the row that the indices choose."""
+    register = Buffer("r", (*rows, 4), I32, "register")
+    at = tuple(build.index(size - 1) for size in rows)
+    made = reduce_lanes_in_pairs(LaneReduce(ops.ADD, register, at))
+    assert isinstance(made, Apply)
+    lanes = []
+    for half in made.operands:
+        assert isinstance(half, Apply)
+        assert half.op is made.op is ops.ADD
+        for load in half.operands:
+            assert isinstance(load, Load)
+            assert load.source is register
+            assert load.indices[:-1] == at
+            lanes.append(build.known(load.indices[-1]))
+    assert lanes == [0, 2, 1, 3]
+    assert reduce_lanes_in_pairs(made) is None
+
+
+def test_a_value_compared_with_itself_asks_for_nan() -> None:
+    for op in (ops.NE, ops.EQ):
+        made = classify_by_bits(Apply(op, (X, X)))
+        assert made is not None
+        np.testing.assert_array_equal(
+            evaluate(made, {X: SPECIAL}), op.reference(SPECIAL, SPECIAL.copy())
+        )
+        assert not any(n.operands[0] is X and n.op is op for n in _applied(made))
+        assert classify_by_bits(Apply(op, (X, Y))) is None
+        number = Var("n", dtype=I32)
+        assert classify_by_bits(Apply(op, (number, number))) is None
+
+
+def _applied(root: Expr) -> list[Apply]:
+    return [n for n in post_order([root]) if isinstance(n, Apply)]
+
+
+def test_extremes_of_integers_stay() -> None:
+    assert expand_extremes(Apply(ops.MIN, (Var("n", dtype=I32), build.const(2, I32)))) is None
+
+
+@pytest.mark.parametrize("op", [ops.MIN, ops.MAX, ops.FMIN, ops.FMAX], ids=str)
+def test_extremes_beside_literals(op: ops.Op) -> None:
+    """A literal is never asked whether it is NaN; NaN itself decides without a question."""
+    two, nan = build.const(2.0, F32), build.const(math.nan, F32)
+    wins = op in (ops.MIN, ops.MAX)
+    assert expand_extremes(Apply(op, (X, nan))) is (nan if wins else X)
+    assert expand_extremes(Apply(op, (nan, X))) is (nan if wins else X)
+    cases: list[tuple[tuple[Expr, Expr], int]] = [
+        *(((X, Y), 3), ((X, two), 2), ((two, X), 2), ((two, build.const(7.0, F32)), 1)),
+    ]
+    for operands, choices in cases:
+        made = expand_extremes(Apply(op, operands))
+        assert made is not None
+        assert sum(n.op is ops.SELECT for n in _applied(made)) == choices
+        for other in SPECIAL:
+            y = np.full_like(SPECIAL, other)
+            values = {X: SPECIAL, Y: y}
+            found, *given = (evaluate(e, values) for e in (made, *operands))
+            np.testing.assert_array_equal(found, op.reference(*given))
+
+
+def test_scaling_by_powers_of_two() -> None:
+    """In two steps, since one factor may be no float32; far beyond the range, too."""
+    n = Var("n", dtype=F32)
+    made = rewrite_to_fixpoint(Apply(ops.SCALE, (X, n)), RULES, {})
+    exponents = np.array([*range(-260, 261), -1e4, 1e4, -1e30, 1e30], np.float32)
+    for value in (1.0, -1.5, 2.0**120, 2.0**-120):
+        x = np.full_like(exponents, value)
+        with np.errstate(all="ignore"):
+            wanted = np.ldexp(x, np.clip(exponents, -400, 400).astype(np.int32))
+        found = evaluate(made, {X: x, n: exponents})
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=2.0**-126)  # may be flushed
