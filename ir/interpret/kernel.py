@@ -6,7 +6,8 @@ kernel writes are changed in place.
 All loops run in order. Each iteration of a parallel, group or fragment loop, and each invocation
 of a local loop, has scratch and register buffers of its own, filled with poison at the start, so
 that a kernel which relies on what another task left there does not get the right answer by luck.
-The invocations of local loops that hold barriers are generators, advanced from barrier to barrier.
+The invocations of local loops that hold barriers are generators, advanced from barrier to barrier;
+between two of these none may touch what another writes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tilewright.ir import ops
 from tilewright.ir.dtypes import INDEX, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Size, Var, post_order
+from tilewright.ir.interpret.conflicts import Conflicts
 from tilewright.ir.interpret.values import apply_operation, bind_symbols, constant, halve
 from tilewright.ir.kernel import (
     Barrier,
@@ -84,6 +86,7 @@ class Machine:
         self.tapes: dict[int, Tape] = {}
         self.sizes: dict[Expr, Tape] = {}
         self.barriers: dict[int, bool] = {}
+        self.conflicts: Conflicts | None = None  # between the invocations that are running
 
     # Storage.
 
@@ -126,7 +129,10 @@ class Machine:
             case Store():
                 *indices, value = self._values(stmt, frame)
                 array = self.storage(stmt.buffer, frame)
-                array[inside(stmt.buffer, array.shape, indices, "store to")] = value
+                position = inside(stmt.buffer, array.shape, indices, "store to")
+                if self.conflicts is not None:
+                    self.conflicts.write(stmt.buffer, position, array.shape)
+                array[position] = value
             case For():
                 self._loop(stmt, frame)
             case If():
@@ -164,21 +170,27 @@ class Machine:
     def _workgroup(self, stmt: For, frame: Frame) -> None:
         """All invocations of a nest of local loops, from barrier to barrier."""
         loops, body = _local_nest(stmt)
-        running: list[Generator[None]] = []
+        running: dict[int, Generator[None]] = {}
+        self.conflicts = Conflicts()
         extents = [range(self.size(loop.extent, frame)) for loop in loops]
-        for position in product(*extents):
+        for number, position in enumerate(product(*extents)):
             inner = frame.copy()
             self.fresh(inner, ("register", "scratch"))
             inner.variables.update(zip((loop.var for loop in loops), position, strict=True))
-            if not any(map(self.has_barrier, body)):
-                self.run(body, inner)
-            else:
-                running.append(self._until_barriers(body, inner))
+            running[number] = self._until_barriers(body, inner)
         while running:
-            waiting = [r for r in running if _advance(r)]
+            waiting = {n: r for n, r in running.items() if self._advance(n, r)}
             if waiting and len(waiting) != len(running):
                 raise IRError("a barrier that some invocations reach and others do not")
             running = waiting
+            self.conflicts.barrier()
+        self.conflicts = None
+
+    def _advance(self, number: int, invocation: Iterator[None]) -> bool:
+        """Whether the invocation has stopped at a barrier (and not at its end)."""
+        assert self.conflicts is not None
+        self.conflicts.invocation = number
+        return next(invocation, _ENDED) is not _ENDED
 
     def _until_barriers(self, body: Sequence[Stmt], frame: Frame) -> Generator[None]:
         """Run statements; yields at every barrier."""
@@ -208,11 +220,6 @@ class Machine:
             found = isinstance(stmt, Barrier) or any(map(self.has_barrier, children(stmt)))
             self.barriers[id(stmt)] = found
         return found
-
-
-def _advance(invocation: Iterator[None]) -> bool:
-    """Whether the invocation has stopped at a barrier (and not at its end)."""
-    return next(invocation, _ENDED) is not _ENDED
 
 
 _ENDED = object()
@@ -318,7 +325,10 @@ def _load(node: Load, indices: list[Value], machine: Machine, frame: Frame) -> V
     if not isinstance(buffer, Buffer):
         raise IRError(f"a kernel reads {buffer.name}, which is no buffer")
     array = machine.storage(buffer, frame)
-    return array[inside(buffer, array.shape, indices, "load of")]
+    position = inside(buffer, array.shape, indices, "load of")
+    if machine.conflicts is not None:
+        machine.conflicts.read(buffer, position, array.shape)
+    return array[position]
 
 
 def _lane_reduce(node: LaneReduce, indices: list[Value], machine: Machine, frame: Frame) -> Value:

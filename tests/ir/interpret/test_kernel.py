@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -133,9 +134,50 @@ def test_barriers_hold_all_invocations() -> None:
     x = np.arange(8).reshape(2, 4)
     run(REVERSE, x)
     assert x.tolist() == [[30, 21, 12, 3], [74, 65, 56, 47]]
-    without = np.arange(8).reshape(2, 4)
-    run(REVERSE.replace("barrier", ""), without)
-    assert without.tolist() != x.tolist()
+    with pytest.raises(IRError, match="there is no barrier between them"):
+        run(REVERSE.replace("barrier", ""), np.arange(8).reshape(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("w[l] = 1 x[l] = w[0]", "invocation 0 writes w[0], which invocation 1 reads"),
+        ("x[l] = w[3] w[l] = 1", "another invocation reads w[3], which invocation 3 writes"),
+        ("x[l] = w[(l + 1) % 4] w[l] = 1", "invocation 0 reads w[1], which invocation 1 writes"),
+        ("w[0] = i64(l)", "invocation 0 writes w[0], which invocation 1 writes"),
+        (
+            "w[l] = 1 barrier w[l] = 2 x[l] = w[1]",
+            "invocation 0 reads w[1], which invocation 1 writes",
+        ),
+        ("x[l] = 1 x[3 - l] = 2", "invocation 1 writes x[2], which invocation 2 writes"),
+        ("v[0, l // 2] = 1", "invocation 0 writes v[0, 0], which invocation 1 writes"),
+        ("w[l] = 1 x[l] = v[0, 1]", "invocation 0 reads w[1], which invocation 1 writes"),
+    ],
+)
+def test_what_may_come_in_any_order_is_an_error(body: str, message: str) -> None:
+    with pytest.raises(IRError) as caught:
+        run(invocations(body), np.zeros(4, np.int64))
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "w[l] = 1 x[l] = w[l] w[l] = 2",
+        "w[l] = 1 barrier x[l] = w[3 - l] barrier w[l] = 2",
+        "w[l] = 1 barrier x[l] = v[1, 1]",
+        "s[0] = i64(l) r[0] = s[0] x[l] = r[0]",  # each has its own
+    ],
+)
+def test_what_barriers_hold_apart_is_none(body: str) -> None:
+    run(invocations(body), np.zeros(4, np.int64))
+
+
+def invocations(body: str) -> str:
+    body = re.sub(r"= (\d)", r"= \1:i64", body)
+    return f"""kernel k(x: i64[4]) {{ w: workgroup i64[4] view v: i64[2, 2] of w
+      s: scratch i64[1] r: register i64[1]
+      for group g < 1 {{ for local l < 4 {{ {body} }} }} }}"""
 
 
 def test_nested_local_loops_are_one_workgroup() -> None:

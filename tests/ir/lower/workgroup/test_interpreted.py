@@ -216,3 +216,38 @@ def test_the_vector_loop_is_that_of_its_axis(vector: int) -> None:
     assert {one for one in inner if one[0] != 1} == {one for one in expected if one[0] != 1}
     given = numbers(8, 6, 4)
     np.testing.assert_array_equal(run(made, [given], schedule), given)
+
+
+@pytest.mark.parametrize("workgroup", [1, 4, 16])
+@pytest.mark.parametrize("length", [1, 21, 40])
+def test_a_reduction_of_what_the_one_before_has_made(length: int, workgroup: int) -> None:
+    """Both combine in the same memory, and between them nothing is stored elsewhere."""
+    x, out = Buffer("x", (2, length), F32), Buffer("out", (2,), F32)
+    most, total = Buffer("most", (), F32, "scratch"), Buffer("total", (), F32, "scratch")
+    i, k, n = axes(i=2, k=length, n=length)
+    less = b.sub(Load(x, (i, n)), Load(most, ()))
+    stages = (
+        Stage((), (k,), "max", Load(x, (i, k)), most, ()),
+        Stage((), (n,), "add", less, total, ()),
+        Stage((), (), None, Load(total, ()), out, (i,)),
+    )
+    array = numbers(2, length)
+    made = program([x], [out], [Nest("less", (i,), stages, (most, total))])
+    found = run(made, [array], Schedule(vector=INNER, workgroup=(workgroup,)))
+    np.testing.assert_array_equal(found, (array - array.max(axis=1, keepdims=True)).sum(axis=1))
+
+
+@pytest.mark.parametrize("workgroup", [1, 4, 16])
+@pytest.mark.parametrize("shape", [(2, 2, 37), (1, 3, 16), (2, 9, 5)])
+def test_scans_one_after_the_other(shape: tuple[int, int, int], workgroup: int) -> None:
+    """Of a few rows each is scanned by all invocations, in the same memory."""
+    x, out = Buffer("x", shape, F32), Buffer("out", shape, F32)
+    i, j, k = axes(i=shape[0], j=shape[1], k=shape[2])
+    stage = Stage((j, k), (), "scan:add", Load(x, (i, j, k)), out, (i, j, k))
+    array = numbers(*shape)
+    found = run(
+        program([x], [out], [Nest("sums", (i,), (stage,), ())]),
+        [array],
+        Schedule(vector=INNER, workgroup=(workgroup,)),
+    )
+    np.testing.assert_array_equal(found, array.cumsum(axis=2))
