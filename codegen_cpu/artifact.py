@@ -1,4 +1,6 @@
-"""What a compiled CPU program is, as data: object code, and what its caller must know; as bytes:
+"""What a compiled CPU program is, as data: object code, and what its caller must know.
+
+`decode` reads it from bytes, which `encode_artifact` wrote:
 
     length  4 bytes, little-endian, of the description
     description, in JSON
@@ -32,17 +34,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from msgspec import Struct, json
 
-from tilewright.ir.dtypes import DType, from_numpy, from_short
-from tilewright.ir.errors import IRError
+from tilewright.ir.dtypes import DType, from_short
 from tilewright.ir.sizes import evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tilewright.ir.expr import Expr, Size, Var
 
 WORKSPACE_ALIGNMENT: Final = 64
-_LENGTH: Final = struct.Struct("<I")
+LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 64
 
 EncodedSize = int | list[int]
@@ -92,26 +93,6 @@ def readable_bytes(array: np.ndarray) -> int:
     return int(math.prod(max(1, size) for size in array.shape)) * array.itemsize
 
 
-def encode(artifact: CpuArtifact) -> bytes:
-    """The artifact as bytes."""
-    sizes = SizeWriter(artifact.symbols)
-    description = {
-        "code": len(artifact.code),
-        "inputs": [_encode_spec(spec, sizes.add) for spec in artifact.inputs],
-        "outputs": [_encode_spec(spec, sizes.add) for spec in artifact.outputs],
-        "constants": [[_dtype_of(c).short, list(c.shape)] for c in artifact.constants],
-        "symbols": len(artifact.symbols),
-        "workspace": sizes.add(artifact.workspace),
-        "parallel": artifact.parallel,
-        "packed": [_encode_spec(spec, sizes.add) for spec in artifact.packed],
-        "nodes": sizes.nodes,
-    }
-    text = json.encode(description)
-    blocks = [_LENGTH.pack(len(text)) + text, artifact.code]
-    blocks += [constant.tobytes() for constant in artifact.constants]
-    return b"".join(block.ljust(_aligned(len(block)), b"\0") for block in blocks)
-
-
 def decode(data: bytes, symbols: Sequence[Var]) -> CpuArtifact | None:
     """The artifact in `data`, whose open dimensions are `symbols` in their order.
 
@@ -119,25 +100,23 @@ def decode(data: bytes, symbols: Sequence[Var]) -> CpuArtifact | None:
     """
     try:
         return _decode(data, tuple(symbols))
-    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, struct.error):
         return None  # UnicodeDecodeError and msgspec's DecodeError are ValueErrors
-    except (struct.error, IRError):
-        return None
 
 
 def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
-    (length,) = _LENGTH.unpack_from(data)
-    description = json.decode(data[_LENGTH.size : _LENGTH.size + length])
+    (length,) = LENGTH.unpack_from(data)
+    description = json.decode(data[LENGTH.size : LENGTH.size + length])
     if description["symbols"] != len(symbols):
         raise ValueError("the artifact has other symbols")
     nodes = read_nodes(description["nodes"], symbols)
-    start = _aligned(_LENGTH.size + length)
+    start = aligned(LENGTH.size + length)
     code = data[start : start + description["code"]]
-    start += _aligned(len(code))
+    start += aligned(len(code))
     constants = []
     for short, shape in description["constants"]:
         constant = np.ndarray(shape, read_dtype(short).numpy, data, start)
-        start += _aligned(constant.nbytes)
+        start += aligned(constant.nbytes)
         constants.append(constant)
     if len(code) != description["code"] or start != len(data):
         raise ValueError("the artifact is incomplete")
@@ -153,49 +132,23 @@ def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
     )
 
 
-class SizeWriter:
-    """Collects the expressions of sizes in one table, `nodes`."""
-
-    def __init__(self, symbols: Sequence[Var]) -> None:
-        self.nodes: list[list[object]] = []
-        self._symbols = {symbol: number for number, symbol in enumerate(symbols)}
-        self._numbers: dict[Expr, int] = {}
-
-    def add(self, size: Size) -> EncodedSize:
-        """The size as it is written: a number, or a reference to the table."""
-        if isinstance(size, int):
-            return size
-        from tilewright.ir.expr import post_order
-
-        for node in post_order([size]):
-            if node not in self._numbers:
-                self.nodes.append(self._row(node))
-                self._numbers[node] = len(self.nodes) - 1
-        return [self._numbers[size]]
-
-    def _row(self, node: Expr) -> list[object]:
-        from tilewright.ir.expr import Apply, Const, Var
-
-        match node:
-            case Var() if node in self._symbols:
-                return ["var", self._symbols[node]]
-            case Const(value=int(value)):
-                return ["const", node.dtype.short, int(value)]
-            case Apply():
-                operands = [self._numbers[operand] for operand in node.operands]
-                return [node.op.name, node.dtype.short, *operands]
-            case _:
-                raise IRError(f"{node!r} in a size is neither arithmetic nor an open dimension")
-
-
 def read_nodes(rows: list[list[Any]], symbols: tuple[Var, ...]) -> list[Expr]:
     """The expressions of a `SizeWriter`'s table."""
-    nodes: list[Expr] = []
     if not rows:
-        return nodes
-    from tilewright.ir.expr import Apply, Const  # only open dimensions need operations
+        return []
+    from tilewright.ir.errors import IRError  # only open dimensions need operations
+
+    try:
+        return _read_nodes(rows, symbols)
+    except IRError as error:
+        raise ValueError(f"a size cannot be read: {error}") from error
+
+
+def _read_nodes(rows: list[list[Any]], symbols: tuple[Var, ...]) -> list[Expr]:
+    from tilewright.ir.expr import Apply, Const
     from tilewright.ir.ops import OPS
 
+    nodes: list[Expr] = []
     for kind, *rest in rows:
         match kind, rest:
             case "var", [int(number)]:
@@ -208,12 +161,6 @@ def read_nodes(rows: list[list[Any]], symbols: tuple[Var, ...]) -> list[Expr]:
                 given = read_dtype(short) if op.result == "given" else None
                 nodes.append(Apply(op, tuple(nodes[number] for number in operands), given))
     return nodes
-
-
-def _encode_spec(
-    spec: TensorSpec, add: Callable[[Size], EncodedSize]
-) -> tuple[str, list[EncodedSize]]:
-    return spec.dtype.short, [add(size) for size in spec.shape]
 
 
 def _decode_spec(spec: list[Any], nodes: list[Expr]) -> TensorSpec:
@@ -240,12 +187,6 @@ def read_dtype(short: str) -> DType:
     return found
 
 
-def _dtype_of(constant: np.ndarray) -> DType:
-    found = from_numpy(constant.dtype)
-    if found is None:
-        raise IRError(f"a constant of dtype {constant.dtype} cannot be kept")
-    return found
-
-
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """A multiple of the alignment of what an encoded artifact holds."""
     return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -18,7 +18,6 @@ from tilewright.codegen_cpu.artifact import (
     readable_bytes,
     workspace_bytes,
 )
-from tilewright.ir.errors import IRError
 from tilewright.ir.sizes import bind_symbols, evaluate
 
 if TYPE_CHECKING:
@@ -53,9 +52,7 @@ class CpuFunction:
     def _initialise(self) -> None:
         """Fill the packed storage from the constants; calls read it."""
         args = self._addresses(*[None] * self._passed, *self.constants)
-        status = _ENTRY(self._code.address("tw_init"))(self.runtime, args, None, None)
-        if status:
-            raise IRError(f"compiled code returned status {status}")
+        _check_status(_ENTRY(self._code.address("tw_init"))(self.runtime, args, None, None))
 
     def __call__(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None
@@ -83,10 +80,15 @@ class CpuFunction:
         if artifact.workspace != 0:
             workspace = np.empty(workspace_bytes(artifact, symbols), np.uint8)
             start = -(-address_of(workspace) // WORKSPACE_ALIGNMENT) * WORKSPACE_ALIGNMENT
-        status = self._entry(self.runtime, args, sizes, start)
-        if status:
-            raise IRError(f"compiled code returned status {status}")
+        _check_status(self._entry(self.runtime, args, sizes, start))
         return results
+
+
+def _check_status(status: int) -> None:
+    if status:
+        from tilewright.ir.errors import IRError
+
+        raise IRError(f"compiled code returned status {status}")
 
 
 def _empty(spec: TensorSpec, symbols: dict[Var, int]) -> np.ndarray:

@@ -9,14 +9,14 @@ written in Python.
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import TYPE_CHECKING, Any, Final
-
-from tilewright.codegen_cpu import python_abi
 
 if TYPE_CHECKING:
     from tilewright.codegen_cpu.fast_record import Record
 
-VECTORCALL_OFFSET: Final = python_abi.OBJECT_HEADER_BYTES
+OBJECT_HEADER_BYTES: Final = 16
+VECTORCALL_OFFSET: Final = OBJECT_HEADER_BYTES
 CALL_OFFSET: Final = VECTORCALL_OFFSET + 8
 CALLABLE_BYTES: Final = CALL_OFFSET + 8
 """A callable object is Python's header, the dispatcher's address and a `CallStruct`'s address."""
@@ -31,35 +31,46 @@ _T_PYSSIZET: Final = 19
 _READONLY: Final = 1
 
 
-def _native_base() -> type:
-    """A type whose instances hold a vectorcall address and a `CallStruct` address, both null.
+def unusual_python() -> str | None:
+    """Why objects of this Python do not lie in memory as the call path expects, or None."""
+    python, bits = sys.implementation.name, 8 * ctypes.sizeof(ctypes.c_void_p)
+    if python != "cpython" or bits != 64:
+        return f"{python} {bits} bit"
+    if object.__basicsize__ != OBJECT_HEADER_BYTES or hasattr(sys, "gettotalrefcount"):
+        return "a free-threaded or a debug build of Python"
+    return "a big-endian machine" if sys.byteorder != "little" else None
 
-    The structs of C's that describe it are written as words: declaring them to ctypes would take
-    longer than all else here. An int member has a word of its own, or shares it with a zero.
-    """
-    member_name = ctypes.create_string_buffer(b"__vectorcalloffset__")
-    #                 name                            type         offset             flags     doc
-    members = _words(ctypes.addressof(member_name), _T_PYSSIZET, VECTORCALL_OFFSET, _READONLY, 0)
-    call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p).value or 0
-    slots = _words(_TP_CALL, call, _TP_MEMBERS, ctypes.addressof(members))
-    name = ctypes.create_string_buffer(b"tilewright.codegen_cpu.fast_callable.NativeCallable")
+
+_Words = ctypes.c_size_t * 10
+"""Structs of C's as words, for an int member has one of its own, or shares it with a zero: to
+declare them to ctypes would take longer than all else here. Zeros end lists of structs."""
+
+
+def _native_base() -> type:
+    """A type whose instances hold a vectorcall address and a `CallStruct` address, both null."""
+    member_name = ctypes.c_char_p(b"__vectorcalloffset__")
+    type_name = ctypes.c_char_p(b"tilewright.codegen_cpu.fast_callable.NativeCallable")
+    #                 name                   type         offset             flags
+    members = _Words(_address(member_name), _T_PYSSIZET, VECTORCALL_OFFSET, _READONLY)
+    call = _address(ctypes.pythonapi.PyVectorcall_Call)
+    slots = _Words(_TP_CALL, call, _TP_MEMBERS, ctypes.addressof(members))
     flags = _BASETYPE | _HAVE_VECTORCALL
-    #             name                      sizes           flags  slots
-    spec = _words(ctypes.addressof(name), CALLABLE_BYTES, flags, ctypes.addressof(slots))
-    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)
-    made: type = prototype(("PyType_FromSpec", ctypes.pythonapi))(ctypes.addressof(spec))
+    #             name                 sizes           flags  slots
+    spec = _Words(_address(type_name), CALLABLE_BYTES, flags, ctypes.addressof(slots))
+    make = ctypes.pythonapi["PyType_FromSpec"]  # a function object that nobody else uses
+    make.argtypes, make.restype = (ctypes.c_void_p,), ctypes.py_object
+    made: type = make(ctypes.addressof(spec))
     return made
 
 
-def _words(*values: int) -> ctypes.Array[ctypes.c_size_t]:
-    """Words in memory, followed by zeros that end a list of structs of up to five words."""
-    return (ctypes.c_size_t * (len(values) + 5))(*values)
+def _address(pointer: Any) -> int:
+    return ctypes.cast(pointer, ctypes.c_void_p).value or 0
 
 
 if TYPE_CHECKING:
     _Base = object
 else:
-    _Base = object if python_abi.unusable() else _native_base()
+    _Base = object if unusual_python() else _native_base()
 
 
 class FastCallable(_Base):

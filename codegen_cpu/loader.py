@@ -9,7 +9,6 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tilewright.codegen_cpu.elf_image import load_image
-from tilewright.ir.errors import IRError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +32,8 @@ class LoadedObject:
         """The address of an exported symbol; it is valid for as long as this object lives."""
         found = self._memory.address(symbol)
         if found is None:
+            from tilewright.ir.errors import IRError
+
             raise IRError(f"symbol {symbol!r} was not exported by the loaded object")
         return found
 

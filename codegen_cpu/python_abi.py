@@ -9,7 +9,6 @@ before anything relies on them, and `unusable` says what differs. Then calls tak
 from __future__ import annotations
 
 import ctypes
-import sys
 from functools import lru_cache
 from types import CellType
 from typing import Any, Final
@@ -17,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
 
-OBJECT_HEADER_BYTES: Final = 16
+from tilewright.codegen_cpu.fast_callable import unusual_python
+
 OBJECT_TYPE: Final = 8
 TUPLE_SIZE: Final = 16
 TUPLE_ITEMS: Final = 24
@@ -54,13 +54,8 @@ _PYTHON_API: Final = (
 @lru_cache(maxsize=1)
 def unusable() -> str | None:
     """Why the native call path cannot be used in this process, or None."""
-    python, bits = sys.implementation.name, 8 * ctypes.sizeof(ctypes.c_void_p)
-    if python != "cpython" or bits != 64:
-        return f"{python} {bits} bit"
-    if object.__basicsize__ != OBJECT_HEADER_BYTES or hasattr(sys, "gettotalrefcount"):
-        return "a free-threaded or a debug build of Python"
-    if sys.byteorder != "little":
-        return "a big-endian machine"
+    if reason := unusual_python():
+        return reason
     samples = (np.zeros((3, 6), np.float32), np.zeros((3, 4), np.int64)[:, ::2])
     differing = [name for array in samples for name in _differing_fields(array)]
     if differing:

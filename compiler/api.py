@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from types import MethodType
@@ -11,15 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from tilewright.codegen_cpu.fast_callable import FastCallable
-from tilewright.compiler.arguments import (
-    LEAF_TYPES,
-    Binder,
-    DeclaredArguments,
-    contiguous,
-    describe,
-    device_target,
-)
-from tilewright.compiler.runtime import collections_paused, runtime
+from tilewright.compiler import collections_paused
+from tilewright.compiler.arguments import LEAF_TYPES, Binder, contiguous, describe, device_target
+from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import (
     NUMERICS,
     BuildOptions,
@@ -27,14 +20,15 @@ from tilewright.compiler.targets import (
     has_open_dimensions,
     shown_mode,
 )
-from tilewright.ir.errors import DTypeError, RespecializationWarning, TraceError
-from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec, dim
+from tilewright.ir.signature import ArgumentSpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
     from tilewright.compiler.compiled import Compiled
+    from tilewright.compiler.declared_arguments import DeclaredArguments
     from tilewright.compiler.specialization import Specialization
     from tilewright.compiler.trace.run import Traced
     from tilewright.ir.schedule import Schedule
+    from tilewright.ir.signature import ArraySpec
 
 _MANY_SPECIALIZATIONS = 32
 
@@ -57,6 +51,8 @@ class Kernel(FastCallable):
         bound: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(function, Kernel):
+            from tilewright.ir.errors import TraceError
+
             raise TraceError(f"{function.__name__!r} is decorated twice", help="decorate it once")
         if not callable(function) or not hasattr(function, "__code__"):
             from tilewright.compiler.trace.inspect_code import no_function
@@ -73,12 +69,20 @@ class Kernel(FastCallable):
         self.__wrapped__ = function
         self._binder = Binder(function, self.bound)
         self.__signature__ = self._binder.signature
-        self._declared = DeclaredArguments(declared or {}, self._binder.all_names)
         self._declared_given = dict(declared or {})
+        self._declared = self._checked(self._declared_given)
         self._compiled: dict[Key, Specialization] = {}
         self._needed_scalars: dict[Key, tuple[str, ...]] = {}
         self._others: dict[str, Kernel] = {}
         self._called_again: set[Key] = set()
+
+    def _checked(self, declared: Mapping[str, Any]) -> DeclaredArguments | None:
+        """What the decorator was told about the arguments, if anything."""
+        if not declared:
+            return None
+        from tilewright.compiler.declared_arguments import DeclaredArguments
+
+        return DeclaredArguments(declared, self._binder.all_names)
 
     # Calling.
 
@@ -94,27 +98,14 @@ class Kernel(FastCallable):
         interface = compiled.interface
         inputs = [contiguous(values[n], interface.specs[n], n) for n in interface.input_names]
         if any(device_target(i) for i in inputs):
-            return self._on_device(compiled, inputs, out)
+            from tilewright.compiler.device_arrays import call_on_device
+
+            return call_on_device(self, compiled, inputs, out)
         if out is None:
             return compiled.result(compiled.run(inputs))
         from tilewright.compiler.results import place_outputs
 
         return place_outputs(compiled, inputs, out)
-
-    def _on_device(self, compiled: Specialization, inputs: list[Any], out: Any) -> Any:
-        """Device arrays in, device arrays out: nothing is read back."""
-        homes = {t for i in inputs if (t := device_target(i))}
-        if homes != {self.target}:
-            raise DTypeError(
-                f"an argument lies on the device of {', '.join(sorted(homes))}, and"
-                f" {self.__name__!r} runs on {self.target}",
-                help=f"call kernel.on({homes.pop()!r}), or pass array.numpy()",
-            )
-        if out is not None:
-            raise DTypeError("out cannot be given together with device arrays")
-        from tilewright.compiler.structure import rebuild
-
-        return rebuild(compiled.interface.structure, compiled.run_on_device(inputs))
 
     def _describe(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -124,8 +115,8 @@ class Kernel(FastCallable):
         for argument, given in self._binder.bind(args, kwargs).items():
             for name, found, value in _described(given, argument):
                 values[name] = value
-                specs[name] = self._declared.apply(name, found)
-        if self._declared.specs and not has_open_dimensions(self.target):
+                specs[name] = self._declared.apply(name, found) if self._declared else found
+        if self._declared and not has_open_dimensions(self.target):
             specs = self._declared.closed(specs, values)
         return values, specs
 
@@ -169,7 +160,9 @@ class Kernel(FastCallable):
         self._compiled[key] = compiled
         self._called_again.discard(key)
         if len(self._compiled) == _MANY_SPECIALIZATIONS:
-            self._warn_many()
+            from tilewright.compiler.respecialization import warn_of_many
+
+            warn_of_many(self)
         return compiled
 
     def _load_or_compile(
@@ -184,12 +177,7 @@ class Kernel(FastCallable):
             return trace_for(self.python, specs, scalars, self.target, runtime())
 
         with collections_paused():
-            from tilewright.compiler.front.entries import (
-                Request,
-                front_key,
-                load_front,
-                store_front,
-            )
+            from tilewright.compiler.front.entries import Request, front_key, load_front
 
             request = Request(self.python, specs, scalars, self.target, self.options)
             key = front_key(request, runtime().cache)
@@ -202,28 +190,10 @@ class Kernel(FastCallable):
 
         compiled = compile_traced(traced(), self.target, self.options, runtime())
         if key:
+            from tilewright.compiler.front.store_entry import store_front
+
             store_front(request, key, compiled, runtime())
         return compiled
-
-    def _warn_many(self) -> None:
-        warnings.warn(
-            f"kernel {self.__name__!r} was compiled {_MANY_SPECIALIZATIONS} times;"
-            f" {self._changing()}",
-            RespecializationWarning,
-            stacklevel=5,
-        )
-
-    def _changing(self) -> str:
-        """Which argument differs most between specialisations."""
-        seen: dict[str, set[str]] = {}
-        for compiled in self._compiled.values():
-            for name, spec in compiled.interface.specs.items():
-                seen.setdefault(name, set()).add(str(spec))
-        name = max(seen, key=lambda n: len(seen[n]))
-        help = "declare its dimensions open with tw.dim, or pass the value as an array"
-        if not has_open_dimensions(self.target):
-            help = f"target {self.target!r} compiles each shape anew: pad the array to few sizes"
-        return f"argument {name!r} keeps changing ({len(seen[name])} forms): {help}"
 
     # Other forms of the same kernel.
 
@@ -239,6 +209,8 @@ class Kernel(FastCallable):
         """The kernel with some arguments fixed; their arrays are copied and become constants."""
         for name in values:
             if name not in self._binder.all_names:
+                from tilewright.ir.errors import TraceError
+
                 known = ", ".join(self._binder.all_names)
                 raise TraceError(f"the kernel has no argument {name!r}", help=f"they are {known}")
         frozen = {n: _frozen(v) for n, v in values.items()}
@@ -265,7 +237,7 @@ class Kernel(FastCallable):
     @property
     def declared(self) -> Mapping[str, ArraySpec]:
         """The specs that the decorator declares, by argument."""
-        return self._declared.specs
+        return self._declared.specs if self._declared else {}
 
     @property
     def on_other_targets(self) -> tuple[Kernel, ...]:
@@ -411,4 +383,4 @@ def _checked_schedules(given: Any) -> Mapping[str, Schedule] | None:
     return dict(given)
 
 
-__all__ = ["Kernel", "dim", "kernel"]
+__all__ = ["Kernel", "kernel"]

@@ -14,9 +14,11 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from tilewright.compiler.arguments import describe, device_target, is_array_like, is_leaf
+from tilewright.compiler.arguments import describe, device_target
+from tilewright.compiler.converted_arguments import is_array_like, is_leaf
+from tilewright.ir.element_types import ElementType
 from tilewright.ir.errors import DTypeError, LimitError
-from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, StaticSpec
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, StaticSpec
 
 _MOST_LEVELS: Final = 32
 _PLAIN: Final = (bool, int, float, str, bytes, type(None))

@@ -11,9 +11,10 @@ from tilewright.compiler.argument_trees import described
 from tilewright.compiler.arguments import Binder, contiguous, describe
 from tilewright.compiler.results import place_outputs
 from tilewright.compiler.targets import check_target, shown_mode
+from tilewright.ir.element_types import ElementType
 from tilewright.ir.errors import DTypeError, ShapeError
 from tilewright.ir.expr import Var
-from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec, StaticSpec
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
     import os

@@ -28,7 +28,8 @@ from tilewright.codegen_cpu.fast_spec import (
 )
 from tilewright.codegen_cpu.fastcall_ir import MAX_OUTPUTS
 from tilewright.compiler.argument_trees import Tree
-from tilewright.compiler.front.dependencies import MISSING, ArrayContents, Dependency
+from tilewright.compiler.front.contents import ArrayContents
+from tilewright.compiler.front.dependencies import MISSING, Dependency
 from tilewright.compiler.structure import Leaf, Sequence
 from tilewright.ir.analysis.affine import linear
 from tilewright.ir.errors import IRError

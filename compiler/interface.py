@@ -6,13 +6,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tilewright.ir.errors import (
-    POWER_HELP,
-    BoundsError,
-    IntegerRangeError,
-    KernelError,
-    NegativePowerError,
-)
 from tilewright.ir.sizes import bind_symbols, evaluate
 
 if TYPE_CHECKING:
@@ -42,26 +35,9 @@ class DataCheck(Struct, frozen=True, eq=False):
         size = evaluate(self.size, symbols)
         too_small = least < (-size if self.wraps else 0)
         if least <= most and (too_small or most >= size):
-            raise self._error(least if too_small else most, size)
+            from tilewright.compiler.check_errors import failed_check
 
-    def _error(self, found: int, size: int) -> KernelError:
-        if self.kind == "power":
-            return NegativePowerError(
-                f"integers to negative integer powers are not allowed, and an exponent is {found}",
-                loc=self.loc,
-                help=POWER_HELP,
-            )
-        if self.kind == "fits":
-            held = f"from {-size if self.wraps else 0} to {size - 1}"
-            return IntegerRangeError(
-                f"Python integer {found} is out of bounds for the dtype that it meets, which holds"
-                f" integers {held}",
-                loc=self.loc,
-                help="convert the array to a wider dtype first: x.astype(np.int64)",
-            )
-        return BoundsError(
-            f"index {found} is out of bounds for axis {self.axis} with size {size}", loc=self.loc
-        )
+            raise failed_check(self, least if too_small else most, size)
 
 
 class Interface(Struct, frozen=True, eq=False):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tilewright.codegen_cpu.fastcall import Calls
     from tilewright.codegen_cpu.loader import ObjectLoader
     from tilewright.codegen_cpu.pool import Pool
@@ -18,32 +18,27 @@ if TYPE_CHECKING:
     from tilewright.codegen_wgsl.device import Device
     from tilewright.compiler.cache import ArtifactCache
 
+if TYPE_CHECKING:
+    from functools import cached_property
 
-T = TypeVar("T")
+    once = cached_property
+else:
 
+    class once:
+        """An attribute that one thread computes at its first use, under the runtime's lock."""
 
-class once(Generic[T]):
-    """An attribute that is computed at its first use, by one thread, under the runtime's lock."""
+        def __init__(self, make: Callable[[Any], Any]) -> None:
+            self._make = make
+            self.__doc__ = make.__doc__
 
-    def __init__(self, make: Callable[[Any], T]) -> None:
-        self._make = make
-        self.__doc__ = make.__doc__
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> once[T]: ...
-
-    @overload
-    def __get__(self, instance: object, owner: type) -> T: ...
-
-    def __get__(self, instance: object | None, owner: type) -> once[T] | T:
-        if instance is None:
-            return self
-        with runtime().lock:
-            made, name = vars(instance), self._make.__name__
-            if name not in made:
-                made[name] = self._make(instance)
-            found: T = made[name]
-            return found
+        def __get__(self, instance: object | None, owner: type) -> Any:
+            if instance is None:
+                return self
+            with runtime().lock:
+                made, name = vars(instance), self._make.__name__
+                if name not in made:
+                    made[name] = self._make(instance)
+                return made[name]
 
 
 class Runtime:
@@ -98,24 +93,6 @@ class Runtime:
         from tilewright.codegen_glsl.device import GlDevice, GlOptions
 
         return GlDevice(GlOptions())
-
-
-@contextmanager
-def collections_paused() -> Iterator[None]:
-    """Run the body, which must hold the runtime's lock, without the garbage collector.
-
-    For loading, which makes little that is not kept. It makes so many objects that an older
-    generation would be due, which takes a millisecond if the process has imported NumPy only; after
-    a look at the new objects it is due later.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.collect(0)
-            gc.enable()
 
 
 def _wait_before_forks(lock: threading.RLock) -> None:

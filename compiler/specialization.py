@@ -14,7 +14,6 @@ from msgspec import Struct, field
 
 from tilewright.compiler.runtime import once
 from tilewright.compiler.structure import rebuild
-from tilewright.ir.errors import OutOfMemoryError, UnsupportedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +75,8 @@ class Specialization(Struct, eq=False, dict=True):
         try:
             results = self.executable(inputs, given)
         except MemoryError as error:
+            from tilewright.ir.errors import OutOfMemoryError
+
             raise OutOfMemoryError(
                 f"a result or a temporary does not fit in memory: {error}",
                 help="call the kernel on parts of its arguments",
@@ -128,6 +129,8 @@ class Specialization(Struct, eq=False, dict=True):
         if name == "asm" and "llvm" in self.stages:
             return self.target.source(self.artifact, self.stages)
         if name not in self.stages:
+            from tilewright.ir.errors import UnsupportedError
+
             known = ", ".join(["graph", *self.stages, *(["asm"] if "llvm" in self.stages else [])])
             raise UnsupportedError(
                 f"target {self.target.name} has no stage {name!r}", help=f"the stages are {known}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tilewright.codegen_cpu.artifact import decode, encode
 from tilewright.codegen_cpu.execute import CpuFunction
-from tilewright.compiler.targets import no_device_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +60,8 @@ class CpuTargetDriver:
 
     def pack(self, artifact: CpuArtifact) -> tuple[dict[str, Any], list[bytes]]:
         """Object code, and the processor that it is for."""
+        from tilewright.codegen_cpu.encode_artifact import encode
+
         machine = self.machine
         described = {"triple": machine.triple, "cpu": machine.cpu, "features": machine.features}
         return described, [encode(artifact)]
@@ -70,6 +70,7 @@ class CpuTargetDriver:
         self, described: dict[str, Any], blobs: Sequence[bytes], symbols: Sequence[Var]
     ) -> CpuArtifact:
         """The artifact, if this processor can run it."""
+        from tilewright.codegen_cpu.artifact import decode
         from tilewright.compiler.saved.machine import check_machine
 
         check_machine(described, self.machine)
@@ -85,6 +86,8 @@ class CpuTargetDriver:
 
     def upload(self, array: np.ndarray) -> NoReturn:
         """There is no device."""
+        from tilewright.compiler.target_errors import no_device_memory
+
         raise no_device_memory(self.name)
 
     def source(self, artifact: CpuArtifact, stages: Mapping[str, object]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.compiler.gpu_results import GpuFunction
 from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
-from tilewright.compiler.targets import refuse_reproducible
+from tilewright.compiler.target_errors import refuse_reproducible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,10 +9,11 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tilewright.codegen_cpu.artifact import decode, encode, workspace_bytes
+from tilewright.codegen_cpu.artifact import decode, workspace_bytes
+from tilewright.codegen_cpu.encode_artifact import encode
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.codegen_cpu.wasm_module import MAXIMUM_PAGES, PAGE, WasmModule, link_module
-from tilewright.compiler.targets import no_device_memory
+from tilewright.compiler.target_errors import no_device_memory
 from tilewright.ir.errors import LimitError
 from tilewright.ir.sizes import bind_symbols, evaluate
 

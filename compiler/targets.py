@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tilewright.ir.errors import UnsupportedError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -57,6 +55,8 @@ _FIXED_SIZES = ("wgsl", "glsl")
 def check_target(name: str) -> str:
     """`name`, if it is a target."""
     if not isinstance(name, str) or name not in _HOMES:
+        from tilewright.ir.errors import UnsupportedError
+
         raise UnsupportedError(
             f"there is no target {name!r}", help=f"the targets are {', '.join(NAMES)}"
         )
@@ -66,23 +66,6 @@ def check_target(name: str) -> str:
 def has_open_dimensions(target: str) -> bool:
     """Whether one compiled kernel of the target serves every size of a dimension."""
     return target not in _FIXED_SIZES
-
-
-def no_device_memory(target: str) -> UnsupportedError:
-    """The error of an upload to a target that works in the host's memory."""
-    return UnsupportedError(
-        f"target {target!r} has no device memory",
-        help="device arrays are for the targets 'wgsl' and 'glsl'; elsewhere pass NumPy arrays",
-    )
-
-
-def refuse_reproducible(target: str, options: BuildOptions) -> None:
-    """GPU drivers may reorder and contract float arithmetic, so equal bits cannot be promised."""
-    if options.numerics == "reproducible":
-        raise UnsupportedError(
-            f"target {target!r} cannot give reproducible results",
-            help="use the targets 'cpu' and 'wasm', or numerics='accurate'",
-        )
 
 
 def open_target(name: str, runtime: Runtime) -> Target:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilewright.ir.errors import ShapeError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -41,6 +39,7 @@ def bind_symbols(
 
     A dimension that occurs several times must have one value, and at least its least one.
     """
+    from tilewright.ir.errors import ShapeError
     from tilewright.ir.expr import Var
 
     found: dict[Var, tuple[int, str]] = {}

@@ -23,9 +23,9 @@ from tilewright.codegen_cpu.target import cpu_target
 from tilewright.compiler.compiled import Compiled
 from tilewright.compiler.stage_text import stage_text
 from tilewright.compiler.trace.coverage import Entry, numpy_coverage
+from tilewright.ir.element_types import f32
 from tilewright.ir.errors import TilewrightError
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, height, plan_levels
-from tilewright.ir.signature import f32
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 # A level of x86-64 and not this machine, so that the pages are the same wherever they are made.

@@ -6,4 +6,3 @@ file system, which tests replace by a simulation; `file_calls` is their interfac
 """
 
 from tilewright.compiler.cache.artifacts import ArtifactCache as ArtifactCache
-from tilewright.compiler.cache.artifacts import CacheInfo as CacheInfo

@@ -21,13 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import llvmlite  # the package without its `binding`, which would load LLVM
-from msgspec import Struct
 
 from tilewright import __version__
-from tilewright.codegen_cpu.artifact import decode, encode
+from tilewright.codegen_cpu.artifact import decode
 from tilewright.codegen_cpu.loader import compile_for_host
 from tilewright.compiler.cache.store import MOST_BYTES, Store
-from tilewright.ir.errors import CacheWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,19 +44,6 @@ _SYSCTL_NAMES: Final = (
     *("machdep.cpu.brand_string", "machdep.cpu.features", "machdep.cpu.leaf7_features"),
     *("machdep.cpu.extfeatures", "hw.cpufamily"),
 )
-
-
-class CacheInfo(Struct, frozen=True):
-    """The state of a cache. `hits` and `misses` are this process's; `problem` says why the cache,
-    or a part of its work, is not done."""
-
-    location: str | None
-    entries: int
-    bytes: int
-    most_bytes: int
-    hits: int
-    misses: int
-    problem: str | None
 
 
 class ArtifactCache:
@@ -105,6 +90,8 @@ class ArtifactCache:
 
     def store_artifact(self, key: str, artifact: CpuArtifact) -> None:
         """Keep `artifact` under `key`."""
+        from tilewright.codegen_cpu.encode_artifact import encode
+
         self.put(key, encode(artifact))
 
     def artifact(
@@ -117,22 +104,6 @@ class ArtifactCache:
             load=lambda: self._load(key, symbols),
             make=make,
             keep=lambda made: self.store_artifact(key, made),
-        )
-
-    def info(self) -> CacheInfo:
-        """How much there is, and how it served this process."""
-        store = self.store
-        if store is None:
-            return CacheInfo(None, 0, 0, 0, self.hits, self.misses, "there is no cache")
-        files = list(store.scan())
-        return CacheInfo(
-            location=store.directory,
-            entries=sum(file.is_entry for file in files),
-            bytes=sum(file.size for file in files),
-            most_bytes=store.most_bytes,
-            hits=self.hits,
-            misses=self.misses,
-            problem=store.problem,
         )
 
     def clear(self) -> int:
@@ -191,6 +162,9 @@ def _user_directory() -> Path | None:
     directory = user_cache_path("tilewright", appauthor=False) / "artifacts"
     if directory.is_absolute():
         return directory
+
+    from tilewright.ir.errors import CacheWarning
+
     warnings.warn(
         "this user has no home directory, so compiled code is not kept; "
         "set XDG_CACHE_HOME, or name a directory with the option for it",

@@ -1,11 +1,19 @@
-"""The interface of `files`, for type checkers only: a protocol takes long to make."""
+"""The interface of `files`: apart, since a protocol takes long to make and only type checkers need
+it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from tilewright.compiler.cache.files import FileFacts
+from msgspec import Struct
+
+
+class FileFacts(Struct, frozen=True):
+    """One file of a directory. `modified` is in seconds since 1970."""
+
+    name: str
+    size: int
+    modified: float
 
 
 class Files(Protocol):

@@ -13,9 +13,10 @@ import stat
 import time
 from contextlib import suppress
 from io import FileIO
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
+if TYPE_CHECKING:
+    from tilewright.compiler.cache.file_calls import FileFacts
 
 _READ: Final = (
     os.O_RDONLY
@@ -38,14 +39,6 @@ class RefusedFileError(Exception):
     """The file exists, but must not be read: its kind, size, owner or mode is not ours."""
 
 
-class FileFacts(Struct, frozen=True):
-    """One file of a directory. `modified` is in seconds since 1970."""
-
-    name: str
-    size: int
-    modified: float
-
-
 class SystemFiles:
     """The `Files` of the operating system."""
 
@@ -63,6 +56,8 @@ class SystemFiles:
         os.makedirs(path, 0o700, exist_ok=True)
 
     def scan(self, directory: str) -> list[FileFacts]:
+        from tilewright.compiler.cache.file_calls import FileFacts
+
         found = []
         try:
             with os.scandir(directory) as entries:

@@ -33,27 +33,24 @@ import warnings
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
 from tilewright.compiler.cache.files import RefusedFileError, SystemFiles
-from tilewright.ir.errors import CacheWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tilewright.compiler.cache.file_calls import Files
+    from tilewright.compiler.cache.upkeep import StoredFile
 
 MOST_BYTES: Final = 1 << 30
 PATIENCE_SECONDS: Final = 30.0
 
 _BLOCK: Final = 4096
-_FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
-_KEY_DIGITS: Final = 64
-_HEX: Final = frozenset("0123456789abcdef")
-_DAMAGED: Final = ".bad"
-_UNFINISHED: Final = ".tmp"
-_HOUR: Final = 3600.0
+KEY_DIGITS: Final = 64
+HEX: Final = frozenset("0123456789abcdef")
+DAMAGED: Final = ".bad"
+UNFINISHED: Final = ".tmp"
+HOUR: Final = 3600.0
 VERSION: Final = 1
 MAGIC: Final = b"\x89TWC\x00\r\n\n"
 _FACTS: Final = struct.Struct("<8sI32sQ")
@@ -80,18 +77,6 @@ def _digest(facts: bytes, payload: bytes) -> bytes:
     return digest.digest()
 
 
-class StoredFile(Struct, frozen=True):
-    """A file of a store: an entry, or what a crash or a fault left behind."""
-
-    path: str
-    size: int
-    modified: float
-
-    @property
-    def is_entry(self) -> bool:
-        return not self.path.endswith((_DAMAGED, _UNFINISHED))
-
-
 class Store:
     """Entries below `directory`, which is made at the first write.
 
@@ -105,38 +90,38 @@ class Store:
         self.directory = str(directory)
         self.most_bytes = most_bytes
         self.problem: str | None = None
-        self._files = files or SystemFiles()
+        self.files = files or SystemFiles()
         self._trusted: bool | None = None
         self._held = threading.local()
 
     def get(self, key: str) -> bytes | None:
         """The bytes that were put under `key`, if they are all there."""
         path = self._path(key)
-        if not self._usable():
+        if not self.usable():
             return None
         try:
-            data, modified = self._files.read(path, self.most_bytes)
+            data, modified = self.files.read(path, self.most_bytes)
         except FileNotFoundError:
             return None
         except RefusedFileError:
             self._put_aside(path)
             return None
         except OSError as error:
-            self._complain(f"cannot read from it ({error.strerror or error})")
+            self.complain(f"cannot read from it ({error.strerror or error})")
             return None
         payload = unpack(key, data)
         if payload is None:
             self._put_aside(path)
-        elif abs(self._files.now() - modified) > _HOUR:
+        elif abs(self.files.now() - modified) > HOUR:
             with suppress(OSError):  # on a read-only medium nothing is evicted either
-                self._files.touch(path)
+                self.files.touch(path)
         return payload
 
     def put(self, key: str, data: bytes) -> None:
         """Keep `data` under `key`; what was there is replaced."""
         path = self._path(key)
-        size = _on_disk(len(data) + HEADER_BYTES)
-        if size > self.most_bytes // 4 or not self._usable(make=True):
+        size = size_on_disk(len(data) + HEADER_BYTES)
+        if size > self.most_bytes // 4 or not self.usable(make=True):
             return
         try:
             self._write(path, pack(key, data))
@@ -145,7 +130,7 @@ class Store:
         except OSError as error:
             # Windows refuses to replace a file while a peer reads it: then it is there already.
             if not isinstance(error, PermissionError) or self.get(key) is None:
-                self._complain(f"cannot write to it ({error.strerror or error})")
+                self.complain(f"cannot write to it ({error.strerror or error})")
             return
         if int(key[-8:], 16) * (self.most_bytes // 32) < size << 32:
             self.evict()
@@ -156,35 +141,21 @@ class Store:
 
     def evict(self) -> None:
         """Remove leftovers of crashes; if there is too much, also what was used least recently."""
-        found = sorted(self.scan(), key=lambda file: (file.is_entry, file.modified))
-        used = sum(_on_disk(file.size) for file in found)
-        goal = used if used <= self.most_bytes else self.most_bytes // 4 * 3
-        now = self._files.now()
-        for file in found:
-            unfinished = file.path.endswith(_UNFINISHED)
-            if abs(now - file.modified) > _HOUR if unfinished else used > goal:
-                self._remove(file)
-                used -= _on_disk(file.size)
+        from tilewright.compiler.cache.upkeep import evict
+
+        evict(self)
 
     def clear(self) -> int:
         """Remove every file of the store, and no other; how many entries these were."""
-        found = list(self.scan())
-        return sum(self._remove(file) and file.is_entry for file in found)
+        from tilewright.compiler.cache.upkeep import clear
+
+        return clear(self)
 
     def scan(self) -> Iterator[StoredFile]:
         """The files of the store; none where its directory must not be used."""
-        if not self._usable():
-            return
-        for name in _FOLDERS:
-            folder = f"{self.directory}/{name}"
-            try:
-                files = self._files.scan(folder)
-            except OSError as error:
-                self._complain(f"cannot list it ({error.strerror or error})")
-                return
-            for file in files:
-                if _is_ours(file.name, name):
-                    yield StoredFile(f"{folder}/{file.name}", file.size, file.modified)
+        from tilewright.compiler.cache.upkeep import scan
+
+        return scan(self)
 
     @contextmanager
     def making(self, key: str) -> Iterator[None]:
@@ -195,7 +166,7 @@ class Store:
         thread holds at most one, so that no two processes wait for each other.
         """
         with ExitStack() as stack:
-            if not getattr(self._held, "any", False) and self._usable(make=True):
+            if not getattr(self._held, "any", False) and self.usable(make=True):
                 stack.enter_context(self._lock(key))
             yield
 
@@ -205,7 +176,7 @@ class Store:
 
         folder = f"{self.directory}/locks"
         with suppress(OSError):
-            self._files.make_directory(folder)
+            self.files.make_directory(folder)
         with locked(f"{folder}/{key[:2]}", PATIENCE_SECONDS):
             self._held.any = True
             try:
@@ -214,8 +185,8 @@ class Store:
                 self._held.any = False
 
     def _path(self, key: str) -> str:
-        if len(key) != _KEY_DIGITS or not _HEX.issuperset(key):
-            raise ValueError(f"a key is {_KEY_DIGITS} hexadecimal digits, not {key!r}")
+        if len(key) != KEY_DIGITS or not HEX.issuperset(key):
+            raise ValueError(f"a key is {KEY_DIGITS} hexadecimal digits, not {key!r}")
         return f"{self.directory}/{key[:2]}/{key}"
 
     def _write(self, path: str, data: bytes) -> None:
@@ -225,35 +196,28 @@ class Store:
         of one is noticed by its checksum, and made again.
         """
         folder = os.path.dirname(path)
-        temporary = f"{path}.{self._files.unique()}{_UNFINISHED}"
+        temporary = f"{path}.{self.files.unique()}{UNFINISHED}"
         try:
-            handle = self._files.create(temporary)
+            handle = self.files.create(temporary)
         except FileNotFoundError:
-            self._files.make_directory(self.directory)
-            self._files.make_directory(folder)
-            handle = self._files.create(temporary)
+            self.files.make_directory(self.directory)
+            self.files.make_directory(folder)
+            handle = self.files.create(temporary)
         try:
             try:
                 self._write_all(handle, data)
             finally:
-                self._files.close(handle)
-            self._files.rename(temporary, path)
+                self.files.close(handle)
+            self.files.rename(temporary, path)
         except BaseException:  # Ctrl-C leaves nothing behind either
             with suppress(OSError):
-                self._files.remove(temporary)
+                self.files.remove(temporary)
             raise
 
     def _write_all(self, handle: int, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
-            rest = rest[self._files.write(handle, rest) :]
-
-    def _remove(self, file: StoredFile) -> bool:
-        try:
-            self._files.remove(file.path)
-        except OSError:  # a peer was quicker; on Windows, a peer reads it
-            return False
-        return True
+            rest = rest[self.files.write(handle, rest) :]
 
     def _put_aside(self, path: str) -> None:
         """Keep a bad file for inspection, where it is never read; it is the first to be evicted.
@@ -261,9 +225,9 @@ class Store:
         If a peer has replaced it by a good one since, that one is lost: a miss, no more.
         """
         with suppress(OSError):
-            self._files.rename(path, path + _DAMAGED)
+            self.files.rename(path, path + DAMAGED)
 
-    def _usable(self, make: bool = False) -> bool:
+    def usable(self, make: bool = False) -> bool:
         """Whether the directory exists and may be trusted. Asked of it once; it stays so, because
         every file is asked again."""
         if self._trusted is None:
@@ -273,8 +237,8 @@ class Store:
     def _examine(self, make: bool) -> bool | None:
         try:
             if make:
-                self._files.make_directory(self.directory)
-            reason = self._files.objection(self.directory)
+                self.files.make_directory(self.directory)
+            reason = self.files.objection(self.directory)
         except FileExistsError:
             reason = "it is not a directory"
         except OSError as error:
@@ -283,27 +247,19 @@ class Store:
             reason = error.strerror or str(error)
         if reason is None:
             return True
-        self._complain(f"it is not used: {reason}")
+        self.complain(f"it is not used: {reason}")
         return False
 
-    def _complain(self, problem: str) -> None:
+    def complain(self, problem: str) -> None:
         """Warn, once: the work goes on without the cache."""
         if self.problem is None:
+            from tilewright.ir.errors import CacheWarning
+
             self.problem = problem
             warnings.warn(f"the cache {self.directory!r}: {problem}", CacheWarning, stacklevel=2)
 
 
-def _on_disk(size: int) -> int:
-    """File systems hand out whole blocks: a million tiny entries take up four gigabytes."""
+def size_on_disk(size: int) -> int:
+    """What a file takes up: file systems hand out whole blocks, so that a million tiny entries take
+    up four gigabytes."""
     return -(-size // _BLOCK) * _BLOCK
-
-
-def _is_ours(name: str, folder: str) -> bool:
-    """Whether a store may have made this file; nothing else is ever removed."""
-    key, dot, rest = name.partition(".")
-    return (
-        len(key) == _KEY_DIGITS
-        and _HEX.issuperset(key)
-        and key.startswith(folder)
-        and (not dot or f".{rest}".endswith((_DAMAGED, _UNFINISHED)))
-    )

@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from tilewright.compiler.cli.failures import BadFileError
 from tilewright.ir import dtypes
+from tilewright.ir.element_types import dim
 from tilewright.ir.errors import OutOfMemoryError
-from tilewright.ir.signature import ArraySpec, dim
+from tilewright.ir.signature import ArraySpec
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,9 +22,10 @@ def cache() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(as_json: bool) -> None:
     """Show where the cache is and how much it holds."""
+    from tilewright.compiler.cache.info import cache_info
     from tilewright.compiler.runtime import runtime
 
-    found = runtime().cache.info()
+    found = cache_info(runtime().cache)
     if as_json:
         facts = {k: v for k, v in to_builtins(found).items() if k not in ("hits", "misses")}
         click.echo(json.dumps(facts, indent=2))
@@ -39,9 +40,10 @@ def info(as_json: bool) -> None:
 @cache.command(epilog=examples("tilewright cache clear"))
 def clear() -> None:
     """Remove every compiled kernel; they are compiled again when they are called."""
+    from tilewright.compiler.cache.info import cache_info
     from tilewright.compiler.runtime import runtime
 
     held = runtime().cache
-    before = held.info()
+    before = cache_info(held)
     count = held.clear()
     click.echo(f"removed {count} entries, {before.bytes / 1e6:.1f} MB, from {before.location}")

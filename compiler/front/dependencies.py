@@ -2,118 +2,23 @@
 
 These values are frozen into the graph. `Dependencies.is_stale` tells whether one has changed since,
 so that the caller can trace again instead of running with an old value. A mutable value is what it
-holds (`contents_of`), so that a change in place is noticed: arrays are compared whole, since a
-sample would let a stale result through; those that nobody can write to are known by identity.
+holds (`contents`), so that a change in place is noticed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import CellType, FunctionType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from msgspec import Struct
 
-_PLAIN: Final = (bool, int, float, str, bytes, complex, np.generic, type(None))
-_BLOCK: Final = 1 << 14
-"""Numbers compared at a time: what NumPy makes in between stays in the cache."""
+if TYPE_CHECKING:
+    from tilewright.compiler.front.contents import Contents
 
-
-class ArrayContents:
-    """The elements of an array."""
-
-    __slots__ = ("_bits", "_dtype", "_shape")
-
-    def __init__(self, array: np.ndarray) -> None:
-        self._shape = array.shape
-        self._dtype = array.dtype
-        self._bits = _words(np.frombuffer(array.tobytes(), np.uint8))
-
-    @property
-    def elements(self) -> np.ndarray:
-        """A contiguous, aligned copy of the array."""
-        return self._bits.view(self._dtype).reshape(self._shape)
-
-    def same(self, now: object) -> bool:
-        """Whether `now` is an array of these elements, bit by bit."""
-        if not isinstance(now, np.ndarray):
-            return False
-        if now.shape != self._shape or now.dtype != self._dtype:
-            return False
-        flat = _words(np.ascontiguousarray(now).reshape(-1).view(np.uint8))
-        return all(
-            np.array_equal(flat[k : k + _BLOCK], self._bits[k : k + _BLOCK])
-            for k in range(0, flat.size, _BLOCK)
-        )
-
-
-def _words(flat: np.ndarray) -> np.ndarray:
-    """Bytes as the largest integers that they are a whole number of."""
-    return flat if flat.size % 8 else flat.view(np.uint64)
-
-
-class ContainerContents:
-    """The items of a list, tuple or dict."""
-
-    __slots__ = ("_items", "_keys", "_kind")
-
-    def __init__(self, value: Any) -> None:
-        self._kind = type(value)
-        self._keys, items = _parts(value)
-        self._items = [(item, contents_of(item)) for item in items]
-
-    def same(self, now: object) -> bool:
-        """Whether `now` is a container of the same items."""
-        if type(now) is not self._kind:
-            return False
-        keys, items = _parts(now)
-        if keys != self._keys or len(items) != len(self._items):
-            return False
-        return all(
-            now_item is item or is_same_plain(now_item, item)
-            if contents is None
-            else contents.same(now_item)
-            for now_item, (item, contents) in zip(items, self._items, strict=True)
-        )
-
-
-Contents = ArrayContents | ContainerContents
-
-
-def _parts(value: Any) -> tuple[list[Any], list[Any]]:
-    if isinstance(value, dict):
-        return list(value), list(value.values())
-    return [], list(value)
-
-
-def contents_of(value: object) -> Contents | None:
-    """What `value` holds; None for what is told apart by identity or as plain data."""
-    if isinstance(value, np.ndarray):
-        return None if value.dtype.hasobject or _is_constant(value) else ArrayContents(value)
-    return ContainerContents(value) if isinstance(value, (list, tuple, dict)) else None
-
-
-def may_change(value: object) -> bool:
-    """Whether `value` can hold something else and yet be the same object."""
-    if isinstance(value, tuple):
-        return any(map(may_change, value))
-    return contents_of(value) is not None
-
-
-def _is_constant(array: Any) -> bool:
-    """Whether neither the array nor what it is a view of can be written to."""
-    while isinstance(array, np.ndarray):
-        if array.flags.writeable:
-            return False
-        array = array.base
-    return array is None or type(array) is bytes
-
-
-def is_same_plain(a: object, b: object) -> bool:
-    """Whether two values are the same plain data; NaN is the same as NaN, and 0.0 not as -0.0."""
-    return type(a) is type(b) and isinstance(a, _PLAIN) and repr(a) == repr(b)
-
+_HOLDS_OTHERS: Final = (np.ndarray, list, tuple, dict)
+"""Values of other types are told apart by identity, or as plain data."""
 
 MISSING = object()
 """Stands for a name that was looked up and is not there."""
@@ -145,7 +50,19 @@ class Dependency(Struct, frozen=True, eq=False):
         now = self.present()
         if self.contents is not None:
             return not self.contents.same(now)
-        return now is not self.value and not is_same_plain(now, self.value)
+        if now is self.value:
+            return False
+        from tilewright.compiler.front.contents import is_same_plain
+
+        return not is_same_plain(now, self.value)
+
+
+def _contents_of(value: object) -> Contents | None:
+    if not isinstance(value, _HOLDS_OTHERS):
+        return None
+    from tilewright.compiler.front.contents import contents_of
+
+    return contents_of(value)
 
 
 class Dependencies:
@@ -158,7 +75,7 @@ class Dependencies:
         """Remember that `value` was read."""
         key = (id(home), name)
         if key not in self._found:
-            self._found[key] = Dependency(where, name, home, value, contents_of(value))
+            self._found[key] = Dependency(where, name, home, value, _contents_of(value))
 
     def add_function(self, function: FunctionType) -> None:
         """Remember a function's code and defaults, which can be assigned, and what these hold."""
@@ -170,8 +87,8 @@ class Dependencies:
             self._found[key] = Dependency(where, name, function, getattr(function, name), None)
         named = (function.__kwdefaults__ or {}).items()
         for which, value in (*enumerate(function.__defaults__ or ()), *named):
-            if may_change(value):
-                contents = contents_of(value)
+            contents = _contents_of(value)
+            if contents is not None and contents.may_change:
                 default = Dependency(where, f"default {which}", CellType(value), value, contents)
                 self._found[id(function), default.name] = default
 

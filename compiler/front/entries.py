@@ -15,12 +15,10 @@ import numpy as np
 from msgspec import Struct, json
 from msgspec.structs import replace
 
+from tilewright.compiler.decode_interface import decode_interface
 from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
-from tilewright.compiler.interface_encoding import decode_interface, encode_interface
 from tilewright.compiler.specialization import Specialization
-from tilewright.compiler.structure import Known, Leaf, Object, Sequence, Structure
 from tilewright.compiler.targets import BuildOptions, open_target
-from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
@@ -74,32 +72,12 @@ def load_front(
     try:
         entry = _entry(key.text, runtime.cache)
         if entry is not None and "needs" in entry:
-            entry = _entry(_with_values(key.text, entry["needs"], request, runtime), runtime.cache)
+            entry = _entry(with_values(key.text, entry["needs"], request, runtime), runtime.cache)
         if entry is None or "interface" not in entry:
             return None
         return _specialization(entry, request, key, runtime, trace)
-    except (ArithmeticError, LookupError, TypeError, ValueError, IRError):
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         return None  # not what `store_front` wrote
-
-
-def store_front(request: Request, key: FrontKey, made: Specialization, runtime: Runtime) -> None:
-    """Keep `made` for later processes, unless what it depends on has changed meanwhile."""
-    now = front_key(request, runtime.cache)
-    if made.key is None or now is None or now.text != key.text:
-        return
-    if not _is_plain(made.interface.structure):
-        return
-    try:
-        interface = encode_interface(made.interface)
-        entry = json.encode({"interface": interface, "artifact": made.key})
-    except (UnsupportedError, UnicodeError):  # JSON holds no lone surrogates, file names may
-        return
-    text = key.text
-    needs = sorted(made.interface.specialized)
-    if needs:
-        runtime.cache.put(text, json.encode({"needs": needs}))
-        text = _with_values(text, needs, request, runtime)
-    runtime.cache.put(text, entry)
 
 
 def _specialization(
@@ -143,16 +121,6 @@ def _entry(key: str, cache: ArtifactCache) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _with_values(key: str, needs: list[str], request: Request, runtime: Runtime) -> str:
+def with_values(key: str, needs: list[str], request: Request, runtime: Runtime) -> str:
+    """The key under which the entry of a request lies whose ints `needs` decide the graph."""
     return runtime.cache.key_for(key, repr([(name, request.ints[name]) for name in needs]))
-
-
-def _is_plain(structure: Structure) -> bool:
-    """Whether the result is made of arrays, tuples, lists and dicts, and of no named tuples."""
-    if isinstance(structure, (Leaf, Known)):
-        return True
-    if isinstance(structure, Object):
-        return False
-    if isinstance(structure, Sequence) and structure.kind not in (tuple, list):
-        return False
-    return all(map(_is_plain, structure.items))

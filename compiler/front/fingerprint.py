@@ -22,7 +22,7 @@ import numpy as np
 from msgspec import Struct
 
 from tilewright.compiler.front.dependencies import Dependencies
-from tilewright.ir.signature import ArgumentSpec, ArraySpec, ElementType, ScalarSpec
+from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,7 +209,7 @@ class Fingerprint:
             if name not in content:
                 continue
             value = content[name]
-            if trusted and (_is_trusted(value) or isinstance(value, ElementType)):
+            if trusted and (_is_trusted(value) or _is_element_type(value)):
                 continue  # whether our lazy names are there already must not matter
             if not trusted or not isinstance(value, ModuleType):
                 self._named(name, value, attributes)
@@ -268,7 +268,7 @@ class Fingerprint:
                 self.add(sys.modules[home])
         elif any(value is trick for trick in _INDEX_TRICKS):
             self._write("trick", str([value is trick for trick in _INDEX_TRICKS]))
-        elif isinstance(value, ElementType):
+        elif _is_element_type(value):
             self._write("element", value.dtype.short)
         else:
             self._tree(value)
@@ -295,6 +295,10 @@ class Fingerprint:
         """Kind and length go in too, so that parts cannot be mistaken for others."""
         self._digest.update(f"{kind} {len(data)}:".encode())
         self._digest.update(data)
+
+
+def _is_element_type(value: Any) -> bool:
+    return type(value).__module__ == "tilewright.ir.element_types"
 
 
 def _version(module: ModuleType) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tilewright.compiler.arguments import Binder
 from tilewright.compiler.compiled import Compiled
-from tilewright.compiler.interface_encoding import decode_interface
+from tilewright.compiler.decode_interface import decode_interface
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.saved.container import UNREADABLE, Content, unpack
 from tilewright.compiler.specialization import Specialization

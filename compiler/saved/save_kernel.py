@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from tilewright import __version__
-from tilewright.compiler.interface_encoding import encode_interface, encode_value
+from tilewright.compiler.encode_interface import encode_interface, encode_value
 from tilewright.compiler.output_file import write_atomically
 from tilewright.compiler.saved.container import pack
 from tilewright.ir.errors import UnsupportedError

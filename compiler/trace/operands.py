@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.arguments import other_meaning
+from tilewright.compiler.converted_arguments import other_meaning
 from tilewright.compiler.trace.failures import failure, values_needed
 from tilewright.compiler.trace.handles import Handle, describe, show_sizes
 from tilewright.compiler.trace.selections import Selection, refusal

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilewright.compiler.argument_trees import is_object
-from tilewright.compiler.arguments import other_meaning
+from tilewright.compiler.converted_arguments import other_meaning
 from tilewright.compiler.front.dependencies import MISSING, Dependencies
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
 from tilewright.compiler.trace.failures import failure

@@ -12,7 +12,6 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors can read them
     from tilewright.compiler import testing as testing
     from tilewright.compiler.api import Kernel as Kernel
-    from tilewright.compiler.api import dim as dim
     from tilewright.compiler.api import kernel as kernel
     from tilewright.compiler.device_arrays import device_array as device_array
     from tilewright.compiler.functions import cbrt as cbrt
@@ -39,6 +38,19 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.compiler.index_form import sum as sum
     from tilewright.compiler.index_form import while_loop as while_loop
     from tilewright.compiler.saved.load_kernel import load as load
+    from tilewright.ir.element_types import bool_ as bool_
+    from tilewright.ir.element_types import dim as dim
+    from tilewright.ir.element_types import f16 as f16
+    from tilewright.ir.element_types import f32 as f32
+    from tilewright.ir.element_types import f64 as f64
+    from tilewright.ir.element_types import i8 as i8
+    from tilewright.ir.element_types import i16 as i16
+    from tilewright.ir.element_types import i32 as i32
+    from tilewright.ir.element_types import i64 as i64
+    from tilewright.ir.element_types import u8 as u8
+    from tilewright.ir.element_types import u16 as u16
+    from tilewright.ir.element_types import u32 as u32
+    from tilewright.ir.element_types import u64 as u64
     from tilewright.ir.errors import BoundsError as BoundsError
     from tilewright.ir.errors import CacheWarning as CacheWarning
     from tilewright.ir.errors import DeviceError as DeviceError
@@ -60,23 +72,11 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.ir.errors import TilewrightError as TilewrightError
     from tilewright.ir.errors import TraceError as TraceError
     from tilewright.ir.errors import UnsupportedError as UnsupportedError
-    from tilewright.ir.signature import bool_ as bool_
-    from tilewright.ir.signature import f16 as f16
-    from tilewright.ir.signature import f32 as f32
-    from tilewright.ir.signature import f64 as f64
-    from tilewright.ir.signature import i8 as i8
-    from tilewright.ir.signature import i16 as i16
-    from tilewright.ir.signature import i32 as i32
-    from tilewright.ir.signature import i64 as i64
-    from tilewright.ir.signature import u8 as u8
-    from tilewright.ir.signature import u16 as u16
-    from tilewright.ir.signature import u32 as u32
-    from tilewright.ir.signature import u64 as u64
 else:  # hidden from type checkers: with a module-level __getattr__ every misspelt name would pass
     from importlib import import_module as _import_module
 
     _HOMES = {
-        "tilewright.compiler.api": "Kernel dim kernel",
+        "tilewright.compiler.api": "Kernel kernel",
         "tilewright.compiler.device_arrays": "device_array",
         "tilewright.compiler.functions": (
             "cbrt erf erfc gelu leaky_relu log_softmax logsumexp relu rsqrt sigmoid silu softmax "
@@ -94,7 +94,7 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
             "RespecializationWarning SavedKernelError ShapeError TilewrightError TraceError "
             "UnsupportedError"
         ),
-        "tilewright.ir.signature": "bool_ f16 f32 f64 i16 i32 i64 i8 u16 u32 u64 u8",
+        "tilewright.ir.element_types": "bool_ dim f16 f32 f64 i16 i32 i64 i8 u16 u32 u64 u8",
     }
     _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -105,7 +105,10 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
         if name not in _HOME_OF:
             message = f"module 'tilewright' has no attribute {name!r}"
             raise AttributeError(message, name=name, obj=_import_module(__name__))
-        home = _import_module(_HOME_OF[name])
+        from tilewright.compiler import collections_paused
+
+        with collections_paused():
+            home = _import_module(_HOME_OF[name])
         is_module = home.__name__.rpartition(".")[2] == name
         value = home if is_module else getattr(home, name)
         globals()[name] = value

@@ -8,13 +8,14 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec, decode, encode, workspace_bytes
+from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec, decode, workspace_bytes
+from tilewright.codegen_cpu.encode_artifact import encode
 from tilewright.ir import build
 from tilewright.ir.dtypes import ALL, F16, F32, I32, I64, INDEX, DType
+from tilewright.ir.element_types import dim
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Load, Size, Source, Var
 from tilewright.ir.ops import ADD, CAST, FLOORDIV, MAX, MUL
-from tilewright.ir.signature import dim
 from tilewright.ir.sizes import evaluate
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +101,7 @@ def test_too_many_parameters_have_no_names(dispatcher: Dispatcher, kernel: Kerne
 def test_a_view_is_copied_for_the_call(add: Kernel, name: str, position: int) -> None:
     given = arrays(3, (4, 6))
     given[position] = view = VIEWS[name]
+    gc.collect()  # earlier tests had the same views
     before, references = view.copy(), sys.getrefcount(view)
     result = add(*given)
     np.testing.assert_array_equal(result, given[0] + given[1] + given[2])

@@ -12,13 +12,9 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.argument_trees import is_tree
-from tilewright.compiler.arguments import (
-    Binder,
-    DeclaredArguments,
-    contiguous,
-    describe,
-    is_leaf,
-)
+from tilewright.compiler.arguments import Binder, contiguous, describe
+from tilewright.compiler.converted_arguments import is_leaf
+from tilewright.compiler.declared_arguments import DeclaredArguments
 from tilewright.ir import dtypes
 from tilewright.ir.dtypes import F32, I64
 from tilewright.ir.errors import (

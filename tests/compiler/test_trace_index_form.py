@@ -12,9 +12,10 @@ import pytest
 import tilewright as tw
 from tests.compiler.trace_oracle import check, run, traced
 from tilewright.ir.dtypes import F32
+from tilewright.ir.element_types import dim
 from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
 from tilewright.ir.graph import Loop, Reduction
-from tilewright.ir.signature import ArraySpec, dim
+from tilewright.ir.signature import ArraySpec
 
 RNG = np.random.default_rng(11)
 IMG = RNG.standard_normal((9, 11)).astype(np.float32)

@@ -10,8 +10,9 @@ import pytest
 
 import tilewright as tw
 from tests.compiler.trace_oracle import check, run, same, traced
+from tilewright.ir.element_types import dim
 from tilewright.ir.errors import BoundsError, DTypeError, ShapeError, TraceError
-from tilewright.ir.signature import ArraySpec, dim
+from tilewright.ir.signature import ArraySpec
 
 RNG = np.random.default_rng(5)
 M = RNG.standard_normal((4, 6)).astype(np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import tilewright as tw
-from tilewright.compiler.arguments import DeclaredArguments
+from tilewright.compiler.declared_arguments import DeclaredArguments
 from tilewright.ir import dtypes
 from tilewright.ir.errors import DTypeError, ShapeError, TraceError
 from tilewright.ir.signature import MAX_RANK, ArraySpec, ScalarSpec, StaticSpec

@@ -10,7 +10,7 @@ import errno
 import random
 from collections.abc import Callable
 
-from tilewright.compiler.cache.files import FileFacts
+from tilewright.compiler.cache.file_calls import FileFacts
 
 
 class CrashError(BaseException):

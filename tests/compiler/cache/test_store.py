@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tilewright.compiler.cache.files import FileFacts, SystemFiles
+from tilewright.compiler.cache.file_calls import FileFacts
+from tilewright.compiler.cache.files import SystemFiles
 from tilewright.compiler.cache.store import HEADER_BYTES, VERSION, Store, pack, unpack
 from tilewright.ir.errors import CacheWarning
 

@@ -19,8 +19,10 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.cache import ArtifactCache
-from tilewright.compiler.front.entries import Request, _is_plain, front_key, store_front
+from tilewright.compiler.cache.info import cache_info
+from tilewright.compiler.front.entries import Request, front_key
 from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
+from tilewright.compiler.front.store_entry import _is_plain, store_front
 from tilewright.compiler.structure import Known, Leaf, Mapping, Object, Sequence
 from tilewright.compiler.targets import BuildOptions
 from tilewright.ir.signature import ArgumentSpec
@@ -301,9 +303,9 @@ def test_text_that_json_cannot_hold_is_compiled_and_not_kept(
     x = np.zeros(3, np.float32)
     entries = []
     for name in ("\udc80", "plain"):
-        before = cache.info().entries
+        before = cache_info(cache).entries
         assert (kernel(x, name) == len(name)).all()
-        entries.append(cache.info().entries - before)
+        entries.append(cache_info(cache).entries - before)
     assert entries == [1, 2]  # the artifact alone; and the artifact with what calls need
 
 

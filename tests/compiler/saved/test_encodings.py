@@ -11,14 +11,9 @@ import pytest
 from msgspec import structs
 
 import tilewright as tw
+from tilewright.compiler.decode_interface import Fixed, decode_interface, decode_value
+from tilewright.compiler.encode_interface import encode_interface, encode_value
 from tilewright.compiler.interface import DataCheck, Interface
-from tilewright.compiler.interface_encoding import (
-    Fixed,
-    decode_interface,
-    decode_value,
-    encode_interface,
-    encode_value,
-)
 from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.structure import (
     Known,

@@ -14,6 +14,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.analysis.intervals import UNKNOWN, Interval
 from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import F16, F32, F64, I32, U8, from_numpy
+from tilewright.ir.element_types import ElementType
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var
 from tilewright.ir.graph import (
     Compute,
@@ -25,7 +26,6 @@ from tilewright.ir.graph import (
     Sort,
     Tensor,
 )
-from tilewright.ir.signature import ElementType
 
 ROW = Var("i", 5)
 FLOATS, HALVES, DOUBLES = (Input(d.name, (5,), d) for d in (F32, F16, F64))
