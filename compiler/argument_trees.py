@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MemberDescriptorType
 from typing import Any, Final
 
 import numpy as np
@@ -58,12 +59,53 @@ def is_tree(value: Any, level: int = 0) -> bool:
 def is_object(value: Any) -> bool:
     """Whether `value` is an object of a class that the user wrote, kept by its attributes."""
     kind = type(value)
-    if isinstance(value, (type, np.ndarray, np.generic)) or not hasattr(value, "__dict__"):
+    if isinstance(value, (type, np.ndarray, np.generic)):
+        return False
+    if not hasattr(value, "__dict__") and not slots_of(kind):
         return False
     if device_target(value) is not None or is_array_like(value):
         return False
     is_made_plainly: Any = kind.__new__ is object.__new__  # type: ignore[comparison-overlap]
     return is_made_plainly and type(kind) is type and is_users(kind)
+
+
+def slots_of(kind: type) -> tuple[str, ...]:
+    """The names of the attributes that objects of a class written in Python have in slots."""
+    return tuple(
+        name
+        for base in reversed(kind.__mro__)
+        if "__slots__" in vars(base)
+        for name, member in vars(base).items()
+        if isinstance(member, MemberDescriptorType)
+    )
+
+
+class SlotAttributes(Mapping[str, Any]):
+    """The attributes that an object has now, some of them in slots."""
+
+    __slots__ = ("_names", "_value")
+
+    def __init__(self, value: Any, slots: tuple[str, ...]) -> None:
+        self._value = value
+        self._names = slots
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._names and hasattr(self._value, name):
+            return getattr(self._value, name)
+        return getattr(self._value, "__dict__", {})[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (name for name in self._names if hasattr(self._value, name))
+        yield from getattr(self._value, "__dict__", ())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def attributes_of(value: Any) -> Mapping[str, Any]:
+    """What an object holds, as it is when it is read."""
+    slots = slots_of(type(value))
+    return SlotAttributes(value, slots) if slots else vars(value)
 
 
 def is_users(kind: type) -> bool:
@@ -116,8 +158,8 @@ def _parts(value: Any) -> tuple[str, list[tuple[Any, Any]]]:
         return "named", list(zip(value._fields, value, strict=True))
     if isinstance(value, (list, tuple)):
         return "sequence", list(enumerate(value))
-    held = vars(value) if hasattr(value, "__dict__") else object_parts(value) or {}
-    return "object", [(k, v) for k, v in held.items() if is_tree(v) or is_leaf(v)]
+    held = attributes_of(value).items()
+    return "object", [(k, v) for k, v in held if is_tree(v) or is_leaf(v)]
 
 
 def _path(name: str, form: str, key: Any) -> str:

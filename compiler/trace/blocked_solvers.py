@@ -51,9 +51,7 @@ def cholesky(matrix: Any) -> tuple[Any]:
 def _width(size: int) -> int:
     """Columns of a block; as few as may be are added to a matrix of `size` to have whole ones."""
     widths = _WIDTHS if size < _LARGE else _WIDTHS_OF_LARGE
-    if size <= widths[-1]:
-        return size
-    return min(widths, key=lambda width: (-size % width, -width))
+    return min(size, min(widths, key=lambda width: (-size % width, -width)))
 
 
 def _padded(matrix: Any, width: int) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.operands import as_int
 from tilewright.ir.errors import ShapeError
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -67,7 +68,13 @@ def from_lists(operands: Sequence[Any]) -> str:
 
 
 def _letters(axes: Sequence[Any]) -> str:
-    return "".join("..." if a is Ellipsis else _LETTERS[26:][a] for a in axes)
+    return "".join("..." if a is Ellipsis else _letter(as_int(a, "an axis label")) for a in axes)
+
+
+def _letter(number: int) -> str:
+    if not 0 <= number < len(_LETTERS):
+        raise failure(ShapeError, f"an axis label of einsum is an int from 0 to 51, not {number}")
+    return (_LETTERS[26:] + _LETTERS[:26])[number]
 
 
 def _bad(text: str, why: str) -> ShapeError:

@@ -79,7 +79,8 @@ def gather_selected(array: Any, raw: tuple[Any, ...]) -> Selection:
     first = next(i for i in raw if isinstance(i, Selection))
     count = sum(isinstance(i, Selection) for i in raw)
     fits = all(
-        isinstance(i, Selection) and i.ndim == 1 and same_choice(first, i) for i in raw[:count]
+        isinstance(i, Selection) and i.ndim == 1 and same_choice(first, i) and not is_mask(i.whole)
+        for i in raw[:count]
     )
     if not fits or not all(isinstance(i, slice) for i in raw[count:]):
         raise refusal(first, "this index with it")

@@ -135,9 +135,8 @@ def _bounded(ufunc: np.ufunc, array: Handle, bound: Any) -> Any:
     """The bound, or nothing where an integer dtype cannot exceed a Python int anyway."""
     dtype = array.element_type
     if is_number(bound) and isinstance(bound, int) and dtype.kind in "iu":
-        outside = bound < dtype.min if ufunc is np.maximum else bound > dtype.max
-        if outside:
-            return array
+        idle = bound <= dtype.min if ufunc is np.maximum else bound >= dtype.max
+        return array if idle else ufuncs.call(ufunc, (array, bound))
     return ufuncs.call(ufunc, (array, bound))
 
 

@@ -8,10 +8,10 @@ cannot be written to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from tilewright.compiler.argument_trees import is_object, is_users
+from tilewright.compiler.argument_trees import attributes_of, is_object, is_users
 from tilewright.compiler.trace.failures import failure
 from tilewright.ir.errors import TraceError
 
@@ -74,7 +74,8 @@ def held_by_class(
                 found += _globals_of_functions(item)
         else:
             where = f"object of class {type(item).__name__}"
-            found = [(where, name, vars(item), value) for name, value in vars(item).items()]
+            home_of_item = attributes_of(item)
+            found = [(where, name, home_of_item, value) for name, value in home_of_item.items()]
         yield from found
         waiting += [v for *_, v in found if isinstance(v, type) or is_object(v)]
 
@@ -139,6 +140,8 @@ def _get(self: Any, name: str) -> Any:
         return read(name)
     if base not in (None, object) and not name.startswith("__"):
         read(name)
+    if isinstance(member, MemberDescriptorType):
+        return object.__getattribute__(self, name)  # an empty slot
     if isinstance(member, FunctionType):
         return MethodType(rebinder.function(member), self)
     if isinstance(member, staticmethod):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.argument_trees import is_object
+from tilewright.compiler.argument_trees import attributes_of, is_object
 from tilewright.compiler.converted_arguments import other_meaning
 from tilewright.compiler.front.dependencies import MISSING, Dependencies
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
@@ -262,7 +262,7 @@ class Rebinder:
     def _object(self, value: Any) -> Any:
         from tilewright.compiler.trace.objects import traced_object
 
-        attributes = vars(value)
+        attributes = attributes_of(value)
         where = f"object of class {type(value).__name__}"
 
         def read(name: str) -> Any:

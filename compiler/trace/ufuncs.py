@@ -41,7 +41,7 @@ def is_weak(value: Any) -> bool:
 
 def operate(ufunc: np.ufunc, *operands: Any) -> Any:
     """What a Python operator does: among Python numbers it stays one, else it is the ufunc."""
-    if all(is_weak(o) for o in operands):
+    if all(is_weak(o) or (isinstance(o, Handle) and o.plain) for o in operands):
         from tilewright.compiler.trace.weak import weak_operation
 
         return weak_operation(ufunc, *operands)

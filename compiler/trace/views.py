@@ -122,7 +122,8 @@ def _invert_axis(start: Size, step: int, size: Size, extent: Size, here: Expr) -
     """The position along one view axis, clamped into range, and whether it is really there."""
     from tilewright.ir.analysis.size_proofs import at_most, same_size
 
-    distance = build.size_sub(here, start) if step > 0 else build.size_sub(start, here)
+    forwards = step > 0
+    distance = build.size_sub(here, start) if forwards else build.size_sub(start, here)
     offset = build.index(distance)
     stride = build.index(abs(step))
     position = build.floordiv(offset, stride)
@@ -130,13 +131,13 @@ def _invert_axis(start: Size, step: int, size: Size, extent: Size, here: Expr) -
         build.TRUE if abs(step) == 1 else build.eq(build.mod(offset, stride), build.index(0))
     )
     last = build.size_sub(size, 1)
-    first_storage = build.size_sub(extent, 1) if step < 0 else 0
-    last_storage = 0 if step < 0 else build.size_sub(extent, 1)
+    far = build.size_sub(extent, 1)
+    first_storage, last_storage = (0, far) if forwards else (far, 0)
     if not same_size(start, first_storage):
         condition = build.logical_and(condition, build.ge(offset, build.index(0)))
         position = build.maximum(position, build.index(0))
     end = build.size_add(start, build.size_mul(step, last))
-    reaches_end = at_most(last_storage, end) if step > 0 else at_most(end, last_storage)
+    reaches_end = at_most(last_storage, end) if forwards else at_most(end, last_storage)
     if not reaches_end:
         limit = build.index(build.size_mul(size, abs(step)))
         condition = build.logical_and(condition, build.lt(offset, limit))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tilewright.compiler.trace import ufunc_rules
+from tilewright.compiler.trace import ufunc_rules, ufuncs
 from tilewright.compiler.trace.failures import failure, values_needed
 from tilewright.compiler.trace.handles import Formula, Handle
 from tilewright.compiler.trace.operands import active, is_symbolic, scalar_arguments, truth
@@ -22,7 +22,7 @@ from tilewright.ir.analysis.size_proofs import at_most, below, same_size
 from tilewright.ir.analysis.tensor_ranges import bounds
 from tilewright.ir.dtypes import BOOL, F64, I64, INDEX
 from tilewright.ir.errors import TraceError
-from tilewright.ir.expr import Expr
+from tilewright.ir.expr import Expr, Var, post_order
 
 _COMPARISONS: dict[np.ufunc, tuple[Callable[[Expr, Expr], bool], Callable[[Expr, Expr], bool]]] = {
     # For each: what proves it true, and what proves it false.
@@ -38,9 +38,10 @@ _LOGIC = (np.bitwise_and, np.bitwise_or, np.bitwise_xor)
 
 
 def element(value: Any) -> Expr:
-    """A number or weak handle as an expression."""
+    """A number or weak handle as an expression; a bool is an int."""
     if isinstance(value, Handle):
-        return value.element(())
+        expr = value.element(())
+        return build.cast(expr, I64) if expr.dtype is BOOL else expr
     if isinstance(value, bool):
         return build.const(int(value), INDEX)
     if isinstance(value, float):
@@ -50,7 +51,9 @@ def element(value: Any) -> Expr:
 
 
 def weak_operation(ufunc: np.ufunc, *operands: Any) -> Any:
-    """A Python operator on Python numbers; the result is one too."""
+    """A Python operator on Python numbers and bools; the result is one too."""
+    if ufunc in _LOGIC and all(map(_is_bool, operands)):
+        return ufuncs.call(ufunc, operands).as_plain()
     if ufunc is np.power:
         return _power(*operands)
     parts = [element(o) for o in operands]
@@ -102,7 +105,21 @@ def _compare(ufunc: np.ufunc, operands: tuple[Any, ...], parts: list[Expr]) -> A
         if refutes(left, right):
             return False
     result = ufunc_rules.RULES[ufunc](left, right)
-    return active().wrap(Formula((), result), (), BOOL).as_plain()
+    answer = active().wrap(Formula((), result), (), BOOL)
+    return answer if _varies(result) else answer.as_plain()
+
+
+def _is_bool(value: Any) -> bool:
+    return value.plain if isinstance(value, Handle) else isinstance(value, bool)
+
+
+def _varies(expr: Expr) -> bool:
+    """Whether index variables are compared: undecorated they are arrays, and the answers too."""
+    counters = active().counters
+    return any(
+        isinstance(n, Var) and n.extent is not None and n not in counters
+        for n in post_order((expr,))
+    )
 
 
 def _power(base: Any, exponent: Any) -> Any:
@@ -153,7 +170,5 @@ def _single(value: Any, name: str) -> Expr:
             f"{name}() takes an array of one element, not one of shape {value.shape}",
             help="reduce it or index it first, or convert with x.astype",
         )
-    expr: Expr = value.element([build.index(0)] * value.rank)
-    if expr.dtype is BOOL and name != "bool":
-        return build.cast(expr, I64)
-    return expr
+    element: Expr = value.element([build.index(0)] * value.rank)
+    return element

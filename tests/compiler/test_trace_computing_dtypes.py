@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tests.compiler import test_trace_rearranging, test_trace_reductions
 from tests.compiler.function_cases import INTS, B, H, M, U
-from tests.compiler.trace_oracle import traced
-from tilewright.ir.dtypes import F16, F32, F64, I32, I64, U8, DType
+from tests.compiler.trace_oracle import check, traced
+from tilewright.ir.dtypes import F16, F32, F64, I32, I64, U8, U64, DType
 from tilewright.ir.graph import Constant, Graph, Reduction, Scan
 
 FLOATS = (np.dtype(np.float16), np.dtype(np.float32))
@@ -72,3 +73,35 @@ def test_counts_beyond_32_bits_are_counted_in_64() -> None:
         (dtype,) = combining(traced(lambda x: np.count_nonzero(x), flags).graph)
         found.append(dtype)
     assert found == [I32, I64]
+
+
+KINDS = ["sum", "prod", "max", "min", "argmax", "argmin"]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "i1", "u1", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_of_the_index_form(kind: str, dtype: str) -> None:
+    reduce = getattr(tw, kind)
+    a = np.array([[3, 1, 0, 2], [1, 1, 7, 0]]).astype(dtype)
+    check(lambda a: tw.compute(2, lambda i: reduce(lambda j: a[i, j], 4)), a)
+    check(lambda a: reduce(lambda i, j: a[i, j], (2, 4)), a)
+
+
+@pytest.mark.parametrize(
+    ("kind", "array", "dtypes"),
+    [
+        ("sum", H, {F32}),
+        ("prod", H, {F32}),
+        ("max", H, {F16}),
+        ("sum", M, {F32}),
+        ("sum", U, {U64}),
+        ("prod", INTS, {I64}),
+        ("argmin", U, {U8}),
+        ("sum", B, {I64}),
+    ],
+)
+def test_elements_are_combined_in_the_index_form_in(
+    kind: str, array: np.ndarray, dtypes: set[DType]
+) -> None:
+    graph = traced(lambda x: getattr(tw, kind)(lambda i, j: x[i, j], x.shape), array).graph
+    assert combining(graph) == dtypes

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
 from tests.compiler.function_cases import INTS, B, Cases, E, F, M, P, S, U, V, W
+from tests.compiler.trace_oracle import check
 
 CASES = Cases()
 case = CASES.add
@@ -260,3 +263,16 @@ case("choose", lambda i, x: np.choose(i, [x, x * 2, x * 3], mode="clip"), np.arr
 @pytest.mark.parametrize("name", CASES)
 def test_as_numpy(name: str) -> None:
     CASES.check(name)
+
+
+def test_two_axes_moved_anywhere() -> None:
+    x = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    pairs = [*permutations(range(4), 2)]
+    check(lambda x: [np.moveaxis(x, a, b) for a in pairs for b in pairs], x)
+
+
+def test_three_axes_moved_anywhere() -> None:
+    x = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    triples = [*permutations((0, 1, -1)), *permutations((-4, 2, 1))]
+    check(lambda x: [np.moveaxis(x, a, b) for a in triples for b in triples], x)
+    check(lambda x: [np.rollaxis(x, a, b) for a in range(4) for b in range(5)], x)

@@ -203,7 +203,13 @@ OPEN: list[tuple[Callable[..., Any], type[KernelError], str]] = [
     (lambda a: a.tolist(), TraceError, "a size that is known when compiling"),
     (lambda a: a[:: a.shape[0]], TraceError, "step cannot be an open dimension"),
     (lambda a: np.arange(a.shape[0], 0, -1) + a[:, 0], UnsupportedError, "counts upwards only"),
-    (lambda a: [a[i] for i in range(a.shape[0])], TraceError, "must be known|open dimension"),
+    (
+        lambda a: [a[i] for i in range(2 * a.shape[0])],
+        TraceError,
+        "the range of a Python loop must be known .*, but it is the open dimension N \\* 2\n",
+    ),
+    (lambda a: np.diag(a[0], a.shape[0]), TraceError, "the diagonal must .* open dimension N\n"),
+    (lambda a: np.roll(a, a.shape[0] / 2), DTypeError, "shifts of np.roll must be integers"),
 ]
 
 

@@ -286,3 +286,17 @@ def test_a_truth_value_is_carried_as_numpy_has_it() -> None:
 
     check(settled, np.array([3, 1, 2, 5], np.int32))
     check(lambda x: tw.loop(3, lambda i, seen: seen | (x[i] > 2), False), np.array([3, 1, 2]))
+
+
+def test_what_logsumexp_leaves_to_scipy() -> None:
+    special = pytest.importorskip("scipy.special")
+    check(
+        lambda x: (special.logsumexp(x), special.logsumexp(x, 1, keepdims=True)), F, tolerance=1e-6
+    )
+    for function in (
+        lambda x: special.logsumexp(x, b=2.0),
+        lambda x: special.logsumexp(x, 0, np.ones(5)),
+        lambda x: special.logsumexp(x, return_sign=True),
+    ):
+        with pytest.raises(DTypeError, match="logsumexp with b or return_sign is not supported"):
+            traced(function, F[0])
