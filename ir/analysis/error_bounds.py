@@ -334,7 +334,7 @@ def _combine_exactly(combiner: str, rows: Bounded, dtype: DType, target: TargetC
     for sign in (-1, 1):
         end = UFUNCS[combiner].reduce(rows.value + sign * rows.bound, axis=-1)
         far = np.maximum(far, np.where(end == value, 0.0, np.abs(end - value)))
-    far = np.where(np.isnan(far) | np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
+    far = np.where(np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
     far = unordered(value, far, (rows.bound > 0).any(-1), dtype, target)
     surely_nan = np.isnan(rows.value) & np.isfinite(rows.bound)
     decided = surely_nan.all(-1) if combiner in ("fmin", "fmax") else surely_nan.any(-1)
@@ -352,8 +352,8 @@ def _position(combiner: str, rows: Bounded) -> Bounded:
     value = np.take_along_axis(rows.value, at, -1)
     bound = np.take_along_axis(rows.bound, at, -1)
     if rows.value.dtype.kind == "f":
-        near = ~(np.abs(rows.value - value) > rows.bound + bound) & ~np.isnan(rows.value)
-        alone = (near.sum(-1) <= 1) | np.isnan(value[..., 0])
+        near = ~(np.abs(rows.value - value) > rows.bound + bound)
+        alone = (near.sum(-1) == 1) | np.isnan(value[..., 0])  # the first NaN is the best
         known = (rows.bound == 0).all(-1) | (alone & np.isfinite(rows.bound).all(-1))
     else:
         known = (rows.bound == 0).all(-1)

@@ -114,3 +114,11 @@ def test_nodes_come_after_what_they_read_and_once() -> None:
     graph = Graph("g", (X, unread), (third, first), (), (check,))
     assert graph.roots == (third, first, least, most)
     assert graph.nodes() == [X, unread, first, second, third, least, most]
+
+
+def test_nodes_come_from_left_to_right() -> None:
+    i, j = axes(3, 4)
+    parts = [Compute(f"p{k}", (i, j), point(X, i, j)) for k in range(3)]
+    body = build.sub(point(parts[0], i, j), build.sub(point(parts[1], i, j), point(parts[2], i, j)))
+    whole = Compute("whole", (i, j), body)
+    assert Graph("g", (X,), (whole,)).nodes() == [X, *parts, whole]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ir.index_expressions import index_expressions, points, value_at
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F32, INDEX, U8
-from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
+from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order, unfinished
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.traverse import (
     refold,
@@ -184,5 +186,15 @@ def test_substituting_keeps_what_does_not_change() -> None:
 
 def test_post_order_goes_from_left_to_right() -> None:
     left, right = Apply(ops.NEG, (ROW,)), Apply(ops.ABS, (COL,))
-    root = Apply(ops.SUB, (left, Apply(ops.ADD, (right, left))))
-    assert list(post_order((root,))) == [ROW, left, COL, right, root.operands[1], root]
+    last = Apply(ops.NEG, (COL,))
+    both = Apply(ops.ADD, (right, last))
+    root = Apply(ops.SUB, (left, both))
+    assert list(post_order((root,))) == [ROW, left, COL, right, last, both, root]
+    assert list(visited(root, set())) == list(post_order((root,)))
+    assert list(visited(root, {left, COL})) == [right, last, both, root]
+
+
+def visited(root: Expr, done: set[Expr]) -> Iterator[Expr]:
+    for node in unfinished(root, done):
+        done.add(node)
+        yield node

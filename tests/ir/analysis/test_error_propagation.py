@@ -62,3 +62,13 @@ def test_not_much_more_is_allowed_than_is_reached(op: Op) -> None:
     sure = np.isfinite(value) & np.isfinite(furthest) & np.isfinite(passed)
     assert np.all(passed[sure] <= furthest[sure] * 1.3 + 1e-12)
     assert np.mean(sure) > 0.1
+
+
+@pytest.mark.parametrize("op", EXTREMES, ids=str)
+def test_extremes_with_nan(op: Op) -> None:
+    """NaN, where it wins, is certain; where it loses, the other operand moves the result."""
+    values = [np.array([np.nan, 1.0, np.nan]), np.array([2.0, np.nan, np.nan])]
+    bounds = [np.full(3, 0.5), np.full(3, 0.25)]
+    _, passed, _ = moved(op, values, bounds)
+    ignored = op in (ops.FMIN, ops.FMAX)
+    np.testing.assert_allclose(passed, [0.25, 0.5, 0.0] if ignored else [0.0, 0.0, 0.0])

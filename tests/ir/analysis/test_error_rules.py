@@ -405,3 +405,33 @@ def test_the_sign_of_zero_is_lost_where_either_zero_may_be_returned() -> None:
 def test_only_gpus_compute_float64_in_float32() -> None:
     assert [computed(d, GPU) for d in (F64, F32, F16)] == [F32, F32, F16]
     assert [computed(d, IEEE) for d in (F64, F32, F16)] == [F64, F32, F16]
+
+
+@pytest.mark.parametrize("target", [IEEE, GPU])
+def test_a_choice_that_is_not_certain_may_be_either_value(target: TargetClass) -> None:
+    for a, b, bound in (
+        (1.0, 3.0, 2.5),
+        (NAN, NAN, 0.5),
+        (INF, INF, 0.5),
+        (1.0, NAN, INF),
+        (NAN, 1.0, INF),
+        (INF, -INF, INF),
+    ):
+        for choice, other in ((True, 0.5), (False, 0.25)):
+            sides = near(a, 0.5), near(b, 0.25)
+            dtypes = (BOOL, F32, F32)
+            sure = result(
+                ops.SELECT, Bounded(np.asarray(choice), np.zeros(())), *sides,
+                dtypes=dtypes, target=target,
+            )  # fmt: skip
+            unsure = result(
+                ops.SELECT, Bounded(np.asarray(choice), np.asarray(INF)), *sides,
+                dtypes=dtypes, target=target,
+            )  # fmt: skip
+            assert sure.bound == other
+            assert unsure.bound == bound
+
+
+def test_what_is_passed_on_and_not_known_is_anything() -> None:
+    made = finish(np.array([1.0, NAN]), np.array([NAN, NAN]), 0.0, F32, IEEE)
+    assert np.isinf(made.bound).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from tilewright.ir.analysis.error_bounds import bound_graph
 from tilewright.ir.analysis.error_rules import Bounded, target_class
 from tilewright.ir.analysis.fast_rules import fast_error
 from tilewright.ir.dtypes import F16, F32, F64
+from tilewright.ir.ops import Op
 
 ULP = 2.0**-23
 TARGETS = ("cpu", "wgsl")
@@ -74,3 +76,77 @@ def test_what_is_not_replaced_is_as_accurate_as_ever() -> None:
     assert fast_error(ops.EXP, F64, np.ones(1), [np.zeros(1)]) is None
     assert fast_error(ops.EXP, F16, np.ones(1), [np.zeros(1)]) is not None
     assert fast_error(ops.ATAN, F32, np.ones(1), [np.zeros(1)]) is None
+
+
+ABOVE = float(np.nextafter(88.0, 99.0))
+BOUNDS: dict[Op, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    ops.EXP: ((-np.inf, -1e5, 0.0, 88.0), (np.nan, ABOVE, np.inf)),
+    ops.EXP2: ((-np.inf, -1e5, 0.0, 127.0), (np.nan, 127.5, np.inf)),
+    ops.SIGMOID: ((-np.inf, 0.0, 1e5, np.inf), (np.nan,)),
+    ops.TANH: ((-np.inf, 0.0, 1e5, np.inf), (np.nan,)),
+    ops.SIN: ((-1e30, 0.0, 1e5), (np.nan, np.inf, -np.inf)),
+    ops.COS: ((-1e30, 0.0, 1e5), (np.nan, np.inf, -np.inf)),
+    ops.LOG: ((2.0**-126, 0.5, 1e30), (np.nan, np.inf, 0.0, -1.0, 2.0**-127)),
+    ops.LOG2: ((2.0**-126, 0.5, 1e30), (np.nan, np.inf, 0.0, -1.0, 2.0**-127)),
+    ops.LOG10: ((2.0**-126, 0.5, 1e30), (np.nan, np.inf, 0.0, -1.0, 2.0**-127)),
+    ops.RSQRT: ((2.0**-126, 0.5, 1e30), (np.nan, np.inf, 0.0, -1.0, 2.0**-127)),
+}
+
+
+@pytest.mark.parametrize("op", BOUNDS, ids=str)
+def test_where_anything_is_promised(op: Op) -> None:
+    inside, outside = map(np.array, BOUNDS[op])
+    for x, is_promised in ((inside, True), (outside, False)):
+        with np.errstate(all="ignore"):
+            found = fast_error(op, F32, op.reference(x), [x])
+        assert found is not None
+        assert (np.isfinite(np.broadcast_to(found[1], x.shape)) == is_promised).all()
+        assert (np.isfinite(np.broadcast_to(found[0], x.shape)) | ~np.isfinite(found[1])).all()
+
+
+def test_extremes_are_as_ever_without_nan() -> None:
+    for op in (ops.MIN, ops.MAX, ops.FMIN, ops.FMAX):
+        x, y = np.array([1.0, np.nan, 1.0, np.inf]), np.array([2.0, 1.0, np.nan, -np.inf])
+        found = fast_error(op, F64, x, [x, y])
+        assert found is not None
+        np.testing.assert_array_equal(found[1], [0.0, np.inf, np.inf, 0.0])
+
+
+def test_angles_and_logarithms_at_their_limits() -> None:
+    def absolute(op: Op, *x: float) -> list[float]:
+        given = np.array(x)
+        found = fast_error(op, F32, op.reference(given), [given])
+        assert found is not None
+        return list(found[1])
+
+    assert absolute(ops.SIN, 0.0, -1e5, 1.1e5) == [2.0**-11, 2.0**-11 + 1e5 * 2.0**-23, 2.0]
+    assert absolute(ops.LOG, 0.49, 0.5, 2.0, 2.1) == [0.0, 2.0**-21, 2.0**-21, 0.0]
+    assert absolute(ops.LOG2, 2.0) == [2.0**-21 / math.log(2)]
+
+
+def test_powers_and_quotients() -> None:
+    def error(op: Op, x: float, y: float) -> tuple[float, float]:
+        given = [np.asarray(x), np.asarray(y)]
+        with np.errstate(all="ignore"):
+            found = fast_error(op, F32, op.reference(*given), given)
+        assert found is not None
+        return float(found[0]), float(found[1])
+
+    assert error(ops.POW, 2.0, 3.0) == (3 + 8 * 3 + 6 * 3, 2.0**-126)
+    assert error(ops.POW, 2.0, -3.0) == (3 + 8 * 3 + 6 * 3, 2.0**-126)
+    assert error(ops.POW, -2.0, 3.0) == (0.0, 2.0**-126)
+    assert error(ops.POW, 0.0, 3.0) == (0.0, 2.0**-126)
+    for x, y in (
+        (0.0, 0.0),
+        (0.0, -1.0),
+        (2.0, 126.0),
+        (np.inf, 1.0),
+        (np.nan, 1.0),
+        (2.0, np.nan),
+    ):
+        assert error(ops.POW, x, y) == (0.0, np.inf)
+    assert error(ops.DIV, 1.0, -2.0) == (2.5, 2.0**-126)
+    assert error(ops.DIV, 1.0, 2.0) == (6.0, 2.0**-126)
+    assert error(ops.DIV, 0.0, 2.0**-63) == (6.0, 0.0)
+    for y in (0.0, 2.0**-64, np.inf, np.nan):
+        assert error(ops.DIV, 1.0, y) == (6.0, np.inf)

@@ -192,3 +192,21 @@ def test_a_choice_by_position_reads_one_side() -> None:
         return np.concatenate([y, x])
 
     assert len(_steps(program_of(once, [numbers(50)], FRAGMENT))) == 1
+
+
+@pytest.mark.parametrize(("reads", "is_stored"), [(8, False), (9, True)])
+def test_what_is_computed_again_reads_again(reads: int, is_stored: bool) -> None:
+    """Two operations for each of 50 rows; four elements of each are made of it, and those are cheap
+    enough to be made again wherever they are read."""
+
+    def function(x, w):
+        rows = x * 2 + 1
+        made = rows[:, None] * w
+        places = range(reads)
+        return tw.compute((50, 4), lambda i, j: sum(made[(i + k) % 50, j] for k in places))
+
+    given = [numbers(50), numbers(50, 4)]
+    program = program_of(function, given)
+    stored = [stage.target.shape for nest in nests(program.steps) for stage in nest.stages]
+    assert stored == [*([(50,)] if is_stored else []), (50, 4)]
+    np.testing.assert_array_equal(interpret_program(program, given)[0], function(*given))

@@ -85,3 +85,6 @@ def test_which_axis_is_spread() -> None:
     deep, *_ = product(64, 32, 64, 3)
     (spread, _) = spread_rows(deep)
     assert [axis.extent for axis in spread.outer] == [3, 16, 64]
+    several, *_ = product(64, 32, 64, 8)
+    (spread, _) = spread_rows(several)
+    assert [axis.extent for axis in spread.outer] == [8, 16, 64]
