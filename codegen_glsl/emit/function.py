@@ -57,8 +57,4 @@ class FunctionText(Scopes[Block]):
 
     def declared(self, key: Hashable) -> str | None:
         """The variable of a register, if an open block has it."""
-        for block in reversed(self.stack):
-            found = block.registers.get(key)
-            if found is not None:
-                return found
-        return None
+        return next((b.registers[key] for b in self.stack if key in b.registers), None)

@@ -172,3 +172,33 @@ def test_a_changed_byte_crashes_nothing_while_loading() -> None:
     code = object_of(TABLE)
     for at in range(len(code)):
         load_image(code[:at] + bytes([code[at] ^ 0xFF]) + code[at + 1 :], NO_IMPORTS)
+
+
+class NoMemory:
+    """A C library whose system gives no memory, or none for code."""
+
+    def __init__(self, base: int, protected: int = 0) -> None:
+        self.base, self.protected = base, protected
+        self.given_back: list[int] = []
+
+    def mmap(self, *_: int) -> int:
+        return self.base
+
+    def mprotect(self, *_: int) -> int:
+        return self.protected
+
+    def munmap(self, base: int, size: int) -> int:
+        self.given_back.append(base)
+        return 0
+
+
+def test_no_memory_is_left_to_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = NoMemory(ctypes.c_size_t(-1).value)
+    monkeypatch.setattr(elf_image, "_system", lambda: refusing)
+    assert load_image(object_of(WRITABLE), NO_IMPORTS) is None
+    assert refusing.given_back == []
+    room = ctypes.create_string_buffer(1 << 16)
+    strict = NoMemory(ctypes.addressof(room), protected=-1)
+    monkeypatch.setattr(elf_image, "_system", lambda: strict)
+    assert load_image(object_of(WRITABLE), NO_IMPORTS) is None
+    assert strict.given_back == [strict.base]

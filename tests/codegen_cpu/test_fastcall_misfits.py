@@ -25,6 +25,7 @@ from tilewright.codegen_cpu.fast_spec import (
     ArrayArgument,
     FastSpec,
     Output,
+    ScalarArgument,
 )
 from tilewright.codegen_cpu.fastcall import Dispatcher, OrdinaryCalls, make_dispatcher
 
@@ -170,3 +171,35 @@ def test_the_base_type_is_where_the_code_expects_it() -> None:
     assert accepts_records(Kernel())
     flags = ctypes.c_ulong.from_address(id(Kernel) + 168).value
     assert flags == Kernel.__flags__
+
+
+INT32 = (-(1 << 31), (1 << 31) - 1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "fitting", "outside"),
+    [
+        ((-3, 7), (-3, 0, 7), (-4, 8)),
+        ((5, 1 << 40), (5, INT32[1]), (4, INT32[1] + 1)),
+        ((-(1 << 40), 0), (INT32[0], 0), (INT32[0] - 1, 1)),
+        (None, INT32, (INT32[0] - 1, INT32[1] + 1, 1 << 63, -(1 << 70))),
+    ],
+)
+def test_a_number_outside_of_its_limits(
+    dispatcher: Dispatcher,
+    kernel: Kernel,
+    limits: tuple[int, int] | None,
+    fitting: tuple[int, ...],
+    outside: tuple[int, ...],
+) -> None:
+    """Of its own, where they are given, and of its dtype."""
+    code = build(f"""{load_pointers("n", "out")}
+      %value = load i32, ptr %n
+      store i32 %value, ptr %out
+      ret i32 0""")
+    argument = ScalarArgument(np.dtype(np.int32), limits)
+    output = Output(np.dtype(np.int32), (1,))
+    spec = FastSpec((argument,), (output,), code.address(), unexpected, keep=(code,))
+    dispatcher.install(kernel, Record(spec))
+    assert [int(kernel(n)[0]) for n in fitting] == list(fitting)
+    assert [kernel(n) for n in outside] == ["slow"] * len(outside)

@@ -10,13 +10,13 @@ import pytest
 from tests.codegen_cpu.kernel_runner import RUNNABLE, run_function
 from tests.ir.operation_cases import operands, samples
 from tilewright.codegen_cpu.emit.operations import LEGAL
-from tilewright.codegen_cpu.legalize import check_legal, rules_for
+from tilewright.codegen_cpu.legalize import check_legal, legalize, rules_for
 from tilewright.codegen_cpu.target import cpu_target
-from tilewright.ir import dtypes, ops
+from tilewright.ir import build, dtypes, ops
 from tilewright.ir.dtypes import BOOL, F16, F32, DType
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, Var, post_order
-from tilewright.ir.kernel import Buffer, Store
+from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
+from tilewright.ir.kernel import Buffer, Kernel, Store
 from tilewright.ir.traverse import rewrite_to_fixpoint
 
 DTYPES = (
@@ -94,3 +94,24 @@ def test_what_is_not_legal_is_named() -> None:
     out = Buffer("out", (), F32)
     with pytest.raises(IRError, match="exp on float32 was not legalised for the CPU"):
         check_legal([Store(out, (), Apply(ops.EXP, (Var("x", dtype=F32),)))])
+
+
+def test_functions_of_functions_are_shortened() -> None:
+    """Also where only an operand is an elementary function, or only the node."""
+    x = Load(Buffer("x", (), F32), ())
+    target = cpu_target("x86-64-v3")
+
+    def count(value: Expr) -> int:
+        out = Buffer("out", (), F32)
+        kernel = Kernel("k", (out,), (), (), (Store(out, (), value),))
+        (store,) = legalize(kernel, target).body
+        assert isinstance(store, Store)
+        return sum(isinstance(node, Apply) for node in post_order((store.value,)))
+
+    tanh = Apply(ops.TANH, (x,))
+    assert count(Apply(ops.ADD, (build.const(1.0, F32), tanh))) < count(tanh)
+    power = Apply(ops.EXP, (Apply(ops.NEG, (Apply(ops.ABS, (x,)),)),))
+    logarithm = Apply(ops.LOG1P, (power,))
+    assert count(logarithm) < count(power) + count(Apply(ops.LOG1P, (x,))) - 1
+    softplus = Apply(ops.ADD, (logarithm, Apply(ops.MAX, (x, build.zero(F32)))))
+    assert count(Apply(ops.TANH, (softplus,))) < count(softplus)

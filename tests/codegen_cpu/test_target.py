@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import llvmlite.binding as llvm
 import pytest
+from msgspec.structs import asdict
 
+from tests.conftest import Golden
 from tilewright.codegen_cpu.jit import assembly, compile_object
 from tilewright.codegen_cpu.target import (
     _V4_FEATURES,
@@ -153,3 +155,15 @@ def test_sizes_of_caches_are_what_the_system_says(monkeypatch: pytest.MonkeyPatc
     assert (found.l1, found.l2, found.l3) == (48 << 10, 2 << 20, CacheSizes().l3)
     caches.clear()
     assert _host_caches() == CacheSizes()
+
+
+def test_facts_of_every_named_target(golden: Golden) -> None:
+    """All but the triple, which is the system's."""
+    lines = []
+    for name in target_names():
+        if name != "host":
+            facts = {
+                k: v for k, v in asdict(cpu_target(name)).items() if k not in ("triple", "name")
+            }
+            lines += [name, *(f"  {key}: {value}" for key, value in facts.items())]
+    golden("cpu/targets", "\n".join(lines))

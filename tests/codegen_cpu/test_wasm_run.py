@@ -189,3 +189,9 @@ def test_addresses_above_two_gibibytes_are_negative_numbers() -> None:
     assert [_signed32(n) for n in (0, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)] == [
         *(0, (1 << 31) - 1, -(1 << 31), -1)
     ]
+
+
+def test_an_address_below_zero_wraps() -> None:
+    out = np.zeros((), np.float32)
+    WasmInstance(programs.linked(programs.BEFORE_ALL)).run([], [out])
+    assert out == 3.5

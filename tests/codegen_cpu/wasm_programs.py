@@ -303,3 +303,19 @@ declare void @never_called()
   ret i32 %e
 }}
 """
+
+
+BEFORE_ALL = f"""
+@x = internal global float 3.5
+@before = internal global ptr getelementptr (i8, ptr @x, i32 -10000000)
+
+{_ENTRY} {{
+{_load_arguments("out")}
+  %far = load ptr, ptr @before
+  %at = getelementptr i8, ptr %far, i32 10000000
+  %value = load float, ptr %at
+  store float %value, ptr %out
+  ret i32 0
+}}
+"""
+"""Keeps an address below zero, from which it comes back."""

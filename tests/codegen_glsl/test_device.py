@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,3 +247,28 @@ def test_two_devices_at_once(device: GlDevice) -> None:
     with GlDevice() as other:
         for each in (device, other, device):
             each.run(GlContext.check)
+
+
+class Vendors:
+    """A folder that lists its files in an order of its own."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def glob(self, pattern: str) -> list[Path]:
+        return [Path(n) for n in self.names if Path(n).match(pattern)]
+
+    def __str__(self) -> str:
+        return "/vendors"
+
+
+def test_vendors_are_named_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context_module, "_VENDORS", Vendors("50_mesa.json", "10_x.json", "a.txt"))
+    assert context_module._found_vendors() == "EGL vendors in /vendors: 10_x.json, 50_mesa.json"
+    monkeypatch.setattr(context_module, "_VENDORS", Vendors())
+    assert context_module._found_vendors() == "EGL vendors in /vendors: none"
+
+
+def test_what_waits_for_reuse_is_a_part_of_the_memory() -> None:
+    options = GlOptions()
+    assert 0 < options.idle_bytes < options.memory_bytes

@@ -14,10 +14,12 @@ from tilewright.codegen_glsl.legalize import (
     expand_extremes,
     reduce_lanes_in_pairs,
 )
+from tilewright.codegen_glsl.machine_types import round_to_half, use_machine_types
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.dtypes import F16, F32, F64, I8, I32, I64, U8, U16, DType
+from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var, post_order
-from tilewright.ir.kernel import Buffer
+from tilewright.ir.kernel import Buffer, For, Kernel, Store
 from tilewright.ir.traverse import rewrite_to_fixpoint
 
 X, Y = Var("x", dtype=F32), Var("y", dtype=F32)
@@ -97,3 +99,30 @@ def test_scaling_by_powers_of_two() -> None:
             wanted = np.ldexp(x, np.clip(exponents, -400, 400).astype(np.int32))
         found = evaluate(made, {X: x, n: exponents})
         np.testing.assert_allclose(found, wanted, rtol=0, atol=2.0**-126)  # may be flushed
+
+
+def test_halves_are_rounded_once() -> None:
+    """To even between two of them, to infinity from half a step above the largest."""
+    every = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+    middle = (every[:-1] + every[1:]) / 2
+    near = [every, middle, np.nextafter(middle, np.float32(0)), np.nextafter(middle, every[1:])]
+    edge = np.array([65519.996, 65520, 65536, 7e4, 3e38, np.inf, np.nan, 1e-45], np.float32)
+    values = np.concatenate([*near, edge, -edge, -middle])
+    with np.errstate(over="ignore"):
+        wanted = values.astype(np.float16).astype(np.float32)
+    found = evaluate(rewrite_to_fixpoint(round_to_half(X), RULES, {}), {X: values})
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [(F16, U16), (F32, F16), (U8, I8), (F64, I64), (I32, U16), (U16, F32)]
+)
+def test_bits_are_had_of_words_alone(source: DType, target: DType) -> None:
+    x, y = Buffer("x", (4,), source), Buffer("y", (4,), target)
+    i = Var("i", 4)
+    body = For(i, "fragment", [Store(y, (i,), Apply(ops.BITCAST, (Load(x, (i,)),), target))])
+    with pytest.raises(UnsupportedError) as caught:
+        use_machine_types(Kernel("bits", (x, y), (), (), (body,)))
+    assert str(caught.value) == (
+        f"bits reads the bits of {source} as {target}, and GLSL code can do that with 32 bits only"
+    )

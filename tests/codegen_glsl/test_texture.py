@@ -108,3 +108,14 @@ def test_dtypes_without_storage_are_refused() -> None:
     for dtype in ("float64", "complex64"):
         with pytest.raises(UnsupportedError, match=f"target 'glsl' cannot hold dtype {dtype}"):
             storage_for(dtype)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(8, 8), (16, 8), (16, 16)])
+def test_a_texture_may_fill_the_device(columns: int, rows: int) -> None:
+    """Up to its last texel, in both directions."""
+    for missing in (0, 3):
+        layout = layout_for(4 * columns * rows - missing, "float32", width=2, max_size=16)
+        assert capacity(layout) >= 4 * columns * rows - missing
+        assert max(layout.width, layout.height) <= 16
+    with pytest.raises(LimitError, match="16 x 17 texels, and this device allows 16 x 16"):
+        layout_for(4 * 16 * 16 + 1, "float32", width=2, max_size=16)

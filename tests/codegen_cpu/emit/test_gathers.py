@@ -137,3 +137,19 @@ def test_nothing_is_read_behind_an_array() -> None:
         [sys.executable, "-c", AT_THE_END_OF_MEMORY], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_instruction_gathers_four_lanes_or_more() -> None:
+    """Of fewer, and of the ends of vectors that have fewer, each is loaded on its own."""
+
+    def picked(x: Any, places: Any) -> Any:
+        return x[places]
+
+    x, places = np.arange(300, dtype=np.float32), np.arange(31, dtype=np.int32)
+    for count, lanes in ((31, {16, 8, 4}), (19, {16}), (20, {16, 4}), (7, {4}), (3, set())):
+        lowered = backend.lower(program_of(picked, [x, places[:count]]), cpu_target("x86-64-v4"))
+        text = Compiled(lowered.program, cpu_target("x86-64-v4")).text
+        gathers = {
+            n for n in (2, 4, 8, 16, 32) if f"call <{n} x float> @llvm.masked.gather" in text
+        }
+        assert gathers == lanes

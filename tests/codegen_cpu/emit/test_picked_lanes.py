@@ -10,6 +10,7 @@ import pytest
 
 import tilewright as tw
 from tests.codegen_cpu.emit.test_gathers import DTYPES, TARGETS, any_values, check
+from tilewright.codegen_cpu.emit.picks import register_starts, wanted_parts
 
 Place = Callable[[Any], Any]
 PLACES: dict[str, Place] = {
@@ -55,3 +56,22 @@ def test_upsampled_planes_of_pixels(target: str) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_strides(target: str, dtype: str, stride: int) -> None:
     check(lambda x: x[::stride] + x[::stride], [any_values((4 * 61 + 1,), dtype)], target)
+
+
+def test_each_place_is_taken_once_and_in_order() -> None:
+    """From the first register that holds it, the last of which may overlap the one before."""
+    size, starts = register_starts(100, 64)
+    assert (size, starts) == (64, [0, 36])
+    places = [99, 36, 3, 64, 99, 63, 8, 1, 70]
+    found = wanted_parts(starts, size, places)
+    assert found == [{1: 1, 3: 3, 8: 8, 36: 36, 63: 63}, {64: 28, 70: 34, 99: 63}]
+    assert [list(part) for part in found] == [[1, 3, 8, 36, 63], [64, 70, 99]]
+    for span, most, wanted in (
+        (1, 8, (1, [0])),
+        (7, 8, (4, [0, 3])),
+        (8, 8, (8, [0])),
+        (9, 8, (8, [0, 1])),
+        (16, 8, (8, [0, 8])),
+        (17, 8, (8, [0, 8, 9])),
+    ):
+        assert register_starts(span, most) == wanted
