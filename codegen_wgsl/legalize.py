@@ -18,7 +18,6 @@ from tilewright.ir.kernel import (
     Kernel,
     Stmt,
     Store,
-    WhileLoop,
     expressions,
     statements,
 )
@@ -61,8 +60,6 @@ class _Legalizer:
             case If():
                 yes, no = self.block(stmt.body), self.block(stmt.otherwise)
                 return If(self.expr(stmt.condition), yes, no)
-            case WhileLoop():
-                return WhileLoop(self.expr(stmt.condition), self.block(stmt.body))
             case _:
                 return stmt
 

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.codegen_wgsl.device import Access, Device
+from tilewright.codegen_wgsl.emit.shader import fold_grid
 from tilewright.codegen_wgsl.pool import PooledBuffer
 from tilewright.ir.artifact import BufferSpec
 from tilewright.ir.transfer import word_count
 
 _GROUP = 64
-_MOST_GROUPS = 65535
 # float32 to the nearest float16, halves to even.
 _HALF = """
 fn narrow(bits: u32) -> u32 {
@@ -77,12 +77,11 @@ def pack_on_device(
         ],
     )
     groups = -(-max(word_count(wanted), 1) // _GROUP)
-    across = min(groups, _MOST_GROUPS)
     encoder = device.raw.create_command_encoder()
     made = encoder.begin_compute_pass()
     made.set_pipeline(pipeline)
     made.set_bind_group(0, group)
-    made.dispatch_workgroups(across, -(-groups // across))
+    made.dispatch_workgroups(*fold_grid(groups))
     made.end()
     device.submit(encoder.finish())
     return target

@@ -15,7 +15,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U32, U64, DType
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
-from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
+from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.finish_kernel import finish_kernel
 
 # Operations whose result can leave the range of a narrow integer.
@@ -59,8 +59,6 @@ class Retyper:
             case If():
                 yes, no = self.block(stmt.body), self.block(stmt.otherwise)
                 return If(self.expr(stmt.condition), yes, no)
-            case WhileLoop():
-                return WhileLoop(self.expr(stmt.condition), self.block(stmt.body))
             case _:
                 return stmt
 

@@ -15,7 +15,6 @@ from tilewright.ir.kernel import (
     For,
     If,
     Stmt,
-    WhileLoop,
     statements,
     stored_roots,
 )
@@ -56,13 +55,6 @@ class StatementEmitter(MemoryEmitter, StatementWalk[FunctionText]):
         if any(isinstance(s, Barrier) for s in statements(body)):
             roots = tuple(dict.fromkeys((*roots, *self.shared)))
         return roots
-
-    def while_loop(self, stmt: WhileLoop) -> None:
-        self.function.begin("everything", self.changed(stmt.body))
-        condition = self.evaluate(stmt.condition)
-        self.function.line(f"if (!({condition.text})) {{ break; }}")
-        self.block(stmt.body)
-        self.function.end("loop {")
 
     # Branches.
 

@@ -11,6 +11,7 @@ import tilewright as tw
 from tilewright.codegen_wgsl import repack
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.device_array import DeviceArray, upload
+from tilewright.codegen_wgsl.emit import shader
 from tilewright.ir.artifact import BufferSpec
 from tilewright.ir.transfer import unpack
 
@@ -71,7 +72,7 @@ def test_results_that_are_not_yet_rounded_to_float16(device: Device) -> None:
 
 
 def test_more_workgroups_than_one_axis_has(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repack, "_MOST_GROUPS", 3)
+    monkeypatch.setattr(shader, "GROUPS_PER_DIMENSION", 3)
     x = np.arange(5000).astype(np.uint8)
     np.testing.assert_array_equal(packed_words(device, x), x)
 

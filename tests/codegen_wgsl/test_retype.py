@@ -13,7 +13,7 @@ from tilewright.ir import build, dtypes, ops
 from tilewright.ir.dtypes import F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64, DType
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var
-from tilewright.ir.kernel import Buffer, For, If, Kernel, Store, WhileLoop
+from tilewright.ir.kernel import Buffer, For, If, Kernel, Store
 from tilewright.ir.printer import print_kernel
 from tilewright.ir.traverse import rewrite
 
@@ -107,7 +107,7 @@ def test_statements_over_machine_types() -> None:
     small = build.lt(Load(register, (build.index(1),)), build.const(9, U8))
     body = (
         For(i, "unroll", [Store(register, (i,), add)]),
-        WhileLoop(Load(flag, ()), [For(j, "serial", [Store(flag, (), small)])]),
+        For(j, "serial", [Store(flag, (), small)]),
         If(small, [Store(total, (), build.const(5, I64))], [Store(total, (), build.zero(I64))]),
     )
     made = retype(Kernel("k", (), (), (register, flag, total), body), Storage())
@@ -115,15 +115,13 @@ def test_statements_over_machine_types() -> None:
         print_kernel(made)
         == """kernel k() {
   r: register u32[3]
-  flag: register bool[]
   n: register i32[]
+  flag: register bool[]
   for unroll i < 3 {
     r[i] = r[i] + 200:u32 & 255:u32
   }
-  while flag[] {
-    for serial j < index(n[]) {
-      flag[] = r[1] < 9:u32
-    }
+  for serial j < index(n[]) {
+    flag[] = r[1] < 9:u32
   }
   if r[1] < 9:u32 {
     n[] = 5:i32
