@@ -102,7 +102,7 @@ class BranchEmitter(ValueEmitter):
             if node.dtype is not BOOL and self.find(node) is not None:
                 found[node] = None
             elif isinstance(node, Apply):
-                stack.extend(reversed(node.operands))
+                stack.extend(node.operands)
             else:
                 return None
         return list(found)

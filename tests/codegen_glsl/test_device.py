@@ -272,3 +272,16 @@ def test_vendors_are_named_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_waits_for_reuse_is_a_part_of_the_memory() -> None:
     options = GlOptions()
     assert 0 < options.idle_bytes < options.memory_bytes
+
+
+@pytest.mark.parametrize("changed", [None, 4, 5])
+def test_self_test_looks_for_nan_and_minus_zero(
+    monkeypatch: pytest.MonkeyPatch, changed: int | None
+) -> None:
+    """Values that a device which lost one of them would have given back."""
+    values = probe_module._FLOATS.copy()
+    if changed is not None:
+        values[changed] = 0
+    monkeypatch.setattr(probe_module, "_FLOATS", values)
+    with GlDevice() as own:
+        assert own.facts.keeps_nan == (changed is None)

@@ -43,6 +43,8 @@ def test_all_that_is_called_is_there(name: str, target: str) -> None:
     declared = re.findall(r"^declare .*?@([\w.]+)\(", text, re.MULTILINE)
     called = {*re.findall(r" call .*?@([\w.]+)\(", text), *re.findall(r"ptr @([\w.]+)", text)}
     assert len({*defined, *declared}) == len(defined) + len(declared)
+    last = text.rpartition("}\n")[2].split("\n\n")
+    assert last == sorted(last), "the same text in every process"
     entries = {"tw_main", "tw_init"} if lowered.program.init else {"tw_main"}
     assert {n for n in defined if n.startswith("tw_") and n != "tw_dispatch"} == entries
     assert called == {*defined, *declared} - entries

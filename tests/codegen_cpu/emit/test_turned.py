@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.codegen_cpu.emit.test_gathers import TARGETS, any_values, check
+from tilewright.codegen_cpu.emit.turned import first_of_four
 
 
 def extremes(x: Any) -> Any:
@@ -44,3 +45,23 @@ def test_what_is_stored_in_between_is_seen(target: str) -> None:
         return y.argmax(axis=1) + y.argmin(axis=1)
 
     check(shifted, [any_values((67, 10), "f4")], target)
+
+
+@pytest.mark.parametrize("first", [0, 3, 61, 120, 250])
+def test_runs_are_found_wherever_they_begin(first: int) -> None:
+    x = any_values((64, 300), "f4")
+    text = check(lambda x: x[:, first : first + 21].argmax(axis=1), [x], "host")
+    assert text.count("load <4 x float>") >= 16
+
+
+@pytest.mark.parametrize(
+    ("places", "starts"),
+    [
+        ((8, 9, 10, 11), [8, 8, 8, 8]),
+        ((8, 9, 10, 11, 12), [8, 8, 8, 8, 9]),
+        ((0, 1, 2, 3, 4, 5, 6), [0, 0, 0, 0, 3, 3, 3]),
+        (tuple(range(3, 11)), [3, 3, 3, 3, 7, 7, 7, 7]),
+    ],
+)
+def test_four_at_a_time_end_with_the_run(places: tuple[int, ...], starts: list[int]) -> None:
+    assert [first_of_four(place, places) for place in places] == starts
