@@ -101,10 +101,7 @@ class MemoryEmitter(GatherEmitter):
 
     def _strided(self, buffer: Buffer, place: Access, depth: int) -> str:
         """Small strides: the whole span is loaded and the lanes are picked out of it."""
-        stride, lanes = abs(place.stride), place.lanes
-        if stride > _WIDEST_SHUFFLED_STRIDE:
-            return self._one_by_one(buffer.dtype, place, depth)
-        picked = tuple(stride * k for k in range(lanes))
+        picked = tuple(abs(place.stride) * k for k in range(place.lanes))
         pointer = place.pointer
         if place.stride < 0:
             element = self.types.memory(buffer.dtype)

@@ -134,9 +134,8 @@ class Fetch(Struct, frozen=True):
         if not terms:
             return Value(str(constant), 1, 0, constant)
         total: Value | None = None
-        for depth in sorted({value.depth for value, _ in terms}):
-            here = [(value, factor) for value, factor in terms if value.depth == depth]
-            total = self._add(total, here, depth)
+        for depth, here in groupby(sorted(terms, key=_depth), key=_depth):
+            total = self._add(total, list(here), depth)
         assert total is not None
         if constant:
             sign = "+" if constant > 0 else "-"
@@ -154,6 +153,10 @@ class Fetch(Struct, frozen=True):
         if total is None and len(terms) == 1 and terms[0][1] == 1:
             return terms[0][0]
         return self._name(" + ".join(texts), lanes, depth)
+
+
+def _depth(term: tuple[Value, int]) -> int:
+    return term[0].depth
 
 
 def _aligned(offset: Offset) -> bool:
