@@ -35,7 +35,6 @@ import numpy as np
 from msgspec import Struct, json
 
 from tilewright.ir.dtypes import DType, from_short
-from tilewright.ir.sizes import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,6 +77,8 @@ def workspace_bytes(artifact: CpuArtifact, symbols: Mapping[Var, int]) -> int:
 
     Of an empty temporary one row may be read, as of an empty array: see `readable_bytes`.
     """
+    from tilewright.ir.sizes import evaluate
+
     at_least_one = {symbol: max(1, size) for symbol, size in symbols.items()}
     return evaluate(artifact.workspace, at_least_one) + WORKSPACE_ALIGNMENT
 

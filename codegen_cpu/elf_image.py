@@ -56,19 +56,18 @@ class Image:
 
     def __init__(self, code: bytes, imports: Mapping[str, int]) -> None:
         """Raises `UnusualObjectError`; OSError if the system refuses the memory."""
-        system = _system()
-        self._unmap = system.munmap
+        map_pages, self._unmap, protect = _memory_functions()
         self._bytes, self._base = 0, 0
         plan = _Object(code)
         size = -(-max(plan.size, 1) // _PAGE) * _PAGE
-        base = system.mmap(0, size, _READ | _WRITE, _PRIVATE_ANONYMOUS, -1, 0)
+        base = map_pages(0, size, _READ | _WRITE, _PRIVATE_ANONYMOUS, -1, 0)
         if base == ctypes.c_size_t(-1).value:
-            raise OSError(ctypes.get_errno(), "no memory for code")
+            raise OSError("no memory for code")
         self._bytes, self._base = size, base
         content = plan.linked(base, imports)
         ctypes.memmove(base, bytes(content), len(content))
-        if system.mprotect(base, plan.fixed_bytes, _READ | _EXECUTE):
-            raise OSError(ctypes.get_errno(), "memory cannot be made executable")
+        if protect(base, plan.fixed_bytes, _READ | _EXECUTE):
+            raise OSError("memory cannot be made executable")
         self._exports = {name: base + offset for name, offset in plan.defined()}
 
     def address(self, symbol: str) -> int | None:
@@ -222,19 +221,23 @@ def load_image(code: bytes, imports: Mapping[str, int]) -> Image | None:
 
 
 @lru_cache(maxsize=1)
-def _system() -> Any:
-    """The C library, its memory functions declared."""
-    library = ctypes.CDLL(None, use_errno=True)
+def _memory_functions() -> tuple[Any, Any, Any]:
+    """`mmap`, `munmap` and `mprotect` of the C library, declared.
+
+    As functions of `pythonapi`, which has them as any library does: one for ourselves would be one
+    more class to make.
+    """
     word = ctypes.c_size_t
-    library.mmap.restype = word
-    library.mmap.argtypes = (word, word, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
-    library.munmap.argtypes = (word, word)
-    library.mprotect.argtypes = (word, word, ctypes.c_int)
-    return library
+    mmap, munmap, mprotect = (ctypes.pythonapi[name] for name in ("mmap", "munmap", "mprotect"))
+    mmap.restype = word
+    mmap.argtypes = (word, word, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+    munmap.argtypes = (word, word)
+    mprotect.argtypes = (word, word, ctypes.c_int)
+    return mmap, munmap, mprotect
 
 
 def _address_in_process(name: str) -> int | None:
     try:
-        return ctypes.cast(getattr(_system(), name), ctypes.c_void_p).value
+        return ctypes.cast(ctypes.pythonapi[name], ctypes.c_void_p).value
     except AttributeError:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from tilewright.codegen_cpu.artifact import (
     readable_bytes,
     workspace_bytes,
 )
-from tilewright.ir.sizes import bind_symbols, evaluate
 
 if TYPE_CHECKING:
     from tilewright.codegen_cpu.artifact import TensorSpec
@@ -64,6 +63,8 @@ class CpuFunction:
         artifact = self.artifact
         symbols: dict[Var, int] = {}
         if artifact.symbols:
+            from tilewright.ir.sizes import bind_symbols
+
             shapes = [spec.shape for spec in artifact.inputs]
             symbols = bind_symbols(shapes, [a.shape for a in inputs], self._names)
         given = outputs or [None] * len(artifact.outputs)
@@ -92,12 +93,18 @@ def _check_status(status: int) -> None:
 
 
 def _empty(spec: TensorSpec, symbols: dict[Var, int]) -> np.ndarray:
-    return np.empty([evaluate(size, symbols) for size in spec.shape], spec.dtype.numpy)
+    shape: tuple[Any, ...] = spec.shape
+    if symbols:
+        from tilewright.ir.sizes import evaluate
+
+        shape = tuple(evaluate(size, symbols) for size in shape)
+    return np.empty(shape, spec.dtype.numpy)
 
 
 def _aligned(spec: TensorSpec) -> np.ndarray:
     """Bytes for a tensor of fixed shape, aligned as temporaries are."""
-    size = math.prod(evaluate(size, {}) for size in spec.shape) * spec.dtype.itemsize
+    shape: tuple[Any, ...] = spec.shape
+    size = math.prod(shape) * spec.dtype.itemsize
     memory = np.empty(size + WORKSPACE_ALIGNMENT, np.uint8)
     return memory[-address_of(memory) % WORKSPACE_ALIGNMENT :]
 

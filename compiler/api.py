@@ -177,7 +177,7 @@ class Kernel(FastCallable):
             return trace_for(self.python, specs, scalars, self.target, runtime())
 
         with collections_paused():
-            from tilewright.compiler.front.entries import Request, front_key, load_front
+            from tilewright.compiler.cache.entries import Request, front_key, load_front
 
             request = Request(self.python, specs, scalars, self.target, self.options)
             key = front_key(request, runtime().cache)
@@ -190,7 +190,7 @@ class Kernel(FastCallable):
 
         compiled = compile_traced(traced(), self.target, self.options, runtime())
         if key:
-            from tilewright.compiler.front.store_entry import store_front
+            from tilewright.compiler.cache.store_entry import store_front
 
             store_front(request, key, compiled, runtime())
         return compiled

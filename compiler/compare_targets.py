@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from tilewright.compiler.arguments import contiguous, describe
 from tilewright.compiler.driver import compile_traced
+from tilewright.compiler.interface import OutputInfo
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.structure import OutputInfo
 from tilewright.ir.graph import Constant, Input, Loop, While
 
 if TYPE_CHECKING:

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilewright.codegen_cpu.artifact import read_dtype, read_nodes, read_size
-from tilewright.compiler.interface import DataCheck, Interface
-from tilewright.compiler.structure import Known, Leaf, Mapping, OutputInfo, Sequence, Structure
+from tilewright.compiler.interface import (
+    DataCheck,
+    Interface,
+    Known,
+    Leaf,
+    Mapping,
+    OutputInfo,
+    Sequence,
+    Structure,
+)
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilewright.compiler.arguments import checked_dtype, device_target
+from tilewright.compiler.interface import rebuild
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.structure import rebuild
 from tilewright.compiler.targets import open_target
 from tilewright.ir.errors import DTypeError, UnsupportedError
 

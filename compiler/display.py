@@ -18,8 +18,8 @@ from tilewright.ir.errors import TilewrightError
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
     from tilewright.compiler.compiled import Compiled
+    from tilewright.compiler.interface import OutputInfo
     from tilewright.compiler.specialization import Specialization
-    from tilewright.compiler.structure import OutputInfo
     from tilewright.ir.expr import Size
 
 _COMMON_STAGES = ("graph", "optimized", "program")

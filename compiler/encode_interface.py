@@ -12,7 +12,7 @@ from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING, Any
 
 from tilewright.codegen_cpu.encode_artifact import SizeWriter
-from tilewright.compiler.structure import Known, Leaf, Mapping, Sequence, Structure
+from tilewright.compiler.interface import Known, Leaf, Mapping, Sequence, Structure
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 

@@ -28,9 +28,9 @@ from tilewright.codegen_cpu.fast_spec import (
 )
 from tilewright.codegen_cpu.fastcall_ir import MAX_OUTPUTS
 from tilewright.compiler.argument_trees import Tree
-from tilewright.compiler.front.contents import ArrayContents
-from tilewright.compiler.front.dependencies import MISSING, Dependency
-from tilewright.compiler.structure import Leaf, Sequence
+from tilewright.compiler.cache.contents import ArrayContents
+from tilewright.compiler.cache.dependencies import MISSING, Dependency
+from tilewright.compiler.interface import Leaf, Sequence
 from tilewright.ir.analysis.affine import linear
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size, Var

@@ -1,24 +1,72 @@
-"""What calls of a compiled kernel need to know about it: data, without the graph."""
+"""What calls of a compiled kernel need to know about it: data, without the graph.
+
+Arguments and results by number, and how the outputs make up what the function returned.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from msgspec import Struct
 
-from tilewright.ir.sizes import bind_symbols, evaluate
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections import abc
 
-    import numpy as np
-
-    from tilewright.compiler.structure import OutputInfo, Structure
     from tilewright.compiler.trace.run import Traced
     from tilewright.ir.expr import Size, Var
     from tilewright.ir.graph import CheckKind
     from tilewright.ir.location import Location
     from tilewright.ir.signature import ArgumentSpec
+
+
+class Leaf(Struct, frozen=True):
+    """One array: the graph's output of this number."""
+
+    output: int
+
+
+class Sequence(Struct, frozen=True):
+    """A tuple or list (or named tuple) of results."""
+
+    kind: type
+    items: tuple[Structure, ...]
+
+
+class Mapping(Struct, frozen=True):
+    """A dict (or ordered dict) of results."""
+
+    keys: tuple[Any, ...]
+    items: tuple[Structure, ...]
+    kind: type = dict
+
+
+class Known(Struct, frozen=True):
+    """A part of the result that is no array and was known while tracing: None, a bool, a string."""
+
+    value: object
+
+
+class Object(Struct, frozen=True):
+    """An object of the user's dataclass `kind`, by its fields."""
+
+    kind: type
+    keys: tuple[str, ...]
+    items: tuple[Structure, ...]
+
+
+Structure = Leaf | Sequence | Mapping | Known | Object
+
+
+class OutputInfo(Struct, frozen=True):
+    """What NumPy would have returned for one output.
+
+    `kind` is ``"array"``, ``"scalar"`` (a NumPy scalar: rank 0) or ``"python"`` (int or float).
+    """
+
+    dtype: np.dtype
+    kind: str
 
 
 class DataCheck(Struct, frozen=True, eq=False):
@@ -30,8 +78,10 @@ class DataCheck(Struct, frozen=True, eq=False):
     loc: Location | None
     kind: CheckKind = "index"
 
-    def test(self, least: int, most: int, symbols: Mapping[Var, int]) -> None:
+    def test(self, least: int, most: int, symbols: abc.Mapping[Var, int]) -> None:
         """Raise an error if one of the extremes is outside; ``least > most`` means none."""
+        from tilewright.ir.sizes import evaluate
+
         size = evaluate(self.size, symbols)
         too_small = least < (-size if self.wraps else 0)
         if least <= most and (too_small or most >= size):
@@ -48,7 +98,7 @@ class Interface(Struct, frozen=True, eq=False):
     `checks`. Ints in `specialized` have become static.
     """
 
-    specs: Mapping[str, ArgumentSpec]
+    specs: abc.Mapping[str, ArgumentSpec]
     input_names: tuple[str, ...]
     input_shapes: tuple[tuple[Size, ...], ...]
     output_shapes: tuple[tuple[Size, ...], ...]
@@ -74,13 +124,56 @@ class Interface(Struct, frozen=True, eq=False):
             specialized=traced.specialized,
         )
 
-    def bind(self, inputs: Sequence[np.ndarray]) -> dict[Var, int]:
+    def bind(self, inputs: abc.Sequence[np.ndarray]) -> dict[Var, int]:
         """The open dimensions' values for these inputs."""
+        from tilewright.ir.sizes import bind_symbols
+
         return bind_symbols(
             self.input_shapes, [i.shape for i in inputs], list(map(repr, self.input_names))
         )
 
-    def result_shapes(self, inputs: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
+    def result_shapes(self, inputs: abc.Sequence[np.ndarray]) -> list[tuple[int, ...]]:
         """The shapes of the results for these inputs."""
+        from tilewright.ir.sizes import evaluate
+
         symbols = self.bind(inputs)
         return [tuple(evaluate(s, symbols) for s in shape) for shape in self.output_shapes]
+
+
+def leaves(structure: Structure) -> list[int]:
+    """The numbers of the outputs in the order of the result; one that is returned twice is there
+    twice."""
+    match structure:
+        case Leaf(number):
+            return [number]
+        case Known():
+            return []
+    return [number for item in structure.items for number in leaves(item)]
+
+
+def rebuild(structure: Structure, outputs: list[Any]) -> Any:
+    """The function's result from its outputs' values."""
+    return rebuild_each(structure, [outputs[number] for number in leaves(structure)])
+
+
+def rebuild_each(structure: Structure, values: list[Any]) -> Any:
+    """The function's result from a value for each of its `leaves`."""
+    return _rebuild(structure, iter(values))
+
+
+def _rebuild(structure: Structure, values: Iterator[Any]) -> Any:
+    match structure:
+        case Leaf():
+            return next(values)
+        case Sequence(kind, items):
+            made = [_rebuild(i, values) for i in items]
+            return kind(*made) if hasattr(kind, "_fields") else kind(made)
+        case Mapping(keys, items, kind):
+            return kind(zip(keys, (_rebuild(i, values) for i in items), strict=True))
+        case Known(value):
+            return value
+        case Object(kind, keys, items):
+            rebuilt: Any = object.__new__(kind)
+            for key, item in zip(keys, items, strict=True):
+                object.__setattr__(rebuilt, key, _rebuild(item, values))
+            return rebuilt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilewright.compiler.structure import leaves, rebuild_each
+from tilewright.compiler.interface import leaves, rebuild_each
 from tilewright.ir.errors import DTypeError, ShapeError
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
+from tilewright.compiler.interface import rebuild
 from tilewright.compiler.runtime import once
-from tilewright.compiler.structure import rebuild
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tilewright.compiler.front.dependencies import Dependencies
+    from tilewright.compiler.cache.dependencies import Dependencies
     from tilewright.compiler.interface import Interface
     from tilewright.compiler.target import Target
     from tilewright.compiler.targets import BuildOptions, Executable

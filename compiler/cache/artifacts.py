@@ -1,7 +1,7 @@
 """What the compiler keeps on disk: the input of a compilation, as a key -> what it made.
 
-A key is the SHA-256 of all that decides the result: the input itself, our version and LLVM's, the
-processor. So an entry never becomes wrong, only unused, and nothing ever has to be invalidated.
+A key is the BLAKE2 digest of all that decides the result: the input itself, our version and LLVM's,
+the processor. So an entry never becomes wrong, only unused, and nothing has to be invalidated.
 
 LLVM could name the processor and its features, but a process that finds all it needs on disk does
 not load it. So the words are those with which the operating system describes the processor.
@@ -10,14 +10,13 @@ not load it. So the words are those with which the operating system describes th
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import platform
 import sys
 import warnings
 from contextlib import nullcontext
 from functools import lru_cache
-from pathlib import Path
+from os.path import dirname
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import llvmlite  # the package without its `binding`, which would load LLVM
@@ -25,10 +24,11 @@ import llvmlite  # the package without its `binding`, which would load LLVM
 from tilewright import __version__
 from tilewright.codegen_cpu.artifact import decode
 from tilewright.codegen_cpu.loader import compile_for_host
-from tilewright.compiler.cache.store import MOST_BYTES, Store
+from tilewright.compiler.cache.store import MOST_BYTES, Store, new_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from tilewright.codegen_cpu.artifact import CpuArtifact
     from tilewright.ir.expr import Var
@@ -147,7 +147,7 @@ class ArtifactCache:
 
 def _digest(*parts: str | bytes) -> str:
     """Kind and length go in too: ("ab", "c"), ("a", "bc") and (b"ab", "c") have different keys."""
-    digest = hashlib.sha256()
+    digest = new_digest()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         digest.update(b"%c%d:" % (b"s" if isinstance(part, str) else b"b", len(data)))
@@ -190,7 +190,7 @@ def compiler_identity() -> str:
     """Our version and llvmlite's, which pins LLVM's. In a checkout, where code changes under one
     version number, also the state of every source file."""
     versions = f"tilewright {__version__}, llvmlite {llvmlite.__version__}"
-    package = Path(__file__).parents[2]  # not resolved: in a checkout our folders are links
+    package = dirname(dirname(dirname(__file__)))  # not resolved: in a checkout folders are links
     folders = [entry.path for entry in os.scandir(package) if entry.is_symlink()]
     return "\n".join((versions, *_sources(sorted(folders))))
 
@@ -199,16 +199,18 @@ def _words_of_linux(cpuinfo: str) -> tuple[str, ...]:
     """The first processor's lines of `cpuinfo`; all of them would take milliseconds on a server
     with many cores."""
     try:
-        with open(cpuinfo, encoding="utf-8", errors="replace", buffering=4096) as file:
-            lines = []
-            for line in file:
-                if not line.strip():
-                    break
-                if line.partition(":")[0].strip() in _CPUINFO_FIELDS:
-                    lines.append(" ".join(line.split()))
-            return tuple(lines)
+        with open(cpuinfo, "rb", buffering=0) as file:
+            text = b""
+            while b"\n\n" not in text and (block := file.read(4096)):
+                text += block
     except OSError:
         return ()
+    lines = text.partition(b"\n\n")[0].decode("utf-8", "replace").splitlines()
+    return tuple(
+        " ".join(line.split())
+        for line in lines
+        if line.partition(":")[0].strip() in _CPUINFO_FIELDS
+    )
 
 
 def _words_of_macos() -> tuple[str, ...]:

@@ -14,9 +14,9 @@ A file is
 
     magic    8 bytes   ends in CR LF and LF, which a transfer in text mode would change
     version  4 bytes   little-endian, `VERSION`
-    key     32 bytes   SHA-256 of everything that decides the payload
+    key     32 bytes   BLAKE2 digest of everything that decides the payload
     length   8 bytes   little-endian, of the payload
-    digest  32 bytes   SHA-256 of all of the above and of the payload
+    digest  32 bytes   BLAKE2 digest of all of the above and of the payload
     payload
 
 The key is in it so that an entry under another's name is noticed, the length so that it ends where
@@ -25,54 +25,57 @@ it should.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import struct
 import threading
 import warnings
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tilewright.compiler.cache.files import RefusedFileError, SystemFiles
 
+try:
+    from _blake2 import blake2b  # hashlib has it from there, and loads OpenSSL, which takes 4 ms
+except ImportError:  # another Python than CPython
+    from hashlib import blake2b
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tilewright.compiler.cache.file_calls import Files
     from tilewright.compiler.cache.upkeep import StoredFile
 
 MOST_BYTES: Final = 1 << 30
-PATIENCE_SECONDS: Final = 30.0
-
-_BLOCK: Final = 4096
 KEY_DIGITS: Final = 64
 HEX: Final = frozenset("0123456789abcdef")
 DAMAGED: Final = ".bad"
 UNFINISHED: Final = ".tmp"
 HOUR: Final = 3600.0
-VERSION: Final = 1
+VERSION: Final = 2
 MAGIC: Final = b"\x89TWC\x00\r\n\n"
-_FACTS: Final = struct.Struct("<8sI32sQ")
-HEADER_BYTES: Final = _FACTS.size + hashlib.sha256().digest_size
-
-
-def pack(key: str, payload: bytes) -> bytes:
-    """The file that holds `payload` under `key` (64 hexadecimal digits)."""
-    facts = _FACTS.pack(MAGIC, VERSION, bytes.fromhex(key), len(payload))
-    return b"".join((facts, _digest(facts, payload), payload))
+FACTS: Final = struct.Struct("<8sI32sQ")
+_DIGEST_BYTES: Final = 32
+HEADER_BYTES: Final = FACTS.size + _DIGEST_BYTES
 
 
 def unpack(key: str, data: bytes) -> bytes | None:
     """The payload of the file `data`, or None unless it is intact and belongs to `key`."""
     payload = data[HEADER_BYTES:]
-    facts = _FACTS.pack(MAGIC, VERSION, bytes.fromhex(key), len(payload))
-    intact = data[:HEADER_BYTES] == facts + _digest(facts, payload)
+    facts = FACTS.pack(MAGIC, VERSION, bytes.fromhex(key), len(payload))
+    intact = data[:HEADER_BYTES] == facts + digest_of(facts, payload)
     return payload if intact else None
 
 
-def _digest(facts: bytes, payload: bytes) -> bytes:
-    digest = hashlib.sha256(facts)
+def new_digest() -> blake2b:
+    """A digest of 32 bytes that is to be fed."""
+    return blake2b(digest_size=_DIGEST_BYTES)
+
+
+def digest_of(facts: bytes, payload: bytes) -> bytes:
+    """The checksum of an entry."""
+    digest = new_digest()
+    digest.update(facts)
     digest.update(payload)
     return digest.digest()
 
@@ -92,11 +95,11 @@ class Store:
         self.problem: str | None = None
         self.files = files or SystemFiles()
         self._trusted: bool | None = None
-        self._held = threading.local()
+        self.held = threading.local()
 
     def get(self, key: str) -> bytes | None:
         """The bytes that were put under `key`, if they are all there."""
-        path = self._path(key)
+        path = self.path(key)
         if not self.usable():
             return None
         try:
@@ -119,25 +122,20 @@ class Store:
 
     def put(self, key: str, data: bytes) -> None:
         """Keep `data` under `key`; what was there is replaced."""
-        path = self._path(key)
-        size = size_on_disk(len(data) + HEADER_BYTES)
-        if size > self.most_bytes // 4 or not self.usable(make=True):
-            return
-        try:
-            self._write(path, pack(key, data))
-        except FileNotFoundError:
-            return  # a peer has just cleared the directory
-        except OSError as error:
-            # Windows refuses to replace a file while a peer reads it: then it is there already.
-            if not isinstance(error, PermissionError) or self.get(key) is None:
-                self.complain(f"cannot write to it ({error.strerror or error})")
-            return
-        if int(key[-8:], 16) * (self.most_bytes // 32) < size << 32:
-            self.evict()
+        from tilewright.compiler.cache.writing import put
+
+        put(self, key, data)
 
     def discard(self, key: str) -> None:
         """Put the entry of `key` aside: its bytes are those that were put, but make no sense."""
-        self._put_aside(self._path(key))
+        self._put_aside(self.path(key))
+
+    def making(self, key: str) -> AbstractContextManager[None]:
+        """Hold the lock of `key` while its entry is made, so that other processes wait for the
+        entry instead of making it too."""
+        from tilewright.compiler.cache.writing import making
+
+        return making(self, key)
 
     def evict(self) -> None:
         """Remove leftovers of crashes; if there is too much, also what was used least recently."""
@@ -157,67 +155,11 @@ class Store:
 
         return scan(self)
 
-    @contextmanager
-    def making(self, key: str) -> Iterator[None]:
-        """Hold the lock of `key` while its entry is made, so that other processes wait for the
-        entry instead of making it too.
-
-        Only work is saved: where no lock can be had, or its holder takes too long, we go on. A
-        thread holds at most one, so that no two processes wait for each other.
-        """
-        with ExitStack() as stack:
-            if not getattr(self._held, "any", False) and self.usable(make=True):
-                stack.enter_context(self._lock(key))
-            yield
-
-    @contextmanager
-    def _lock(self, key: str) -> Iterator[None]:
-        from tilewright.compiler.cache.file_lock import locked  # not for what the cache holds
-
-        folder = f"{self.directory}/locks"
-        with suppress(OSError):
-            self.files.make_directory(folder)
-        with locked(f"{folder}/{key[:2]}", PATIENCE_SECONDS):
-            self._held.any = True
-            try:
-                yield
-            finally:
-                self._held.any = False
-
-    def _path(self, key: str) -> str:
+    def path(self, key: str) -> str:
+        """The file of `key`."""
         if len(key) != KEY_DIGITS or not HEX.issuperset(key):
             raise ValueError(f"a key is {KEY_DIGITS} hexadecimal digits, not {key!r}")
         return f"{self.directory}/{key[:2]}/{key}"
-
-    def _write(self, path: str, data: bytes) -> None:
-        """Write aside, rename. Until the rename nothing can be seen, afterwards all of it.
-
-        Nothing waits for the medium, which takes up to 20 ms per entry: what a power cut leaves
-        of one is noticed by its checksum, and made again.
-        """
-        folder = os.path.dirname(path)
-        temporary = f"{path}.{self.files.unique()}{UNFINISHED}"
-        try:
-            handle = self.files.create(temporary)
-        except FileNotFoundError:
-            self.files.make_directory(self.directory)
-            self.files.make_directory(folder)
-            handle = self.files.create(temporary)
-        try:
-            try:
-                self._write_all(handle, data)
-            finally:
-                self.files.close(handle)
-            self.files.rename(temporary, path)
-        except BaseException:  # Ctrl-C leaves nothing behind either
-            with suppress(OSError):
-                self.files.remove(temporary)
-            raise
-
-    def _write_all(self, handle: int, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self.files.write(handle, rest) :]
 
     def _put_aside(self, path: str) -> None:
         """Keep a bad file for inspection, where it is never read; it is the first to be evicted.
@@ -257,9 +199,3 @@ class Store:
 
             self.problem = problem
             warnings.warn(f"the cache {self.directory!r}: {problem}", CacheWarning, stacklevel=2)
-
-
-def size_on_disk(size: int) -> int:
-    """What a file takes up: file systems hand out whole blocks, so that a million tiny entries take
-    up four gigabytes."""
-    return -(-size // _BLOCK) * _BLOCK

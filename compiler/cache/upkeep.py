@@ -13,12 +13,12 @@ from tilewright.compiler.cache.store import (
     HOUR,
     KEY_DIGITS,
     UNFINISHED,
-    size_on_disk,
 )
 
 if TYPE_CHECKING:
     from tilewright.compiler.cache.store import Store
 
+_BLOCK: Final = 4096
 _FOLDERS: Final = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -67,6 +67,12 @@ def clear(store: Store) -> int:
     """Remove every file of the store, and no other; how many entries these were."""
     found = list(scan(store))
     return sum(_remove(store, file) and file.is_entry for file in found)
+
+
+def size_on_disk(size: int) -> int:
+    """What a file takes up: file systems hand out whole blocks, so that a million tiny entries take
+    up four gigabytes."""
+    return -(-size // _BLOCK) * _BLOCK
 
 
 def _remove(store: Store, file: StoredFile) -> bool:

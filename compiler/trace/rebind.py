@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilewright.compiler.argument_trees import attributes_of, is_object
+from tilewright.compiler.cache.dependencies import MISSING, Dependencies
 from tilewright.compiler.converted_arguments import other_meaning
-from tilewright.compiler.front.dependencies import MISSING, Dependencies
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.inspect_code import check_code

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from tilewright.compiler.argument_trees import object_parts
-from tilewright.compiler.structure import (
+from tilewright.compiler.interface import (
     Known,
     Leaf,
     Mapping,

@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.compiler.argument_trees import Tree, assembled, leaf_names
-from tilewright.compiler.front.dependencies import Dependencies
-from tilewright.compiler.structure import OutputInfo, Structure
+from tilewright.compiler.cache.dependencies import Dependencies
+from tilewright.compiler.interface import OutputInfo, Structure
 from tilewright.compiler.trace.failures import SpecializeScalars
 from tilewright.compiler.trace.handles import Cell
 from tilewright.compiler.trace.inspect_code import check_kernel

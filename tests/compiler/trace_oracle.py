@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tilewright.compiler.structure import rebuild
+from tilewright.compiler.interface import rebuild
 from tilewright.compiler.trace.run import Traced, trace
 from tilewright.ir import dtypes
 from tilewright.ir.expr import Var

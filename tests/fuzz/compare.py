@@ -19,7 +19,7 @@ import tilewright as tw
 from tests.fuzz.program import FuzzProgram, copies
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.arguments import contiguous
-from tilewright.compiler.structure import rebuild
+from tilewright.compiler.interface import rebuild
 from tilewright.compiler.targets import BuildOptions
 from tilewright.compiler.testing import compare
 from tilewright.ir.analysis.error_bounds import bound_graph

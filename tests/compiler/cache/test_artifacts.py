@@ -332,7 +332,7 @@ def test_nothing_on_disk_can_be_executed_by_reading_it() -> None:
                 name = ast.unparse(node.func)
                 loads = name.endswith((".load", ".loads", "json.decode"))
                 found += [name] if loads or name in FORBIDDEN_CALLS else []
-    assert found == ["json.decode"]
+    assert set(found) == {"json.decode"}
 
 
 def test_no_environment_variable_is_read_here() -> None:

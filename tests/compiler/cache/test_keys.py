@@ -12,8 +12,8 @@ import pytest
 import tilewright as tw
 from tilewright.compiler.api import _key
 from tilewright.compiler.cache import ArtifactCache
+from tilewright.compiler.cache.entries import Request, front_key
 from tilewright.compiler.driver import _cache_key
-from tilewright.compiler.front.entries import Request, front_key
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import BuildOptions, open_target
 from tilewright.compiler.trace.run import trace
@@ -91,7 +91,7 @@ def test_of_the_form_of_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     cache = ArtifactCache.default(tmp_path)
     request = Request(function, {"x": tw.f32[3]}, {}, "cpu", ACCURATE)
     before = front_key(request, cache)
-    monkeypatch.setattr("tilewright.compiler.front.entries._VERSION", "another form")
+    monkeypatch.setattr("tilewright.compiler.cache.entries._VERSION", "another form")
     after = front_key(request, cache)
     assert before is not None
     assert after is not None

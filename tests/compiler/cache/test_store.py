@@ -13,7 +13,8 @@ import pytest
 
 from tilewright.compiler.cache.file_calls import FileFacts
 from tilewright.compiler.cache.files import SystemFiles
-from tilewright.compiler.cache.store import HEADER_BYTES, VERSION, Store, pack, unpack
+from tilewright.compiler.cache.store import HEADER_BYTES, VERSION, Store, unpack
+from tilewright.compiler.cache.writing import pack
 from tilewright.ir.errors import CacheWarning
 
 needs_owners = pytest.mark.skipif(sys.platform == "win32", reason="files have no owner there")

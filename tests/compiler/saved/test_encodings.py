@@ -13,9 +13,9 @@ from msgspec import structs
 import tilewright as tw
 from tilewright.compiler.decode_interface import Fixed, decode_interface, decode_value
 from tilewright.compiler.encode_interface import encode_interface, encode_value
-from tilewright.compiler.interface import DataCheck, Interface
-from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
-from tilewright.compiler.structure import (
+from tilewright.compiler.interface import (
+    DataCheck,
+    Interface,
     Known,
     Leaf,
     Mapping,
@@ -24,6 +24,7 @@ from tilewright.compiler.structure import (
     Sequence,
     Structure,
 )
+from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.ir import build, dtypes
 from tilewright.ir.artifact import (
     BufferSpec,

@@ -19,11 +19,11 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.cache import ArtifactCache
+from tilewright.compiler.cache.entries import Request, front_key
+from tilewright.compiler.cache.fingerprint import DoubtError, Fingerprint
 from tilewright.compiler.cache.info import cache_info
-from tilewright.compiler.front.entries import Request, front_key
-from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
-from tilewright.compiler.front.store_entry import _is_plain, store_front
-from tilewright.compiler.structure import Known, Leaf, Mapping, Object, Sequence
+from tilewright.compiler.cache.store_entry import _is_plain, store_front
+from tilewright.compiler.interface import Known, Leaf, Mapping, Object, Sequence
 from tilewright.compiler.targets import BuildOptions
 from tilewright.ir.signature import ArgumentSpec
 
@@ -271,7 +271,7 @@ def test_a_replaced_numpy_function_is_seen(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_damaged_entries_are_misses(tmp_path: Path) -> None:
-    from tilewright.compiler.front.entries import load_front
+    from tilewright.compiler.cache.entries import load_front
     from tilewright.compiler.runtime import Runtime
 
     runtime = Runtime()

@@ -15,8 +15,8 @@ import numpy as np
 from msgspec import Struct, json
 from msgspec.structs import replace
 
+from tilewright.compiler.cache.fingerprint import DoubtError, Fingerprint
 from tilewright.compiler.decode_interface import decode_interface
-from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
 from tilewright.compiler.specialization import Specialization
 from tilewright.compiler.targets import BuildOptions, open_target
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tilewright.compiler.cache import ArtifactCache
-    from tilewright.compiler.front.dependencies import Dependencies
+    from tilewright.compiler.cache.dependencies import Dependencies
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.trace.run import Traced
 

@@ -6,7 +6,9 @@ where another one, by which the two also differ, is there.
 
 from __future__ import annotations
 
+import dis
 import functools
+import inspect
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 
 import tilewright as tw
 from tilewright.compiler.argument_trees import described
-from tilewright.compiler.front.fingerprint import DoubtError, Fingerprint
+from tilewright.compiler.cache.fingerprint import DoubtError, Fingerprint, names_of
 from tilewright.ir.signature import ScalarSpec
 
 Parts = list[tuple[str, bytes]]
@@ -194,3 +196,46 @@ def test_functions_of_numpy_and_of_scipy_are_told_apart() -> None:
     for name in same:
         ours, theirs = getattr(np, name), getattr(special, name)
         assert (parts_of(ours) == parts_of(theirs)) is (ours is theirs)
+
+
+def names_by_dis(code: CodeType) -> tuple[set[str], set[str]]:
+    """The names that a function reads, as the standard library disassembles it."""
+    read: set[str] = set()
+    attributes: set[str] = set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            read.add(instruction.argval)
+        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"):
+            attributes.add(instruction.argval)
+        elif instruction.opname in ("IMPORT_NAME", "LOAD_BUILD_CLASS", "STORE_GLOBAL"):
+            raise DoubtError(instruction.opname)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            more = names_by_dis(constant)
+            read |= more[0]
+            attributes |= more[1]
+    return read, attributes
+
+
+def outcome(find: Any, code: CodeType) -> object:
+    try:
+        return tuple(map(set, find(code)))
+    except DoubtError:
+        return "refused"
+
+
+def test_names_are_those_that_dis_finds() -> None:
+    modules = (dis, inspect, functools, np.lib.format, np.polynomial.polynomial, np.ma.core)
+    functions = [f for m in modules for f in vars(m).values() if inspect.isfunction(f)]
+    found = [outcome(names_of, f.__code__) for f in functions]
+    assert found == [outcome(names_by_dis, f.__code__) for f in functions]
+    assert 0 < found.count("refused") < len(found) / 2
+
+
+def test_names_beyond_the_first_256() -> None:
+    source = "def f(x):\n" + "".join(f"    x.a{k}, b{k}\n" for k in range(300))
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    read, attributes = names_of(scope["f"].__code__)
+    assert read == tuple(f"b{k}" for k in range(300))
+    assert attributes == tuple(f"a{k}" for k in range(300))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tilewright as tw
-from tilewright.compiler.front.contents import contents_of, is_same_plain
+from tilewright.compiler.cache.contents import contents_of, is_same_plain
 
 LARGE = np.zeros(100_003)
 

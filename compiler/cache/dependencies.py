@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from tilewright.compiler.front.contents import Contents
+    from tilewright.compiler.cache.contents import Contents
 
 _HOLDS_OTHERS: Final = (np.ndarray, list, tuple, dict)
 """Values of other types are told apart by identity, or as plain data."""
@@ -52,7 +52,7 @@ class Dependency(Struct, frozen=True, eq=False):
             return not self.contents.same(now)
         if now is self.value:
             return False
-        from tilewright.compiler.front.contents import is_same_plain
+        from tilewright.compiler.cache.contents import is_same_plain
 
         return not is_same_plain(now, self.value)
 
@@ -60,7 +60,7 @@ class Dependency(Struct, frozen=True, eq=False):
 def _contents_of(value: object) -> Contents | None:
     if not isinstance(value, _HOLDS_OTHERS):
         return None
-    from tilewright.compiler.front.contents import contents_of
+    from tilewright.compiler.cache.contents import contents_of
 
     return contents_of(value)
 

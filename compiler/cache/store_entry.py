@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import json
 
+from tilewright.compiler.cache.entries import FrontKey, Request, front_key, with_values
 from tilewright.compiler.encode_interface import encode_interface
-from tilewright.compiler.front.entries import FrontKey, Request, front_key, with_values
-from tilewright.compiler.structure import Known, Leaf, Object, Sequence, Structure
+from tilewright.compiler.interface import Known, Leaf, Object, Sequence, Structure
 from tilewright.ir.errors import UnsupportedError
 
 if TYPE_CHECKING:
