@@ -31,8 +31,7 @@ def pack_operands(nest: Nest, axis: Var) -> tuple[Nest, tuple[Nest, ...], tuple[
         return nest, (), ()
     copies: list[Nest] = []
     buffers: list[Buffer] = []
-    loads = [a for a in accesses(nest) if a.stage is stage and not a.is_store]
-    for access in loads:
+    for access in accesses(nest):
         if access.stride(axis) in (0, 1) or not is_worth_a_copy(nest, stage, access):
             continue
         nest, stage, copy, buffer = _pack(nest, stage, access, axis, len(copies))
@@ -50,7 +49,7 @@ def contraction(nest: Nest) -> Stage | None:
 
 
 def is_worth_a_copy(nest: Nest, stage: Stage, access: Access) -> bool:
-    """Whether what a load of `stage` reads can be copied, and is read often enough."""
+    """Whether `access` is a load of `stage` from what can be copied, and is read often enough."""
     if points(nest.outer) * points(stage.reduce_axes) < _LEAST_WORK:
         return False
     node = _load_of(stage, access)
@@ -81,7 +80,7 @@ def _pack(
     packed = Load(buffer, tuple(order))
 
     def swap(old: Load) -> Expr | None:
-        return packed if old is node or _same(old, node) else None
+        return packed if _same(old, node) else None
 
     changed = replace(stage, value=substitute(stage.value, {}, swap))
     stages = tuple(changed if s is stage else s for s in nest.stages)

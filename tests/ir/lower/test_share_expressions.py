@@ -40,6 +40,7 @@ def test_casts_to_other_dtypes_differ() -> None:
     narrow = build.cast(build.cast(Load(IN, (AXIS,)), I32), F32)
     assert not shared(narrow, Load(IN, (AXIS,)))
     assert shared(narrow, build.cast(build.cast(Load(IN, (AXIS,)), I32), F32))
+    assert not shared(narrow, build.cast(build.cast(Load(IN, (AXIS,)), I64), F32))
 
 
 def test_lanes_of_other_rows_or_by_another_operation_differ() -> None:
