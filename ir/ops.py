@@ -89,23 +89,6 @@ def _in_float64(function: Reference) -> Reference:
     return run
 
 
-def _shift(function: Reference, fill: Callable[[Any], Any]) -> Reference:
-    def run(value: Any, amount: Any) -> Any:
-        bits = np.asarray(value).dtype.itemsize * 8
-        inside = (amount >= 0) & (amount < bits)
-        return np.where(inside, function(value, np.where(inside, amount, 0)), fill(value))
-
-    return run
-
-
-def _sign_fill(value: Any) -> Any:
-    return np.where(np.asarray(value) < 0, -1, 0).astype(np.asarray(value).dtype)
-
-
-def _zero_fill(value: Any) -> Any:
-    return np.zeros_like(value)
-
-
 def _fused_multiply_add(a: Any, b: Any, c: Any) -> Any:
     """Exact for float32 (a product of two fits in float64); float64 rounds twice."""
     dtype = np.result_type(a, b, c)
@@ -142,8 +125,8 @@ AND = _op("and", 2, "biux", np.bitwise_and, symbol="&")
 OR = _op("or", 2, "biux", np.bitwise_or, symbol="|")
 XOR = _op("xor", 2, "biux", np.bitwise_xor, symbol="^")
 NOT = _op("not", 1, "biux", np.invert)
-SHL = _op("shl", 2, "iux", _shift(np.left_shift, _zero_fill), cost=3)
-SHR = _op("shr", 2, "iux", _shift(np.right_shift, _sign_fill), cost=3)
+SHL = _op("shl", 2, "iux", np.left_shift, cost=3)
+SHR = _op("shr", 2, "iux", np.right_shift, cost=3)
 POPCOUNT = _op("popcount", 1, "iu", lambda x: np.bitwise_count(x).astype(x.dtype))
 ISNAN = _op("isnan", 1, "f", np.isnan, result="bool")
 ISINF = _op("isinf", 1, "f", np.isinf, result="bool")

@@ -497,6 +497,8 @@ BROKEN_PROGRAMS = {
     "a stage with reduced axes and no combiner": """
         nest n (i: 4) { stage over (j: 8) { out[i, 0] = x[i, j] } }""",
     "argmax cannot combine what is scattered": "ordered s argmax (i: 4) { out[i, 0] = 1.0:f32 }",
+    "combiner xor is not defined on float32 (scattered)": """
+        copy x into t ordered s xor (i: 4) { t[i, 0] = 1.0:f32 }""",
     "t is read before it is written (sorted)": "sort s t into out axis 0",
 }
 

@@ -20,6 +20,7 @@ from tilewright.ir.program import Launch, nests
 from tilewright.ir.schedule import Schedule
 
 IMAGE = numbers(23, 31)
+TALL = numbers(37, 31)
 SHARING = Schedule(tile=(4, 8), vector=1, width=8, unroll_reduce=32, share_windows=True)
 
 
@@ -118,6 +119,26 @@ def test_results_stay(function: Callable[..., Any], shared: bool, dtype: Any) ->
     plain, wanted = kernel_of(function, image, replace(SHARING, share_windows=False))
     assert not shares(plain)
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("window", "rows", "shared"),
+    [
+        ((7, 10), 4, True),  # ten rows of ten elements each
+        ((7, 10), 5, False),
+        ((8, 10), 3, True),
+        ((8, 10), 5, False),
+        ((24, 2), 4, True),  # 24 additions for each result, at the most
+        ((25, 2), 4, False),
+        ((3, 3), 1, False),
+    ],
+)
+def test_little_code_is_written_out(window: tuple[int, int], rows: int, shared: bool) -> None:
+    schedule = replace(SHARING, tile=(rows, 8), unroll_reduce=1024)
+    kernel, found = kernel_of(windowed(tw.sum, window), TALL, schedule)
+    assert shares(kernel) == shared
+    windows = np.lib.stride_tricks.sliding_window_view(TALL, window)
+    np.testing.assert_array_equal(found, windows.sum((2, 3)))
 
 
 def test_rows_are_added_up_once() -> None:

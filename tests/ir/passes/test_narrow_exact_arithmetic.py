@@ -76,6 +76,26 @@ def test_positions_need_room_for_their_halves(extent: int, stays: bool) -> None:
     assert has_float64(after) is stays
 
 
+@pytest.mark.parametrize(("extent", "stays"), [((1 << 24) + 1, False), ((1 << 24) + 2, True)])
+def test_the_largest_integer_is_two_to_the_24(extent: int, stays: bool) -> None:
+    axis = Var("i", extent)
+    _, after = narrowed(build.cast(build.cast(axis, F64), F32), axis)
+    assert has_float64(after) is stays
+
+
+@pytest.mark.parametrize(
+    ("literal", "stays"),
+    [
+        *((2.0**24, False), (-(2.0**24), False), (2.0**24 + 2, True), (2.0**-24, False)),
+        *((0.0, False), (float("nan"), True), (float("-inf"), True), (1 / 3, True)),
+    ],
+)
+def test_literals_of_24_bits(literal: float, stays: bool) -> None:
+    body = Apply(ops.MUL, (build.cast(Var("i", 1), F64), number(literal)))
+    _, after = narrowed(build.cast(body, F32))
+    assert has_float64(after) is stays
+
+
 def test_float64_results_stay() -> None:
     before, after = narrowed(EXACT[0])
     assert after.outputs[0] is before.outputs[0]
