@@ -11,7 +11,7 @@ import ctypes
 import os
 import time
 import weakref
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from tilewright.codegen_cpu.loader import compile_for_host, load_object
 from tilewright.codegen_cpu.pool_ir import (
@@ -22,7 +22,6 @@ from tilewright.codegen_cpu.pool_ir import (
     pool_module,
     this_platform,
 )
-from tilewright.ir.errors import LimitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,28 +38,6 @@ class _RuntimeStruct(ctypes.Structure):
         ("pool", ctypes.c_void_p),
         ("max_threads", ctypes.c_int64),
     )
-
-
-class Pool(Protocol):
-    """What the rest of the back end knows of a pool."""
-
-    @property
-    def description(self) -> str:
-        """One line for ``tilewright targets``; it names a fallback as one."""
-
-    @property
-    def runtime(self) -> int:
-        """Address of the runtime structure; 0 where loops run serially."""
-
-    @property
-    def num_threads(self) -> int:
-        """Threads that share a loop, the caller included."""
-
-    def set_num_threads(self, count: int) -> None:
-        """Change it, for all later loops. Waits for a running loop."""
-
-    def close(self) -> None:
-        """End the threads; a later loop starts them again."""
 
 
 class SerialPool:
@@ -148,6 +125,10 @@ class ThreadPool:
         return ctypes.c_int32.from_address(self._state + OFFSETS[name])
 
 
+Pool = ThreadPool | SerialPool
+"""What the rest of the back end knows of a pool is what both have."""
+
+
 def make_pool(
     count: int | None = None,
     compile: Callable[[str], bytes] = compile_for_host,
@@ -167,6 +148,8 @@ def default_num_threads() -> int:
 
 def _checked(count: int) -> int:
     if not 1 <= count <= MAX_THREADS:
+        from tilewright.ir.errors import LimitError
+
         raise LimitError(
             f"cannot run on {count} threads", help=f"choose a number from 1 to {MAX_THREADS}"
         )

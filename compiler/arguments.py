@@ -21,9 +21,12 @@ class Binder:
     """Maps a call's arguments to parameter names, as Python would; `bound` ones are not passed."""
 
     def __init__(self, function: Any, bound: Collection[str] = ()) -> None:
-        whole = inspect.signature(function)
-        free = [p for p in whole.parameters.values() if p.name not in bound]
-        self._prepare(whole.replace(parameters=free), tuple(whole.parameters), function)
+        signature = inspect.signature(function)
+        names = tuple(signature.parameters)
+        if bound:
+            free = [p for p in signature.parameters.values() if p.name not in bound]
+            signature = signature.replace(parameters=free)
+        self._prepare(signature, names, function)
 
     @classmethod
     def of_signature(cls, signature: inspect.Signature) -> Binder:

@@ -16,7 +16,7 @@ import sys
 import warnings
 from contextlib import nullcontext
 from functools import lru_cache
-from os.path import dirname
+from os.path import dirname, isabs
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import llvmlite  # the package without its `binding`, which would load LLVM
@@ -57,8 +57,8 @@ class ArtifactCache:
     @classmethod
     def default(cls, directory: Path | None = None, most_bytes: int = MOST_BYTES) -> ArtifactCache:
         """The cache in `directory`, or else where this system keeps a user's caches."""
-        directory = directory or _user_directory()
-        return cls(Store(directory, most_bytes) if directory else None)
+        place = directory or _user_directory()
+        return cls(Store(place, most_bytes) if place else None)
 
     def key_for(self, *parts: str | bytes) -> str:
         """The key of what this compiler makes of `parts` on this processor."""
@@ -155,14 +155,13 @@ def _digest(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def _user_directory() -> Path | None:
+def _user_directory() -> str | None:
     """Where this system keeps a user's caches; None for a user without a home."""
-    from platformdirs import user_cache_path  # 3 ms, which a given directory saves
+    from platformdirs import user_cache_dir  # 3 ms, which a given directory saves
 
-    directory = user_cache_path("tilewright", appauthor=False) / "artifacts"
-    if directory.is_absolute():
-        return directory
-
+    directory = user_cache_dir("tilewright", appauthor=False)
+    if isabs(directory):
+        return f"{directory}/artifacts"
     from tilewright.ir.errors import CacheWarning
 
     warnings.warn(

@@ -88,7 +88,7 @@ class Store:
     """
 
     def __init__(
-        self, directory: Path, most_bytes: int = MOST_BYTES, files: Files | None = None
+        self, directory: str | Path, most_bytes: int = MOST_BYTES, files: Files | None = None
     ) -> None:
         self.directory = str(directory)
         self.most_bytes = most_bytes

@@ -10,6 +10,7 @@ left to import.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -25,6 +26,7 @@ import pytest
 
 PYTEST = ("-q", "--tb=no", "-p", "no:cacheprovider")
 CANNOT = 99
+_PR_SET_PDEATHSIG = 1
 Place = tuple[str, int]
 
 
@@ -84,6 +86,7 @@ def _in_a_child(request: dict[str, Any], at_import: dict[str, set[Place]]) -> tu
     child = os.fork()
     if not child:
         os.setsid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it may run for ever
         os._exit(_run(request, at_import, writer))
     os.close(writer)
     end = time.monotonic() + request["seconds"]

@@ -279,7 +279,7 @@ def test_a_home_that_cannot_be_written_is_one_warning(tmp_path: Path) -> None:
 def test_a_user_without_a_home_gets_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     import platformdirs
 
-    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: Path("~/.cache"))
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache")
     with pytest.warns(CacheWarning, match="no home directory"):
         cache = ArtifactCache.default()
     assert cache.store is None
