@@ -39,18 +39,7 @@ MACHINE = {
     INDEX: INDEX,
 }
 _MAY_LEAVE_NARROW = frozenset(
-    {
-        ops.ADD,
-        ops.SUB,
-        ops.MUL,
-        ops.NEG,
-        ops.ABS,
-        ops.NOT,
-        ops.SHL,
-        ops.SHL_RAW,
-        ops.FLOORDIV,
-        ops.QUO,
-    }
+    {ops.ADD, ops.SUB, ops.MUL, ops.NEG, ops.ABS, ops.NOT, ops.SHL, ops.FLOORDIV}
 )
 _INEXACT = frozenset(
     {
