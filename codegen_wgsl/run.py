@@ -216,7 +216,7 @@ def _staging_bytes(nbytes: int) -> int:
     """Small sizes round up to powers of two, so that results of many sizes share few buffers."""
     if nbytes > SHARED_STAGING_LIMIT:
         return nbytes
-    return max(SMALLEST_STAGING, 1 << max(nbytes - 1, 0).bit_length())
+    return max(SMALLEST_STAGING, 1 << (nbytes - 1).bit_length())
 
 
 def _uniform_table(program: GpuProgram, device: Device) -> UniformTable | None:

@@ -348,3 +348,10 @@ def test_descriptions_name_fallbacks() -> None:
 
 def test_default_is_one_thread_per_usable_core() -> None:
     assert make_pool().num_threads == default_num_threads()
+
+
+def test_default_where_a_process_may_use_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    for cores, threads in ((3, 3), (None, 1), (MAX_THREADS, MAX_THREADS), (4096, MAX_THREADS)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert default_num_threads() == threads

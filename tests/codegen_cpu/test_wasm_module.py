@@ -221,3 +221,18 @@ def _exports(module: WasmModule) -> dict[str, int]:
         found[name] = kind
         reader.unsigned()
     return found
+
+
+def test_stack_and_data_may_fill_the_memory() -> None:
+    whole = programs.linked(programs.DATA)
+    options = LinkOptions(maximum_pages=whole.memory_pages)
+    assert programs.linked(programs.DATA, options=options).memory_limit == whole.memory_pages << 16
+    with pytest.raises(LimitError, match="bytes of wasm memory, the limit is"):
+        programs.linked(programs.DATA, options=LinkOptions(maximum_pages=whole.memory_pages - 1))
+
+
+@pytest.mark.parametrize("size", [0, -64, 63, 100])
+def test_a_stack_is_a_positive_multiple_of_64(size: int) -> None:
+    with pytest.raises(ValueError, match=f"must be a positive multiple of 64, not {size}"):
+        LinkOptions(stack_size=size)
+    assert LinkOptions(stack_size=64).stack_size == 64

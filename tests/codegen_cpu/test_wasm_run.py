@@ -195,3 +195,33 @@ def test_an_address_below_zero_wraps() -> None:
     out = np.zeros((), np.float32)
     WasmInstance(programs.linked(programs.BEFORE_ALL)).run([], [out])
     assert out == 3.5
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_all_of_the_memory_may_be_used(spare: int) -> None:
+    """Up to its last byte, here and in Node."""
+    module = programs.linked(programs.AXPY, options=LinkOptions(maximum_pages=4))
+    a, x = np.array([2], np.float32), np.ones(4, np.float32)
+    out = np.zeros(4, np.float32)
+    sizes = [a.nbytes, x.nbytes, x.nbytes, out.nbytes]
+    workspace = module.memory_limit - plan_memory(module.heap_base, sizes, 1, 0).workspace - spare
+    runs: list[Any] = [lambda **room: WasmInstance(module).run([a, x, x], [out], **room)]
+    if shutil.which("node") is not None:
+        runs.append(lambda **room: run_in_node(find_node(), module, [a, x, x], [out], **room))
+    for run in runs:
+        out[:] = 0
+        if spare < 0:
+            with pytest.raises(LimitError, match="needs 262145 bytes of wasm memory, the limit is"):
+                run(symbols=[4], workspace_size=workspace)
+        else:
+            run(symbols=[4], workspace_size=workspace)
+            assert np.all(out == 3)
+
+
+def test_the_smaller_limit_counts() -> None:
+    """That of the module, and that of the host, in whole pages."""
+    module = programs.linked(programs.AXPY, options=LinkOptions(maximum_pages=4))
+    for given, limit in ((None, 4), (3 << 16, 3), ((3 << 16) + 65535, 3), (9 << 16, 4)):
+        instance = WasmInstance(module, memory_limit=given)
+        with pytest.raises(LimitError, match=f"wasm memory, the limit is {limit << 16}"):
+            instance.load([], [np.zeros(1 << 20, np.uint8)])

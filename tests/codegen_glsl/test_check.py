@@ -113,3 +113,13 @@ def test_sampler_of_another_type_than_its_texture() -> None:
     wrong = structs.replace(step, outputs=(1,))
     with pytest.raises(IRError, match=r"{0: 'rgba32f'}; its textures are {0: 'rgba32i'}"):
         check_program(program(buffers, wrong), FACTS)
+
+
+def test_limits_of_the_device_may_be_reached() -> None:
+    needed = {"max_texture_size": 2, "max_draw_buffers": 1, "max_texture_units": 1}
+    textures = [spec.texture for spec in BUFFERS]
+    assert max(max(t.width, t.height) for t in textures if t) == 2
+    check_program(GOOD, structs.replace(FACTS, **needed))
+    for limit, value in needed.items():
+        with pytest.raises(LimitError):
+            check_program(GOOD, structs.replace(FACTS, **{**needed, limit: value - 1}))

@@ -243,3 +243,12 @@ def test_casts_that_are_none_keep_their_brackets(device: Device, uses: int) -> N
     made = elementwise("positions", [Buffer("x", (5,), I32)], value, I32)
     (got,) = run(device, made, [x])
     np.testing.assert_array_equal(got, (x + 1) * (20 if uses == 1 else 21))
+
+
+@pytest.mark.parametrize(("length", "ranked"), [(256, True), (257, False)])
+def test_long_rows_are_sorted_by_exchanges(length: int, ranked: bool) -> None:
+    """Up to the limit every element is compared with all others."""
+    x, out = Buffer("x", (2, length), F32), Buffer("out", (2, length), F32)
+    made = build(program([x], [out], [SortRows("sort", x, out, 1, False)])).program
+    names = [step.name for step in made.steps if isinstance(step, ShaderLaunch)]
+    assert ("sort_rank" in names) == ranked
