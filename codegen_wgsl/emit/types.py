@@ -56,12 +56,10 @@ def bits(number: float) -> int:
 
 
 def _float(number: float) -> str:
-    if number == 0 and math.copysign(1, number) < 0:
-        return "bitcast<f32>(0x80000000u)"
-    if abs(number) < 2.0**-126 and number != 0:
+    if abs(number) < 2.0**-126 and bits(number):  # -0 and subnormal numbers
         return f"bitcast<f32>({bits(number):#010x}u)"
     plain = repr(number)
-    if len(plain) <= _READABLE and "e" not in plain:
+    if len(plain) <= _READABLE:  # no float32 has so short a one with an exponent
         return f"{plain}f"
     mantissa, exponent = number.hex().split("p")
     return f"{mantissa.rstrip('0').rstrip('.')}p{exponent}f"

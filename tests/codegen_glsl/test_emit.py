@@ -44,6 +44,10 @@ def body_of(text: str) -> list[str]:
         (-0.0, "uintBitsToFloat(0x80000000u)"),
         (float("inf"), "uintBitsToFloat(0x7f800000u)"),
         (0.1, "uintBitsToFloat(0x3dcccccdu)"),
+        (2.0**-12, "0.000244140625"),  # nine digits
+        (2.0**-13, "uintBitsToFloat(0x39000000u)"),
+        (999999936.0, "999999936.0"),
+        (1e9, "uintBitsToFloat(0x4e6e6b28u)"),
         (16777216.0, "16777216.0"),
     ],
 )
@@ -56,6 +60,8 @@ def test_integer_literals() -> None:
     assert literal(-(2**31), I32) == "int(0x80000000u)"
     assert literal(2**32 - 1, U32) == "0xffffffffu"
     assert literal(7, U32) == "7u"
+    assert (literal(4095, U32), literal(4096, U32)) == ("4095u", "0x1000u")
+    assert (literal(-(2**31) + 1, I32), literal(2**31 - 1, I32)) == ("-2147483647", "2147483647")
     assert literal(True, BOOL) == "true"
     with pytest.raises(IRError, match="does not fit in 32 bits"):
         literal(2**31, I32)
@@ -197,6 +203,9 @@ def test_a_value_is_written_before_a_register_that_it_reads_changes() -> None:
 def test_long_lines_are_not_made_longer() -> None:
     lines: list[Line] = [Define("float", "v0", "x" * LONGEST), Assign("o0", "v0 + 1.0")]
     assert len(render(lines)) == 2
+    for length, count in ((LONGEST - 2, 1), (LONGEST - 1, 2)):  # and the name that is replaced
+        lines = [Define("float", "v0", "x" * length), Assign("o0", "v0")]
+        assert len(render(lines)) == count
 
 
 def test_brackets_keep_the_order_of_operations() -> None:

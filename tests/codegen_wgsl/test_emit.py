@@ -111,6 +111,10 @@ def test_shared_expressions_are_computed_once() -> None:
         (1.0, F32, "1.0f"),
         (0.1, F32, "0x1.99999ap-4f"),
         (-2.5, F32, "-2.5f"),
+        (0.0, F32, "0.0f"),
+        (2.0**-8, F32, "0.00390625f"),
+        (2.0**-9, F32, "0x1p-9f"),
+        (1e10, F32, "0x1.2a05f2p+33f"),
         (1e30, F32, "0x1.93e594p+99f"),
         (-0.0, F32, "bitcast<f32>(0x80000000u)"),
         (1e-45, F32, "bitcast<f32>(0x00000001u)"),
@@ -171,3 +175,18 @@ def test_dtypes_that_were_not_legalised_are_refused() -> None:
     store = Store(x, (i,), Load(x, (i,)))
     with pytest.raises(IRError, match="float64 was not legalised"):
         emit_kernel(Kernel("k", (x,), (), (), (For(i, "serial", [store]),)))
+
+
+@pytest.mark.parametrize(("operations", "names"), [(1, 0), (5, 0), (6, 1), (12, 1), (13, 2)])
+def test_expressions_are_nested_up_to_a_depth(operations: int, names: int) -> None:
+    """What is used once is written where it is used; the store's value needs no name."""
+
+    def chain(x: Expr) -> Expr:
+        for k in range(operations):
+            x = Apply(ops.MUL if k % 2 else ops.ADD, (x, b.const(k + 1, F32)))
+        return x
+
+    x = Buffer("x", (7,), F32)
+    text = source(compile_program(elementwise("chain", [x], chain, F32)).program)
+    plain = source(compile_program(elementwise("none", [x], lambda x: x, F32)).program)
+    assert text.count("let ") - plain.count("let ") == names
