@@ -42,7 +42,7 @@ _PAGE: Final = 4096
 _MOST_BYTES: Final = 1 << 28
 _READ, _WRITE, _EXECUTE = 1, 2, 4
 _PRIVATE_ANONYMOUS: Final = 0x22
-_IS_SYSTEM: Final = sys.platform == "linux" and sys.maxsize > 1 << 32
+_IS_SYSTEM: Final = sys.platform == "linux" and ctypes.sizeof(ctypes.c_void_p) == 8
 
 
 class UnusualObjectError(Exception):
@@ -147,7 +147,7 @@ class _Object:
                 number = info >> 32
                 kind = info & 0xFFFFFFFF
                 end = offset + (8 if kind == _ABSOLUTE else 4)
-                if number >= len(self._symbols) or end > self._sections[target][5]:
+                if end > self._sections[target][5]:
                     raise UnusualObjectError("a relocation outside of its section")
                 yield target, offset, kind, number, addend
 

@@ -202,3 +202,21 @@ def test_no_memory_is_left_to_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elf_image, "_system", lambda: strict)
     assert load_image(object_of(WRITABLE), NO_IMPORTS) is None
     assert strict.given_back == [strict.base]
+
+
+def test_alignment_up_to_a_page() -> None:
+    page = WRITABLE.replace(
+        "[1000 x i64] zeroinitializer, align 64", "[1000 x i64] zeroinitializer, align 4096"
+    )
+    image = load_image(object_of(page), NO_IMPORTS)
+    assert image is not None
+    assert (image.address("large") or 1) % 4096 == 0
+    assert load_image(object_of(page.replace("4096", "8192")), NO_IMPORTS) is None
+
+
+def test_sections_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = object_of(WRITABLE)  # whose largest section are 8000 bytes of zeros
+    monkeypatch.setattr(elf_image, "_MOST_BYTES", 8000)
+    assert called(load_image(code, NO_IMPORTS), "count", 2) == 7
+    monkeypatch.setattr(elf_image, "_MOST_BYTES", 7999)
+    assert load_image(code, NO_IMPORTS) is None

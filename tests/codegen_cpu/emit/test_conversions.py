@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.codegen_cpu.kernel_runner import RUNNABLE, run_function
+from tests.codegen_cpu.kernel_runner import RUNNABLE, compile_kernel, run_function
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build
 from tilewright.ir.dtypes import F32, F64, I8, I16, I32, I64, U8, U16, U32, U64, DType
+from tilewright.ir.expr import Load, Var
+from tilewright.ir.kernel import Buffer, For, Kernel, Store
 
 TARGETS = [*RUNNABLE, pytest.param("wasm32-simd128", marks=pytest.mark.wasm)]
 
@@ -56,3 +58,15 @@ def test_every_lane_saturates(target: str, source: DType, integer: DType, lanes:
     values = interesting(source, integer)
     found = run_function(lambda x: build.cast(x, integer), [values], cpu_target(target), lanes)
     np.testing.assert_array_equal(found, saturated(values, integer))
+
+
+@pytest.mark.parametrize("source", [F32, F64], ids=str)
+def test_only_vectors_are_brought_into_range_first(source: DType) -> None:
+    """Of one number LLVM makes few instructions itself."""
+    for lanes, by_llvm in ((1, True), (4, False)):
+        x, out = Buffer("x", (lanes,), source), Buffer("out", (lanes,), I32)
+        lane = Var("lane", lanes)
+        store = Store(out, (lane,), build.cast(Load(x, (lane,)), I32))
+        kernel = Kernel("k", (x, out), (), (), (For(lane, "vector", [store], lanes),))
+        text = compile_kernel(kernel, [x], [out], target=cpu_target("x86-64-v2")).text
+        assert ("llvm.fptosi.sat" in text) == by_llvm

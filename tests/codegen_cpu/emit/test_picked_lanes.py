@@ -10,7 +10,10 @@ import pytest
 
 import tilewright as tw
 from tests.codegen_cpu.emit.test_gathers import DTYPES, TARGETS, any_values, check
+from tests.ir.lower.traced_programs import program_of
+from tilewright.codegen_cpu import backend
 from tilewright.codegen_cpu.emit.picks import register_starts, wanted_parts
+from tilewright.codegen_cpu.target import cpu_target
 
 Place = Callable[[Any], Any]
 PLACES: dict[str, Place] = {
@@ -75,3 +78,15 @@ def test_each_place_is_taken_once_and_in_order() -> None:
         (17, 8, (8, [0, 8, 9])),
     ):
         assert register_starts(span, most) == wanted
+
+
+@pytest.mark.parametrize(("channels", "shuffled"), [(2, True), (3, True), (4, True), (5, False)])
+def test_narrow_strides_are_shuffled_out_of_whole_vectors(channels: int, shuffled: bool) -> None:
+    def second(x: Any) -> Any:
+        return x[:, 1] + np.float32(1)
+
+    machine = cpu_target("x86-64-v3")
+    lowered = backend.lower(program_of(second, [np.zeros((64, channels), np.float32)]), machine)
+    text = backend.emit(lowered, machine)
+    assert ("load <8 x float>" in text) == shuffled
+    assert ("insertelement" in text) != shuffled

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.codegen_cpu.emit.test_gathers import TARGETS, any_values, check
+from tests.codegen_cpu.emit.test_gathers import NATIVE, TARGETS, any_values, check
 from tilewright.codegen_cpu.emit.turned import first_of_four
 
 
@@ -24,7 +24,7 @@ def test_rows_of_every_length(target: str, dtype: str, length: int) -> None:
     check(extremes, [any_values((67, length), dtype)], target)
 
 
-@pytest.mark.parametrize("target", ["host"])
+@pytest.mark.parametrize("target", NATIVE)  # four lanes are enough
 def test_elements_are_not_loaded_one_by_one(target: str) -> None:
     text = check(extremes, [any_values((64, 21), "f4")], target)
     assert text.count("load <4 x float>") >= 16
