@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 
@@ -220,3 +221,28 @@ def test_sections_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert called(load_image(code, NO_IMPORTS), "count", 2) == 7
     monkeypatch.setattr(elf_image, "_MOST_BYTES", 7999)
     assert load_image(code, NO_IMPORTS) is None
+
+
+def test_only_what_others_may_use_has_an_address() -> None:
+    image = load_image(object_of(TABLE), NO_IMPORTS)
+    assert image is not None
+    assert image.address("both")
+    assert [image.address(name) for name in ("double", "table", "no such name")] == [None] * 3
+
+
+@pytest.mark.parametrize(("at", "byte"), [(0, 0), (4, 1), (5, 2), (6, 2), (16, 3), (18, 3)])
+def test_other_files_are_left_to_llvm(at: int, byte: int) -> None:
+    """No ELF, 32 bits, another order of bytes, another version, a library, another processor."""
+    code = object_of(WRITABLE)
+    assert load_image(code[:at] + bytes([byte]) + code[at + 1 :], NO_IMPORTS) is None
+
+
+def test_other_systems_are_left_to_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = object_of(WRITABLE)
+    with monkeypatch.context() as changed:
+        changed.setattr(elf_image, "_IS_SYSTEM", False)
+        assert load_image(code, NO_IMPORTS) is None
+    with monkeypatch.context() as changed:
+        changed.setattr(os, "uname", lambda: SimpleNamespace(machine="aarch64"))
+        assert load_image(code, NO_IMPORTS) is None
+    assert load_image(code, NO_IMPORTS) is not None

@@ -14,11 +14,11 @@ from tilewright.codegen_glsl.legalize import (
     expand_extremes,
     reduce_lanes_in_pairs,
 )
-from tilewright.codegen_glsl.machine_types import round_to_half, use_machine_types
+from tilewright.codegen_glsl.machine_types import MACHINE, convert, round_to_half, use_machine_types
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F16, F32, F64, I8, I32, I64, U8, U16, DType
+from tilewright.ir.dtypes import F16, F32, F64, I8, I32, I64, U8, U16, U32, U64, DType
 from tilewright.ir.errors import UnsupportedError
-from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Var, post_order
+from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, Kernel, Store
 from tilewright.ir.traverse import rewrite_to_fixpoint
 
@@ -126,3 +126,10 @@ def test_bits_are_had_of_words_alone(source: DType, target: DType) -> None:
     assert str(caught.value) == (
         f"bits reads the bits of {source} as {target}, and GLSL code can do that with 32 bits only"
     )
+
+
+@pytest.mark.parametrize("dtype", [U32, U64, I32, U8], ids=str)
+def test_literals_are_converted_here(dtype: DType) -> None:
+    made = convert(build.const(7, MACHINE[dtype]), dtype, F32)
+    assert isinstance(made, Const)
+    assert (made.value, made.dtype) == (7.0, F32)
