@@ -36,10 +36,8 @@ def _search(
 ) -> None:
     for stmt in body:
         inside = lane
-        if isinstance(stmt, For) and stmt.kind == "vector" and (stmt.width or 1) == WIDTH:
-            inside = stmt.var
-        elif isinstance(stmt, For) and stmt.kind == "vector":
-            inside = None
+        if isinstance(stmt, For) and stmt.kind == "vector":
+            inside = stmt.var if stmt.width == WIDTH else None
         if inside is not None:
             for buffer, indices in accesses(stmt):
                 if buffer.space != "register" and _fits(buffer, indices, inside, environment):

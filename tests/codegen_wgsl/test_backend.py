@@ -26,6 +26,7 @@ from tilewright.ir.program import (
     SortRows,
     Stage,
 )
+from tilewright.ir.schedule import Schedule
 
 
 def add_counter(state: Buffer, counter: Var, scale: int) -> Nest:
@@ -252,3 +253,27 @@ def test_long_rows_are_sorted_by_exchanges(length: int, ranked: bool) -> None:
     made = build(program([x], [out], [SortRows("sort", x, out, 1, False)])).program
     names = [step.name for step in made.steps if isinstance(step, ShaderLaunch)]
     assert ("sort_rank" in names) == ranked
+
+
+def test_what_does_nothing_is_not_launched() -> None:
+    """Loops of no rounds or no steps, and nests over no points."""
+    x, state = Buffer("x", (4,), I32), Buffer("state", (4,), I32)
+    counter = Var("k", 0)
+    steps = (Copy(x, state), Repeat(counter, (add_counter(state, counter, 1),)))
+    (only,) = build(program([x], [state], steps)).program.steps
+    assert isinstance(only, artifact.CopyBuffer)
+    (only,) = build(program([x], [state], [Copy(x, state), Repeat(Var("k", 3), ())])).program.steps
+    assert isinstance(only, artifact.CopyBuffer)
+    empty = elementwise("none", [Buffer("x", (0, 3), F32)], lambda v: v, F32)
+    assert build(empty).program.steps == ()
+
+
+def test_options_and_schedules_are_used() -> None:
+    x = Buffer("x", (4,), F32)
+    doubled = elementwise("twice", [x], lambda v: b.add(b.cast(b.cast(v, F64), F32), v), F32)
+    with pytest.raises(UnsupportedError, match="float64"):
+        build(doubled)
+    assert build(doubled, WgslOptions(f64="f32")).notes
+    plain = elementwise("twice", [x], lambda v: b.add(v, v), F32)
+    ((name, schedule),) = build(plain, None, {"twice": Schedule(workgroup=(2,))}).schedules
+    assert (name, schedule.workgroup) == ("twice", (2,))

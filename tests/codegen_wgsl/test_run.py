@@ -18,6 +18,7 @@ from tests.codegen_wgsl.programs import (
 )
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.device_array import DeviceArray, upload
+from tilewright.codegen_wgsl.record import BIND_GROUPS_PER_LAUNCH, PreparedLaunch
 from tilewright.codegen_wgsl.run import LoadedProgram
 from tilewright.ir.artifact import GpuProgram, Repeat, ShaderLaunch
 from tilewright.ir.errors import (
@@ -231,3 +232,25 @@ def test_memory_is_flat(device: Device, on_device: bool) -> None:
     call(2000)  # 2000 leaked outputs would be 125 MiB
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 * 1024
     assert device.storage_pool.idle_bytes() < 64 << 20
+
+
+def test_bind_groups_of_the_last_few_variants_are_kept(device: Device) -> None:
+    """A variant is the buffers that a call binds; the one used longest ago goes first."""
+    program = LoadedProgram(device, add_program(16))
+    (prepared,) = program._prepared.steps
+    assert isinstance(prepared, PreparedLaunch)
+    spec = program._program.buffers[0]
+    arrays = [upload(device, np.full(16, k, np.float32), spec) for k in range(10)]
+    host = np.ones(16, np.float32)
+
+    def kept(*numbers: int) -> int:
+        for k in numbers:
+            np.testing.assert_array_equal(program([arrays[k], host])[0], np.full(16, k + 1))
+        return len(prepared.groups)
+
+    assert kept(0) == 1
+    assert kept(0, 1, 2, 3, 4, 5, 6, 7) == BIND_GROUPS_PER_LAUNCH == 8
+    first, second = list(prepared.groups.values())[:2]
+    assert kept(0, 8) == 8  # 0 has been used again, so that 1 goes
+    assert any(group is first for group in prepared.groups.values())
+    assert not any(group is second for group in prepared.groups.values())
