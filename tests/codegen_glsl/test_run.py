@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import resource
 import threading
 
@@ -285,6 +286,11 @@ def test_upload_and_numpy_are_inverse(device: GlDevice) -> None:
     np.testing.assert_array_equal(array.numpy(), a)
     assert array.numpy().dtype == np.int16
     assert "shape=(5, 3), dtype=int16" in repr(array)
+    np.testing.assert_array_equal(np.asarray(array, np.float64), a)
+    with pytest.raises(ValueError, match="without a copy"):
+        np.asarray(array, copy=False)
+    with pytest.raises(TypeError, match="cannot leave its device"):
+        pickle.dumps(array)
 
 
 def test_device_array_of_a_lost_device_says_so() -> None:
@@ -306,6 +312,12 @@ def test_device_array_that_does_not_fit_is_refused(device: GlDevice) -> None:
         double([GlDeviceArray.upload(device, np.zeros((3, 3), np.float32))])
     with pytest.raises(DTypeError, match="dtype float16 where float32"):
         double([GlDeviceArray.upload(device, np.zeros(9, np.float16))])
+    wide = GlDeviceArray.upload(device, np.zeros(9, np.float32))
+    layout = structs.replace(wide._lease.layout, width=1, height=3)
+    with pytest.raises(DeviceError, match=r"lies in a texture as .* the kernel was compiled for"):
+        wide.check_fits(device, structs.replace(wide.spec, texture=layout))
+    with pytest.raises(DeviceError, match=r"times 1, and the kernel was compiled for .* times 2"):
+        wide.check_fits(device, structs.replace(wide.spec, packed=2))
     with pytest.raises(ShapeError, match="has 1 inputs and got 0"):
         double([])
     with GlDevice() as other, pytest.raises(DeviceError, match="on another device"):

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from tilewright.codegen_wgsl import adapter
 from tilewright.codegen_wgsl.adapter import DeviceOptions, request_adapter
-from tilewright.codegen_wgsl.device import Device, numbered
+from tilewright.codegen_wgsl.device import SUBMITS_IN_FLIGHT, Device, numbered
 from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError
 
 pytestmark = pytest.mark.wgsl
@@ -105,6 +107,42 @@ def test_too_large_a_buffer_names_the_limit(device: Device) -> None:
     limit = device.info.limits.storage_binding_bytes
     with pytest.raises(LimitError, match=str(limit)):
         device.create_buffer(limit + 16)
+
+
+@pytest.mark.parametrize("smaller", ["storage_binding_bytes", "buffer_bytes"])
+def test_a_buffer_may_reach_the_smaller_limit(smaller: str) -> None:
+    own = Device()
+    own._info = structs.replace(
+        own._info, limits=structs.replace(own._info.limits, **{smaller: 1024})
+    )
+    assert own.create_buffer(1024).nbytes == 1024
+    with pytest.raises(LimitError, match="a buffer of 1040 bytes exceeds the 1024 bytes that"):
+        own.create_buffer(1040)
+
+
+def test_work_in_flight_is_waited_for_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, waits = Device(), []
+    monkeypatch.setattr(own, "synchronize", lambda: waits.append(own._unwaited))
+    for _ in range(SUBMITS_IN_FLIGHT):
+        assert waits == []
+        own.submit(own.raw.create_command_encoder().finish())
+    assert waits == [SUBMITS_IN_FLIGHT]
+
+
+def test_limits_are_those_of_the_same_name() -> None:
+    names = {
+        "max-compute-invocations-per-workgroup": 1,
+        "max-compute-workgroup-size-x": 2,
+        "max-compute-workgroup-size-y": 3,
+        "max-compute-workgroup-size-z": 4,
+        "max-compute-workgroup-storage-size": 5,
+        "max-compute-workgroups-per-dimension": 6,
+        "max-storage-buffers-per-shader-stage": 7,
+        "max-storage-buffer-binding-size": 8,
+        "max-buffer-size": 9,
+        "min-uniform-buffer-offset-alignment": 10,
+    }
+    assert structs.astuple(adapter._limits(names)) == (1, (2, 3, 4), 5, 6, 7, 8, 9, 10)
 
 
 def test_a_lost_device_is_opened_again() -> None:

@@ -1,6 +1,7 @@
 """Handwritten WGSL programs, run on a device and compared with NumPy."""
 
 import gc
+import pickle
 import resource
 import threading
 
@@ -138,6 +139,9 @@ def test_an_uploaded_array_round_trips(device: Device) -> None:
     np.testing.assert_array_equal(np.asarray(array, np.float32), x)  # through __array__
     with pytest.raises(ValueError, match="without a copy"):
         np.asarray(array, copy=False)
+    with pytest.raises(TypeError, match="cannot leave its device"):
+        pickle.dumps(array)
+    assert (array.shape, array.dtype, array.size) == (x.shape, x.dtype, x.size)
 
 
 def test_arrays_of_another_layout_or_device_are_refused(device: Device) -> None:
