@@ -148,6 +148,9 @@ def test_other_processors_are_left_to_llvm(target: str) -> None:
 def test_unknown_symbols_and_unusual_sections_are_left_to_llvm() -> None:
     assert load_image(object_of(OUTSIDE), NO_IMPORTS) is None
     assert load_image(object_of(PER_THREAD), NO_IMPORTS) is None
+    pointer = "@elsewhere = external global i64\n@pointer = global ptr @elsewhere"
+    assert load_image(object_of(pointer), NO_IMPORTS) is None
+    assert load_image(object_of(pointer), {"elsewhere": 64}) is not None
 
 
 def test_memory_is_given_back_once_also_when_the_module_is_taken_apart(
