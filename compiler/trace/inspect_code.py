@@ -8,6 +8,7 @@ import inspect
 from types import CodeType, FunctionType
 from typing import Any
 
+from tilewright.compiler.cache.fingerprint import instructions_of
 from tilewright.compiler.trace.locations import code_location
 from tilewright.ir.errors import TraceError
 from tilewright.ir.location import Location
@@ -24,7 +25,6 @@ _REFUSED = {
 }
 _OPCODES = {dis.opmap[name]: parts for name, parts in _REFUSED.items() if name in dis.opmap}
 _STORE_DEREF = dis.opmap["STORE_DEREF"]
-_EXTENDED_ARG = dis.opmap["EXTENDED_ARG"]
 _YIELD = dis.opmap["YIELD_VALUE"]
 
 
@@ -90,13 +90,7 @@ def check_code(code: CodeType, own: frozenset[str] = frozenset()) -> None:
     `own` are the variables of enclosing functions that are being traced too: nested functions
     may assign to those.
     """
-    raw = code.co_code
-    argument = 0
-    for offset in range(0, len(raw), 2):
-        opcode, low = raw[offset], raw[offset + 1]
-        argument = argument << 8 | low
-        if opcode == _EXTENDED_ARG:
-            continue
+    for offset, opcode, argument in instructions_of(code):
         if opcode in _OPCODES and opcode != _YIELD:
             _refuse(code, offset, _OPCODES[opcode], code.co_names[argument])
         elif opcode == _STORE_DEREF:
@@ -104,7 +98,6 @@ def check_code(code: CodeType, own: frozenset[str] = frozenset()) -> None:
             if name is not None and name not in own:
                 parts = ("assigns to the outer variable {name!r}", "return the value instead")
                 _refuse(code, offset, parts, name)
-        argument = 0
     inner = own | set(code.co_cellvars)
     for constant in code.co_consts:
         if isinstance(constant, CodeType) and not _is_class_body(constant):
