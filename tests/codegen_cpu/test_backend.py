@@ -14,6 +14,11 @@ from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.codegen_cpu import backend
 from tilewright.codegen_cpu.jit import assembly
 from tilewright.codegen_cpu.target import cpu_target
+from tilewright.ir.dtypes import F32
+from tilewright.ir.expr import Size, Var
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.program import Nest
+from tilewright.ir.schedule import Schedule
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 ELEMENTARY = [
@@ -144,3 +149,51 @@ def test_large_images_are_filtered_in_bands(target: str) -> None:
 def test_wasm_has_no_stack_for_bands() -> None:
     program = program_of(smoothed, (numbers(1031, 600),))
     assert len(backend.lower(program, cpu_target("wasm32-simd128")).program.steps) == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields"),
+    [
+        ((3,), False),
+        ((9, 1), False),
+        ((9, 2), True),
+        ((9, backend.MOST_FIELDS), True),
+        ((9, backend.MOST_FIELDS + 1), False),
+        ((9, Var("n")), False),
+    ],
+    ids=str,
+)
+def test_records_are_few_elements_side_by_side(shape: tuple[Size, ...], fields: bool) -> None:
+    assert backend._has_fields(Buffer("x", shape, F32)) == fields
+
+
+@pytest.mark.parametrize(
+    ("target", "size", "long"),
+    [("host", 1 << 20, True), ("host", 100, False), ("wasm32-simd128", 1 << 20, False)],
+)
+def test_code_with_tasks_says_so(target: str, size: int, long: bool) -> None:
+    """It is given the thread pool, and lets other Python threads run meanwhile."""
+    program = program_of(lambda x: x * 2 + 1, (np.broadcast_to(np.float32(0), (size,)),))
+    assert backend.build(program, cpu_target(target)).parallel == long
+
+
+@pytest.mark.parametrize(("target", "packed"), [("x86-64-v3", True), ("wasm32-simd128", False)])
+def test_constants_are_packed_once_where_modules_have_two_entries(
+    target: str, packed: bool
+) -> None:
+    weights = np.random.default_rng(0).random((700, 300), np.float32)
+    program = program_of(lambda x: x @ weights.T, (np.zeros((300, 300), np.float32),))
+    lowered = backend.lower(program, cpu_target(target)).program
+    assert (bool(lowered.init), bool(lowered.packed)) == (packed, packed)
+
+
+def test_all_stages_can_be_observed() -> None:
+    program = program_of(lambda x: x * 2, (numbers(40),))
+    (nest,) = program.steps
+    assert isinstance(nest, Nest)
+    seen: dict[str, object] = {}
+    chosen = {nest.name: Schedule(vector=0, width=4, tile=(8,))}
+    backend.build(program, cpu_target("x86-64-v2"), chosen, seen.__setitem__)
+    assert list(seen) == ["kernel", "schedule", "llvm"]
+    assert seen["schedule"] == ((nest.name, chosen[nest.name]),)
+    assert "<4 x float>" in str(seen["llvm"])

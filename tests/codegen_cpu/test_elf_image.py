@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
 import pytest
@@ -179,31 +180,28 @@ def test_a_changed_byte_crashes_nothing_while_loading() -> None:
 
 
 class NoMemory:
-    """A C library whose system gives no memory, or none for code."""
+    """The functions of a system that gives no memory, or none for code."""
 
     def __init__(self, base: int, protected: int = 0) -> None:
         self.base, self.protected = base, protected
         self.given_back: list[int] = []
 
-    def mmap(self, *_: int) -> int:
-        return self.base
+    def functions(self) -> tuple[Callable[..., int], ...]:
+        return (lambda *_: self.base, self._unmap, lambda *_: self.protected)
 
-    def mprotect(self, *_: int) -> int:
-        return self.protected
-
-    def munmap(self, base: int, size: int) -> int:
+    def _unmap(self, base: int, size: int) -> int:
         self.given_back.append(base)
         return 0
 
 
 def test_no_memory_is_left_to_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
     refusing = NoMemory(ctypes.c_size_t(-1).value)
-    monkeypatch.setattr(elf_image, "_system", lambda: refusing)
+    monkeypatch.setattr(elf_image, "_memory_functions", refusing.functions)
     assert load_image(object_of(WRITABLE), NO_IMPORTS) is None
     assert refusing.given_back == []
     room = ctypes.create_string_buffer(1 << 16)
     strict = NoMemory(ctypes.addressof(room), protected=-1)
-    monkeypatch.setattr(elf_image, "_system", lambda: strict)
+    monkeypatch.setattr(elf_image, "_memory_functions", strict.functions)
     assert load_image(object_of(WRITABLE), NO_IMPORTS) is None
     assert strict.given_back == [strict.base]
 
@@ -249,3 +247,17 @@ def test_other_systems_are_left_to_llvm(monkeypatch: pytest.MonkeyPatch) -> None
         changed.setattr(os, "uname", lambda: SimpleNamespace(machine="aarch64"))
         assert load_image(code, NO_IMPORTS) is None
     assert load_image(code, NO_IMPORTS) is not None
+
+
+def test_sections_behind_the_end_of_the_file_are_refused() -> None:
+    code = object_of(TABLE)
+    first, count = struct.unpack_from("<Q", code, 40)[0], struct.unpack_from("<H", code, 60)[0]
+    moved = 0
+    for header in range(first, first + 64 * count, 64):
+        kind, flags, size = struct.unpack_from("<4xIQ16xQ", code, header)
+        if kind == 1 and flags & 2 and size:  # what code and constants are
+            changed = bytearray(code)
+            struct.pack_into("<Q", changed, header + 24, len(code) - size + 1)
+            assert load_image(bytes(changed), NO_IMPORTS) is None
+            moved += 1
+    assert moved >= 2

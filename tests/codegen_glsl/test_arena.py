@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tilewright.codegen_glsl import arena as arena_module
 from tilewright.codegen_glsl.arena import TextureArena
+from tilewright.codegen_glsl.context import GlContext
 from tilewright.codegen_glsl.texture import layout_for
-from tilewright.ir.errors import DeviceError, LimitError
+from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError
 
 KIB = layout_for(256, "float32")  # 8 x 8 texels of 16 bytes
 HALF = layout_for(128, "int32")
@@ -36,6 +37,8 @@ class FakeDriver:
     """As much of a moderngl context as the arena uses."""
 
     NEAREST = 9728
+    NOTHING = 0
+    info: ClassVar = {"GL_RENDERER": "Fake"}
 
     def __init__(self) -> None:
         self.error = "GL_NO_ERROR"
@@ -43,6 +46,9 @@ class FakeDriver:
         self.released: list[Any] = []
         self.made: list[tuple[Any, ...]] = []
         self._numbers = count(1)
+
+    def enable_only(self, flags: int) -> None:
+        assert flags == self.NOTHING
 
     def simple_framebuffer(self, size: tuple[int, int]) -> Held:
         return Held(self, next(self._numbers))
@@ -153,3 +159,23 @@ def test_the_driver_may_refuse() -> None:
     lease.handle.glo = -1
     with pytest.raises(DeviceError, match="cannot draw to textures of rgba32f: incomplete"):
         arena.framebuffer((lease,))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        ("GL_CONTEXT_LOST", DeviceLostError, r"context was lost \(GL_CONTEXT_LOST\)"),
+        ("GL_UNKNOWN_ERROR", DeviceLostError, r"context was lost \(GL_UNKNOWN_ERROR\)"),
+        ("GL_INVALID_VALUE", DeviceError, "the OpenGL driver Fake reported GL_INVALID_VALUE"),
+    ],
+)
+def test_a_lost_context_is_told_from_other_errors(
+    error: str, kind: type[DeviceError], said: str
+) -> None:
+    driver = FakeDriver()
+    context = GlContext(driver, 1 << 20, 1 << 20)  # type: ignore[arg-type]
+    context.check()
+    driver.error = error
+    with pytest.raises(DeviceError, match=said) as caught:
+        context.check()
+    assert type(caught.value) is kind
