@@ -16,6 +16,7 @@ The description holds, by name:
     workspace  size
     parallel   whether any loop runs on the thread pool
     packed     as inputs: storage that the code fills once
+    polls      whether loops look for signals: the code refers to ``tw_poll``
     nodes      the expressions that sizes refer to, operands first: ["var", number],
                ["const", dtype, value] or [operation, dtype, node number …]
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from tilewright.ir.expr import Expr, Size, Var
 
 WORKSPACE_ALIGNMENT: Final = 64
+INTERRUPTED: Final = 1
+"""What code returns whose poll said so (`poll`); results are not to be used. 0 is success."""
 LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 64
 
@@ -59,7 +62,8 @@ class CpuArtifact(Struct, frozen=True, eq=False):
     """Object code and what its caller must know.
 
     `workspace` is in bytes; `parallel` says whether any loop runs on the thread pool. `packed` is
-    storage that the code fills from the constants, once, and reads at each call.
+    storage that the code fills from the constants, once, and reads at each call. `polls` says
+    whether loops look for signals (`poll`).
     """
 
     code: bytes
@@ -70,6 +74,7 @@ class CpuArtifact(Struct, frozen=True, eq=False):
     workspace: Size
     parallel: bool = True
     packed: tuple[TensorSpec, ...] = ()
+    polls: bool = False
 
 
 def workspace_bytes(artifact: CpuArtifact, symbols: Mapping[Var, int]) -> int:
@@ -130,6 +135,7 @@ def _decode(data: bytes, symbols: tuple[Var, ...]) -> CpuArtifact:
         read_size(description["workspace"], nodes),
         bool(description["parallel"]),
         tuple(_decode_spec(spec, nodes) for spec in description["packed"]),
+        bool(description["polls"]),
     )
 
 

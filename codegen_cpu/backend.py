@@ -13,6 +13,7 @@ from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec
 from tilewright.codegen_cpu.emit.module import emit_program
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
+from tilewright.codegen_cpu.poll_rounds import first_poll
 from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.codegen_cpu.task_count import tasks_for
@@ -61,7 +62,7 @@ def lower(
 
 def emit(lowered: Lowered, target: CpuTarget) -> str:
     """The program as LLVM IR text."""
-    return emit_program(lowered.program, lowered.offsets, target)
+    return emit_program(lowered.program, lowered.offsets, target, first_poll(lowered.program))
 
 
 def build(
@@ -87,6 +88,7 @@ def build(
         lowered.workspace,
         target.has_threads and _is_parallel(lowered.program),
         tuple(TensorSpec(b.shape, b.dtype) for b in lowered.program.packed),
+        first_poll(lowered.program) > 0,
     )
 
 

@@ -32,6 +32,7 @@ def encode(artifact: CpuArtifact) -> bytes:
         "workspace": sizes.add(artifact.workspace),
         "parallel": artifact.parallel,
         "packed": [_encode_spec(spec, sizes.add) for spec in artifact.packed],
+        "polls": artifact.polls,
         "nodes": sizes.nodes,
     }
     text = json.encode(description)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from tilewright.codegen_cpu.artifact import (
+    INTERRUPTED,
     WORKSPACE_ALIGNMENT,
     CpuArtifact,
     readable_bytes,
@@ -22,6 +23,7 @@ from tilewright.codegen_cpu.artifact import (
 if TYPE_CHECKING:
     from tilewright.codegen_cpu.artifact import TensorSpec
     from tilewright.codegen_cpu.loader import ObjectLoader
+    from tilewright.codegen_cpu.poll import SignalPoll
     from tilewright.ir.expr import Var
 
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
@@ -30,12 +32,20 @@ _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
 class CpuFunction:
     """An artifact loaded into this process. Calls may come from many threads at once."""
 
-    def __init__(self, artifact: CpuArtifact, loader: ObjectLoader, runtime: int) -> None:
-        """`runtime` is the address of a pool's runtime struct, or 0 to run loops serially."""
+    def __init__(
+        self,
+        artifact: CpuArtifact,
+        loader: ObjectLoader,
+        runtime: int,
+        poll: SignalPoll | None = None,
+    ) -> None:
+        """`runtime` is the address of a pool's runtime struct, or 0 to run loops serially; `poll`
+        is what artifacts need that poll."""
         self.artifact = artifact
         self.runtime = runtime
+        self._poll = poll
         exports = ("tw_main", "tw_init") if artifact.packed else ("tw_main",)
-        self._code = loader.load(artifact.code, exports)
+        self._code = loader.load(artifact.code, exports, poll.imports if poll else {})
         self.address = self._code.address("tw_main")
         self._entry = _ENTRY(self.address)
         self._packed = [_aligned(spec) for spec in artifact.packed]
@@ -51,7 +61,9 @@ class CpuFunction:
     def _initialise(self) -> None:
         """Fill the packed storage from the constants; calls read it."""
         args = self._addresses(*[None] * self._passed, *self.constants)
-        _check_status(_ENTRY(self._code.address("tw_init"))(self.runtime, args, None, None))
+        status = _ENTRY(self._code.address("tw_init"))(self.runtime, args, None, None)
+        if status:
+            self.failed(status)
 
     def __call__(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None
@@ -81,12 +93,15 @@ class CpuFunction:
         if artifact.workspace != 0:
             workspace = np.empty(workspace_bytes(artifact, symbols), np.uint8)
             start = -(-address_of(workspace) // WORKSPACE_ALIGNMENT) * WORKSPACE_ALIGNMENT
-        _check_status(self._entry(self.runtime, args, sizes, start))
+        status = self._entry(self.runtime, args, sizes, start)
+        if status:
+            self.failed(status)
         return results
 
-
-def _check_status(status: int) -> None:
-    if status:
+    def failed(self, status: int, *_: object) -> NoReturn:
+        """Raise the error that the code returned with `status`."""
+        if status == INTERRUPTED and self._poll is not None:
+            self._poll.raise_pending()
         from tilewright.ir.errors import IRError
 
         raise IRError(f"compiled code returned status {status}")

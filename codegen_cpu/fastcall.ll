@@ -644,17 +644,19 @@ define internal i32 @enter(ptr %record) nounwind {
   %workspace = load ptr, ptr %workspace_at
   %flags_at = getelementptr i8, ptr %record, i64 $record_flags
   %flags = load i64, ptr %flags_at
+  %before = load i64, ptr %record
+  %epoch = load i64, ptr @tw_epoch
+  store i64 %epoch, ptr %record
   %release_flag = and i64 %flags, $RELEASES_GIL
   %keep_gil = icmp eq i64 %release_flag, 0
   br i1 %keep_gil, label %short, label %long
 
-short:
+short:  ; it may run signal handlers all the same, and let other threads run (poll.ll)
   %status = call i32 %entry(ptr %runtime, ptr %pointers, ptr %symbols, ptr %workspace)
+  store i64 %before, ptr %record  ; @run_copied still has it
   ret i32 %status
 
 long:
-  %epoch = load i64, ptr @tw_epoch
-  store i64 %epoch, ptr %record
   %thread = call ptr @PyEval_SaveThread()
   %long_status = call i32 %entry(ptr %runtime, ptr %pointers, ptr %symbols, ptr %workspace)
   call void @PyEval_RestoreThread(ptr %thread)

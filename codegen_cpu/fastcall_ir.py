@@ -8,8 +8,8 @@ callable, with its arguments untouched. Nothing here raises errors of its own. A
 given by name, and arrays that fit but for how they lie in memory (views) are copied for the call.
 
 A record's scratch memory (argument pointers, symbols, scalars, workspace) belongs to one call at a
-time: `busy`. Only a record that releases the GIL, or whose arguments are being copied, can be found
-busy; such a call goes the slow way.
+time: `busy`. Where the GIL is released, arguments are being copied, or a long loop lets others run
+(`poll`), a record can be found busy; such a call goes the slow way.
 `busy` holds an epoch rather than a flag, since a forked child can inherit it from a thread that
 does not exist there.
 """

@@ -3,11 +3,16 @@
 In: a `WasmModule` and arrays. Out: the output arrays, filled. The arrays are copied into
 linear memory behind the module's stack and data, and the outputs are copied back, as a web page
 does too.
+
+Modules whose loops poll run in a thread of their own while the main thread waits, which Python's
+signal handlers can interrupt; the module is then told to stop by a word in its memory. What it
+wrote is not copied back, and the instance is not to be used again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -74,7 +79,8 @@ class WasmInstance:
     """A module with a memory of its own; `run` may be called any number of times.
 
     `constants` are written once and passed behind the inputs and outputs of every call.
-    `memory_limit` (bytes) is for hosts that must not give a kernel all of wasm's 4 GiB.
+    `memory_limit` (bytes) is for hosts that must not give a kernel all of wasm's 4 GiB. `polls`
+    says that the module's loops look whether to stop.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class WasmInstance:
         *,
         constants: Sequence[Array] = (),
         memory_limit: int | None = None,
+        polls: bool = False,
     ) -> None:
         self._api = _wasmtime()
         self._limit = module.memory_limit
@@ -90,11 +97,14 @@ class WasmInstance:
             self._limit = min(self._limit, memory_limit // PAGE * PAGE)
         self._stack_top = module.stack_size
         self._instantiate(module)
-        plan = plan_memory(module.heap_base, [c.nbytes for c in constants], 0, 0)
-        self._constants = plan.addresses
+        stop = [np.zeros(1, np.uint32)] if polls else []
+        kept = [*stop, *constants]
+        plan = plan_memory(module.heap_base, [array.nbytes for array in kept], 0, 0)
+        self._stop = plan.addresses[0] if polls else 0
+        self._constants = plan.addresses[len(stop) :]
         self._heap = plan.arguments
         self._reserve(self._heap)
-        self._write(plan.addresses, constants)
+        self._write(plan.addresses, kept)
 
     def run(
         self,
@@ -131,14 +141,24 @@ class WasmInstance:
 
     def call(self, frame: WasmFrame) -> None:
         """The second third of `run`: the kernel alone, for timing."""
-        operands = (0, frame.arguments, frame.symbols, frame.workspace)
+        operands = (self._stop, frame.arguments, frame.symbols, frame.workspace)
+        passed = tuple(map(_signed32, operands))
+        is_main = threading.current_thread() is threading.main_thread()
         try:
-            status = self._entry(self._store, *map(_signed32, operands))
+            if self._stop and is_main:
+                status = _in_thread(lambda: self._entry(self._store, *passed), self._stopper())
+            else:
+                status = self._entry(self._store, *passed)
         except (self._api.Trap, self._api.WasmtimeError) as error:
             self._stack_pointer.set_value(self._store, self._stack_top)
             raise IRError(f"the wasm code trapped: {_trap_reason(error)}") from error
         if status != 0:
             raise IRError(f"{ENTRY_POINT} returned {status}, expected 0")
+
+    def _stopper(self) -> Callable[[], None]:
+        """What tells the loops to stop; the store must not be asked for its memory meanwhile."""
+        word = self._bytes()[self._stop : self._stop + 4].view(np.uint32)
+        return lambda: word.fill(1)
 
     def store(self, frame: WasmFrame, outputs: Sequence[Array]) -> None:
         """The last third of `run`."""
@@ -196,6 +216,30 @@ class WasmInstance:
         for address, array in zip(addresses, arrays, strict=True):
             place = memory[address : address + array.nbytes].view(array.dtype)
             place.reshape(array.shape)[...] = array
+
+
+def _in_thread(function: Callable[[], int], stop: Callable[[], None]) -> int:
+    """What `function` returns or raises, run in a thread; `stop` is called if waiting for it is
+    interrupted, and the thread is left to itself."""
+    results: list[int] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        stop()
+        raise
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def _signed32(address: int) -> int:

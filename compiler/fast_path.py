@@ -32,7 +32,6 @@ from tilewright.compiler.cache.contents import ArrayContents
 from tilewright.compiler.cache.dependencies import MISSING, Dependency
 from tilewright.compiler.interface import Leaf, Sequence
 from tilewright.ir.analysis.affine import linear
-from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Size, Var
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
@@ -90,7 +89,7 @@ def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
         arguments=given,
         outputs=tuple(o for o in outputs if o is not None),
         entry=function.address,
-        on_error=_failed,
+        on_error=function.failed,
         constants=function.constants,
         guards=guards,
         runtime=function.runtime,
@@ -182,7 +181,3 @@ def _is_long(arguments: tuple[Argument, ...], outputs: list[Output | None]) -> b
                 size *= extent if isinstance(extent, int) else 1024
             total += size
     return total >= _LONG_RUNNING_BYTES
-
-
-def _failed(status: int, *_: object) -> object:
-    raise IRError(f"compiled code returned status {status}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tilewright.codegen_cpu.fastcall import Calls
     from tilewright.codegen_cpu.loader import ObjectLoader
+    from tilewright.codegen_cpu.poll import SignalPoll
     from tilewright.codegen_cpu.pool import Pool
     from tilewright.codegen_glsl.device import GlDevice
     from tilewright.codegen_wgsl.device import Device
@@ -78,6 +79,13 @@ class Runtime:
         from tilewright.codegen_cpu.fastcall import make_dispatcher
 
         return make_dispatcher(self.cache.compile_for_host)
+
+    @once
+    def signals(self) -> SignalPoll:
+        """What loops of the CPU target look for signals with."""
+        from tilewright.codegen_cpu.poll import SignalPoll
+
+        return SignalPoll(self.cache.compile_for_host)
 
     @once
     def webgpu(self) -> Device:

@@ -82,7 +82,8 @@ class CpuTargetDriver:
     def load(self, artifact: CpuArtifact, names: Sequence[str]) -> CpuFunction:
         """The artifact in executable memory."""
         pool = self.runtime.pool.runtime if artifact.parallel else 0
-        return CpuFunction(artifact, self.runtime.loader, pool)
+        poll = self.runtime.signals if artifact.polls else None
+        return CpuFunction(artifact, self.runtime.loader, pool, poll)
 
     def upload(self, array: np.ndarray) -> NoReturn:
         """There is no device."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tilewright.codegen_cpu.artifact import CpuArtifact
+    from tilewright.codegen_cpu.wasm_run import WasmInstance
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
     from tilewright.ir.expr import Var
@@ -36,13 +37,18 @@ class WasmArtifact(Struct, frozen=True, eq=False):
 
 
 class WasmFunction:
-    """An artifact instantiated in this process."""
+    """An artifact instantiated in this process. Calls may come from many threads at once, and from
+    signal handlers during a call: each uses an instance of its own."""
 
     def __init__(self, artifact: WasmArtifact) -> None:
+        self.artifact = artifact
+        self._idle = [self._instantiate()]
+
+    def _instantiate(self) -> WasmInstance:
         from tilewright.codegen_cpu.wasm_run import WasmInstance
 
-        self.artifact = artifact
-        self._instance = WasmInstance(artifact.module, constants=artifact.program.constants)
+        program = self.artifact.program
+        return WasmInstance(self.artifact.module, constants=program.constants, polls=program.polls)
 
     def __call__(
         self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray | None] | None = None
@@ -61,7 +67,12 @@ class WasmFunction:
         ]
         sizes = [symbols[s] for s in program.symbols]
         workspace = workspace_bytes(program, symbols)
-        self._instance.run(list(inputs), results, symbols=sizes, workspace_size=workspace)
+        try:
+            instance = self._idle.pop()
+        except IndexError:
+            instance = self._instantiate()
+        instance.run(list(inputs), results, symbols=sizes, workspace_size=workspace)
+        self._idle.append(instance)  # one whose call failed is dropped
         return results
 
 

@@ -4,12 +4,17 @@
 the inputs, outputs, constants and packed buffers, in this order; `symbols` the open dimensions
 (int64); temporaries lie in the workspace where the memory plan puts them. ``tw_init`` takes the
 same, uses constants and packed buffers only, and is to be called before.
+
+Both return 0, or `INTERRUPTED` where ``tw_poll`` said so. Loops call
+``i32 tw_poll(ptr runtime, ptr last, i32 rounds)``: `last` are 8 bytes of its own, 0 at first;
+`rounds` passed since the last poll. The result is how many are to pass until the next, or 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from tilewright.codegen_cpu.artifact import INTERRUPTED
 from tilewright.codegen_cpu.emit.function import FunctionText
 from tilewright.codegen_cpu.emit.kernel import NAME, emit_kernel
 from tilewright.codegen_cpu.emit.operations import Spelling
@@ -53,6 +58,21 @@ pool:
   br label %done
 done:
   ret void
+}"""
+
+# The host sets the word while a thread of its own waits in the module.
+WASM_POLL = """\
+define internal i32 @tw_poll(ptr %runtime, ptr %last, i32 %rounds) nounwind {
+entry:
+  %alone = icmp eq ptr %runtime, null
+  br i1 %alone, label %never, label %look
+look:
+  %stop = load volatile i32, ptr %runtime, align 4
+  %more = icmp eq i32 %stop, 0
+  %result = zext i1 %more to i32
+  ret i32 %result
+never:
+  ret i32 2147483647
 }"""
 
 
@@ -99,6 +119,7 @@ class EntryEmitter(StatementEmitter):
         program: Program,
         offsets: Mapping[Buffer, Size],
         functions: KernelFunctions,
+        first_poll: int,
     ) -> None:
         function = FunctionText(
             f"define i32 @{name}(ptr %runtime, ptr %args, ptr %symbols, ptr %workspace) nounwind"
@@ -107,12 +128,24 @@ class EntryEmitter(StatementEmitter):
         self.program = program
         self.functions = functions
         self._bind(offsets)
+        self._first_poll = first_poll
+        if first_poll:
+            self._left, self._rounds = (
+                self._on_stack("i32", first_poll),
+                self._on_stack("i32", first_poll),
+            )
+            self._last = self._on_stack("i64", 0)
 
     def emit(self, steps: Sequence[Step]) -> str:
         """The text of the function that runs `steps`."""
         self._steps(steps)
         self.function.current.terminator = "ret i32 0"
         return self.function.text()
+
+    def _on_stack(self, kind: str, value: int) -> str:
+        name = self.function.assign(f"alloca {kind}, align 8")
+        self.function.line(f"store {kind} {value}, ptr {name}")
+        return name
 
     def _bind(self, offsets: Mapping[Buffer, Size]) -> None:
         function, program = self.function, self.program
@@ -192,6 +225,7 @@ class EntryEmitter(StatementEmitter):
         function.open(body)
         self.environment.bindings[step.counter] = Value(counter, 1, function.depth)
         self._steps(step.steps)
+        self._poll()
         following = function.assign(f"add nuw nsw {index} {counter}, 1")
         latch = function.current
         latch.terminator = f"br label %{test.name}"
@@ -212,9 +246,34 @@ class EntryEmitter(StatementEmitter):
         function.current.terminator = f"br i1 {more}, label %{body.name}, label %{after.name}"
         function.open(body)
         self._steps(step.body)
+        self._poll()
         function.current.terminator = f"br label %{test.name}"
         function.leave()
         function.open(after)
+
+    def _poll(self) -> None:
+        """Count a round; after enough of them ask whether to go on."""
+        if not self._first_poll:
+            return
+        function = self.function
+        poll, stop = function.new_block("poll"), function.new_block("stop")
+        following = function.new_block("next")
+        left = function.assign(f"load i32, ptr {self._left}")
+        fewer = function.assign(f"sub i32 {left}, 1")
+        function.line(f"store i32 {fewer}, ptr {self._left}")
+        due = function.assign(f"icmp eq i32 {fewer}, 0")
+        function.current.terminator = f"br i1 {due}, label %{poll.name}, label %{following.name}"
+        function.open(poll)
+        rounds = function.assign(f"load i32, ptr {self._rounds}")
+        call = f"call i32 @tw_poll(ptr %runtime, ptr {self._last}, i32 {rounds})"
+        until = function.assign(call)
+        for variable in (self._left, self._rounds):
+            function.line(f"store i32 {until}, ptr {variable}")
+        ends = function.assign(f"icmp eq i32 {until}, 0")
+        function.current.terminator = f"br i1 {ends}, label %{stop.name}, label %{following.name}"
+        function.open(stop)
+        stop.terminator = f"ret i32 {INTERRUPTED}"
+        function.open(following)
 
     def _enter_loop(self, steps: Sequence[Step]) -> None:
         """Begin a loop that may not run; what it changes has to be read in it."""
@@ -238,15 +297,23 @@ def _written(steps: Sequence[Step]) -> Iterator[Buffer]:
                 yield from _written((*step.test, *step.body))
 
 
-def emit_program(program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget) -> str:
-    """LLVM IR text of a lowered program whose temporaries lie at `offsets` in the workspace."""
+def emit_program(
+    program: Program, offsets: Mapping[Buffer, Size], target: CpuTarget, first_poll: int = 0
+) -> str:
+    """LLVM IR text of a lowered program whose temporaries lie at `offsets` in the workspace.
+
+    Loops poll after `first_poll` rounds, and as ``tw_poll`` says from then on; never if it is 0.
+    """
     functions = KernelFunctions(target, len(kernels((*program.init, *program.steps))) == 1)
-    entries = [EntryEmitter(MAIN, program, offsets, functions).emit(program.steps)]
+    entries = [EntryEmitter(MAIN, program, offsets, functions, first_poll).emit(program.steps)]
     if program.init:
-        entries.append(EntryEmitter(INIT, program, {}, functions).emit(program.init))
+        entries.append(EntryEmitter(INIT, program, {}, functions, 0).emit(program.init))
     parts = [f'target triple = "{target.triple}"']
     # LLVM compiles what nobody calls, too, and as no pass runs it would stay.
     parts += [DISPATCH] if any("@tw_dispatch(" in text for text in functions.texts) else []
+    if first_poll:
+        on_wasm = target.architecture == "wasm32"
+        parts.append(WASM_POLL if on_wasm else "declare i32 @tw_poll(ptr, ptr, i32)")
     parts += [*functions.spelling.functions(RARE), *functions.texts, *entries]
     parts += sorted(functions.spelling.declarations)
     return "\n\n".join(parts) + "\n"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -175,20 +176,99 @@ INTERRUPTED = """
 """
 
 
-@needs_timer
-def test_row_96_an_interrupt_of_compiled_code_arrives_when_it_returns() -> None:
-    program = """
-    @tw.kernel
-    def long(a):
-        return tw.loop(30_000_000, lambda i, s: s * 0.5 + a, a)[0]
+ENDLESS = """
+    import numpy as np
+    import tilewright as tw
 
-    x = np.ones(64, np.float32)
-    wanted = long(x)
+    @tw.kernel(target=sys.argv[1])
+    def endless(a):
+        return tw.while_loop(lambda s: s.max() < 10, lambda s: s * 0.5 + a, a)[0]
+
+    x = np.ones(int(sys.argv[2]), np.float32)
+    large = x * 20
+    for fill in range(1, 4):  # the first calls and those of the call path in machine code
+        y = np.empty_like(x)
+        try:
+            print(endless(large)[0], flush=True)
+            endless(x, out=y) if fill == 3 else endless(x)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        assert np.array_equal(x, np.ones_like(x))
+    assert np.array_equal(endless(large), large)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for other processes")
+@pytest.mark.parametrize("size", [8, 300_000])
+@pytest.mark.parametrize("target", ["cpu", pytest.param("wasm", marks=pytest.mark.wasm)])
+def test_row_96_control_c_ends_an_endless_loop(target: str, size: int) -> None:
+    program = "import sys\n" + textwrap.dedent(ENDLESS)
+    command = [sys.executable, "-c", program, target, str(size)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    try:
+        for _ in range(3):
+            assert child.stdout.readline() == "20.0\n"
+            time.sleep(0.3)  # most likely it is in the loop by then; else this tests less
+            child.send_signal(signal.SIGINT)
+            assert child.stdout.readline() == "interrupted\n"
+        _, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert child.returncode == 0, errors
+
+
+@needs_timer
+@pytest.mark.parametrize("target", ["cpu", pytest.param("wasm", marks=pytest.mark.wasm)])
+def test_row_96_handlers_run_during_a_loop(target: str) -> None:
+    """They may raise anything, or call the same kernel; then the loop goes on."""
+    program = """
+    @tw.kernel(target=sys.argv[1])
+    def loop(a, limit):
+        def step(s, n):
+            return s * 0.5 + a, n + 1
+
+        return tw.while_loop(lambda s, n: n < limit[0], step, a, np.float32(0))
+
+    x, many, few = np.ones(64, np.float32), np.full(1, 1e30, np.float32), np.ones(1, np.float32)
+    wanted = [loop(x, few) for _ in range(3)][-1]
     for _ in range(3):
-        assert interrupted(0.02, long, x) is None
-        assert np.array_equal(long(x), wanted)
+        assert interrupted(0.02, loop, x, many) is None
+        assert np.array_equal(loop(x, few)[0], wanted[0])
+
+    found = []
+
+    def call(*_):
+        found.append(loop(x, few)[0])
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+
+    signal.signal(signal.SIGALRM, call)
+    assert interrupted(0.1, loop, x, many) is None
+    assert np.array_equal(found[0], wanted[0])
     """
-    run(textwrap.dedent(INTERRUPTED) + textwrap.dedent(program))
+    run(textwrap.dedent(INTERRUPTED) + textwrap.dedent(program), target)
+
+
+def test_row_96_a_loop_of_another_thread_lets_the_main_thread_run() -> None:
+    """What looks short is called with the GIL held."""
+    run("""
+    import threading
+    import numpy as np
+    import tilewright as tw
+
+    @tw.kernel
+    def loop(a, go):
+        return tw.while_loop(lambda s: go[0] > 0, lambda s: s * 0.5 + a, a)[0]
+
+    x, go = np.ones(4, np.float32), np.zeros(1, np.float32)
+    loop(x, go), loop(x, go)  # from now on the call path in machine code
+    go[0] = 1
+    other = threading.Thread(target=loop, args=(x, go))
+    other.start()
+    go[0] = 0
+    other.join()
+    """)
 
 
 @needs_timer
