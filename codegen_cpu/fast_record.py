@@ -77,6 +77,8 @@ class Record:
             workspace=self._workspace(spec.workspace_bytes),
             owner=id(self),
             on_error=id(spec.on_error),
+            least_count=len(spec.least),
+            least=self._int64(spec.least),
             on_result=None if spec.on_result is None else id(spec.on_result),
         )
 

@@ -111,6 +111,7 @@ class FastSpec(Struct, frozen=True, eq=False):
 
     The code at `entry` finds in `args` the addresses of the array and scalar arguments in order, of
     the outputs, and of `constants`. `keep` is whatever must live as long as these addresses.
+    Symbol number k must be at least ``least[k]``, where that is given.
     `names` are those of the parameters, if arguments may be given by name.
     `on_error(status, *arguments)` is called where the code returns another status than 0: it
     raises, or its result is the call's. `on_result(outputs)` makes the call's result of a tuple of
@@ -129,6 +130,7 @@ class FastSpec(Struct, frozen=True, eq=False):
     long_running: bool = False
     keep: tuple[object, ...] = ()
     names: tuple[str, ...] = ()
+    least: tuple[int, ...] = ()
     on_result: Callable[[tuple[Any, ...]], object] | None = None
 
     def __post_init__(self) -> None:

@@ -508,7 +508,28 @@ argument:
 
 check_guards:
   %guarded = call i1 @guards_hold(ptr %record)
-  br i1 %guarded, label %check_open, label %no
+  br i1 %guarded, label %check_symbols, label %no
+
+check_symbols:
+  %least_count_at = getelementptr i8, ptr %record, i64 $record_least_count
+  %least_count = load i64, ptr %least_count_at
+  %least_at = getelementptr i8, ptr %record, i64 $record_least
+  %least = load ptr, ptr %least_at
+  br label %next_symbol
+
+next_symbol:
+  %k = phi i64 [ 0, %check_symbols ], [ %k_next, %symbol ]
+  %more_symbols = icmp slt i64 %k, %least_count
+  br i1 %more_symbols, label %symbol, label %check_open
+
+symbol:
+  %k_next = add i64 %k, 1
+  %bound_at = getelementptr i64, ptr %symbols, i64 %k
+  %bound = load i64, ptr %bound_at
+  %smallest_at = getelementptr i64, ptr %least, i64 %k
+  %smallest = load i64, ptr %smallest_at
+  %enough = icmp sge i64 %bound, %smallest
+  br i1 %enough, label %next_symbol, label %no
 
 check_open:
   %open_flag = and i64 %flags, $OPEN_OUTPUTS

@@ -107,6 +107,8 @@ class RecordStruct(ctypes.Structure):
         ("symbols", ctypes.c_void_p),
         ("workspace", ctypes.c_void_p),
         ("owner", ctypes.c_void_p),  # the Python object that keeps all of this alive
+        ("least_count", ctypes.c_int64),
+        ("least", ctypes.c_void_p),  # of the first symbols
         ("on_error", ctypes.c_void_p),
         ("on_result", ctypes.c_void_p),  # makes the result of a tuple of outputs; null: it is one
     )

@@ -16,6 +16,7 @@ from tilewright.compiler.interface import (
     Mapping,
     OutputInfo,
     Sequence,
+    SizeCheck,
     Structure,
 )
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
@@ -61,6 +62,10 @@ def decode_interface(encoded: dict[str, Any], symbols: tuple[Var, ...] | None = 
         ),
         symbols=symbols,
         specialized=frozenset(encoded["specialized"]),
+        sizes=tuple(
+            SizeCheck(read_size(size, nodes), message, loc and _decode_location(loc))
+            for size, message, loc in encoded["sizes"]
+        ),
     )
 
 

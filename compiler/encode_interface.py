@@ -43,6 +43,10 @@ def encode_interface(interface: Interface) -> dict[str, Any]:
             for c in interface.checks
         ],
         "specialized": sorted(interface.specialized),
+        "sizes": [
+            [sizes.add(c.size), c.message, c.loc and _encode_location(c.loc)]
+            for c in interface.sizes
+        ],
         "nodes": sizes.nodes,
     }
 

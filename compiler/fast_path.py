@@ -38,6 +38,7 @@ from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticS
 if TYPE_CHECKING:
     from tilewright.codegen_cpu.artifact import TensorSpec
     from tilewright.compiler.api import Kernel
+    from tilewright.compiler.interface import Interface
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.specialization import Specialization
 
@@ -73,7 +74,8 @@ def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
     guards = _guards(compiled)
     if None in arguments or None in outputs or guards is None:
         return None
-    if not isinstance(artifact.workspace, int):
+    least = _least(interface, symbols)
+    if not isinstance(artifact.workspace, int) or least is None:
         return None
     given = tuple(a for a in arguments if a is not None)
     bound = {
@@ -99,14 +101,36 @@ def _spec(compiled: Specialization, names: tuple[str, ...]) -> FastSpec | None:
         long_running=_is_long(given, outputs),
         keep=(function,),
         names=tuple(n for n in names if n in interface.specs),
+        least=least,
     )
+
+
+def _least(interface: Interface, symbols: dict[Var, int]) -> tuple[int, ...] | None:
+    """The least value of each symbol; none where all may be 0, None where it is not so simple."""
+    least = [symbol.least or 0 for symbol in symbols]
+    for check in interface.sizes:
+        size = _size(_within_max(check.size), symbols)
+        if not isinstance(size, Linear) or not size.factor:
+            return None
+        needed = -(-(1 - size.base) // size.factor)
+        least[size.symbol] = max(least[size.symbol], needed)
+    return tuple(least) if any(least) else ()
+
+
+def _within_max(size: Size) -> Size:
+    """``max(e, 0)`` is 1 or more where e is."""
+    from tilewright.ir.expr import Apply, Const  # not for a first call without such checks
+    from tilewright.ir.ops import MAX
+
+    match size:
+        case Apply(op=op, operands=(inner, Const(value=0))) if op is MAX:
+            return inner
+    return size
 
 
 def _argument(spec: ArgumentSpec, symbols: dict[Var, int]) -> Argument | None:
     match spec:
         case ArraySpec():
-            if any(isinstance(s, Var) and s.least for s in spec.shape):
-                return None  # the dispatcher does not test least values
             shape = tuple(Open(symbols[s]) if isinstance(s, Var) else s for s in spec.shape)
             return ArrayArgument(spec.dtype.numpy, shape)
         case ScalarSpec():

@@ -90,12 +90,30 @@ class DataCheck(Struct, frozen=True, eq=False):
             raise failed_check(self, least if too_small else most, size)
 
 
+class SizeCheck(Struct, frozen=True, eq=False):
+    """A size over open dimensions that must not be 0: what is combined by something without an
+    identity (a maximum) needs an element."""
+
+    size: Size
+    message: str
+    loc: Location | None
+
+    def test(self, symbols: abc.Mapping[Var, int]) -> None:
+        """Raise an error if it is 0 for these open dimensions."""
+        from tilewright.ir.sizes import evaluate
+
+        if evaluate(self.size, symbols) == 0:
+            from tilewright.ir.errors import ShapeError
+
+            raise ShapeError(self.message, loc=self.loc)
+
+
 class Interface(Struct, frozen=True, eq=False):
     """Arguments and results of a compiled kernel.
 
     `specs` are all arguments, `input_names` those that are passed at run time, `input_shapes` their
     shapes. The artifact's outputs are those of `output_shapes` and `outputs`, then two for each of
-    `checks`. Ints in `specialized` have become static.
+    `checks`. Ints in `specialized` have become static. `sizes` are tested before a call.
     """
 
     specs: abc.Mapping[str, ArgumentSpec]
@@ -107,6 +125,7 @@ class Interface(Struct, frozen=True, eq=False):
     checks: tuple[DataCheck, ...]
     symbols: tuple[Var, ...]
     specialized: frozenset[str]
+    sizes: tuple[SizeCheck, ...] = ()
 
     @classmethod
     def of(cls, traced: Traced) -> Interface:
@@ -122,15 +141,19 @@ class Interface(Struct, frozen=True, eq=False):
             checks=tuple(DataCheck(c.size, c.axis, c.wraps, c.loc, c.kind) for c in graph.checks),
             symbols=graph.symbols,
             specialized=traced.specialized,
+            sizes=traced.sizes,
         )
 
     def bind(self, inputs: abc.Sequence[np.ndarray]) -> dict[Var, int]:
-        """The open dimensions' values for these inputs."""
+        """The open dimensions' values for these inputs, if they may have them."""
         from tilewright.ir.sizes import bind_symbols
 
-        return bind_symbols(
+        symbols = bind_symbols(
             self.input_shapes, [i.shape for i in inputs], list(map(repr, self.input_names))
         )
+        for check in self.sizes:
+            check.test(symbols)
+        return symbols
 
     def result_shapes(self, inputs: abc.Sequence[np.ndarray]) -> list[tuple[int, ...]]:
         """The shapes of the results for these inputs."""

@@ -88,6 +88,8 @@ class Specialization(Struct, eq=False, dict=True):
     def run_on_device(self, inputs: Sequence[Any]) -> list[Any]:
         """As `run`, with results left on the device; only data checks are read back."""
         count = len(self.interface.outputs)
+        if self.interface.symbols:
+            self.interface.bind(inputs)
         results: list[Any] = self.executable(inputs, None, on_device=True)
         if self.interface.checks:
             self._test([r.numpy() for r in results[count:]], inputs)

@@ -8,18 +8,20 @@ without being axes of a node, and the loop bodies (`tw.loop`), which are graphs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from tilewright.compiler.interface import SizeCheck
 from tilewright.compiler.trace import views
 from tilewright.compiler.trace.array import TracedArray
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Cell, Formula, Handle, Value, load
 from tilewright.compiler.trace.locations import Locator
 from tilewright.ir import build, dtypes
+from tilewright.ir.analysis.size_proofs import at_most
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import LimitError, TraceError, UnsupportedError
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
@@ -72,6 +74,7 @@ class Tracer:
         self.finished = False
         self.counters: dict[Var, Expr] = {}
         self.fits: dict[str, dict[DType, None]] = {}
+        self.sizes: list[SizeCheck] = []
         self.refusals: list[BaseException] = []
 
     # Where and how deep we are.
@@ -330,6 +333,12 @@ class Tracer:
     def must_fit(self, name: str, dtype: DType) -> None:
         """Have the host test before each run that the int argument `name` fits `dtype`."""
         self.fits.setdefault(name, {})[dtype] = None
+
+    def must_not_be_empty(self, sizes: Iterable[Size], message: str) -> None:
+        """Have the host test before each run that none of the open sizes is 0."""
+        for size in sizes:
+            if not isinstance(size, int) and not at_most(1, size):
+                self.sizes.append(SizeCheck(size, message, self.here()))
 
     # Functions that the public modules ask for by name.
 

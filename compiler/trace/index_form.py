@@ -82,6 +82,8 @@ def reduce(tracer: Tracer, kind: str, fn: Callable[..., Any], extents: Any) -> A
     sizes = as_shape(extents)
     if kind not in _COMBINERS and any(isinstance(s, int) and s == 0 for s in sizes):
         raise failure(ShapeError, f"{kind} over the empty extents {show_sizes(sizes)} has no value")
+    if kind not in _COMBINERS:
+        tracer.must_not_be_empty(sizes, f"{kind} over empty extents has no value")
     names = [f"r{len(tracer.scopes)}_{n}" for n in range(len(sizes))]
     axes = tuple(Var(name, size) for name, size in zip(names, sizes, strict=True))
     body = _call(tracer, fn, axes)

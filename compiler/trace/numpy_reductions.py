@@ -103,6 +103,8 @@ class Plan:
                 f"{show_sizes(self.array.sizes)}",
                 help="give initial=",
             )
+        message = f"zero-size array to reduction operation {name} which has no identity"
+        active().must_not_be_empty((self.array.sizes[a] for a in self.gone), message)
 
 
 def _finished(plan: Plan, value: Any, dtype: DType, keepdims: Any, out: Any) -> Any:
@@ -316,6 +318,8 @@ def _position(combiner: str, name: str) -> Callable[..., Any]:
         plan = Plan(array, None if axis is None else as_axis(axis, array.rank))
         if any(array.sizes[g] == 0 for g in plan.gone if _is_int(array.sizes[g])):
             raise failure(ShapeError, f"attempt to get {name} of an empty sequence")
+        sizes = (array.sizes[g] for g in plan.gone)
+        active().must_not_be_empty(sizes, f"attempt to get {name} of an empty sequence")
         key = plan.element()
         if key.dtype is BOOL:
             key = build.cast(key, U8)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tilewright.compiler.argument_trees import Tree, assembled, leaf_names
 from tilewright.compiler.cache.dependencies import Dependencies
-from tilewright.compiler.interface import OutputInfo, Structure
+from tilewright.compiler.interface import OutputInfo, SizeCheck, Structure
 from tilewright.compiler.trace.failures import SpecializeScalars
 from tilewright.compiler.trace.handles import Cell
 from tilewright.compiler.trace.inspect_code import check_kernel
@@ -25,7 +25,7 @@ from tilewright.compiler.tracer import Tracer
 from tilewright.compiler.tracing_state import tracing
 from tilewright.ir import build
 from tilewright.ir.errors import KernelError, OutOfMemoryError, TraceError
-from tilewright.ir.expr import Var
+from tilewright.ir.expr import Size, Var, post_order
 from tilewright.ir.graph import Graph, Input
 from tilewright.ir.location import Location
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
@@ -47,6 +47,7 @@ class Traced(Struct, frozen=True, eq=False):
     specialized: frozenset[str]
     dependencies: Dependencies
     milliseconds: float = 0.0
+    sizes: tuple[SizeCheck, ...] = ()
 
     def is_stale(self) -> bool:
         """Whether a global or captured value that the graph was made from has changed since."""
@@ -159,7 +160,13 @@ class _Run:
             tuple(i.name for i in self._inputs),
             self._specialized,
             self._rebinder.dependencies,
+            sizes=tuple(c for c in self._tracer.sizes if self._is_known(c.size)),
         )
+
+    def _is_known(self, size: Size) -> bool:
+        """Whether the host knows a size before the call: it may depend on a loop's counter."""
+        nodes = [] if isinstance(size, int) else post_order([size])
+        return all(node in self._symbols for node in nodes if isinstance(node, Var))
 
     def _as_found(self, name: str, spec: ArgumentSpec) -> ArgumentSpec:
         """The spec of an argument with the dtypes that its value has turned out to meet."""

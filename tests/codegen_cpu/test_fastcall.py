@@ -174,6 +174,18 @@ def test_a_symbol_is_the_same_wherever_it_occurs(dispatcher: Dispatcher, kernel:
     assert kernel(np.zeros(4, F32), b, b) == "slow"
 
 
+def test_symbols_have_least_values(dispatcher: Dispatcher, kernel: Kernel) -> None:
+    code = build("ret i32 0")
+    arguments = (ArrayArgument(F32, (Open(0), Open(1))),)
+    outputs = (Output(F32, (7,)),)
+    spec = FastSpec(arguments, outputs, code.address(), unexpected, keep=(code,), least=(2, 1))
+    dispatcher.install(kernel, Record(spec))
+    for shape, served in (((2, 1), True), ((1, 1), False), ((2, 0), False), ((9, 9), True)):
+        kernel.slow_calls.clear()
+        kernel(np.zeros(shape, F32))
+        assert served is not bool(kernel.slow_calls)
+
+
 def test_output_sizes_are_linear_in_symbols(dispatcher: Dispatcher, kernel: Kernel) -> None:
     code = build("ret i32 0")
     arguments = (ArrayArgument(F32, (Open(0), Open(1))), ArrayArgument(F32, (Open(1), 3)))

@@ -89,3 +89,58 @@ def test_interpolation_in_nothing_is_an_error(target: str) -> None:
     kernel(SOME, SOME)
     with pytest.raises(tw.BoundsError):
         kernel(NOTHING, SOME)
+
+
+ALL_TARGETS = [
+    *TARGETS,
+    pytest.param("wgsl", marks=pytest.mark.wgsl),
+    pytest.param("glsl", marks=pytest.mark.glsl),
+]
+EXTREMES: dict[str, Callable[[Any], Any]] = {
+    "max": lambda x: x.max(),
+    "min along an axis": lambda x: x.min(axis=0),
+    "fmax of rows": lambda x: np.fmax.reduce(x, axis=1),
+    "argmax": lambda x: np.argmax(x),
+    "argmin along an axis": lambda x: x.argmin(axis=0),
+    "of all but one": lambda x: x[1:].max(axis=0),
+    "of a flat copy": lambda x: x[::2].reshape(-1).min(),
+    "with a start": lambda x: x.max(initial=7),
+    "index form": lambda x: tw.max(lambda i, j: x[i, j], x.shape),
+    "argmin in index form": lambda x: tw.argmin(lambda i, j: x[i, j], x.shape),
+}
+
+
+@pytest.mark.parametrize("target", ALL_TARGETS)
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extremes_of_nothing_are_numpys_error(name: str, target: str) -> None:
+    """It was the neutral element: an infinity, or position 0."""
+    function = EXTREMES[name]
+    kernel = tw.kernel(function, target=target, x=tw.f32[N, M])
+    for rows, columns in ((4, 3), (1, 2), (0, 3), (2, 0), (0, 0)):
+        x = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
+        for _ in range(2):  # the second call is served by machine code, if it may be
+            try:
+                wanted = function(x)
+            except ValueError:
+                with pytest.raises(tw.ShapeError, match=r"zero-size|of an empty|over .*empty"):
+                    kernel(x)
+            else:
+                np.testing.assert_array_equal(kernel(x), wanted)
+
+
+@pytest.mark.wgsl
+def test_extremes_of_nothing_on_a_device() -> None:
+    kernel = tw.kernel(lambda x: x.max(axis=0), x=tw.f32[N, 3]).on("wgsl")
+    assert kernel(tw.device_array(SOME, "wgsl")).numpy().tolist() == [9, 10, 11]
+    with pytest.raises(tw.ShapeError, match="zero-size array"):
+        kernel(tw.device_array(NOTHING, "wgsl"))
+
+
+def test_sizes_that_cannot_be_empty_are_not_tested() -> None:
+    """Those of loops' rounds are known to the loop alone; the sum of nothing is 0."""
+    for function in (
+        lambda x: np.concatenate([x, x[:0], np.zeros(1, np.float32)]).max(),
+        lambda x: x.sum() + x.max(initial=0),
+        lambda x: x.reshape(-1, 1).max(axis=1),
+    ):
+        assert not tw.kernel(function).compile(tw.f32[N]).specialization.interface.sizes

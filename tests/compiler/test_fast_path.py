@@ -111,10 +111,17 @@ def test_checks_of_open_dimensions_take_the_ordinary_way() -> None:
 
 
 @needs_records
-def test_open_dimensions_are_served_unless_they_have_a_least_value() -> None:
+def test_open_dimensions_are_served_and_keep_their_least_values() -> None:
     n, m = tw.dim("N"), tw.dim("M", least=4)
     free = tw.kernel(x=tw.f32[n])(lambda x: x * 2)
     at_least = tw.kernel(x=tw.f32[m])(lambda x: x[:4] * 2)
-    for kernel, served in ((free, True), (at_least, False)):
+    two = tw.kernel(x=tw.f32[n])(lambda x: x[1:].max())
+    for kernel in (free, at_least, two):
         called(kernel, X)
-        assert bool(records_of(kernel)) is served
+        assert records_of(kernel)
+    assert free(X[:0]).size == 0
+    with pytest.raises(tw.ShapeError, match="dimension M is 3, but at least 4"):
+        at_least(X[:3].copy())
+    assert two(X[:2].copy()) == X[1]
+    with pytest.raises(tw.ShapeError, match="zero-size array"):
+        two(X[:1].copy())

@@ -22,6 +22,7 @@ from tilewright.compiler.interface import (
     Object,
     OutputInfo,
     Sequence,
+    SizeCheck,
     Structure,
 )
 from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
@@ -73,6 +74,10 @@ def interface(**changes: Any) -> Interface:
         ),
         "symbols": (n, m),
         "specialized": frozenset({"k", "s", "f", "another", "one more"}),
+        "sizes": (
+            SizeCheck(build.size_sub(n, 1), "nothing", Location("b.py", 7)),
+            SizeCheck(m, "nothing else", None),
+        ),
     }
     return Interface(**{**fields, **changes})
 
@@ -104,6 +109,10 @@ def test_every_field_returns() -> None:
         assert getattr(first.loc, name) == getattr(made.checks[0].loc, name)
     assert second.loc is None
     assert found.specialized == made.specialized
+    assert [c.message for c in found.sizes] == ["nothing", "nothing else"]
+    assert [c.loc and c.loc.line for c in found.sizes] == [7, None]
+    with pytest.raises(tw.ShapeError, match="nothing else"):
+        found.bind([np.zeros((5, 3, 0)), *inputs[1:]])
 
 
 def test_open_dimensions_are_made_anew_where_none_are_given() -> None:
