@@ -115,7 +115,7 @@ EXTREMES: dict[str, Callable[[Any], Any]] = {
 def test_extremes_of_nothing_are_numpys_error(name: str, target: str) -> None:
     """It was the neutral element: an infinity, or position 0."""
     function = EXTREMES[name]
-    kernel = tw.kernel(function, target=target, x=tw.f32[N, M])
+    kernel = tw.kernel(target=target, x=tw.f32[N, M])(function)
     for rows, columns in ((4, 3), (1, 2), (0, 3), (2, 0), (0, 0)):
         x = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
         for _ in range(2):  # the second call is served by machine code, if it may be
@@ -130,7 +130,7 @@ def test_extremes_of_nothing_are_numpys_error(name: str, target: str) -> None:
 
 @pytest.mark.wgsl
 def test_extremes_of_nothing_on_a_device() -> None:
-    kernel = tw.kernel(lambda x: x.max(axis=0), x=tw.f32[N, 3]).on("wgsl")
+    kernel = tw.kernel(target="wgsl", x=tw.f32[N, 3])(lambda x: x.max(axis=0))
     assert kernel(tw.device_array(SOME, "wgsl")).numpy().tolist() == [9, 10, 11]
     with pytest.raises(tw.ShapeError, match="zero-size array"):
         kernel(tw.device_array(NOTHING, "wgsl"))
@@ -138,9 +138,10 @@ def test_extremes_of_nothing_on_a_device() -> None:
 
 def test_sizes_that_cannot_be_empty_are_not_tested() -> None:
     """Those of loops' rounds are known to the loop alone; the sum of nothing is 0."""
-    for function in (
+    functions: list[Callable[[Any], Any]] = [
         lambda x: np.concatenate([x, x[:0], np.zeros(1, np.float32)]).max(),
         lambda x: x.sum() + x.max(initial=0),
         lambda x: x.reshape(-1, 1).max(axis=1),
-    ):
+    ]
+    for function in functions:
         assert not tw.kernel(function).compile(tw.f32[N]).specialization.interface.sizes
