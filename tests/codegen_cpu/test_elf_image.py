@@ -249,15 +249,39 @@ def test_other_systems_are_left_to_llvm(monkeypatch: pytest.MonkeyPatch) -> None
     assert load_image(code, NO_IMPORTS) is not None
 
 
+def _headers(code: bytes) -> list[tuple[int, ...]]:
+    """Of each section: where its header is, then the fields of the header."""
+    first, count = struct.unpack_from("<Q", code, 40)[0], struct.unpack_from("<H", code, 60)[0]
+    places = range(first, first + 64 * count, 64)
+    return [(at, *struct.unpack_from("<IIQQQQIIQQ", code, at)) for at in places]
+
+
 def test_sections_behind_the_end_of_the_file_are_refused() -> None:
     code = object_of(TABLE)
-    first, count = struct.unpack_from("<Q", code, 40)[0], struct.unpack_from("<H", code, 60)[0]
     moved = 0
-    for header in range(first, first + 64 * count, 64):
-        kind, flags, size = struct.unpack_from("<4xIQ16xQ", code, header)
+    for at, _, kind, flags, _, _, size, *_ in _headers(code):
         if kind == 1 and flags & 2 and size:  # what code and constants are
             changed = bytearray(code)
-            struct.pack_into("<Q", changed, header + 24, len(code) - size + 1)
+            struct.pack_into("<Q", changed, at + 24, len(code) - size + 1)
             assert load_image(bytes(changed), NO_IMPORTS) is None
             moved += 1
     assert moved >= 2
+
+
+def test_relocations_behind_the_end_of_their_section_are_refused() -> None:
+    """Up to the end they are what they were."""
+    code = object_of(TABLE)
+    sections = _headers(code)
+    tried = 0
+    for _, _, kind, _, _, start, size, _, target, *_ in sections:
+        if kind != 4 or not sections[target][3] & 2:
+            continue
+        for entry in range(start, start + size, 24):
+            (info,) = struct.unpack_from("<Q", code, entry + 8)
+            width = 8 if info & 0xFFFFFFFF == 1 else 4
+            for beyond in (0, 1):
+                changed = bytearray(code)
+                struct.pack_into("<Q", changed, entry, sections[target][6] - width + beyond)
+                assert (load_image(bytes(changed), NO_IMPORTS) is None) == bool(beyond)
+                tried += 1
+    assert tried >= 4

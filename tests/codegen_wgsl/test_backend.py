@@ -210,6 +210,17 @@ def test_open_dimensions_are_refused() -> None:
         build(Program("open", (n,), (x,), (out,), (), (), ()))
 
 
+def test_an_open_number_of_rounds_is_refused() -> None:
+    state = Buffer("state", (4,), I32)
+    counter = Var("k", Var("n", least=0))
+    with pytest.raises(UnsupportedError) as caught:
+        build(program([state], [state], [Repeat(counter, (add_counter(state, counter, 1),))]))
+    assert str(caught.value) == (
+        "the WebGPU target needs a fixed number of loop steps, not n\n"
+        'help: pass the number as a Python int, or use target="cpu"'
+    )
+
+
 def test_wide_constants_are_refused() -> None:
     x = Buffer("x", (4,), I64)
     made = elementwise("mask", [x], lambda v: b.add(v, b.const(1 << 40, I64)), I64)

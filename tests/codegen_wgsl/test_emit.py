@@ -31,7 +31,7 @@ from tilewright.ir import dtypes, ops
 from tilewright.ir.dtypes import BOOL, F32, I32, U32, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Load, Var
-from tilewright.ir.kernel import Buffer, For, Kernel, Store
+from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store, WhileLoop
 from tilewright.ir.program import Program
 from tilewright.ir.schedule import Schedule
 
@@ -190,3 +190,13 @@ def test_expressions_are_nested_up_to_a_depth(operations: int, names: int) -> No
     text = source(compile_program(elementwise("chain", [x], chain, F32)).program)
     plain = source(compile_program(elementwise("none", [x], lambda x: x, F32)).program)
     assert text.count("let ") - plain.count("let ") == names
+
+
+def test_statements_of_other_machines_are_refused() -> None:
+    class Unknown(Stmt):
+        pass
+
+    flag = Buffer("flag", (), BOOL, "register")
+    for stmt, name in ((Unknown(), "Unknown"), (WhileLoop(Load(flag, ()), ()), "WhileLoop")):
+        with pytest.raises(IRError, match=f"{name} cannot be emitted here"):
+            emit_kernel(Kernel("k", (), (), (flag,), (stmt,)))
