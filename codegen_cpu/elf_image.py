@@ -179,7 +179,7 @@ class _Object:
         is_outside = self._symbols[number][3] == _OUTSIDE
         if kind == _CALL and is_outside:
             return entry + 8
-        if kind not in (_RELATIVE, _CALL) or is_outside:
+        if kind not in (_RELATIVE, _CALL):
             raise UnusualObjectError(f"relocation {kind}")
         return self._offset(number)
 

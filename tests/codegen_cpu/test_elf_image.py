@@ -268,8 +268,8 @@ def test_sections_behind_the_end_of_the_file_are_refused() -> None:
     assert moved >= 2
 
 
-def test_relocations_behind_the_end_of_their_section_are_refused() -> None:
-    """Up to the end they are what they were."""
+def test_relocations_of_other_kinds_and_places_are_refused() -> None:
+    """Up to the end of their section they may be."""
     code = object_of(TABLE)
     sections = _headers(code)
     tried = 0
@@ -278,6 +278,9 @@ def test_relocations_behind_the_end_of_their_section_are_refused() -> None:
             continue
         for entry in range(start, start + size, 24):
             (info,) = struct.unpack_from("<Q", code, entry + 8)
+            changed = bytearray(code)
+            struct.pack_into("<I", changed, entry + 8, 10)  # R_X86_64_32: for the lowest 4 GiB
+            assert load_image(bytes(changed), NO_IMPORTS) is None
             width = 8 if info & 0xFFFFFFFF == 1 else 4
             for beyond in (0, 1):
                 changed = bytearray(code)

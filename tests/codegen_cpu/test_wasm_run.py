@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from tests.codegen_cpu import wasm_programs as programs
 from tilewright.codegen_cpu.wasm_module import LinkOptions
-from tilewright.codegen_cpu.wasm_node import find_node, run_in_node
+from tilewright.codegen_cpu.wasm_node import Node, _call_script, find_node, run_in_node
 from tilewright.codegen_cpu.wasm_run import WasmFrame, WasmInstance, _signed32, plan_memory
 from tilewright.ir.errors import DeviceError, IRError, LimitError
 
@@ -225,3 +226,41 @@ def test_the_smaller_limit_counts() -> None:
         instance = WasmInstance(module, memory_limit=given)
         with pytest.raises(LimitError, match=f"wasm memory, the limit is {limit << 16}"):
             instance.load([], [np.zeros(1 << 20, np.uint8)])
+
+
+def test_old_versions_of_node_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = tmp_path / "node"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for said, major in (("v18.0.0", 18), ("v22.1.0", 22), ("v17.9.1", 0), ("what", 0), ("", 0)):
+        node.write_text(f"#!/bin/sh\necho {said}\n")
+        node.chmod(0o755)
+        if major:
+            assert find_node() == Node(str(node), major)
+        else:
+            with pytest.raises(DeviceError, match=f"has version {said or 'unknown'}"):
+                find_node()
+
+
+def test_relaxed_instructions_need_a_flag_of_older_versions() -> None:
+    plain = programs.linked(programs.AXPY)
+    relaxed = programs.linked(programs.AXPY_RELAXED, "wasm32-relaxed")
+    flag = "--experimental-wasm-relaxed-simd"
+    assert Node("node", 20).command(relaxed) == ["node", flag]
+    assert Node("node", 21).command(relaxed) == ["node"]
+    assert Node("node", 20).command(plain) == ["node"]
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "said"),
+    [
+        ("echo no such flag >&2; exit 9", DeviceError, "node failed: no such flag"),
+        ("exit 9", DeviceError, "node failed: exit code 9"),
+        ('echo \'{"trap": "unreachable"}\'', IRError, "the wasm code trapped: unreachable"),
+        ("echo '{\"status\": 3}'", IRError, "tw_main returned 3, expected 0"),
+    ],
+)
+def test_what_node_answers(
+    tmp_path: Path, script: str, kind: type[DeviceError | IRError], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        _call_script(["/bin/sh", "-c", script], tmp_path)

@@ -156,3 +156,22 @@ def test_a_lost_device_is_opened_again() -> None:
 
 def test_numbered_aligns_its_numbers() -> None:
     assert numbered("\n".join("abcdefghij")).startswith(" 1 | a\n 2 | b")
+
+
+def test_errors_of_our_own_pass_a_guard_as_they_are(device: Device) -> None:
+    own = DeviceError("said before")
+    with pytest.raises(DeviceError) as caught, device.guard("running"):
+        raise own
+    assert caught.value is own
+    said = r"failed while running: from elsewhere$"
+    with pytest.raises(DeviceError, match=said), device.guard("running"):
+        raise RuntimeError("from elsewhere")
+
+
+def test_a_forked_child_cannot_use_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, parent = Device(), os.getpid()
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: parent + 1)
+        with pytest.raises(DeviceError, match=f"process {parent} and cannot be used in its"):
+            own.validate(DOUBLE)
+    own.validate(DOUBLE)
