@@ -8,13 +8,20 @@ import numpy as np
 import pytest
 
 from tests.ir.elementary_oracle import evaluate
+from tests.ir.wide_literals import check_wide_literals
 from tilewright.codegen_glsl.legalize import (
     RULES,
     classify_by_bits,
     expand_extremes,
     reduce_lanes_in_pairs,
 )
-from tilewright.codegen_glsl.machine_types import MACHINE, convert, round_to_half, use_machine_types
+from tilewright.codegen_glsl.machine_types import (
+    MACHINE,
+    convert,
+    round_to_half,
+    use_machine_types,
+    wrap,
+)
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16, F32, F64, I8, I32, I64, U8, U16, U32, U64, DType
 from tilewright.ir.errors import UnsupportedError
@@ -133,3 +140,46 @@ def test_literals_are_converted_here(dtype: DType) -> None:
     made = convert(build.const(7, MACHINE[dtype]), dtype, F32)
     assert isinstance(made, Const)
     assert (made.value, made.dtype) == (7.0, F32)
+
+
+def stored(value: Expr) -> Expr:
+    """What a kernel that stores `value` stores once it is over GLSL's types."""
+    y = Buffer("y", (4,), value.dtype)
+    i = Var("i", 4)
+    kernel = Kernel("store", (y,), (), (), (For(i, "fragment", [Store(y, (i,), value)]),))
+    (loop,) = use_machine_types(kernel).body
+    assert isinstance(loop, For)
+    (store,) = loop.body
+    assert isinstance(store, Store)
+    return store.value
+
+
+@pytest.mark.parametrize(("wide", "narrow"), [(I64, I32), (U64, U32)], ids=str)
+def test_literals_of_64_bits(wide: DType, narrow: DType) -> None:
+    check_wide_literals(stored, wide, narrow, "glsl")
+
+
+@pytest.mark.parametrize("dtype", [F16, F64, F32, I8, U16, U8, I32], ids=str)
+def test_other_literals_keep_their_value(dtype: DType) -> None:
+    found = stored(build.const(3, dtype))
+    assert isinstance(found, Const)
+    assert (found.value, found.dtype) == (3, MACHINE[dtype])
+
+
+def test_neighbours_of_halves_are_refused() -> None:
+    x = {d: Load(Buffer("x", (), d, "register"), ()) for d in (F16, F32)}
+    with pytest.raises(UnsupportedError, match="store uses nextafter of float16, which GLSL lacks"):
+        stored(Apply(ops.NEXTAFTER, (x[F16], x[F16])))
+    assert stored(Apply(ops.NEXTAFTER, (x[F32], x[F32]))).dtype is F32
+
+
+@pytest.mark.parametrize("dtype", [I8, U8, U16, I32, U32], ids=str)
+def test_values_are_brought_back_into_a_narrow_range(dtype: DType) -> None:
+    machine = MACHINE[dtype]
+    x = Var("x", dtype=machine)
+    near = [end + k for end in (dtype.min, 0, dtype.max) for k in (-2, -1, 0, 1, 2)]
+    values = np.array([*near, 12345, -98765]).astype(machine.numpy)
+    made = wrap(x, dtype)
+    assert (made is x) == (dtype.bits == 32)
+    found = evaluate(made, {x: values})
+    np.testing.assert_array_equal(found, values.astype(dtype.numpy).astype(machine.numpy))

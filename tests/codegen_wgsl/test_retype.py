@@ -7,6 +7,7 @@ import pytest
 
 from tests.ir.elementary_oracle import evaluate
 from tests.ir.operation_cases import samples
+from tests.ir.wide_literals import check_wide_literals
 from tilewright.codegen_wgsl.retype import Retyper, retype, wrap
 from tilewright.codegen_wgsl.storage import Storage, computed_as
 from tilewright.ir import build, dtypes, ops
@@ -24,24 +25,7 @@ def typed(expr: Expr) -> Expr:
 
 @pytest.mark.parametrize(("wide", "narrow"), [(I64, I32), (U64, U32)], ids=str)
 def test_literals_of_64_bits(wide: DType, narrow: DType) -> None:
-    """The ends of the range stay its ends; between them must fit what is written."""
-    for value in {0, 1, 7, narrow.min, narrow.max}:
-        found = typed(build.const(value, wide))
-        assert isinstance(found, Const)
-        assert (found.value, found.dtype) == (value, narrow)
-    for end, stands_for in ((wide.min, narrow.min), (wide.max, narrow.max)):
-        found = typed(build.const(end, wide))
-        assert isinstance(found, Const)
-        assert (found.value, found.dtype) == (stands_for, narrow)
-    below = {narrow.min - 1, wide.min + 1} if wide.min else set()
-    for value in {narrow.max + 1, wide.max - 1, *below}:
-        with pytest.raises(UnsupportedError) as caught:
-            typed(build.const(value, wide))
-        assert str(caught.value) == (
-            f"the constant {value} needs 64-bit integers, which target 'wgsl' does not have "
-            "(it is written in the kernel, or a power or product of such, as in 2 ** i)\n"
-            'help: compute with int32, as in i.astype(np.int32), or use target="cpu"'
-        )
+    check_wide_literals(typed, wide, narrow, "wgsl")
 
 
 @pytest.mark.parametrize("dtype", [F16, F64, F32, I8, U16], ids=str)
