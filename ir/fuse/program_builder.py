@@ -155,8 +155,7 @@ class GraphLowering:
             base = tensor
             while isinstance(base, Reshape) and base not in self.buffers:
                 base = base.operand
-            given = isinstance(base, (Input, Constant, Result)) or base in self.inliner.scalars
-            if given or base in self.buffers:
+            if isinstance(base, (Input, Constant, Result)) or base in self.buffers:
                 self.copies.append((tensor, output))
             elif base is tensor:
                 self.buffers[tensor] = output

@@ -595,7 +595,19 @@ def stored(target: Buffer, *indices: Expr, locals: tuple[Buffer, ...] = ()) -> N
     return Nest("n", (LANE,), (Stage((), (), None, ONE, target, indices),), locals)
 
 
+C = (Buffer("c", (2,), F32), np.zeros(2, np.float32))
 BROKEN_BY_HAND: dict[str, Program] = {
+    "a is written, which may only be read": Program(
+        "p", (), (A,), (A,), (), (B,), (stored(B, LANE, LANE), Copy(B, A))
+    ),
+    "c is written, which may only be read": Program(
+        "p", (), (), (C[0],), (C,), (), (Nest("n", (), (), ()), stored(C[0], LANE))
+    ),
+    "a buffer belongs to a program twice": Program("p", (), (), (), (C, C), (), ()),
+    "dimension 0 of a is negative: -1": of_steps(inputs=(Buffer("a", (-1, 2), F32),)),
+    "the size that a check names is negative: -1": Program(
+        "p", (), (), (), (), (), (), (Check(NUMBER, NUMBER, -1, 0, True, None),)
+    ),
     "a of a program is in space scratch": of_steps(inputs=(Buffer("a", (2,), F32, "scratch"),)),
     "v is a view of a, which is not there": of_steps(inputs=(Buffer("v", (6,), F32, base=A),)),
     "c of float32[2] holds float64[2]": Program(

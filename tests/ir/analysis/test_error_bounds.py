@@ -433,6 +433,8 @@ def test_a_factor_that_may_be_zero_makes_infinity_free() -> None:
         return np.prod(np.where(y > 0, np.exp(np.log(x)) - 1, y))
 
     assert np.isinf(bounds(function, x, f32(1, -np.inf)).bound)
+    near = bounds(function, f32(1 + 2.0**-23, 2), f32(1, -np.inf))
+    assert (near.value, near.bound) == (-np.inf, np.inf)  # the factor may be negative
     assert bounds(function, f32(3, 2), f32(1, -np.inf)).value == -np.inf
     assert bounds(function, f32(3, 2), f32(1, -np.inf)).bound == 0
 

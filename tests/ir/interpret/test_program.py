@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tilewright.ir.interpret.graph import run_graph
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.parser import parse_program
 from tilewright.ir.passes import run_passes
+from tilewright.ir.program import nests
 from tilewright.ir.verify import verify_program
 
 
@@ -56,6 +58,36 @@ def test_blocks_of_outer_points_change_nothing(monkeypatch: pytest.MonkeyPatch) 
     whole = run(ROWS, x)
     monkeypatch.setattr(interpret_nest, "BLOCK_ELEMENTS", 10)
     np.testing.assert_array_equal(run(ROWS, x), whole)
+
+
+POINTS_LAST = """
+program p(x: f32[9, 5]) -> (out: f32[9, 5]) {
+  nest n (i: 9) {
+    local m: scratch f32[]
+    stage max over (j: 5) { m[] = x[i, j] }
+    stage { out[i, 0] = m[] }
+  }
+}"""
+
+
+@pytest.mark.parametrize(("limit", "blocks"), [(1, 9), (10, 5), (15, 3), (44, 2), (45, 1)])
+def test_a_block_has_as_many_points_as_its_longest_stage_allows(
+    monkeypatch: pytest.MonkeyPatch, limit: int, blocks: int
+) -> None:
+    """Stages of each point have 5 elements or one."""
+    counts = []
+
+    class Counting(interpret_nest.NestRun):
+        def _block(self, points: Sequence[np.ndarray], count: int) -> None:
+            counts.append(count)
+            super()._block(points, count)
+
+    monkeypatch.setattr(interpret_nest, "BLOCK_ELEMENTS", limit)
+    (nest,) = nests(parse_program(POINTS_LAST).steps)
+    storage = {name: np.zeros((9, 5), np.float32) for name in ("x", "out")}
+    Counting(nest, {}, lambda buffer: storage[buffer.name]).run()
+    assert len(counts) == blocks
+    assert sum(counts) == 9
 
 
 def test_axes_may_be_ragged() -> None:

@@ -130,6 +130,8 @@ def test_a_packed_operand_is_read_from_its_copy_alone() -> None:
     nest, _ = product(64, 64, 64)
     packed, copies = pack_panels(nest, Schedule((8, 32), 1, 16, pack=(RIGHT,)))
     assert [c.buffer.shape for c in copies] == [(2, 64, 32)]
+    assert [c.schedule.tile for c in copies] == [(32, 1)]  # a line of a panel at a time
+    assert [c.schedule.width for c in copies] == [16]
     read = {str(o.source) for o in packed.stages[0].value.operands if isinstance(o, Load)}
     assert read == {"a", "product_p0"}
 
@@ -139,6 +141,9 @@ def test_rows_that_lie_along_the_reduced_axis_are_spread_over_the_cache() -> Non
     _, copies = pack_panels(nest, Schedule((8, 32), 1, 16, pack=(LEFT,)))
     (copy,) = copies
     assert copy.buffer.shape == (64, 1024 + 16)
+    assert copy.schedule.tile == (1, 4 * 16)  # four vectors at a time
+    (short,) = pack_panels(product(64, 50, 64)[0], Schedule((8, 32), 1, 16, pack=(LEFT,)))[1]
+    assert short.schedule.tile == (1, 50)
 
 
 def test_sliding_windows_are_not_copied() -> None:
