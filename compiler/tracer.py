@@ -107,6 +107,11 @@ class Tracer:
 
     def axes(self, sizes: Sequence[Size]) -> tuple[Var, ...]:
         """Fresh axes of these extents."""
+        if len(sizes) > len(_AXIS_NAMES):
+            raise failure(
+                LimitError,
+                f"{len(sizes)} dimensions are more than the limit of {len(_AXIS_NAMES)}",
+            )
         return tuple(Var(name, size) for name, size in zip(_AXIS_NAMES, sizes, strict=False))
 
     def wrap(self, value: Value, sizes: Sequence[Size], dtype: DType) -> TracedArray:

@@ -17,7 +17,7 @@ from tilewright.compiler.trace.operands import (
     result_dtype,
 )
 from tilewright.ir import build
-from tilewright.ir.dtypes import I64
+from tilewright.ir.dtypes import BOOL
 
 
 @implements(np.shape)
@@ -83,6 +83,6 @@ def broadcast_shapes(*args: Any) -> Any:
     tracer = active()
     from tilewright.compiler.trace.operands import broadcast_sizes
 
-    zero = build.const(0, I64)
-    spread = [tracer.wrap(tracer.finish((), zero, ""), as_shape(a), I64) for a in args]
+    nothing = tracer.finish((), build.FALSE, "")
+    spread = [tracer.wrap(nothing, as_shape(a), BOOL) for a in args]
     return tuple(as_number(s) for s in broadcast_sizes(spread))

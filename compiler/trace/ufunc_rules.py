@@ -15,7 +15,7 @@ import numpy as np
 
 from tilewright.compiler.trace.failures import failure
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U8, unsigned_of
+from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, unsigned_of
 from tilewright.ir.errors import POWER_HELP, NegativePowerError
 from tilewright.ir.expr import Const, Expr
 from tilewright.ir.ops import Op
@@ -296,11 +296,10 @@ def _limited(value: Expr, limit: int) -> Expr:
 
 @_rule(np.bitwise_count)
 def _bitwise_count(x: Expr) -> Expr:
-    magnitude = build.apply(ops.ABS, x) if x.dtype.is_signed else x
+    """Of the magnitude, which of the least integer is one more than the dtype holds."""
     if x.dtype is BOOL:
-        return build.cast(x, U8)
-    bits = build.bitcast(magnitude, unsigned_of(x.dtype)) if x.dtype.is_signed else magnitude
-    return build.cast(build.apply(ops.POPCOUNT, bits), U8)
+        return x
+    return build.apply(ops.POPCOUNT, _magnitude(x) if x.dtype.is_signed else x)
 
 
 @_rule(np.float_power)

@@ -58,6 +58,7 @@ def combining(graph: Graph) -> set[DType]:
         (np.count_nonzero, M, {I32}),
         (np.max, U, {U8}),
         (np.mean, B, {F64}),
+        (np.argmax, B, {U8}),
     ],
 )
 def test_elements_are_combined_in(
@@ -97,6 +98,7 @@ def test_results_of_the_index_form(kind: str, dtype: str) -> None:
         ("sum", U, {U64}),
         ("prod", INTS, {I64}),
         ("argmin", U, {U8}),
+        ("argmax", B, {U8}),
         ("sum", B, {I64}),
     ],
 )

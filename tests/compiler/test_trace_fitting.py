@@ -78,6 +78,33 @@ def test_numbers_made_of_arguments(
     assert all(check.kind == "fits" for check in made.graph.checks)
 
 
+RANGES = {"i1": 127, "u1": 255, "i2": 32767, "u2": 65535, "i4": 2**31 - 1, "u4": 2**32 - 1}
+
+
+@pytest.mark.parametrize("dtype", RANGES)
+def test_computed_numbers_are_tested_when_the_kernel_runs(dtype: str) -> None:
+    kernel = tw.kernel(lambda a, n: a + (n - 1))
+    a = np.zeros(3, dtype)
+    most, least = RANGES[dtype], int(np.iinfo(dtype).min)
+    for inside in (0, most, least):
+        np.testing.assert_array_equal(kernel(a, inside + 1), a + inside)
+    for outside in (most + 1, least - 1, 2**40, -(2**40)):
+        with pytest.raises(OverflowError, match=f"Python integer {outside} "):
+            kernel(a, outside + 1)
+    assert len(kernel.specializations) == 1
+
+
+def test_computed_numbers_of_64_bits() -> None:
+    kernel = tw.kernel(lambda a, n: a + (n - 1))
+    for dtype in ("u8", "i8"):
+        a = np.zeros(3, dtype)
+        for number in (0, 2**32, 2**63 - 2):
+            np.testing.assert_array_equal(kernel(a, number + 1), a + number)
+    with pytest.raises(OverflowError):
+        kernel(np.zeros(3, "u8"), 0)
+    assert (kernel(np.zeros(3, "i8"), 0) == -1).all()
+
+
 N = tw.dim("N")
 OPEN: dict[str, Callable[[Any], Any]] = {
     "size": lambda a: a + a.shape[0],
