@@ -129,9 +129,10 @@ def dispatch(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> A
     try:
         return implementation(*args, **kwargs)
     except TypeError as error:
-        if isinstance(error, KernelError):
+        refused = _signature_error(function, implementation, args, kwargs)
+        if refused is None:
             raise
-        raise _signature_error(function, implementation, args, kwargs) or error from error
+        raise refused from error
 
 
 def has_traced(values: Sequence[Any]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from msgspec.structs import replace
@@ -82,11 +82,12 @@ class Carried:
 
     def next(self, tracer: Tracer, value: Any, position: int) -> Tensor:
         """What the body returned, as the tensor to carry."""
-        if self.weak and not ufuncs.is_weak(value) and as_array(value).rank == 0:
-            self._refuse(value, position, "a NumPy scalar where the state is a Python number")
         if self.weak:
-            if not ufuncs.is_weak(value) or (self.dtype is I64 and number_kind(value) is float):
-                self._refuse(value, position, "a float where the state is an int")
+            if not ufuncs.is_weak(value):
+                what = "an array" if as_array(value).rank else "a NumPy scalar"
+                self._refuse(position, f"{what} where the state is a Python number")
+            if self.dtype is I64 and number_kind(value) is float:
+                self._refuse(position, "a float where the state is an int")
             return _spread(tracer, (), build.cast(element(value), self.dtype), self.points)
         array = as_array(value)
         self.boxed = array.boxed
@@ -99,16 +100,14 @@ class Carried:
             )
         if array.element_type is not self.dtype:
             if not ufuncs.is_weak(value):
-                self._refuse(
-                    value, position, f"{array.element_type} where the state is {self.dtype}"
-                )
+                self._refuse(position, f"{array.element_type} where the state is {self.dtype}")
             array = cast_to(array, self.dtype)
         if not self.points:
             return tracer.tensor(array)
         axes = tracer.axes(self.sizes)
         return _spread(tracer, axes, array.element(axes), self.points)
 
-    def _refuse(self, value: Any, position: int, what: str) -> None:
+    def _refuse(self, position: int, what: str) -> NoReturn:
         raise failure(
             DTypeError,
             f"the loop body returns {what} (value {position} of the state)",

@@ -176,19 +176,33 @@ _ON_BOOLS: dict[np.ufunc, str] = {
 
 
 @lru_cache(maxsize=4096)
-def _resolved(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DType | None, ...]:
-    return tuple(map(dtypes.from_numpy, ufunc.resolve_dtypes(keys)))
+def _resolved(
+    ufunc: np.ufunc, keys: tuple[Any, ...], wanted: DType | None, casting: Any
+) -> tuple[DType | None, ...]:
+    results = (None if wanted is None else wanted.numpy,) * ufunc.nout
+    signature: Any = (*(None,) * ufunc.nin, *results)
+    unknown = (None,) * ufunc.nout
+    found = ufunc.resolve_dtypes((*keys, *unknown), signature=signature, casting=casting)
+    return tuple(map(dtypes.from_numpy, found))
 
 
-def resolve_ufunc(ufunc: np.ufunc, keys: tuple[Any, ...]) -> tuple[DType, ...]:
-    """The dtypes in which NumPy runs `ufunc` on operands of these dtypes, outputs last."""
+def resolve_ufunc(
+    ufunc: np.ufunc,
+    keys: tuple[Any, ...],
+    wanted: DType | None = None,
+    casting: str = "same_kind",
+) -> tuple[DType, ...]:
+    """The dtypes in which NumPy runs `ufunc` on operands of these dtypes, outputs last, if the
+    results are to be `wanted`."""
     try:
-        found = _resolved(ufunc, (*keys, *(None,) * ufunc.nout))
+        found = _resolved(ufunc, keys, wanted, casting)
     except TypeError as error:
         names = ", ".join(map(_key_name, keys))
+        asked = "" if wanted is None else f" with dtype={wanted}"
+        asked += "" if casting == "same_kind" else f" with casting={casting!r}"
         raise failure(
             DTypeError,
-            f"np.{ufunc.__name__} is not defined on {names}",
+            f"np.{ufunc.__name__} is not defined on {names}{asked}",
             help=_ON_BOOLS.get(ufunc) if np.dtype(bool) in keys else None,
         ) from error
     if None in found:

@@ -81,8 +81,6 @@ def call(
     where: Any = True,
     dtype: Any = None,
     casting: str = "same_kind",
-    order: str = "K",
-    subok: bool = True,
 ) -> Any:
     """``ufunc(*inputs)``."""
     rule = RULES.get(ufunc)
@@ -90,7 +88,7 @@ def call(
         raise unsupported(ufunc)
     operands = [_operand(v) for v in inputs]
     decided = _outside(ufunc, operands) if ufunc in _COMPARISONS else None
-    *loop, result = _loop_dtypes(ufunc, operands, dtype)
+    *loop, result = _loop_dtypes(ufunc, operands, dtype, casting)
     if where is not True:
         operands.append(as_array(where))
     arrays = [o for o in operands if isinstance(o, Handle)]
@@ -123,21 +121,18 @@ def _operand(value: Any) -> Any:
     return as_array(value)
 
 
-def _loop_dtypes(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any) -> list[DType]:
+def _loop_dtypes(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any, casting: str) -> list[DType]:
     """The dtype of each operand's elements in the loop, then that of the (first) result."""
-    if ufunc is np.ldexp:
-        kept = resolve_ufunc(ufunc, tuple(promotion_key(o) for o in operands))
-        return [kept[0], I64, kept[-1]]
     if ufunc in _COMPARISONS and _mixes_ints(operands):
         return [*_comparison_dtypes(operands), BOOL]
-    if dtype is not None:
-        wanted = as_dtype(dtype)
-        return [*resolve_ufunc(ufunc, (wanted.numpy,) * ufunc.nin)[: ufunc.nin], wanted]
     keys = tuple(promotion_key(o) for o in operands)
     if all(k is int or k is float for k in keys):  # a function of Python numbers: NumPy's defaults
         keys = tuple(np.dtype(np.int64 if k is int else np.float64) for k in keys)
-    resolved = resolve_ufunc(ufunc, keys)
-    return list(resolved[: ufunc.nin + 1])
+    wanted = None if dtype is None else as_dtype(dtype)
+    loop = list(resolve_ufunc(ufunc, keys, wanted, casting)[: ufunc.nin + 1])
+    if ufunc is np.ldexp:
+        loop[1] = I64
+    return loop
 
 
 def _mixes_ints(operands: Sequence[Any]) -> bool:
@@ -189,7 +184,7 @@ def _element(operand: Any, dtype: DType, axes: tuple[Var, ...]) -> Expr:
     if not isinstance(operand, Handle):
         return literal(operand, dtype)
     expr = operand.broadcast_element(axes)
-    if operand.weak and expr.dtype is INDEX and dtype.kind in "iu" and not is_symbolic(operand):
+    if expr.dtype is INDEX and dtype.kind in "iu" and not is_symbolic(operand):
         _check_fits(expr, dtype)
     return converted(operand, expr, dtype)
 
@@ -274,7 +269,15 @@ def register() -> None:
 
 
 def _implementation(ufunc: np.ufunc) -> Any:
-    def run(*inputs: Any, out: Any = None, **keywords: Any) -> Any:
+    def run(
+        *inputs: Any,
+        out: Any = None,
+        where: Any = True,
+        dtype: Any = None,
+        casting: str = "same_kind",
+        order: str = "K",
+        subok: bool = True,
+    ) -> Any:
         given, extra = inputs[: ufunc.nin], inputs[ufunc.nin :]
         if len(given) != ufunc.nin or len(extra) > ufunc.nout:
             raise failure(
@@ -284,7 +287,7 @@ def _implementation(ufunc: np.ufunc) -> Any:
             )
         if extra:
             out = extra[0] if ufunc.nout == 1 else (*extra, *[None] * (ufunc.nout - len(extra)))
-        return call(ufunc, given, out=out, **keywords)
+        return call(ufunc, given, out, where, dtype, casting)
 
     return run
 

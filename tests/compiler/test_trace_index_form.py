@@ -359,6 +359,40 @@ def test_checks_in_loops_cover_all_steps() -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "body", "message"),
+    [
+        (1, lambda i, s: np.float32(s), "a NumPy scalar where the state is a Python number"),
+        (0.5, lambda i, s: s * np.ones(2), "an array where the state is a Python number"),
+        (1, lambda i, s: s * 0.5, "a float where the state is an int"),
+        (1, lambda i, s: s / 2, "a float where the state is an int"),
+        (np.int32(1), lambda i, s: s * 0.5, "float64 where the state is int32"),
+    ],
+)
+def test_numbers_keep_their_kind_in_loops(start: Any, body: Any, message: str) -> None:
+    with pytest.raises(DTypeError) as caught:
+        traced(lambda a: tw.loop(3, body, start), A)
+    assert caught.value.message == f"the loop body returns {message} (value 0 of the state)"
+    with pytest.raises(DTypeError) as caught:
+        traced(
+            lambda a: tw.while_loop(lambda n, s: n < 3, lambda n, s: (n + 1, body(n, s)), 0, start),
+            A,
+        )
+    assert caught.value.message == f"the loop body returns {message} (value 1 of the state)"
+
+
+def test_numbers_in_loops() -> None:
+    def function(a: Any, n: Any) -> Any:
+        return (
+            tw.loop(n, lambda i, s: s * 2 + i, 1),
+            tw.loop(n, lambda i, s: s + i, 0.5),
+            tw.loop(n, lambda i, s: s + 1, 0.5),
+            tw.loop(n, lambda i, s: s * np.float32(0.5) + i, np.float32(1)),
+        )
+
+    check(function, A, 4)
+
+
+@pytest.mark.parametrize(
     ("body", "kind", "message"),
     [
         (lambda i, s: s.sum(), ShapeError, "the state keeps its shapes"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.compiler.trace_oracle import check, same, traced
 from tilewright.compiler.trace.ufunc_rules import RULES
-from tilewright.ir.errors import DTypeError
+from tilewright.ir.errors import DTypeError, UnsupportedError
 
 DTYPES = ["bool", "i1", "u1", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
 BINARY_PAIRS = [
@@ -19,6 +21,8 @@ BINARY_PAIRS = [
     ("u8", "i8"),
     ("f4", "f8"),
 ]
+ADD: Any = np.add
+EXP: Any = np.exp
 RNG = np.random.default_rng(7)
 
 
@@ -210,3 +214,51 @@ def test_powers_that_are_known(dtype: str, exponent: float) -> None:
     x = np.array([1, 0, 1], dtype) if dtype == "bool" else np.array([1, 2, 4], dtype)
     check(lambda x: x**exponent, x, tolerance=4e-3 if dtype == "f2" else 4e-6)
     check(lambda x: x[1] ** exponent, x, tolerance=4e-3 if dtype == "f2" else 4e-6)
+
+
+@pytest.mark.parametrize("casting", ["same_kind", "safe"])
+@pytest.mark.parametrize("ufunc", UNARY + BINARY, ids=lambda u: u.__name__)
+def test_dtype_and_casting(ufunc: np.ufunc, casting: Any) -> None:
+    """`dtype` is that of the results: it chooses the loop, and `casting` says what fits it."""
+    second = np.array([1, 1, 0]) > 0
+
+    def function(x: Any, dtype: Any) -> Any:
+        given = (x, second)[: ufunc.nin]
+        return ufunc(*given, dtype=dtype, casting=casting)
+
+    for kind in ("bool", "i2", "i8", "f4", "f8"):
+        x = np.array([1, 2, 1]).astype(kind)
+        for dtype in (None, "bool", "i1", "i4", "f4", "f8"):
+            try:
+                with np.errstate(all="ignore"):
+                    function(x, dtype)
+            except TypeError:
+                with pytest.raises((DTypeError, UnsupportedError)):
+                    traced(function, x, dtype)
+            else:
+                check(function, x, dtype, tolerance=1e-5)
+
+
+def test_a_comparison_whose_dtype_is_given_compares_what_it_was_given() -> None:
+    x = np.array([2.0, 0.0, 1.0])
+    check(lambda x: (np.equal(x, x[::-1], dtype=bool), np.greater(x, 1, dtype=bool)), x)
+    check(lambda x: np.logical_and(x, x > 1, dtype=bool), x)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: np.add(x, x, dtype=np.int64), "float64, float64 with dtype=int64"),
+        (lambda x: np.exp(x, dtype="f4", casting="safe"), "dtype=float32 with casting='safe'"),
+        (lambda x: ADD(x, x, other=1), "np.add got an unexpected keyword argument 'other'"),
+        (lambda x: ADD(x), "np.add takes 2 arrays and 1 for results, not 1"),
+        (lambda x: EXP(x, x.copy(), x.copy()), "np.exp takes 1 arrays and 1 for results, not 3"),
+    ],
+)
+def test_arguments_that_ufuncs_refuse(function: Any, said: str) -> None:
+    x = np.ones(3)
+    with pytest.raises(TypeError):
+        function(x)
+    with pytest.raises(DTypeError) as caught:
+        traced(function, x)
+    assert said in caught.value.message
