@@ -21,11 +21,9 @@ _REFUSED = {
         "a compiled kernel runs without Python objects: return the value instead",
     ),
     "DELETE_ATTR": ("deletes the attribute {name!r}", "return values instead"),
-    "YIELD_VALUE": ("is a generator", "return a tuple or an array"),
 }
-_OPCODES = {dis.opmap[name]: parts for name, parts in _REFUSED.items() if name in dis.opmap}
+_OPCODES = {dis.opmap[name]: parts for name, parts in _REFUSED.items()}
 _STORE_DEREF = dis.opmap["STORE_DEREF"]
-_YIELD = dis.opmap["YIELD_VALUE"]
 
 
 def check_kernel(function: Any) -> FunctionType:
@@ -91,7 +89,7 @@ def check_code(code: CodeType, own: frozenset[str] = frozenset()) -> None:
     may assign to those.
     """
     for offset, opcode, argument in instructions_of(code):
-        if opcode in _OPCODES and opcode != _YIELD:
+        if opcode in _OPCODES:
             _refuse(code, offset, _OPCODES[opcode], code.co_names[argument])
         elif opcode == _STORE_DEREF:
             name = _free_variable(code, argument)
