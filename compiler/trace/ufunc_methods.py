@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tilewright.compiler.trace import ufuncs
-from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS, fold, has_traced, unsupported
-
-_REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-    np.logical_and: np.all,
-    np.logical_or: np.any,
-}
+from tilewright.compiler.trace.dispatch import fold, has_traced, unsupported
+from tilewright.compiler.trace.failures import failure
+from tilewright.ir.errors import DTypeError, KernelError
 
 
 def call_method(
     ufunc: np.ufunc, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Any:
     """``ufunc.method(*args, **kwargs)``."""
-    if method == "at":
-        return ufuncs.at(ufunc, *args, **kwargs)
-    if not has_traced((*args, *kwargs.values())):
+    if method != "at" and not has_traced((*args, *kwargs.values())):
         return fold(getattr(ufunc, method), args, kwargs)
+    try:
+        return _call(ufunc, method, args, kwargs)
+    except TypeError as error:
+        if isinstance(error, KernelError):
+            raise
+        raise failure(DTypeError, f"np.{ufunc.__name__}.{method}: {error}") from error
+
+
+def _call(ufunc: np.ufunc, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    from tilewright.compiler.trace.numpy_reductions import combine
+
     match method:
+        case "at":
+            return ufuncs.at(ufunc, *args, **kwargs)
         case "outer":
             return ufuncs.outer(ufunc, *args, **kwargs)
         case "reduce":
-            return _reduce(ufunc, *args, **kwargs)
+            return combine(ufunc, *args, **{"axis": 0, **kwargs} if len(args) < 2 else kwargs)
         case "accumulate":
             from tilewright.compiler.trace.numpy_running import accumulate
 
@@ -41,19 +45,5 @@ def call_method(
         case "reduceat":
             from tilewright.compiler.trace.numpy_strides import reduce_at
 
-            return reduce_at(partial(_reduce, ufunc), *args, **kwargs)
+            return reduce_at(partial(combine, ufunc), *args, **kwargs)
     raise unsupported(getattr(ufunc, method))
-
-
-def _reduce(ufunc: np.ufunc, array: Any, axis: Any = 0, *rest: Any, **kwargs: Any) -> Any:
-    from tilewright.compiler.trace.numpy_reductions import combine
-
-    function = _REDUCTIONS.get(ufunc)
-    if function is None:
-        return combine(ufunc, array, axis, *rest, **kwargs)
-    if rest:  # NumPy's order: dtype, out, keepdims, initial, where
-        names = ("dtype", "out", "keepdims", "initial", "where")
-        kwargs.update(zip(names, rest, strict=False))
-    if kwargs.get("dtype", "") is None:
-        del kwargs["dtype"]
-    return IMPLEMENTATIONS[function](array, axis=axis, **kwargs)
