@@ -28,6 +28,7 @@ from tilewright.compiler.trace.operands import (
     result_dtype,
 )
 from tilewright.compiler.trace.ufunc_rules import RULES
+from tilewright.compiler.trace.views import along
 from tilewright.ir import build
 from tilewright.ir.analysis.size_proofs import same_size
 from tilewright.ir.dtypes import BOOL, F16, F32, DType
@@ -225,6 +226,10 @@ def einsum(
 ) -> Any:
     """Two operands are one contraction; more are contracted in pairs, left to right."""
     term, arrays = _einsum_operands(operands)
+    if len(arrays) == 1 and out is None and dtype is None:
+        seen = _seen(arrays[0], term.inputs[0], term.output)
+        if seen is not None:
+            return seen
     typed = arrays if out is None else [*arrays, out]
     wanted = as_dtype(dtype) if dtype is not None else result_dtype(typed)
     terms = list(term.inputs)
@@ -239,6 +244,15 @@ def einsum(
     # NumPy's optimized path ends with a tensordot, which returns an array where einsum does not.
     is_product = optimize and len(arrays) == 2 and set(terms[0]) & set(terms[1])
     return result.as_boxed() if is_product else result
+
+
+def _seen(array: Any, letters: str, output: str) -> Any:
+    """The view of one operand that no axis is summed of, as in NumPy; None if there is none."""
+    sizes = dict(zip(letters, array.sizes, strict=True))
+    if {*letters} != {*output} or not all(map(same_size, array.sizes, [sizes[c] for c in letters])):
+        return None
+    view = tuple(along(output.index(c)) for c in letters)
+    return array.viewed(view, tuple(sizes[c] for c in output))
 
 
 def _einsum_operands(operands: Sequence[Any]) -> tuple[Term, list[Any]]:
