@@ -215,15 +215,13 @@ def iscomplex(x: Any) -> Any:
 
 @implements(np.isposinf)
 def isposinf(x: Any, out: Any = None) -> Any:
-    array = as_array(x)
-    result = ufuncs.call(np.isinf, (array,)) & (array > 0)
+    result = ufuncs.call(np.equal, (x, math.inf))
     return result if out is None else write_out(result, out)
 
 
 @implements(np.isneginf)
 def isneginf(x: Any, out: Any = None) -> Any:
-    array = as_array(x)
-    result = ufuncs.call(np.isinf, (array,)) & (array < 0)
+    result = ufuncs.call(np.equal, (x, -math.inf))
     return result if out is None else write_out(result, out)
 
 

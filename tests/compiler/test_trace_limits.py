@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.compiler.trace_oracle import check, traced
-from tilewright.compiler.argument_trees import described
+import tilewright as tw
+from tests.compiler.trace_oracle import check, run, traced
+from tilewright.compiler.argument_trees import described, is_tree
 from tilewright.compiler.trace import methods, numpy_repeated_calls, python_builtins
 from tilewright.compiler.trace.numpy_creation import KNOWN_LIMIT
 from tilewright.compiler.trace.operands import MAX_ELEMENTS, MAX_RANK
@@ -31,6 +32,13 @@ def test_containers_within_containers() -> None:
     assert len(list(described(nested(33), "p"))) == 34
     with pytest.raises(LimitError, match="nested more than 32 levels deep"):
         list(described(nested(34), "p"))
+
+
+def test_lists_that_are_too_deep_are_taken_apart_to_say_so() -> None:
+    value: Any = 1
+    for depth in range(1, 36):
+        value = [value]
+        assert is_tree(value) is (depth > 33)
 
 
 def test_ranks_and_sizes() -> None:
@@ -199,3 +207,54 @@ def test_powers_of_every_bit_of_the_exponent(dtype: str) -> None:
 def test_large_integers_keep_every_digit() -> None:
     x = np.array([2**53 + 1, -(2**62) - 1, 2**63 - 1])
     check(lambda x: (np.round(x), np.round(x, 0), np.round(x, 3)), x)
+
+
+@pytest.mark.parametrize("make", [np.empty, np.zeros, np.ones, np.empty_like])
+@pytest.mark.parametrize("size", [3, KNOWN_LIMIT + 1])
+def test_new_arrays_hold_what_they_say(make: Callable[..., Any], size: int) -> None:
+    """Nothing of a kernel depends on what memory held before: empty arrays are zeros."""
+
+    def function(x: Any) -> Any:
+        like = np.zeros(size) + x[0] if make is np.empty_like else size
+        return make(like, dtype=np.float32) * x[1:2].astype(np.float32)
+
+    found = run(traced(function, X), function, (X,))
+    assert found.dtype == np.float32
+    assert found.shape == (size,)
+    assert (found == (1 if make is np.ones else 0)).all()
+
+
+@pytest.mark.parametrize("make", [np.empty, np.zeros, np.ones])
+def test_new_arrays_of_open_size(make: Callable[..., Any]) -> None:
+    n = tw.dim("N")
+
+    def function(x: Any) -> Any:
+        y = make(x.shape)
+        y[...] = x * 2
+        return y
+
+    check(function, X, symbols={n: 6}, x=tw.f64[n])
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((-1, 4), "cannot reshape (6,) into rows of 4 elements"),
+        ((0, -1), "cannot reshape (6,) into rows of 0 elements"),
+        ((4, 2), "cannot reshape (6,) into (4, 2)"),
+        ((-1, -1), "can only specify one unknown dimension (-1)"),
+        ((-2, -3), "negative dimensions are not allowed: (-2, -3)"),
+    ],
+)
+def test_shapes_that_do_not_fit(shape: tuple[int, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        X.reshape(shape)
+    with pytest.raises(ShapeError) as caught:
+        traced(lambda x: x.reshape(shape), X)
+    assert caught.value.message == said
+
+
+def test_shapes_that_fit() -> None:
+    shapes = [(-1, 3), (2, -1), (6, -1), (-1,), -1, (1, -1, 1), (2, 3), (3, -1, 2)]
+    check(lambda x: [x.reshape(s) for s in shapes], X)
+    check(lambda x: [x[:0].reshape(s) for s in ((0, 3), (-1, 3), (5, 0), -1)], X)

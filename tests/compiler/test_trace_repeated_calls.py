@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,14 @@ def test_quotients_whose_divisors_have_no_product() -> None:
 def test_errors(function, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         traced(function, M)
+
+
+def test_one_axis_after_the_other_with_and_without_its_place() -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+
+    def summed(a: Any, axis: Any) -> Any:
+        return a.sum(axis, keepdims=True)
+
+    check(lambda x: np.apply_over_axes(np.sum, x, [0, 2]), x)
+    check(lambda x: np.apply_over_axes(summed, x, [0, -1]), x)
+    check(lambda x: np.apply_over_axes(lambda a, axis: np.cumsum(a, axis), x, 1), x)
