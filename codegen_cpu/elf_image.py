@@ -55,7 +55,8 @@ class Image:
     __slots__ = ("_base", "_bytes", "_exports", "_unmap")
 
     def __init__(self, code: bytes, imports: Mapping[str, int]) -> None:
-        """Raises `UnusualObjectError`; OSError if the system refuses the memory."""
+        """Raises `UnusualObjectError`, or what `load_image` knows broken files to lead to; OSError
+        if the system refuses the memory."""
         map_pages, self._unmap, protect = _memory_functions()
         self._bytes, self._base = 0, 0
         plan = _Object(code)
@@ -184,9 +185,8 @@ class _Object:
         return self._offset(number)
 
     def _offset(self, number: int) -> int:
+        """Where a symbol lies; a `LookupError` if that is in no section of the image."""
         _, _, _, section, value, _ = self._symbols[number]
-        if section not in self._places:
-            raise UnusualObjectError("a symbol of an unusual kind")
         return self._places[section] + value
 
     def _address(self, number: int, base: int, imports: Mapping[str, int]) -> int:
