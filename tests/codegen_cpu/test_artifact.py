@@ -8,7 +8,13 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from tilewright.codegen_cpu.artifact import CpuArtifact, TensorSpec, decode, workspace_bytes
+from tilewright.codegen_cpu.artifact import (
+    CpuArtifact,
+    TensorSpec,
+    decode,
+    readable_bytes,
+    workspace_bytes,
+)
 from tilewright.codegen_cpu.encode_artifact import encode
 from tilewright.ir import build
 from tilewright.ir.dtypes import ALL, F16, F32, I32, I64, INDEX, DType
@@ -166,3 +172,22 @@ def test_decoding_is_quick() -> None:
         decode(data, symbols)
         times.append(perf_counter() - start)
     assert min(times) < 300e-6
+
+
+@pytest.mark.parametrize(
+    ("shape", "elements"),
+    [((), 1), ((3, 2), 6), ((0,), 1), ((3, 0, 5), 15), ((0, 4, 0), 4), ((2, 0), 2)],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_at_position_zero_of_empty_axes_something_can_be_read(
+    shape: tuple[int, ...], elements: int, dtype: type
+) -> None:
+    array: np.ndarray = np.zeros(shape, dtype)
+    assert readable_bytes(array) == elements * array.itemsize
+    assert isinstance(readable_bytes(array), int)
+
+
+def test_an_empty_temporary_has_room_for_a_row() -> None:
+    n = dim("n")
+    artifact = artifact_of(Apply(MUL, (n, index(640))), (n,))
+    assert [workspace_bytes(artifact, {n: size}) for size in (0, 1, 2)] == [704, 704, 1344]
