@@ -415,6 +415,9 @@ def test_declared_buffers_only() -> None:
     with pytest.raises(IRError, match="declared twice"):
         verify_kernel(Kernel("k", (stray, stray), (), (), ()))
     again = Var("i", 2)
+    count = build.const(2, I32)
+    with pytest.raises(IRError, match="the extent of i has dtype int32, not index"):
+        verify_kernel(Kernel("k", (), (), (), (For(Var("i", count), "serial", []),)))
     loops = [For(again, "serial", []), For(again, "serial", [])]
     with pytest.raises(IRError, match="loop variable i is bound twice"):
         verify_kernel(Kernel("k", (), (), (), tuple(loops)))

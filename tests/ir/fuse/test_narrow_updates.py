@@ -119,3 +119,21 @@ def test_an_elimination_by_rows(size: int) -> None:
 
     a = np.random.default_rng(0).normal(size=(size, size)) + size * np.eye(size)
     np.testing.assert_allclose(tw.kernel(run)(a), run(a), rtol=0, atol=1e-12 * size)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("neither", "(11,)"),
+        ("one", "(9, 11)"),
+        ("above", "(k + 1, 11)"),
+        ("from", "(k, 11)"),
+        ("below", "(9, 11 - k)"),
+        ("up to", "(9, 10 - k)"),
+        ("both", "(9, 11)"),
+    ],
+)
+def test_the_other_side_of_a_mask(name: str, size: str) -> None:
+    """Points that do not keep their value are those of which the opposite holds."""
+    program = program_of(updated(MASKS[name][0], other_side=True), [A])
+    assert sizes(program) == [str(eval(size, {"k": 2}))]

@@ -16,6 +16,7 @@ from tilewright.compiler.trace.run import trace
 from tilewright.ir.fuse.options import CPU
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.interpret.program import interpret_program
+from tilewright.ir.kernel import For
 from tilewright.ir.lower.nest import lower_nest
 from tilewright.ir.passes import run_passes
 from tilewright.ir.printer import print_kernel
@@ -258,3 +259,30 @@ def test_loops_of_some_schedules(number: int, golden: Golden) -> None:
 
 def schedule_fits(nest: Nest, schedule: Schedule) -> bool:
     return len(schedule.tile) in (0, len(nest.outer))
+
+
+@pytest.mark.parametrize(
+    ("function", "dtype", "loops"),
+    [
+        (lambda x: x.max(), np.float32, 1),
+        (lambda x: x.max(), np.int32, 1),
+        (lambda x: x.sum(dtype=np.int32), np.int32, 1),
+        (lambda x: x.sum(), np.float32, 3),  # four runs of eight runs of 16
+    ],
+)
+def test_only_what_rounds_is_cut_into_runs(
+    function: Callable[..., Any], dtype: Any, loops: int
+) -> None:
+    (nest,) = nests(program_of(function, [numbers(500, dtype=dtype)]).steps)
+    kernel = lower_nest(nest, Schedule(), "k")
+    depth = 0
+
+    def deepest(body: Any, around: int) -> None:
+        nonlocal depth
+        depth = max(depth, around)
+        for stmt in body:
+            if isinstance(stmt, For):
+                deepest(stmt.body, around + 1)
+
+    deepest(kernel.body, 0)
+    assert depth == loops
