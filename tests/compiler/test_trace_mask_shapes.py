@@ -24,6 +24,8 @@ GATHERED: dict[str, Callable[..., Any]] = {
     "positions": lambda x, p, q: x[0][np.nonzero(x[0] > 0)].prod(),
     "positions, swapped": lambda x, p, q: x[0][np.nonzero(x[0] > 0)[::-1]].sum(),
     "positions, twice": lambda x, p, q: x[0][(np.nonzero(x[0] > 0)[1],) * 2].sum(),
+    "rows, twice": lambda x, p, q: x[0][(np.nonzero(x[0] > 0)[0],) * 2].sum(),
+    "last axes swapped": lambda x, p, q: x[tuple(np.nonzero(x > 0)[n] for n in (0, 2, 1))].sum(),
     "positions of a plane": lambda x, p, q: x[np.nonzero(x[0] > 0)].sum(0),
     "triples": lambda x, p, q: x[p[p > 1], q[p > 1], q[p > 1]].sum(),
 }
