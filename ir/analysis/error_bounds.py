@@ -26,6 +26,7 @@ from tilewright.ir.analysis.error_rules import (
     uncertain,
     unordered,
 )
+from tilewright.ir.analysis.folds import HEADS, WHOLE, Whole
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Size, Source, Var, post_order
@@ -176,64 +177,62 @@ class _Evaluation:
             return _combine_exactly(node.combiner, rows, node.dtype, self._target)
         return self._tree(node.combiner, rows, _roundings(node, count), node.dtype)
 
-    def _tree(self, combiner: str, rows: Bounded, height: int, dtype: DType) -> Bounded:
+    def _tree(
+        self, combiner: str, rows: Bounded, height: Array, dtype: DType, fold: Whole = WHOLE
+    ) -> Bounded:
         """Sums of at most `height` roundings per element, and products of `height` in all."""
-        value, bound = rows.value, rows.bound
+        value, bound, count = rows.value, rows.bound, fold.counts(rows.value)
         dtype = computed(dtype, self._target)
+        tiny, largest = float(np.finfo(dtype.numpy).tiny), float(np.finfo(dtype.numpy).max)
         u = float(np.finfo(dtype.numpy).eps) * (0.5 if self._target.ieee else 1.0)
         if combiner == "add":
-            total, size = value.sum(-1), (np.abs(value) + bound).sum(-1)
-            passed = bound.sum(-1) + height * u * size
+            total, size = fold.total(value), fold(np.add, np.abs(value) + bound)
+            passed = fold(np.add, bound) + height * u * size
             overflow = size
         else:
-            total = np.prod(value, -1)
-            most = np.prod(np.abs(value) + bound, -1) * (1 + u) ** height
-            overflow = np.prod(np.maximum(np.abs(value) + bound, 1.0), -1)
+            total = fold(np.multiply, value)
+            most = fold(np.multiply, np.abs(value) + bound) * (1 + u) ** height
+            overflow = fold(np.multiply, np.maximum(np.abs(value) + bound, 1.0))
             passed = most - np.abs(total) + 1e-12 * most
-            if height:
-                passed = passed + value.shape[-1] * np.finfo(dtype.numpy).tiny * overflow
-        finite = np.isfinite(value).all(-1)
-        near = (overflow > float(np.finfo(dtype.numpy).max) / 2) & finite
+            passed = np.where(height > 0, passed + count * tiny * overflow, passed)
+        finite = fold(np.logical_and, np.isfinite(value))
+        near = (overflow > largest / 2) & finite
         passed = np.where(near & (height > 0), np.inf, np.where(finite, passed, 0.0))
-        moves = np.isinf(bound).any(-1) | np.any(rows.fusible, -1)
+        moves = fold(np.logical_or, np.isinf(bound) | rows.fusible)
         if combiner == "mul":
-            moves |= ((np.abs(value) <= bound) & (bound > 0)).any(-1) & ~finite
-            vanishes = np.prod(np.where(np.isfinite(value), np.minimum(np.abs(value), 1), 1), -1)
-            moves |= ~finite & (vanishes < np.finfo(dtype.numpy).tiny)
+            moves |= fold(np.logical_or, (np.abs(value) <= bound) & (bound > 0)) & ~finite
+            within = np.where(np.isfinite(value), np.minimum(np.abs(value), 1), 1)
+            moves |= ~finite & (fold(np.multiply, within) < tiny)
         else:
-            big = np.where(np.isfinite(value), np.abs(value), 0).sum(-1)
-            moves |= ~finite & (big > float(np.finfo(dtype.numpy).max) / 2)
+            big = fold(np.add, np.where(np.isfinite(value), np.abs(value), 0))
+            moves |= ~finite & (big > largest / 2)
         if not self._target.ieee:  # a * x + a * y may be a * (x + y), which is not inf - inf
-            moves |= np.isnan(total) & ~np.isnan(value).any(-1)
+            moves |= np.isnan(total) & ~fold(np.logical_or, np.isnan(value))
         passed = np.where(moves, np.inf, passed)
         if not self._target.ieee and combiner == "add":
-            passed = np.where(
-                size < 1e-30, passed + np.finfo(dtype.numpy).tiny * value.shape[-1], passed
-            )
+            passed = np.where(size < 1e-30, passed + tiny * count, passed)
         made = finish(total, passed, 0.0, dtype, self._target)
         # A run starts from +0, and which zeros meet first depends on the tree.
         return Bounded(made.value, made.bound, np.broadcast_to(True, total.shape))
 
     def _scan(self, node: Scan, source: Bounded) -> Bounded:
-        axis, count = node.axis, source.value.shape[node.axis]
-        if count == 0:
+        if source.value.shape[node.axis] == 0:
             return source
-        parts = []
-        for end in range(1, count + 1):
-            head = Bounded(
-                np.moveaxis(source.value, axis, -1)[..., :end],
-                np.moveaxis(source.bound, axis, -1)[..., :end],
-                fusible=np.moveaxis(source.fusible, axis, -1)[..., :end],
-            )
-            if not node.dtype.is_float or node.combiner in _EXACT:
-                parts.append(_combine_exactly(node.combiner, head, node.dtype, self._target))
-            else:
-                height = 0 if end == 1 else end
-                if node.combiner == "add":
-                    height = min(height, 2 * TREE_HEIGHT + end.bit_length())
-                parts.append(self._tree(node.combiner, head, height, node.dtype))
-        value = np.stack([p.value for p in parts], axis)
-        return Bounded(value, np.stack([p.bound for p in parts], axis), value == 0)
+        rows = Bounded(
+            np.moveaxis(source.value, node.axis, -1),
+            np.moveaxis(source.bound, node.axis, -1),
+            fusible=np.moveaxis(source.fusible, node.axis, -1),
+        )
+        if not node.dtype.is_float or node.combiner in _EXACT:
+            made = _combine_exactly(node.combiner, rows, node.dtype, self._target, HEADS)
+        else:
+            ends = HEADS.counts(rows.value)
+            height = np.where(ends == 1, 0, ends)
+            if node.combiner == "add":
+                height = np.minimum(height, 2 * TREE_HEIGHT + np.frexp(ends)[1])
+            made = self._tree(node.combiner, rows, height, node.dtype, HEADS)
+        value, bound = (np.moveaxis(a, -1, node.axis) for a in (made.value, made.bound))
+        return Bounded(value, bound, value == 0)
 
     def _scatter(self, node: Scatter, tensors: Tensors) -> Bounded:
         base = tensors[node.base]
@@ -325,22 +324,24 @@ def _load(node: Load, indices: Sequence[Bounded], tensors: Tensors) -> Bounded:
     return Bounded(source.value[places], bound, source.unsigned[places], source.fusible[places])
 
 
-def _combine_exactly(combiner: str, rows: Bounded, dtype: DType, target: TargetClass) -> Bounded:
+def _combine_exactly(
+    combiner: str, rows: Bounded, dtype: DType, target: TargetClass, fold: Whole = WHOLE
+) -> Bounded:
     """Integers, and the smallest or largest float, which moves by no more than its candidates."""
-    value = UFUNCS[combiner].reduce(rows.value, axis=-1, dtype=rows.value.dtype)
+    value = fold(UFUNCS[combiner], rows.value)
     if value.dtype.kind != "f":
-        return Bounded(value, uncertain((rows.bound == 0).all(-1)))
+        return Bounded(value, uncertain(fold(np.logical_and, rows.bound == 0)))
     far: Array = np.zeros(())
     for sign in (-1, 1):
-        end = UFUNCS[combiner].reduce(rows.value + sign * rows.bound, axis=-1)
+        end = fold(UFUNCS[combiner], rows.value + sign * rows.bound)
         far = np.maximum(far, np.where(end == value, 0.0, np.abs(end - value)))
-    far = np.where(np.isinf(rows.bound).any(-1), np.inf, far * (1 + 1e-12))
-    far = unordered(value, far, (rows.bound > 0).any(-1), dtype, target)
+    far = np.where(fold(np.logical_or, np.isinf(rows.bound)), np.inf, far * (1 + 1e-12))
+    far = unordered(value, far, fold(np.logical_or, rows.bound > 0), dtype, target)
     surely_nan = np.isnan(rows.value) & np.isfinite(rows.bound)
-    decided = surely_nan.all(-1) if combiner in ("fmin", "fmax") else surely_nan.any(-1)
-    far = np.where(decided, 0.0, far)
+    decides = np.logical_and if combiner in ("fmin", "fmax") else np.logical_or
+    far = np.where(fold(decides, surely_nan), 0.0, far)
     if target.fast:
-        far = np.where(np.isnan(rows.value).any(-1), np.inf, far)
+        far = np.where(fold(np.logical_or, np.isnan(rows.value)), np.inf, far)
     return Bounded(value, far, value == 0)
 
 

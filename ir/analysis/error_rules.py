@@ -104,7 +104,7 @@ def computed(dtype: DType, target: TargetClass) -> DType:
 def unit(value: Array, dtype: DType) -> Array:
     """The distance of neighbours at `value` (float64) in a float dtype."""
     info = np.finfo(dtype.numpy)
-    exponent = np.frexp(np.abs(value))[1] - 1
+    exponent = np.where(value == 0, info.minexp, np.frexp(np.abs(value))[1] - 1)
     exponent = np.clip(exponent, info.minexp, info.maxexp - 1)
     return np.ldexp(1.0, exponent - info.nmant)
 
