@@ -59,8 +59,8 @@ def _reading(step: Step, padded: dict[Buffer, Buffer]) -> Step:
 
 
 def _pays(nest: Nest, writes: Counter[Buffer]) -> bool:
-    target, last = nest.stages[-1].target, _last_axis(nest)
-    if last is None or writes[target] != 1 or target.base is not None:
+    # Writes of a view are those of its base.
+    if _last_axis(nest) is None or writes[nest.stages[-1].target] != 1:
         return False
     return _odd_loads(nest) >= LEAST_LOADS
 
@@ -68,13 +68,15 @@ def _pays(nest: Nest, writes: Counter[Buffer]) -> bool:
 def _last_axis(nest: Nest) -> Var | None:
     """The outer axis along the rows of the output, if those have an odd length."""
     final = nest.stages[-1]
-    if len(final.indices) < 2 or any(not isinstance(a.extent, int) for a in nest.outer):
+    if len(final.indices) < 2 or not all(
+        isinstance(a.extent, int) and a.extent for a in nest.outer
+    ):
         return None
-    axis = final.indices[-1]
-    if not isinstance(axis, Var) or axis not in nest.outer or not isinstance(axis.extent, int):
+    axis = next((a for a in nest.outer if a is final.indices[-1]), None)
+    if axis is None or axis.extent != final.target.shape[-1]:
         return None
-    odd = axis.extent % LANES != 0 and axis.extent == final.target.shape[-1]
-    return axis if odd and all(isinstance(a.extent, int) and a.extent for a in nest.outer) else None
+    assert isinstance(axis.extent, int)
+    return axis if axis.extent % LANES else None
 
 
 def _odd_loads(nest: Nest) -> int:

@@ -148,6 +148,8 @@ def test_tiles_through_workgroup_memory() -> None:
     nest = Nest("matmul", (i, j), stages, (total,))
     good = Schedule(tile=(4, 4), workgroup=(2, 2), stage_tile=8)
     check_schedule(nest, good, invocations=64)
+    with pytest.raises(ShapeError, match="stage_tile=-8 is for contractions"):
+        check_schedule(nest, replace(good, stage_tile=-8), invocations=64)
     for wrong in ((4,), (4, 2), (4, 6), (0, 4)):
         with pytest.raises(ShapeError, match="is not two multiples of 4"):
             check_schedule(nest, replace(good, tile=wrong), invocations=64)

@@ -125,5 +125,8 @@ def test_other_rows_stay() -> None:
         (storing(nest, Buffer("y", (5,), F32), j),),
         (taps(x, opened, 4),),
         (taps(Buffer("x", (0, WIDE), F32), empty, 4),),
+        (taps(x, Buffer("y", (3, 5), F32, base=Buffer("b", (15,), F32)), 4),),
+        (storing(nest, Buffer("y", (3, 5), F32), i, Var("m", 5)),),
+        (taps(x, Buffer("y", (3, Var("M", least=1)), F32), 4),),
     ):
         assert pad_rows(steps, {x, y}) == steps

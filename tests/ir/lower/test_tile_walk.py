@@ -227,3 +227,24 @@ def test_what_is_changed_in_place_is_computed_once(columns: int) -> None:
     found = array.copy()
     interpret_kernel(kernel, {out: found})
     np.testing.assert_array_equal(found, array + 1)
+
+
+def joined(count: int) -> Nest:
+    """So many arrays of eight columns side by side, each chosen by the number of the column."""
+    i, j = Var("i", 3), Var("j", 8 * count)
+    pieces = [
+        Load(Buffer(f"a{k}", (3, 8), F32), (i, build.sub(j, build.index(8 * k))))
+        for k in range(count)
+    ]
+    value: Expr = pieces[-1]
+    for k in reversed(range(count - 1)):
+        value = build.select(build.lt(j, build.index(8 * (k + 1))), pieces[k], value)
+    stage = Stage((), (), None, value, Buffer("out", (3, 8 * count), F32), (i, j))
+    return Nest("joined", (i, j), (stage,), ())
+
+
+@pytest.mark.parametrize(("count", "pieces"), [(2, 2), (12, 10), (18, 15), (20, 16), (40, 16)])
+def test_few_parts_of_an_axis_have_loops_of_their_own(count: int, pieces: int) -> None:
+    kernel = lower_nest(joined(count), Schedule(tile=(1, 8), vector=1, width=8), "k")
+    loops = [s for s in statements(kernel.body) if isinstance(s, For) and s.kind == "vector"]
+    assert len(loops) == pieces
