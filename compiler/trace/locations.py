@@ -69,6 +69,29 @@ def code_location(code: CodeType, offset: int, line: int | None = None) -> Locat
     return _location(code, list(code.co_positions()), offset, line)
 
 
+_CHANGING_METHODS = frozenset(
+    ("append", "extend", "insert", "pop", "popitem", "remove", "clear", "sort", "reverse", "update")
+)
+_CHANGING_INSTRUCTIONS = frozenset(("STORE_SUBSCR", "DELETE_SUBSCR"))
+_NEAR = 4
+
+
+def change_location(code: CodeType, name: str) -> Location | None:
+    """Where `code`, or a function inside of it, most likely changes the container `name`."""
+    import dis  # only for an error
+
+    instructions = list(dis.get_instructions(code))
+    for at, loading in enumerate(instructions):
+        if not loading.opname.startswith("LOAD_") or loading.argval != name:
+            continue
+        for near in instructions[at + 1 : at + 1 + _NEAR]:
+            method = near.opname.startswith("LOAD_") and near.argval in _CHANGING_METHODS
+            if method or near.opname in _CHANGING_INSTRUCTIONS:
+                return code_location(code, near.offset)
+    inner = (change_location(c, name) for c in code.co_consts if isinstance(c, CodeType))
+    return next((found for found in inner if found is not None), None)
+
+
 def _location(code: CodeType, spans: list[Span], offset: int, line: int | None) -> Location:
     unknown: Span = (None, None, None, None)
     start, end, column, end_column = spans[offset // 2] if offset // 2 < len(spans) else unknown

@@ -32,7 +32,7 @@ from tilewright.compiler.converted_arguments import other_meaning
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
 from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.inspect_code import check_code
-from tilewright.compiler.trace.locations import ShadowGlobals
+from tilewright.compiler.trace.locations import ShadowGlobals, change_location
 from tilewright.compiler.trace.namespaces import (
     IndexTrick,
     Namespace,
@@ -286,8 +286,8 @@ class Rebinder:
         """Have `check_unchanged` compare a list or dict with what it holds now."""
         self._containers.append((name, container, _snapshot(container)))
 
-    def check_unchanged(self, loc: Any) -> None:
-        """Raise if the function has changed a list or dict from outside of it."""
+    def check_unchanged(self, code: CodeType, loc: Any) -> None:
+        """Raise if the function of `code`, at `loc`, has changed a list or dict from outside."""
         for name, container, before in self._containers:
             after = _snapshot(container)
             if len(after) != len(before) or any(
@@ -295,7 +295,7 @@ class Rebinder:
             ):
                 raise TraceError(
                     f"the kernel changes {name!r}, which lives outside of it",
-                    loc=loc,
+                    loc=change_location(code, name.partition("[")[0]) or loc,
                     help="a compiled kernel runs without Python: return the value instead",
                 )
 

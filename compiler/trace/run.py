@@ -144,7 +144,7 @@ class _Run:
                 outputs = collect(self._tracer, returned, self._loc)
             finally:
                 self._tracer.finished = True
-        self._rebinder.check_unchanged(self._loc)
+        self._rebinder.check_unchanged(self._function.__code__, self._loc)
         graph = Graph(
             self._name,
             tuple(self._inputs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import math
 from collections import namedtuple
 from collections.abc import Callable
@@ -109,6 +110,37 @@ def test_values_that_leave_where_they_belong() -> None:
         traced(leaks, X)
     with pytest.raises(TraceError, match="from inside of a loop body is used outside of it"):
         traced(leaks_from_loop, X)
+
+
+TABLE: dict[str, Any] = {}
+
+
+def stores(x: Any) -> Any:
+    def inner() -> None:
+        TABLE["x"] = x
+
+    inner()
+    return x
+
+
+def grows(x: Any) -> Any:
+    if len(LEAKED) < 100:  # reads are not what is meant
+        LEAKED.extend([1, 2])
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "line", "place"),
+    [(leaks, 1, "LEAKED.append"), (stores, 2, 'TABLE["x"]'), (grows, 2, "LEAKED.extend")],
+)
+def test_changes_are_shown_where_they_are_made(function: Any, line: int, place: str) -> None:
+    with pytest.raises(TraceError) as caught:
+        traced(function, X)
+    loc = caught.value.loc
+    assert loc is not None
+    assert loc.line == function.__code__.co_firstlineno + line
+    source = linecache.getline(__file__, loc.line)
+    assert source[loc.column :].startswith(place)
 
 
 def _written(x: Any, view: Callable[[Any], Any], value: Any = 1.0) -> Any:
