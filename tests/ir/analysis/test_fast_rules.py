@@ -134,6 +134,8 @@ def test_powers_and_quotients() -> None:
 
     assert error(ops.POW, 2.0, 3.0) == (3 + 8 * 3 + 6 * 3, 2.0**-126)
     assert error(ops.POW, 2.0, -3.0) == (3 + 8 * 3 + 6 * 3, 2.0**-126)
+    assert error(ops.POW, 2.0**-126, 0.5) == (3 + 8 * 63 + 3, 2.0**-126)
+    assert error(ops.POW, 2.0**-127, 0.5) == (0.0, np.inf)
     assert error(ops.POW, -2.0, 3.0) == (0.0, 2.0**-126)
     assert error(ops.POW, 0.0, 3.0) == (0.0, 2.0**-126)
     for x, y in (

@@ -221,3 +221,19 @@ def test_rows_of_a_band(rows: int, taps: int, size: int | None) -> None:
     )
     found = [s.nests[-1].outer[0].extent for s in steps if isinstance(s, Band)]
     assert found == ([] if size is None else [size])
+
+
+@pytest.mark.parametrize(("offset", "expected"), [(0, 1), (-1, 0), (2, 1), (3, 0)])
+def test_rows_that_are_not_there_are_not_computed(offset: int, expected: int) -> None:
+    """A choice may keep the last nest from reading them; a band would have to make them."""
+    program = through(Buffer("t", (47, 6), F32))
+    rows, more = program.steps
+    assert isinstance(more, Nest)
+    (stage,) = more.stages
+    k, m = more.outer
+    target = program.temporaries[0]
+    other = Load(target, (build.add(k, build.index(offset)), m))
+    shown = build.select(build.eq(k, build.index(7)), other, stage.value)
+    changed = replace(more, stages=(replace(stage, value=shown),))
+    steps = find_bands(replace(program, steps=(rows, changed)), LIMITS)
+    assert sum(isinstance(s, Band) for s in steps) == expected

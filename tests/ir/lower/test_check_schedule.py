@@ -187,3 +187,12 @@ def test_an_axis_that_decides_the_size_of_others_is_not_spread_over_lanes() -> N
     triangle = replace(NEST, outer=(ROWS,), stages=(replace(STAGE, axes=(short,)),))
     with pytest.raises(ShapeError, match="vector=0 is an axis that others depend on"):
         check_schedule(triangle, Schedule(tile=(1,), vector=0, width=4))
+
+
+def test_invocations_do_not_cut_an_axis_of_unknown_length_into_vectors() -> None:
+    i, j = Var("i", 6), Var("j", Var("N", least=1))
+    source, out = (Buffer(name, (6, Var("N", least=1)), dtypes.F32) for name in ("x", "y"))
+    nest = Nest("copy", (i, j), (Stage((), (), None, Load(source, (i, j)), out, (i, j)),), ())
+    given = Schedule(tile=(1, 4), vector=1, width=4, workgroup=(8,))
+    with pytest.raises(ShapeError, match="vector=1 is an axis of N points, which tiles cut"):
+        check_schedule(nest, given, invocations=64)

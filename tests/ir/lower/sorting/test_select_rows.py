@@ -12,7 +12,7 @@ from tests.codegen_cpu.kernel_runner import compile_kernel
 from tests.ir.lower.traced_programs import program_of
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir.dtypes import F32, F64, I32, I64, U8, DType
-from tilewright.ir.kernel import Buffer, WhileLoop, statements
+from tilewright.ir.kernel import Buffer, If, Store, WhileLoop, statements
 from tilewright.ir.lower.elements_read import elements_read
 from tilewright.ir.lower.lowered import Lowered
 from tilewright.ir.lower.sorting.sort_rows import VectorUnit, lower_sort
@@ -122,3 +122,15 @@ def test_every_feature_level_selects() -> None:
         compiled = compile_kernel(made.kernel, [source], [result], made.temporaries, target)
         compiled.run([x], [found])
         np.testing.assert_array_equal(found[:, :5], np.argsort(x, axis=1, kind="stable")[:, :5])
+
+
+def test_what_is_better_raises_the_limit() -> None:
+    """Else later groups would be sorted that have nothing to offer."""
+    made, *_ = lowered((3, 1003), F32, False, (0, 4))
+    looked = [s for s in statements(made.kernel.body) if isinstance(s, If)]
+    raising = [
+        s
+        for s in looked
+        if any(isinstance(t, Store) and t.buffer.name == "limit" for t in statements(s.body))
+    ]
+    assert len(raising) == 2  # in the loop over whole groups, and for the last elements
