@@ -60,7 +60,9 @@ class _Simplifier:
                 return _before_widening(node.op, a, b)
             case ops.MOD | ops.FLOORDIV:
                 divisor = build.known(b)
-                return self._division(node.op, a, divisor) if divisor and divisor > 0 else None
+                if divisor is None or divisor <= 0:
+                    return None
+                return self._division(node.op, a, divisor)
             case _ if node.op in ops.COMPARISONS:
                 return self._comparison(node.op, *self._difference(a, b))
         return None
