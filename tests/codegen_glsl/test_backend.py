@@ -457,6 +457,18 @@ def test_open_dimensions_are_refused_by_name() -> None:
         build(program)
 
 
+def test_float64_arrays_are_refused_also_where_nothing_is_computed() -> None:
+    x, y = Buffer("x", (4,), F64), Buffer("y", (4,), F64)
+    copied = program_of([x], [y], [Copy(x, y)])
+    with pytest.raises(UnsupportedError) as caught:
+        build(copied)
+    assert str(caught.value) == (
+        "test has the float64 input x, and target 'glsl' has no float64\n"
+        'help: use float32, or pass f64="f32" to compute in float32'
+    )
+    assert len(build(copied, None, GlslOptions(f64="f32")).steps) == 1
+
+
 def test_float64_arguments_are_refused() -> None:
     x, y = Buffer("x", (4,), F64), Buffer("y", (4,), F32)
     with pytest.raises(UnsupportedError, match="float64"):
