@@ -218,6 +218,30 @@ def test_brackets_keep_the_order_of_operations() -> None:
     assert render(lines) == ["o0 = -h((f(1) + g(2)) * 3);"]
 
 
+@pytest.mark.parametrize(
+    ("value", "use", "text"),
+    [
+        ("a + b", "v0", "a + b"),
+        ("a + b", "f(v0)", "f(a + b)"),
+        ("a + b", "f(v0, c)", "f(a + b, c)"),
+        ("a + b", "f(c, v0)", "f(c, a + b)"),
+        ("a + b", "f(c + v0)", "f(c + (a + b))"),
+        ("a + b", "f(v0 * c)", "f((a + b) * c)"),
+        ("a + b", "v0.x", "(a + b).x"),
+        ("a + b", "-v0", "-(a + b)"),
+        ("f(a) + g(b)", "-v0", "-(f(a) + g(b))"),
+        ("f(g(a), b)", "-v0", "-f(g(a), b)"),
+        ("f(a).xy", "-v0", "-f(a).xy"),
+        ("f(a).x * 2", "-v0", "-(f(a).x * 2)"),
+        ("a.x", "-v0", "-a.x"),
+        ("1.5", "c - v0", "c - 1.5"),
+        ("-1", "c - v0", "c - (-1)"),
+    ],
+)
+def test_brackets_stand_where_they_are_needed(value: str, use: str, text: str) -> None:
+    assert render([Define("float", "v0", value), Assign("o0", use)]) == [f"o0 = {text};"]
+
+
 # Whole kernels.
 
 
