@@ -136,18 +136,14 @@ class AddressEmitter(BranchEmitter):
     ) -> tuple[str, int]:
         """``root + sum(terms)``: terms are added scope by scope, so that outer parts are shared."""
         pointer, depth = self.pointers[root], 0
-        by_depth: dict[int, list[tuple[Value, int]]] = {}
-        for value, factor in terms:
-            by_depth.setdefault(value.depth, []).append((value, factor))
-        for depth_here in sorted(by_depth):
-            depth = max(depth, depth_here)
-            for value, factor in by_depth[depth_here]:
-                step = self._scaled(value, factor, depth)
-                pointer = self.function.once(
-                    ("gep", pointer, step, element),
-                    f"getelementptr {element}, ptr {pointer}, {self.types.index} {step}",
-                    depth,
-                )
+        for value, factor in sorted(terms, key=lambda term: term[0].depth):
+            depth = value.depth
+            step = self._scaled(value, factor, depth)
+            pointer = self.function.once(
+                ("gep", pointer, step, element),
+                f"getelementptr {element}, ptr {pointer}, {self.types.index} {step}",
+                depth,
+            )
         return pointer, depth
 
     def _scaled(self, value: Value, factor: int, depth: int) -> str:

@@ -49,3 +49,15 @@ def test_a_stride_may_hold_a_division(name: str, target: str) -> None:
         y = np.zeros_like(x)
         compiled.run([x], [y], symbols=[m])
         np.testing.assert_array_equal(y, x[::-1])
+
+
+def test_the_outer_part_of_an_address_is_added_outside() -> None:
+    """Of ``x[j, i]``, whose inner variable comes first, the inner loop adds `j` alone."""
+    x, y = Buffer("x", (7, 5), F32), Buffer("y", (5, 7), F32)
+    i, j = Var("i", 5), Var("j", 7)
+    body = [For(i, "serial", [For(j, "serial", [Store(y, (i, j), Load(x, (j, i)))])])]
+    kernel = finish_kernel("turn", body, ())
+    text = compile_kernel(kernel, [x], [y], target=cpu_target("x86-64-v3")).text
+    inner = text.rpartition("\nloop")[2].partition("br i1")[0]
+    assert "store float" in inner
+    assert inner.count("getelementptr") == 2
