@@ -12,7 +12,7 @@ from typing import TypeGuard
 from tilewright.ir import ops
 from tilewright.ir.dtypes import F64
 from tilewright.ir.errors import UnsupportedError
-from tilewright.ir.expr import Apply, Const, Expr, Load, post_order
+from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
 from tilewright.ir.graph import (
     Compute,
     Constant,
@@ -124,6 +124,12 @@ def _reason(node: Expr, arguments: Sequence[Input]) -> tuple[str, str]:
             return "a loop carries or reads float64", "start it with .astype(np.float32)"
     for operand in wide:
         if _is_widening(operand) and operand.operands[0].dtype.kind in "iub":
+            number = _int_argument(operand.operands[0])
+            if number is not None:
+                return (
+                    f"it computes in float64 with the integer argument {number.name!r}",
+                    "compute that number before the call, and pass it as np.float32",
+                )
             dtype = operand.operands[0].dtype
             return (
                 f"NumPy promotes its {dtype} operand to float64",
@@ -142,6 +148,16 @@ def _reason(node: Expr, arguments: Sequence[Input]) -> tuple[str, str]:
                 "leave that conversion out, or use a function that keeps float32",
             )
     return "", "convert to float32 first, with x.astype(np.float32)"
+
+
+def _int_argument(node: Expr) -> Input | None:
+    """The only argument that a number is computed from, if that is an integer of rank 0."""
+    nodes = post_order((node,))
+    read = {n.source for n in nodes if isinstance(n, Load)}
+    source = read.pop() if len(read) == 1 else None
+    if not isinstance(source, Input) or source.label != "int argument":
+        return None
+    return None if any(isinstance(n, Var) for n in nodes) else source
 
 
 def _is_widening(node: Expr) -> TypeGuard[Apply]:

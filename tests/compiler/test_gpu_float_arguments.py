@@ -111,6 +111,8 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...], str, str]] = [
     ),
     (lambda x: x * np.array([1.0, 2, 3, 4, 5]), (X,), "np.multiply", "float64 array of shape (5,)"),
     (lambda x: x * np.arange(5.0) ** 2, (X,), "np.multiply", "make that array float32 where it is"),
+    (lambda x, k: x * (k / 2), (X, 3), "np.multiply", "float64 with the integer argument 'k'"),
+    (lambda x, k: x * (k - 1), (X, np.int64(3)), "np.multiply", "compute that number before the"),
     (lambda x: x + 1, (X.astype(np.float64),), "np.add", "argument 'x' is float64"),
     (lambda x: np.interp(x, x, x).astype(np.float32), (X,), "", "converts float32 to float64"),
     (
