@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
-from tilewright.ir import build
+from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, I32
-from tilewright.ir.expr import Expr, Load, Size, Var, post_order
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.fuse.options import FRAGMENT
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
@@ -136,6 +136,23 @@ def test_axes_that_grow_with_others_are_not_computed_ahead() -> None:
     i = Var("i", 5)
     *ahead, _ = split_inputs(sums_of_rows(i, build.add(i, build.index(1))), 4)
     assert all(len(nest.outer) == 1 for nest in ahead)
+
+
+def test_what_is_computed_ahead_reads_most_and_is_the_least_to_do() -> None:
+    """Of values that read the same arrays the deepest: the rest costs no launch of its own."""
+    i = Var("i", 5)
+    x = [Load(Buffer(f"x{k}", (5,), F32), (i,)) for k in range(7)]
+    three = build.add(build.add(x[0], x[1]), x[2])
+    two = build.mul(x[3], x[4])
+    others = build.mul(x[5], x[6])
+    value = reduce(build.add, (Apply(ops.NEG, (three,)), two, others))
+    nest = Nest("n", (i,), (Stage((), (), None, value, Buffer("out", (5,), F32), (i,)),), ())
+    first, *_ = split_inputs(nest, 4)
+    (stage,) = first.stages
+    assert isinstance(stage.value, Apply)
+    assert stage.value.op is ops.ADD
+    sources = {n.source.name for n in post_order((stage.value,)) if isinstance(n, Load)}
+    assert sources == {"x0", "x1", "x2"}
 
 
 def test_what_the_nest_makes_is_not_there_before_it() -> None:
