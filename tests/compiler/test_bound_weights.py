@@ -45,6 +45,8 @@ def test_packing_is_in_the_part_that_runs_once() -> None:
 def test_saved_and_cached_code_packs_when_it_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert runtime().pool  # code of ours that the cache holds, too
+    assert runtime().calls
     monkeypatch.setattr(runtime(), "cache", ArtifactCache.default(tmp_path / "cache"))
     compiled = dense.bind(w=WEIGHTS).compile(ROWS[0])
     compiled.save(tmp_path / "dense.tw")
