@@ -108,6 +108,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_CACHE_HOME"] = str(own / "cache")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Names that differ between processes could not be run again, nor shared among workers."""
+    for item in items:
+        if " object at 0x" in item.nodeid:
+            raise pytest.UsageError(f"the name of a test holds an address: {item.nodeid}")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for target in PROBES:
         if item.get_closest_marker(target) is None:

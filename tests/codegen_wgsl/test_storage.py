@@ -32,7 +32,6 @@ ROW, LANE, FREE = Var("row", 9), Var("lane", 4), Var("free", dtype=dtypes.INDEX)
         (Linear({ROW: 4, FREE: 1}, 0), True),  # nothing is known of it
         (Linear({ROW: 4, FREE: 4}, 2), False),
     ],
-    ids=str,
 )
 def test_words_are_found_without_a_division(form: Linear, divides: bool) -> None:
     quotient, rest = divide(form, 4)
