@@ -21,7 +21,6 @@ from tilewright.compiler.trace.failures import failure
 from tilewright.compiler.trace.handles import Cell, Formula, Handle, Value, load
 from tilewright.compiler.trace.locations import Locator
 from tilewright.ir import build, dtypes
-from tilewright.ir.analysis.size_proofs import at_most
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import LimitError, TraceError, UnsupportedError
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
@@ -341,8 +340,13 @@ class Tracer:
 
     def must_not_be_empty(self, sizes: Iterable[Size], message: str) -> None:
         """Have the host test before each run that none of the open sizes is 0."""
-        for size in sizes:
-            if not isinstance(size, int) and not at_most(1, size):
+        open_sizes = [size for size in sizes if not isinstance(size, int)]
+        if not open_sizes:
+            return
+        from tilewright.ir.analysis.size_proofs import at_most
+
+        for size in open_sizes:
+            if not at_most(1, size):
                 self.sizes.append(SizeCheck(size, message, self.here()))
 
     # Functions that the public modules ask for by name.
