@@ -26,6 +26,8 @@ _ROWS_OF_BLOCK = 16
 _MOST_IN_BLOCK = 40
 _NEAR = 4
 _CHEAP = 8
+_GATHERED_LANES = (8, 16)
+"""Two vectors of as many lanes that are loaded one by one hide latencies, and are much code."""
 _MOST_EXPANDED_CODE = 160
 _COST_OF_COMBINED_LANES = 27  # relative to the load of one element into a lane
 _LEAST_IN_STEP, _MOST_IN_STEP = 12, 200
@@ -234,6 +236,8 @@ class Heuristic(Struct):
         available = max(1, -(-points((axis,)) // width))
         if main is None:
             cost = max(operations(s.value) for s in self.nest.stages)
+            if width in _GATHERED_LANES and self._gathers(axis):
+                return min(available, 2), None
             if self._keeps_step(cost):
                 return min(available, self._vectors_in_step(cost)), None
             return min(available, 4 if cost <= 40 else 2 if cost <= 200 else 1), None
@@ -249,6 +253,10 @@ class Heuristic(Struct):
         from tilewright.codegen_cpu.contraction_schedule import vectors_beside
 
         return vectors_beside(points((rows,)) if rows else 1, available, self.target), rows
+
+    def _gathers(self, axis: Var) -> bool:
+        """Whether several elements are read from scattered places at each point of the axis."""
+        return sum(a.is_scattered(axis) and not a.is_store for a in accesses(self.nest)) > 1
 
     def _keeps_step(self, cost: int) -> bool:
         """Whether a few vectors take every operation together, as one wide vector: in a long

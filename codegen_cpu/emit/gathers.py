@@ -7,12 +7,14 @@ all elements in them. The channels of a pixel that are read at one computed plac
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from tilewright.codegen_cpu.emit.addresses import Access, AddressEmitter
 from tilewright.codegen_cpu.emit.types import vector
 from tilewright.ir.dtypes import BOOL, I32
 from tilewright.ir.kernel import Buffer
 
-_WORD = 32
+WORD = 32
 
 
 class GatherEmitter(AddressEmitter):
@@ -20,16 +22,27 @@ class GatherEmitter(AddressEmitter):
 
     def gather(self, buffer: Buffer, place: Access, depth: int) -> str:
         """The elements at ``place.pointer + place.offsets``."""
-        bits = 8 if buffer.dtype is BOOL else buffer.dtype.bits
+        bits = self.element_bits(buffer)
         found = self._from_table(buffer, bits, place, depth)
         if found is not None:
             return found
-        if bits < _WORD and self._static_bytes(buffer.root) * 8 >= _WORD:
+        if bits < WORD and self.static_bytes(buffer.root) * 8 >= WORD:
             return self._from_words(buffer, bits, place, depth)
         assert place.offsets is not None
+        found = self.function.name_of(self.word_key(buffer, place, place.constant), depth)
+        if found is not None:
+            return found
         element = self.types.memory(buffer.dtype)
         offsets = place.offsets.text, place.offsets.element
-        return self._elements(element, element, place.pointer, offsets, place.lanes, depth)
+        return self.elements(element, element, place.pointer, offsets, place.lanes, depth)
+
+    def word_key(self, buffer: Buffer, place: Access, constant: int) -> Hashable:
+        """What is remembered of the words that begin `constant` elements after
+        ``base + offsets``: of smaller elements and of those that fill one."""
+        assert place.offsets is not None
+        version = self.environment.versions.get(buffer.root, 0)
+        element = self.types.memory(buffer.dtype)
+        return ("word", element, place.base, place.offsets.text, constant, place.lanes, version)
 
     def _from_table(self, buffer: Buffer, bits: int, place: Access, depth: int) -> str | None:
         """Bytes at places that are bytes themselves, from a table that fits into registers."""
@@ -43,14 +56,19 @@ class GatherEmitter(AddressEmitter):
         from tilewright.codegen_cpu.emit.byte_tables import LANES, SIZES, ByteTable
 
         size = next((s for s in SIZES if most < s), 0)
-        if not size or size > self._static_bytes(buffer.root) or place.lanes != LANES:
+        if not size or size > self.static_bytes(buffer.root) or place.lanes != LANES:
             return None
         key = self.environment.versions.get(buffer.root, 0)
         outside = self.function.load_floor(buffer.root)
         table = ByteTable(self.function, self.spelling, pointer, size, key, outside)
         return table.look_up(byte.text, depth)
 
-    def _static_bytes(self, root: Buffer) -> int:
+    def element_bits(self, buffer: Buffer) -> int:
+        """The size of an element in memory."""
+        return 8 if buffer.dtype is BOOL else buffer.dtype.bits
+
+    def static_bytes(self, root: Buffer) -> int:
+        """The size of a buffer, 0 where an extent of it is open."""
         size = root.dtype.itemsize
         for extent in root.shape:
             if not isinstance(extent, int):
@@ -58,7 +76,7 @@ class GatherEmitter(AddressEmitter):
             size *= extent
         return size
 
-    def _elements(
+    def elements(
         self,
         loaded: str,
         unit: str,
@@ -74,7 +92,7 @@ class GatherEmitter(AddressEmitter):
         if self.spelling.has_gather and whole and loaded in ("i32", "float", "i64", "double"):
             pointers = self.function.assign(places, depth)
             return self.function.assign(self._gathered(loaded, pointers, lanes), depth)
-        return self._scalar_loads(loaded, unit, pointer, offsets, lanes, depth)
+        return self.one_by_one(loaded, unit, pointer, offsets, lanes, depth)
 
     def _gathered(self, element: str, pointers: str, lanes: int) -> str:
         kind, addresses = vector(element, lanes), vector("ptr", lanes)
@@ -85,7 +103,7 @@ class GatherEmitter(AddressEmitter):
         operands = [(addresses, pointers), ("i32", str(align)), mask, (kind, "poison")]
         return self.spelling.call(f"llvm.masked.gather.v{lanes}{short}.v{lanes}p0", kind, operands)
 
-    def _scalar_loads(
+    def one_by_one(
         self,
         loaded: str,
         unit: str,
@@ -94,16 +112,12 @@ class GatherEmitter(AddressEmitter):
         lanes: int,
         depth: int,
     ) -> str:
+        """As `elements`, by a load for each."""
         function, kind = self.function, vector(loaded, lanes)
-        text, index = offsets
+        index = offsets[1]
         align = 1 if loaded != unit else _bytes(loaded)
         made = "poison"
-        for lane in range(lanes):
-            at = function.once(
-                ("lane", text, lane),
-                f"extractelement {vector(index, lanes)} {text}, i64 {lane}",
-                depth,
-            )
+        for lane, at in enumerate(self.lanes_apart(offsets, lanes, depth)):
             right = f"getelementptr {unit}, ptr {pointer}, {index} {at}"
             address = function.assign(right, depth)
             one = function.assign(f"load {loaded}, ptr {address}, align {align}", depth)
@@ -111,16 +125,25 @@ class GatherEmitter(AddressEmitter):
             made = function.assign(right, depth)
         return made
 
+    def lanes_apart(self, offsets: tuple[str, str], lanes: int, depth: int) -> list[str]:
+        """The offset of each lane."""
+        text, index = offsets
+        return [
+            self.function.once(
+                ("lane", text, lane),
+                f"extractelement {vector(index, lanes)} {text}, i64 {lane}",
+                depth,
+            )
+            for lane in range(lanes)
+        ]
+
     # Elements of less than a word.
 
     def _from_words(self, buffer: Buffer, bits: int, place: Access, depth: int) -> str:
         assert place.offsets is not None
-        least, base = place.offsets.least, place.base_least
-        inside = least is not None and base is not None and least + base >= 0 <= place.constant
-        # A word that begins before the element must not begin before the buffer.
-        first = place.constant % (_WORD // bits) if inside else 0
+        first = first_in_word(place, bits)
         lanes, words = place.lanes, vector("i32", place.lanes)
-        word = self._word(buffer, bits, place, place.constant - first, depth)
+        word = self.word(buffer, bits, place, place.constant - first, depth)
         if first:
             shift = f"splat (i32 {first * bits})"
             word = self.function.assign(f"lshr {words} {word}, {shift}", depth)
@@ -132,21 +155,20 @@ class GatherEmitter(AddressEmitter):
         right = f"bitcast {narrow} {made} to {vector(element, lanes)}"
         return self.function.assign(right, depth)
 
-    def _word(self, buffer: Buffer, bits: int, place: Access, constant: int, depth: int) -> str:
+    def word(self, buffer: Buffer, bits: int, place: Access, constant: int, depth: int) -> str:
         """The 32 bits that begin `constant` elements after ``base + offsets``.
 
         The last elements of the buffer are read from a place a little before, and shifted down.
         """
         assert place.offsets is not None
-        version = self.environment.versions.get(buffer.root, 0)
-        key = ("word", place.base, place.offsets.text, constant, place.lanes, version)
+        key = self.word_key(buffer, place, constant)
         found = self.function.name_of(key, depth)
         if found is not None:
             return found
         function, kind = self.function, place.offsets.element
         lanes, unit = place.lanes, f"i{bits}"
         wide = vector(kind, lanes)
-        most = self._last_word(buffer, bits, place, constant, kind, depth)
+        most = self.last_place(buffer, WORD, place, constant, depth)
         right = self.spelling.call(
             f"llvm.smin.v{lanes}{kind}" if lanes > 1 else f"llvm.smin.{kind}",
             wide,
@@ -154,7 +176,7 @@ class GatherEmitter(AddressEmitter):
         )
         at = function.assign(right, depth)
         pointer = self.shifted(place.base, depth, unit, constant)
-        word = self._elements("i32", unit, pointer, (at, kind), lanes, depth)
+        word = self.elements("i32", unit, pointer, (at, kind), lanes, depth)
         late = function.assign(f"sub {wide} {place.offsets.text}, {at}", depth)
         words = vector("i32", lanes)
         if kind != "i32":
@@ -164,15 +186,17 @@ class GatherEmitter(AddressEmitter):
         function.stack[depth].names[key] = made
         return made
 
-    def _last_word(
-        self, buffer: Buffer, bits: int, place: Access, constant: int, kind: str, depth: int
+    def last_place(
+        self, buffer: Buffer, size: int, place: Access, constant: int, depth: int
     ) -> str:
-        """The largest offset whose word lies in the buffer, in every lane."""
-        room = self._static_bytes(buffer.root) * 8 // bits - _WORD // bits - constant
+        """The largest offset at which `size` bits lie in the buffer, in every lane."""
+        assert place.offsets is not None
+        bits, kind = self.element_bits(buffer), place.offsets.element
+        room = (self.static_bytes(buffer.root) * 8 - size) // bits - constant
         root = self.pointers[buffer.root]
         if place.base == root:
             return f"splat ({kind} {room})"
-        key = ("room", place.base, constant, bits, kind, place.lanes)
+        key = ("room", place.base, room, bits, kind, place.lanes)
         found = self.function.name_of(key, depth)
         if found is None:
             found = self._room_left(place, root, room, bits // 8, kind, depth)
@@ -197,6 +221,15 @@ class GatherEmitter(AddressEmitter):
         one = function.assign(f"insertelement {wide} poison, {kind} {left}, i64 0", depth)
         right = f"shufflevector {wide} {one}, {wide} poison, <{lanes} x i32> zeroinitializer"
         return function.assign(right, depth)
+
+
+def first_in_word(place: Access, bits: int) -> int:
+    """How far behind the beginning of a word the element lies whose channels share it."""
+    assert place.offsets is not None
+    least, base = place.offsets.least, place.base_least
+    inside = least is not None and base is not None and least + base >= 0 <= place.constant
+    # A word that begins before the element must not begin before the buffer.
+    return place.constant % (WORD // bits) if inside else 0
 
 
 def _bytes(element: str) -> int:

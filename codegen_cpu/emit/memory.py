@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tilewright.codegen_cpu.emit import turned
 from tilewright.codegen_cpu.emit.addresses import Access
 from tilewright.codegen_cpu.emit.function import FunctionText
-from tilewright.codegen_cpu.emit.gathers import GatherEmitter
+from tilewright.codegen_cpu.emit.neighbours import NeighbourEmitter
 from tilewright.codegen_cpu.emit.operations import Spelling
 from tilewright.codegen_cpu.emit.picks import Part, picked, register_starts, wanted_parts
 from tilewright.codegen_cpu.emit.registers import Registers, Row
@@ -40,7 +40,7 @@ class Gap(Struct, frozen=True):
     stretch: int
 
 
-class MemoryEmitter(GatherEmitter):
+class MemoryEmitter(NeighbourEmitter):
     """Expressions with loads from memory and registers."""
 
     def __init__(
@@ -68,6 +68,7 @@ class MemoryEmitter(GatherEmitter):
         if place.lanes > 1:
             depth = self.function.for_guest(depth, _MOST_GUESTS)
         if place.offsets is not None:
+            self.gather_neighbours(node, place, depth)
             text = self.gather(buffer, place, depth)
             text = self._from_memory(text, buffer.dtype, place.lanes, depth)
             return Value(text, place.lanes, depth)
@@ -182,6 +183,7 @@ class MemoryEmitter(GatherEmitter):
     def store(self, stmt: Store) -> None:
         """A store of as many lanes as the place has."""
         buffer, indices = stmt.buffer, stmt.indices
+        self.find_neighbours(stmt.value)
         value = self.evaluate(stmt.value)
         if buffer.space == "register":
             self._write_register(buffer, indices, value)

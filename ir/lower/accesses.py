@@ -31,6 +31,13 @@ class Access(Struct, frozen=True, eq=False):
                 return None
         return self.form.coefficient(axis)
 
+    def is_scattered(self, axis: Var) -> bool:
+        """Whether each point of the axis lies at a place that is more than index arithmetic."""
+        return any(
+            axis in _variables(atom) and any(n.dtype is not INDEX for n in post_order((atom,)))
+            for atom in self.form.terms
+        )
+
 
 def accesses(nest: Nest) -> list[Access]:
     """Every global load and store of the nest, loads of one place counted once."""

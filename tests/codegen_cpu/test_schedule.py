@@ -196,6 +196,25 @@ def test_pixels_lie_across_lanes_of_a_product_with_a_small_matrix() -> None:
     assert chosen.tile == (chosen.tile[0], 3)
 
 
+@pytest.mark.parametrize(("taps", "size"), [(1, 64), (2, 32), (3, 32)])
+def test_several_scattered_loads_are_little_code(taps: int, size: int) -> None:
+    """Two vectors of them at a time; of one load, and of none, as many as hide latencies."""
+
+    def summed(x: Any, p: Any) -> Any:
+        read = [tw.at(x, p + np.int32(k), boundary="clamp") for k in range(taps)]
+        return sum(read[1:], np.float32(2) * read[0])
+
+    x, places = np.zeros(4000, np.float32), np.zeros(512, np.int32)
+    assert scheduled(summed, x, places, target="x86-64-v4").tile == (size,)
+
+
+def test_index_arithmetic_scatters_nothing() -> None:
+    def summed(x: Any) -> Any:
+        return tw.compute(512, lambda i: x[i // 2] + x[i // 3])
+
+    assert scheduled(summed, np.zeros(512, np.float32), target="x86-64-v4").tile == (64,)
+
+
 def test_an_axis_without_points_is_not_taken_whole() -> None:
     def picked(a, places):
         return tw.compute((0, 9), lambda i, j: tw.at(a, (i, places[j]), boundary="clamp"))
