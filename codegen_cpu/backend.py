@@ -45,10 +45,14 @@ Observer = Callable[[str, object], None]
 
 
 class Lowered(Struct, frozen=True, eq=False):
-    """A program of kernels, the schedule of each, and where temporaries lie."""
+    """A program of kernels, the schedule of each, and where temporaries lie.
+
+    `nests` are those whose schedule may be chosen, as they are lowered, with what they have.
+    """
 
     program: Program
     schedules: tuple[tuple[str, Schedule], ...]
+    nests: tuple[tuple[Nest, Schedule], ...]
     offsets: Mapping[Buffer, Size]
     workspace: Size
 
@@ -117,6 +121,7 @@ class _Lowering:
         self.target = target
         self.given = schedules
         self.used: list[tuple[str, Schedule]] = []
+        self.nests: list[tuple[Nest, Schedule]] = []
         self.temporaries: list[Buffer] = []
         self.has_records = any(map(_has_fields, (*program.inputs, *program.temporaries)))
 
@@ -134,7 +139,7 @@ class _Lowering:
 
             lowered = hoist_constant_steps(lowered)
         plan = plan_memory(lowered)
-        return Lowered(lowered, tuple(self.used), plan.offsets, plan.size)
+        return Lowered(lowered, tuple(self.used), tuple(self.nests), plan.offsets, plan.size)
 
     def _in_bands(self, program: Program) -> tuple[tuple[Step, ...], frozenset[Buffer]]:
         """The steps with bands as launches, those inside of repeats too, and the temporaries that
@@ -215,10 +220,13 @@ class _Lowering:
         return pack_operands(nest, axis if isinstance(axis, Var) else stage.reduce_axes[-1])
 
     def _schedule(self, nest: Nest) -> Schedule:
-        schedule = self.given.get(nest.name)
-        if schedule is None:
-            return default_schedule(nest, self.target)
-        return self._given(nest, schedule)
+        given = self.given.get(nest.name)
+        if given is None:
+            schedule = default_schedule(nest, self.target)
+        else:
+            schedule = self._given(nest, given)
+        self.nests.append((nest, schedule))
+        return schedule
 
     def _given(self, nest: Nest, schedule: Schedule) -> Schedule:
         """A schedule of the user's, if it fits; what would change rounding is left out."""

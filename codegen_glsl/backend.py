@@ -37,10 +37,14 @@ _MOST_TEXTURES = 8
 
 
 class Lowered(Struct, frozen=True, eq=False):
-    """A program of legal kernels, and the schedule of each nest."""
+    """A program of legal kernels, and the schedule of each nest.
+
+    `nests` are those whose schedule may be chosen, as they are lowered, with what they have.
+    """
 
     program: Program
     schedules: tuple[tuple[str, Schedule], ...]
+    nests: tuple[tuple[Nest, Schedule], ...]
 
 
 def build(
@@ -71,6 +75,7 @@ def lower(
             help="compile for given shapes on this target",
         )
     used: list[tuple[str, Schedule]] = []
+    nests: list[tuple[Nest, Schedule]] = []
 
     def launch(step: Step) -> list[Step]:
         if not isinstance(step, Nest):
@@ -84,6 +89,7 @@ def lower(
             check_schedule(collapse_axes(step), schedule)
         kernel = lower_to_fragments(step, schedule, f"k{len(used)}_{step.name}")
         used.append((step.name, schedule))
+        nests.append((collapse_axes(step), schedule))
         return [Launch(legalize(kernel, fast=options.fast))]
 
     external = {b.root for b in (*program.inputs, *program.outputs)}
@@ -94,7 +100,7 @@ def lower(
     gathered = pad_rows(narrow, external)
     spread = map_steps(gathered, lambda s: spread_rows(s) if isinstance(s, Nest) else (s,))
     steps = map_steps(spread, launch)
-    return Lowered(replace(program, steps=steps, init=()), tuple(used))
+    return Lowered(replace(program, steps=steps, init=()), tuple(used), tuple(nests))
 
 
 def source(program: GpuProgram) -> str:

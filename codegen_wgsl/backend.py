@@ -71,6 +71,16 @@ def build(
     return result
 
 
+def tunable_nests(
+    program: Program, options: WgslOptions | None = None
+) -> tuple[tuple[Nest, Schedule], ...]:
+    """The nests whose schedule may be chosen, as they are lowered, with their default schedules."""
+    chosen = options or WgslOptions()
+    builder = _Builder(program, chosen, {})
+    builder.run(check_dtypes(program, chosen))
+    return tuple(builder.nests)
+
+
 def source(program: GpuProgram) -> str:
     """Every distinct shader of a program, each below a line that names it."""
     texts: dict[str, str] = {}
@@ -98,6 +108,7 @@ class _Builder(Struct):
     indexes: dict[Buffer, int] = field(default_factory=dict)
     kernels: list[Kernel] = field(default_factory=list)
     used: list[tuple[str, Schedule]] = field(default_factory=list)
+    nests: list[tuple[Nest, Schedule]] = field(default_factory=list)
     counter: Var | None = None
 
     def run(self, notes: tuple[str, ...]) -> WgslArtifact:
@@ -172,6 +183,7 @@ class _Builder(Struct):
         else:
             check_schedule(merged, schedule, self.options.workgroup_invocations)
         self.used.append((nest.name, schedule))
+        self.nests.append((merged, schedule))
         return self._launch(lower_to_workgroups(merged, schedule, nest.name), nest.name)
 
     def _sort(self, step: SortRows) -> list[artifact.Step]:

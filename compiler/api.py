@@ -179,7 +179,8 @@ class Kernel(FastCallable):
         with collections_paused():
             from tilewright.compiler.cache.entries import Request, front_key, load_front
 
-            request = Request(self.python, specs, scalars, self.target, self.options)
+            stamp = runtime().tuning_stamp() if self.options.schedules is None else (0, 0)
+            request = Request(self.python, specs, scalars, self.target, self.options, stamp)
             key = front_key(request, runtime().cache)
             found = load_front(request, key, runtime(), traced) if key else None
             if found is not None:

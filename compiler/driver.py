@@ -5,6 +5,7 @@ trace -> graph passes -> fusion -> the target's lowering, legalisation and emiss
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from tilewright.compiler.interface import Interface
 from tilewright.compiler.specialization import Specialization
 from tilewright.compiler.targets import BuildOptions, open_target
-from tilewright.ir.errors import ShapeError
+from tilewright.ir.errors import CacheWarning, LimitError, ShapeError
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.passes import run_passes
 from tilewright.ir.signature import ArgumentSpec, StaticSpec
@@ -24,7 +25,10 @@ from tilewright.ir.text.style import CANONICAL
 if TYPE_CHECKING:
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.target import Target
+    from tilewright.compiler.targets import Observer
     from tilewright.compiler.trace.run import Traced
+    from tilewright.ir.graph import Graph
+    from tilewright.ir.program import Program
 
 
 def trace_for(
@@ -58,6 +62,19 @@ def compile_traced(
     traced: Traced, target_name: str, options: BuildOptions, runtime: Runtime
 ) -> Specialization:
     """Compile a traced function for a target, or take the result from the cache."""
+    tuned = _with_tuning(traced, target_name, options, runtime)
+    if tuned is not options:
+        try:
+            return _compile(traced, target_name, tuned, runtime)
+        except (LimitError, ShapeError) as error:  # a record that somebody has edited
+            message = f"a tuning record does not fit its kernel and is not used: {error.message}"
+            warnings.warn(message, CacheWarning, stacklevel=2)
+    return _compile(traced, target_name, options, runtime)
+
+
+def _compile(
+    traced: Traced, target_name: str, options: BuildOptions, runtime: Runtime
+) -> Specialization:
     with runtime.lock:
         target = open_target(target_name, runtime)
         stages = StageRecord({}, {"graph": traced.milliseconds})
@@ -86,6 +103,18 @@ def compile_traced(
         )
 
 
+def _with_tuning(
+    traced: Traced, target: str, options: BuildOptions, runtime: Runtime
+) -> BuildOptions:
+    """The options, with schedules from tuning where the user gave none."""
+    if options.schedules is not None or runtime.tuning_stamp() == (0, 0):
+        return options
+    from tilewright.compiler.tune.lookup import tuned_schedules
+
+    found = tuned_schedules(traced.graph, target, options, runtime)
+    return replace(options, schedules=found) if found else options
+
+
 class StageRecord:
     """What came out of each stage, and the time from the end of the stage before."""
 
@@ -108,20 +137,7 @@ class StageRecord:
 
 def build(traced: Traced, target: Target, options: BuildOptions, stages: StageRecord) -> Any:
     """Graph passes, fusion, and the target's own stages, all remembered in `stages`."""
-    graph = traced.graph
-    if not target.has_float64:  # nor 64-bit integers
-        from tilewright.compiler.while_loops import refuse_while_loops
-        from tilewright.ir.passes.narrow_positions import narrow_positions
-        from tilewright.ir.passes.narrow_scalars import narrow_scalars
-
-        refuse_while_loops(graph, target.name)
-        from tilewright.ir.passes.saturate_positions import saturate_positions
-
-        graph = saturate_positions(narrow_scalars(narrow_positions(graph)))
-    graph = run_passes(graph)
-    stages("optimized", graph)
-    program = build_program(graph, target.fusion, "program")
-    stages("program", program)
+    graph, program = to_program(traced.graph, target, stages)
     if not target.has_float64:
         from tilewright.compiler.float64 import refuse_float64
         from tilewright.compiler.narrowing import warn_of_narrowing
@@ -133,6 +149,24 @@ def build(traced: Traced, target: Target, options: BuildOptions, stages: StageRe
     stages.time("code")
     _check_names(options, stages.values)
     return made
+
+
+def to_program(graph: Graph, target: Target, observe: Observer) -> tuple[Graph, Program]:
+    """Graph passes and fusion: the graph as it is compiled, and its program."""
+    if not target.has_float64:  # nor 64-bit integers
+        from tilewright.compiler.while_loops import refuse_while_loops
+        from tilewright.ir.passes.narrow_positions import narrow_positions
+        from tilewright.ir.passes.narrow_scalars import narrow_scalars
+
+        refuse_while_loops(graph, target.name)
+        from tilewright.ir.passes.saturate_positions import saturate_positions
+
+        graph = saturate_positions(narrow_scalars(narrow_positions(graph)))
+    graph = run_passes(graph)
+    observe("optimized", graph)
+    program = build_program(graph, target.fusion, "program")
+    observe("program", program)
+    return graph, program
 
 
 def _check_names(options: BuildOptions, stages: dict[str, Any]) -> None:

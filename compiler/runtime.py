@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tilewright.codegen_glsl.device import GlDevice
     from tilewright.codegen_wgsl.device import Device
     from tilewright.compiler.cache import ArtifactCache
+    from tilewright.compiler.tune.database import TuningDatabase
 
 if TYPE_CHECKING:
     from functools import cached_property
@@ -58,6 +59,32 @@ class Runtime:
         from tilewright.compiler.cache import ArtifactCache
 
         return ArtifactCache.default()
+
+    @once
+    def tuning_file(self) -> str | None:
+        """Where this user's tuning records are; None for a user without a home."""
+        from platformdirs import user_data_dir
+
+        directory = user_data_dir("tilewright", appauthor=False)
+        return f"{directory}/tuning.jsonl" if os.path.isabs(directory) else None
+
+    @once
+    def tuning(self) -> TuningDatabase:
+        """What tuning has found for this user."""
+        from tilewright.compiler.tune.database import TuningDatabase
+
+        return TuningDatabase(self.tuning_file)
+
+    def tuning_stamp(self) -> tuple[int, int]:
+        """Size and time of change of the tuning records: others mean that kernels may be compiled
+        otherwise. Zeros where there are none."""
+        if self.tuning_file is None:
+            return 0, 0
+        try:
+            facts = os.stat(self.tuning_file)
+        except OSError:
+            return 0, 0
+        return facts.st_size, facts.st_mtime_ns
 
     @once
     def loader(self) -> ObjectLoader:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tilewright.compiler.targets import BuildOptions, Executable, Observer
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
-    from tilewright.ir.program import Program
+    from tilewright.ir.program import Nest, Program
+    from tilewright.ir.schedule_space import ScheduleSpace
 
 
 class Target(Protocol):
@@ -32,6 +33,11 @@ class Target(Protocol):
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> Any:
         """The artifact of a program; `observe(stage, value)` sees what lies between."""
+
+    def schedule_spaces(
+        self, program: Program, options: BuildOptions
+    ) -> Sequence[tuple[Nest, ScheduleSpace]]:
+        """The nests whose schedule may be chosen, and the schedules to choose from."""
 
     def finish(self, made: Any) -> Any:
         """The artifact from what `build` made, or what the cache kept of it."""

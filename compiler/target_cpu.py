@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tilewright.compiler.targets import BuildOptions, Observer
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
-    from tilewright.ir.program import Program
+    from tilewright.ir.program import Nest, Program
+    from tilewright.ir.schedule_space import ScheduleSpace
 
 
 class CpuTargetDriver:
@@ -53,6 +54,17 @@ class CpuTargetDriver:
 
         machine = self.machine.with_numerics(options.numerics)
         return backend.build(program, machine, options.schedules, observe)
+
+    def schedule_spaces(
+        self, program: Program, options: BuildOptions
+    ) -> list[tuple[Nest, ScheduleSpace]]:
+        """Around the defaults."""
+        from tilewright.codegen_cpu import backend
+        from tilewright.codegen_cpu.schedule_space import schedule_space
+
+        machine = self.machine.with_numerics(options.numerics)
+        nests = backend.lower(program, machine).nests
+        return [(nest, schedule_space(nest, default, machine)) for nest, default in nests]
 
     def finish(self, made: CpuArtifact) -> CpuArtifact:
         """What `build` made is complete."""

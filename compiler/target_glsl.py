@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tilewright.ir.artifact import GpuProgram
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
-    from tilewright.ir.program import Program
+    from tilewright.ir.program import Nest, Program
+    from tilewright.ir.schedule_space import ScheduleSpace
 
 
 class GlslArtifact:
@@ -54,10 +55,18 @@ class GlslTargetDriver:
         from tilewright.codegen_glsl import backend  # saved kernels run without it
 
         refuse_reproducible(self.name, options)
-        f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
-        chosen = GlslOptions(f64=f64, fast=options.numerics == "fast")
-        made = backend.build(program, options.schedules, chosen, observe)
+        made = backend.build(program, options.schedules, _chosen(options), observe)
         return GlslArtifact(made, tuple(a for _, a in program.constants))
+
+    def schedule_spaces(
+        self, program: Program, options: BuildOptions
+    ) -> list[tuple[Nest, ScheduleSpace]]:
+        """How much of each reduction is written out."""
+        from tilewright.codegen_glsl import backend
+        from tilewright.codegen_glsl.schedule_space import schedule_space
+
+        nests = backend.lower(program, None, _chosen(options)).nests
+        return [(nest, schedule_space(nest)) for nest, _ in nests]
 
     def finish(self, made: GlslArtifact) -> GlslArtifact:
         """What `build` made is complete."""
@@ -89,3 +98,8 @@ class GlslTargetDriver:
     def source(self, artifact: GlslArtifact, stages: Mapping[str, object]) -> str:
         """All shaders as one text."""
         return str(stages["glsl"])
+
+
+def _chosen(options: BuildOptions) -> GlslOptions:
+    f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
+    return GlslOptions(f64=f64, fast=options.numerics == "fast")

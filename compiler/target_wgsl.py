@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tilewright.compiler.targets import BuildOptions, Observer
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
-    from tilewright.ir.program import Program
+    from tilewright.ir.program import Nest, Program
+    from tilewright.ir.schedule_space import ScheduleSpace
 
 
 class WgslTargetDriver:
@@ -48,9 +49,18 @@ class WgslTargetDriver:
         from tilewright.codegen_wgsl import backend  # saved kernels run without it
 
         refuse_reproducible(self.name, options)
-        f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
-        chosen = WgslOptions(f64=f64, fast=options.numerics == "fast")
-        return backend.build(program, chosen, options.schedules, observe)
+        return backend.build(program, _chosen(options), options.schedules, observe)
+
+    def schedule_spaces(
+        self, program: Program, options: BuildOptions
+    ) -> list[tuple[Nest, ScheduleSpace]]:
+        """Forms and their sizes, within the limits that every device has."""
+        from tilewright.codegen_wgsl import backend
+        from tilewright.codegen_wgsl.schedule_space import schedule_space
+
+        chosen = _chosen(options)
+        nests = backend.tunable_nests(program, chosen)
+        return [(nest, schedule_space(nest, chosen)) for nest, _ in nests]
 
     def finish(self, made: WgslArtifact) -> WgslArtifact:
         """What `build` made is complete."""
@@ -88,3 +98,8 @@ class WgslTargetDriver:
     def source(self, artifact: WgslArtifact, stages: Mapping[str, object]) -> str:
         """All shaders as one text."""
         return str(stages["wgsl"])
+
+
+def _chosen(options: BuildOptions) -> WgslOptions:
+    f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
+    return WgslOptions(f64=f64, fast=options.numerics == "fast")

@@ -33,13 +33,17 @@ _VERSION: Final = "front 1"
 
 
 class Request(Struct, frozen=True):
-    """A kernel's function for arguments of these types, on a target; `ints` are the values."""
+    """A kernel's function for arguments of these types, on a target; `ints` are the values.
+
+    `tuning` changes with the tuning records, which may give the kernel other schedules.
+    """
 
     function: Callable[..., Any]
     specs: Mapping[str, ArgumentSpec]
     ints: Mapping[str, int]
     target: str
     options: BuildOptions
+    tuning: tuple[int, int] = (0, 0)
 
 
 class FrontKey(Struct, frozen=True):
@@ -59,7 +63,7 @@ def front_key(request: Request, cache: ArtifactCache) -> FrontKey | None:
         return None
     options = request.options
     schedules = sorted((n, repr(s)) for n, s in (options.schedules or {}).items())
-    chosen = repr((request.target, options.numerics, options.f64, schedules))
+    chosen = repr((request.target, options.numerics, options.f64, schedules, request.tuning))
     versions = f"{sys.version} numpy {np.__version__}"
     text = cache.key_for(_VERSION, versions, chosen, found.hexdigest())
     return FrontKey(text, found.dependencies)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tilewright import __version__
-from tilewright.compiler.cli import bench, cache, diff, show, targets
+from tilewright.compiler.cli import autotune, bench, cache, diff, show, targets, tuning
 from tilewright.compiler.cli.failures import ExitCode, report
 from tilewright.compiler.cli.options import examples
 
@@ -59,7 +59,10 @@ def tilewright_command(cache_dir: str | None, threads: int | None) -> None:
         runtime().pool.set_num_threads(threads)
 
 
-for _command in (targets.targets, bench.bench, show.show, diff.diff, cache.cache):
+for _command in (
+    *(targets.targets, bench.bench, autotune.autotune, tuning.tuning),
+    *(show.show, diff.diff, cache.cache),
+):
     tilewright_command.add_command(_command)
 
 

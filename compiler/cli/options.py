@@ -50,3 +50,20 @@ def argument_option(command: F) -> F:
         help="An argument of the kernel: an array by dtype and shape (x=f32[64,1000]), from a"
         " file (x=@data.npy), or a Python value (n=3). Give one for each.",
     )(command)
+
+
+def database_option(command: F) -> F:
+    """``--database FILE``, as a `TuningDatabase`."""
+
+    def opened(context: click.Context, parameter: click.Parameter, value: str | None) -> object:
+        from tilewright.compiler.runtime import runtime
+        from tilewright.compiler.tune.database import TuningDatabase
+
+        return runtime().tuning if value is None else TuningDatabase(value)
+
+    return click.option(
+        "--database",
+        metavar="FILE",
+        callback=opened,
+        help="Where tuning records are.  [default: the user's own]",
+    )(command)

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 _WIDTH_OF_FILES = 120
 
 
-def console() -> Console:
-    """Standard output. Rich takes files for 80 columns wide, which would cut our tables."""
+def console(stderr: bool = False) -> Console:
+    """Standard output, or standard error. Rich takes files for 80 columns wide, which would cut our
+    tables."""
     from rich.console import Console
 
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=_WIDTH_OF_FILES)
+    found = Console(highlight=False, stderr=stderr)
+    if found.is_terminal:
+        return found
+    return Console(highlight=False, stderr=stderr, width=_WIDTH_OF_FILES)

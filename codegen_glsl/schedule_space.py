@@ -1,0 +1,41 @@
+"""The schedules of a nest that are worth trying as fragment shaders: how much of a reduction is
+written out, in each iteration of its loop or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from tilewright.codegen_glsl.schedule import default_schedule
+from tilewright.ir.errors import LimitError, ShapeError
+from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.ir.program import Nest
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.schedule_space import Knob, ScheduleSpace
+
+_UNROLLS: Final = (1, 2, 4, 8, 16, 32)
+_EXPANDED: Final = (0, 4, 8, 16, 32, 64)
+
+
+def schedule_space(nest: Nest) -> ScheduleSpace:
+    """The space of `nest`, which is as it is lowered, with merged axes."""
+    default = default_schedule(nest)
+    if not any(stage.reduce_axes for stage in nest.stages):
+        return ScheduleSpace((), lambda _: default, ())
+    knobs = (
+        Knob("unroll", tuple(sorted({*_UNROLLS, default.unroll}))),
+        Knob("unroll_reduce", tuple(sorted({*_EXPANDED, default.unroll_reduce}))),
+    )
+    start = tuple(knob.values.index(getattr(default, knob.name)) for knob in knobs)
+
+    def make(values: Mapping[str, Any]) -> Schedule | None:
+        made = replace(default, **values)
+        try:
+            check_schedule(nest, made)
+        except (LimitError, ShapeError):
+            return None
+        return made
+
+    return ScheduleSpace(knobs, make, start)

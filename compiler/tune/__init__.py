@@ -1,0 +1,1 @@
+"""The autotuner: which schedules a kernel runs best with, found by trying them."""

@@ -1,0 +1,26 @@
+"""What there is to tune in a traced function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tilewright.compiler.driver import to_program
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.targets import open_target
+from tilewright.compiler.tune.session import TunableNest
+from tilewright.ir.lower.accesses import work
+
+if TYPE_CHECKING:
+    from tilewright.compiler.targets import BuildOptions
+    from tilewright.compiler.trace.run import Traced
+
+
+def tunable_nests(traced: Traced, target_name: str, options: BuildOptions) -> list[TunableNest]:
+    """The nests of the function's program on a target that have more than one schedule."""
+    target = open_target(target_name, runtime())
+    _, program = to_program(traced.graph, target, lambda *_: None)
+    return [
+        TunableNest(nest.name, space, float(work(nest)))
+        for nest, space in target.schedule_spaces(program, options)
+        if space.size > 1
+    ]

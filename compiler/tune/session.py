@@ -1,0 +1,141 @@
+"""Tuning one kernel: nest by nest, the largest first, with the best schedules of the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from tilewright.compiler.tune.search import Attempt, search
+from tilewright.compiler.tune.worker import RaceRequest, Reply
+from tilewright.ir.schedule import Schedule
+from tilewright.ir.schedule_space import Point, ScheduleSpace
+
+_RACE_SECONDS: Final = 0.05
+_FINAL_SECONDS: Final = 0.5
+_LEAST_GAIN: Final = 0.98
+
+
+class TunableNest(Struct, frozen=True):
+    """A nest of a program by its name. `work` is how much it computes, in any unit."""
+
+    name: str
+    space: ScheduleSpace
+    work: float
+
+
+class Budget(Struct, frozen=True):
+    """At most so many candidates, and seconds."""
+
+    trials: int
+    seconds: float
+
+
+class Tuned(Struct, frozen=True):
+    """`schedules` are those that differ from the defaults; none of them if nothing was faster.
+
+    `seconds` is a call with them, `default_seconds` one without, timed in turns.
+    """
+
+    schedules: Mapping[str, Schedule]
+    seconds: float
+    default_seconds: float
+    attempts: Mapping[str, Sequence[Attempt]]
+    failures: tuple[str, ...]
+
+
+class Progress(Protocol):
+    """Told after each candidate: how many there were, and the best time relative to the default."""
+
+    def __call__(self, nest: str, trials: int, best: float) -> None: ...
+
+
+class Racer(Protocol):
+    def race(self, request: RaceRequest) -> Reply: ...
+
+
+def tune(
+    nests: Sequence[TunableNest],
+    racer: Racer,
+    budget: Budget,
+    seed: int,
+    start: Mapping[str, Sequence[Point]],
+    progress: Progress,
+    clock: Callable[[], float] = time.monotonic,
+) -> Tuned:
+    """Search; an interrupt ends it early, with what was found until then."""
+    state = _Session(racer, budget, progress, clock)
+    try:
+        for nest, trials in _shares(nests, budget.trials):
+            state.search(nest, trials, seed, start.get(nest.name, ()))
+    except KeyboardInterrupt:
+        pass  # what was found counts
+    return state.finish()
+
+
+def _shares(nests: Sequence[TunableNest], trials: int) -> list[tuple[TunableNest, int]]:
+    """How many candidates each nest gets: by its work, and no more than it has."""
+    ordered = sorted(nests, key=lambda nest: -nest.work)
+    total = sum(nest.work for nest in ordered) or 1.0
+    shares = []
+    for nest in ordered:
+        share = min(round(trials * nest.work / total), nest.space.size - 1)
+        if share > 0:
+            shares.append((nest, share))
+    return shares
+
+
+class _Session:
+    def __init__(
+        self, racer: Racer, budget: Budget, progress: Progress, clock: Callable[[], float]
+    ) -> None:
+        self.racer = racer
+        self.progress = progress
+        self.clock = clock
+        self.end = clock() + budget.seconds
+        self.chosen: dict[str, Schedule] = {}
+        self.attempts: dict[str, Sequence[Attempt]] = {}
+        self.failures: list[str] = []
+        self.trials = 0
+        self.best = 1.0
+
+    def search(self, nest: TunableNest, trials: int, seed: int, start: Sequence[Point]) -> None:
+        before = self.best
+
+        def race(new: Schedule, old: Schedule) -> float | None:
+            self.trials += 1
+            reply = self.racer.race(
+                RaceRequest(self._with(nest.name, new), self._with(nest.name, old), _RACE_SECONDS)
+            )
+            if reply.error is not None:
+                self.failures.append(f"{nest.name}: {new}: {reply.error}")
+            elif reply.ratio < _LEAST_GAIN:
+                self.chosen[nest.name] = new  # at once, in case of an interrupt
+                self.best *= reply.ratio
+            self.progress(nest.name, self.trials, self.best)
+            return None if reply.error is not None else reply.ratio
+
+        found = search(nest.space, race, trials, seed, start, lambda: self.clock() >= self.end)
+        self.attempts[nest.name] = found.attempts
+        assert found.best.score is not None
+        self.best = before * found.best.score
+
+    def _with(self, name: str, schedule: Schedule) -> dict[str, Schedule]:
+        return {**self.chosen, name: schedule}
+
+    def finish(self) -> Tuned:
+        """Once more against the defaults, and longer: many small gains may have been luck."""
+        reply = self.racer.race(RaceRequest(dict(self.chosen), {}, _FINAL_SECONDS))
+        is_better = reply.error is None and reply.ratio < _LEAST_GAIN
+        if reply.error is not None:
+            self.failures.append(f"the best together: {reply.error}")
+        ratio = reply.ratio or 1.0
+        return Tuned(
+            dict(self.chosen) if is_better else {},
+            reply.seconds if is_better else reply.seconds / ratio,
+            reply.seconds / ratio,
+            self.attempts,
+            tuple(self.failures),
+        )

@@ -1,0 +1,44 @@
+"""A kernel and the arguments of a call -> its graph, and what tells it from other kernels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tilewright.compiler.cache.store import new_digest
+from tilewright.compiler.trace.run import trace
+from tilewright.ir.text.print_graph import print_graph
+from tilewright.ir.text.style import CANONICAL
+
+if TYPE_CHECKING:
+    from tilewright.compiler.api import Kernel
+    from tilewright.compiler.targets import BuildOptions
+    from tilewright.compiler.trace.run import Traced
+    from tilewright.ir.graph import Graph
+
+_NUMBER = re.compile(r"\d+")
+
+
+def traced_call(kernel: Kernel, arguments: Mapping[str, Any]) -> tuple[Traced, dict[str, Any]]:
+    """The traced function, and the values of its arguments by name."""
+    values, specs = kernel._describe((), arguments)
+    scalars = {n: v for n, v in values.items() if isinstance(v, (int, float))}
+    return trace(kernel.python, specs, values=scalars), values
+
+
+def graph_digest(graph: Graph, target: str, options: BuildOptions) -> str:
+    """Of all that is computed: operations, shapes, dtypes, and in which mode."""
+    return _digest(f"{target} {options.numerics} {options.f64}\n{print_graph(graph, CANONICAL)}")
+
+
+def family_digest(graph: Graph, target: str, options: BuildOptions) -> str:
+    """As `graph_digest`, whatever the sizes."""
+    text = _NUMBER.sub("#", print_graph(graph, CANONICAL))
+    return _digest(f"{target} {options.numerics} {options.f64}\n{text}")
+
+
+def _digest(text: str) -> str:
+    digest = new_digest()
+    digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+"""The process in which candidates are compiled and run, so that it can be killed.
+
+    python -m tilewright.compiler.tune.worker
+
+In, a line of JSON each: first a `Job`, then `RaceRequest`s. Out, a line each: a `Reply`. What the
+user's file prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from tilewright.ir.schedule import Schedule
+
+
+class Job(Struct, frozen=True):
+    """What is tuned: a kernel of a file, its arguments as on the command line, and the target."""
+
+    file: str
+    kernel: str
+    arguments: tuple[str, ...]
+    target: str
+
+
+class RaceRequest(Struct, frozen=True):
+    """Time `new` against `old` for about `seconds`; both are schedules by the names of nests."""
+
+    new: dict[str, Schedule]
+    old: dict[str, Schedule]
+    seconds: float
+
+
+class Reply(Struct, frozen=True):
+    """The time of the new schedules as a multiple of the old ones', and in seconds; or an error."""
+
+    ratio: float = 0.0
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us decides what an interrupt means
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    lines = sys.stdin.buffer
+    job = msgspec.json.decode(lines.readline(), type=Job)
+    candidates: Any = _answer(answers, lambda: _prepared(job))
+    if candidates is None:
+        return
+    for line in lines:
+        request = msgspec.json.decode(line, type=RaceRequest)
+        _answer(answers, lambda: candidates.race(request.new, request.old, request.seconds))  # noqa: B023
+
+
+def _answer(answers: BinaryIO, work: Any) -> Any:
+    """What `work` returns; it, or its error, is told."""
+    result, reply = None, Reply()
+    try:
+        result = work()
+        if hasattr(result, "ratio"):
+            reply = Reply(result.ratio, result.seconds)
+    except Exception as error:
+        reply = Reply(error=f"{type(error).__name__}: {error}")
+    answers.write(msgspec.json.encode(reply) + b"\n")
+    answers.flush()
+    return result
+
+
+def _prepared(job: Job) -> Any:
+    from tilewright.compiler.arguments import contiguous
+    from tilewright.compiler.cli.argument_values import kernel_arguments, parse_argument
+    from tilewright.compiler.cli.kernel_file import KernelPath, load_kernel
+    from tilewright.compiler.tune.candidates import Candidates
+    from tilewright.compiler.tune.subject import traced_call
+
+    kernel = load_kernel(KernelPath(job.file, job.kernel)).on(job.target)
+    given = kernel_arguments(kernel, [parse_argument(text) for text in job.arguments])
+    traced, values = traced_call(kernel, given)
+    inputs = [contiguous(values[n], traced.specs[n], n) for n in traced.input_names]
+    return Candidates(traced, job.target, kernel.options, [np.asarray(i) for i in inputs])
+
+
+if __name__ == "__main__":
+    main()

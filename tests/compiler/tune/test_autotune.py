@@ -1,0 +1,211 @@
+"""``tilewright autotune`` and ``tilewright tuning``; and later calls use what they have found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+import tilewright as tw
+from tilewright.compiler.cache import ArtifactCache
+from tilewright.compiler.cli import main
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
+from tilewright.compiler.tune.device import COMPILER, device_of
+from tilewright.compiler.tune.subject import graph_digest, traced_call
+from tilewright.ir.schedule import Schedule
+
+KERNELS = """
+import numpy as np
+import tilewright as tw
+
+@tw.kernel(x=tw.f32[100, 40])
+def total(x):
+    return (x * x).sum(axis=1)
+
+@tw.kernel(x=tw.f32[64])
+def twice(x):
+    return x * 2
+
+@tw.kernel
+def product(a, b):
+    return a @ b
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "kernels.py"
+    path.write_text(KERNELS)
+    return str(path)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> TuningDatabase:
+    return TuningDatabase(tmp_path / "records.jsonl")
+
+
+def autotune(file: str, database: TuningDatabase, *more: str) -> int:
+    given = ("autotune", file, "--database", str(database.path), "--trials", "3", *more)
+    return main([*given, "--seconds", "20"])
+
+
+def test_a_kernel_is_tuned(
+    file: str, database: TuningDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--arg", "a=f32[32,48]", "--arg", "b=f32[48,64]", "--seed", "5")
+    assert autotune(f"{file}:product", database, *arguments) == 0
+    (record,) = database.records()
+    assert (record.kernel, record.target, record.seed) == ("product", "cpu", 5)
+    assert record.arguments == ("a: f32[32, 48]", "b: f32[48, 64]")
+    assert 1 <= record.trials <= 3
+    assert record.device == device_of("cpu").name
+    assert not record.software
+    assert "schedules tried" in capsys.readouterr().out
+
+
+def test_a_whole_file_is_tuned(file: str, database: TuningDatabase) -> None:
+    """Of `product` the arguments are not known."""
+    assert autotune(file, database) == 0
+    assert [record.kernel for record in database.records()] == ["total", "twice"]
+
+
+@pytest.mark.wgsl
+def test_another_target(file: str, database: TuningDatabase) -> None:
+    assert autotune(f"{file}:total", database, "--target", "wgsl") == 0
+    (record,) = database.records()
+    assert record.target == "wgsl"
+    assert record.device == runtime().webgpu.info.summary
+    assert record.software == runtime().webgpu.info.is_software
+
+
+def test_what_cannot_be_tuned(
+    file: str, database: TuningDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert autotune("-", database) == 3
+    assert autotune(f"{file}:product", database) == 2
+    assert "needs 'a'" in capsys.readouterr().err
+    assert autotune(f"{file}:product", database, "--trials", "0") == 2
+    broken = ("--arg", "a=f32[3,4]", "--arg", "b=f32[3,4]")
+    assert autotune(f"{file}:product", database, *broken) == 1
+    assert database.records() == []
+
+
+def record_for(
+    kernel: tw.Kernel, schedules: dict[str, Schedule], **arrays: np.ndarray
+) -> TuningRecord:
+    traced, _ = traced_call(kernel, arrays)
+    return TuningRecord(
+        kernel=kernel.__name__,
+        graph=graph_digest(traced.graph, kernel.target, kernel.options),
+        family="",
+        arguments=(),
+        target=kernel.target,
+        device=device_of(kernel.target).name,
+        software=False,
+        compiler=COMPILER,
+        schedules=schedules,
+        seconds=1e-6,
+        default_seconds=2e-6,
+        trials=1,
+        seed=0,
+        date="2026-11-30",
+    )
+
+
+@pytest.fixture
+def own_records(
+    tmp_path: Path, database: TuningDatabase, monkeypatch: pytest.MonkeyPatch
+) -> TuningDatabase:
+    monkeypatch.setattr(runtime(), "tuning_file", str(database.path))
+    monkeypatch.setattr(runtime(), "tuning", database)
+    monkeypatch.setattr(runtime(), "cache", ArtifactCache.default(tmp_path / "cache"))
+    return database
+
+
+X = np.arange(12.0, dtype=np.float32).reshape(3, 4)
+CHOSEN = Schedule(tile=(2,), vector=0, width=2, order=(0,))
+
+
+def scaled(x):
+    return x * 3 + 1
+
+
+def schedules_of_a_call(kernel: tw.Kernel, x: np.ndarray = X) -> dict[str, Schedule]:
+    np.testing.assert_array_equal(kernel(x), x * 3 + 1)
+    made = kernel.specializations[-1]
+    pairs: Any = made.stage("schedule")
+    return dict(pairs)
+
+
+def test_later_calls_use_a_record(own_records: TuningDatabase) -> None:
+    plain = schedules_of_a_call(tw.kernel(scaled))
+    (name,) = plain
+    assert plain[name] != CHOSEN
+    record = record_for(tw.kernel(scaled), {name: CHOSEN}, x=X)
+    own_records.add([record])
+    # The disk cache holds the kernel without: it is another one now.
+    assert schedules_of_a_call(tw.kernel(scaled)) == {name: CHOSEN}
+    assert tw.kernel(scaled).compile(tw.f32[3, 4]).schedule == {name: CHOSEN}
+    assert schedules_of_a_call(tw.kernel(scaled), X[:2]) != {name: CHOSEN}  # another shape
+    given = tw.kernel(schedule={name: Schedule()})(scaled)
+    assert schedules_of_a_call(given) == {name: Schedule()}
+    # And back, when a faster one comes that has none.
+    own_records.add([replace(record, schedules={}, seconds=1e-7)])
+    assert schedules_of_a_call(tw.kernel(scaled)) == plain
+
+
+@pytest.mark.parametrize("part", ["device", "compiler", "target", "graph"])
+def test_records_of_others_are_not_used(own_records: TuningDatabase, part: str) -> None:
+    (name,) = plain = schedules_of_a_call(tw.kernel(scaled))
+    record = record_for(tw.kernel(scaled), {name: CHOSEN}, x=X)
+    own_records.add([replace(record, **{part: "another"})])
+    assert schedules_of_a_call(tw.kernel(scaled)) == plain
+
+
+@pytest.mark.parametrize(
+    "schedules",
+    [{"no such nest": CHOSEN}, {"": Schedule(tile=(0,))}, {"": Schedule(width=3)}],
+    ids=["name", "tile", "width"],
+)
+def test_a_record_that_does_not_fit_is_no_error(
+    own_records: TuningDatabase, schedules: dict[str, Schedule]
+) -> None:
+    """As of a file that somebody has edited."""
+    (name,) = plain = schedules_of_a_call(tw.kernel(scaled))
+    fitting = {n or name: s for n, s in schedules.items()}
+    own_records.add([record_for(tw.kernel(scaled), fitting, x=X)])
+    with pytest.warns(tw.CacheWarning, match="does not fit"):
+        found = schedules_of_a_call(tw.kernel(scaled))
+    assert found == plain
+
+
+def test_the_records_on_the_command_line(
+    database: TuningDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--database", str(database.path))
+    assert main(["tuning", "list", *where]) == 0
+    assert "no records" in capsys.readouterr().out
+    record = record_for(tw.kernel(scaled), {"t1": CHOSEN}, x=X)
+    database.add([record])
+    assert main(["tuning", "list", *where]) == 0
+    assert "2.00x" in capsys.readouterr().out
+    assert main(["tuning", "list", "--json", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["kernel"] == "scaled"
+    assert main(["tuning", "show", "scaled", *where]) == 0
+    shown = capsys.readouterr().out
+    assert '@tw.kernel(schedule={\n    "t1": Schedule(tile=(2,), vector=0, width=2' in shown
+    scope: dict[str, object] = {}
+    exec(shown.replace("@tw.kernel(schedule=", "(")[: shown.rindex(")") + 1], scope)
+    assert main(["tuning", "show", "nothing", *where]) == 2
+    out = tmp_path / "best.jsonl"
+    assert main(["tuning", "export", str(out), *where]) == 0
+    assert TuningDatabase(out).records() == [record]
+    other = ("--database", str(tmp_path / "other.jsonl"))
+    assert main(["tuning", "merge", str(out), *other]) == 0
+    assert TuningDatabase(tmp_path / "other.jsonl").records() == [record]
+    assert main(["tuning", "merge", str(tmp_path / "missing"), *other]) == 3

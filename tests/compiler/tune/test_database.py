@@ -1,0 +1,187 @@
+"""Tuning records on disk: nothing is lost, and nothing that is no record does harm."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from tilewright.compiler.tune.database import FORMAT, TuningDatabase, TuningRecord
+from tilewright.ir.errors import CacheWarning
+from tilewright.ir.schedule import INNER, Schedule
+
+RECORD = TuningRecord(
+    kernel="softmax",
+    graph="a1",
+    family="f1",
+    arguments=("x: f32[64, 1000]",),
+    target="cpu",
+    device="some processor",
+    software=False,
+    compiler="tilewright 0.1.0, llvmlite 0.50.0",
+    schedules={"t5": Schedule(tile=(1,), vector=INNER, width=16, unroll=4, order=(0,))},
+    seconds=2e-6,
+    default_seconds=3e-6,
+    trials=40,
+    seed=0,
+    date="2026-11-30T12:00:00+00:00",
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> TuningDatabase:
+    return TuningDatabase(tmp_path / "tuning" / "records.jsonl")
+
+
+def quietly(database: TuningDatabase) -> list[TuningRecord]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return database.records()
+
+
+def test_what_was_added_is_read_by_another(database: TuningDatabase) -> None:
+    assert quietly(database) == []
+    assert database.stamp() == (0, 0)
+    assert database.add([RECORD]) == 1
+    assert quietly(TuningDatabase(database.path)) == [RECORD]
+    assert database.best(RECORD.key) == RECORD
+    assert database.best(("a1", "cpu", "another processor", RECORD.compiler)) is None
+
+
+def test_the_fastest_of_a_key_counts(database: TuningDatabase) -> None:
+    fast, slow = replace(RECORD, seconds=1e-6), replace(RECORD, seconds=5e-6)
+    database.add([RECORD, fast, slow])
+    assert quietly(database) == [fast]
+    assert fast.gain == pytest.approx(3)
+
+
+@pytest.mark.parametrize("part", ["graph", "target", "device", "compiler"])
+def test_records_of_other_keys_do_not_compete(database: TuningDatabase, part: str) -> None:
+    other = replace(RECORD, seconds=1e-9, **{part: "another"})
+    database.add([RECORD, other])
+    assert quietly(database) == [RECORD, other]
+
+
+def test_what_another_process_adds_is_seen(database: TuningDatabase) -> None:
+    database.add([RECORD])
+    assert quietly(database) == [RECORD]
+    other = replace(RECORD, graph="b2")
+    TuningDatabase(database.path).add([other])
+    assert quietly(database) == [RECORD, other]
+
+
+def test_merging_takes_what_is_new_or_faster(database: TuningDatabase, tmp_path: Path) -> None:
+    other = TuningDatabase(tmp_path / "other.jsonl")
+    new, faster, slower = (
+        replace(RECORD, graph="new"),
+        replace(RECORD, seconds=1e-6),
+        replace(RECORD, graph="both", seconds=9e-6),
+    )
+    database.add([RECORD, replace(slower, seconds=1e-6)])
+    other.add([new, faster, slower])
+    assert database.merge(other) == 2
+    assert {r.graph: r.seconds for r in quietly(database)} == {
+        "a1": 1e-6,
+        "both": 1e-6,
+        "new": 2e-6,
+    }
+    assert database.merge(other) == 0
+
+
+LINE = msgspec.json.encode(RECORD)
+DAMAGED: dict[str, bytes] = {
+    "half a line": LINE[:100],
+    "garbage": b"\xff\xfe\x00 nothing",
+    "a list": b"[1, 2]",
+    "deep": b"[" * 100_000,
+    "without schedules": LINE.replace(b'"schedules"', b'"plans"'),
+    "a schedule with text for numbers": LINE.replace(b'"width":16', b'"width":"16"'),
+    "a future format": LINE.replace(b'"format":%d' % FORMAT, b'"format":999'),
+    "a time of zero": LINE.replace(b'"seconds":2e-6', b'"seconds":0').replace(
+        b'"seconds":0.000002', b'"seconds":0'
+    ),
+    "a negative time": msgspec.json.encode(replace(RECORD, default_seconds=-1.0)),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_lines_are_passed_over_and_kept(database: TuningDatabase, name: str) -> None:
+    database.add([RECORD])
+    before = database.path.read_bytes() + DAMAGED[name] + b"\n"
+    database.path.write_bytes(before)
+    with pytest.warns(CacheWarning, match="has 1 lines that are no records"):
+        assert database.records() == [RECORD]
+    database.add([replace(RECORD, graph="c3")])
+    with pytest.warns(CacheWarning):
+        assert len(database.records()) == 2
+    assert database.path.read_bytes().startswith(before)
+
+
+def test_a_line_without_an_end_is_closed(database: TuningDatabase) -> None:
+    """As a tuner leaves it that was killed while it wrote."""
+    database.add([RECORD])
+    database.path.write_bytes(database.path.read_bytes() + LINE[:57])
+    database.add([replace(RECORD, graph="after")])
+    with pytest.warns(CacheWarning):
+        assert [r.graph for r in database.records()] == ["a1", "after"]
+
+
+def test_an_empty_file_and_empty_lines_are_fine(database: TuningDatabase) -> None:
+    database.path.parent.mkdir()
+    database.path.write_bytes(b"")
+    assert quietly(database) == []
+    database.path.write_bytes(b"\n\n" + LINE + b"\n\n")
+    assert quietly(database) == [RECORD]
+
+
+def test_a_file_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    database = TuningDatabase(tmp_path / "file" / "records.jsonl")
+    with pytest.warns(CacheWarning, match="cannot be written"):
+        assert database.add([RECORD]) == 0
+
+
+def test_a_folder_in_its_place_is_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(CacheWarning, match="cannot be read"):
+        assert TuningDatabase(tmp_path).records() == []
+
+
+def test_nowhere_holds_nothing() -> None:
+    nowhere = TuningDatabase(None)
+    assert nowhere.add([RECORD]) == 0
+    assert quietly(nowhere) == []
+
+
+WRITER = """
+import sys
+from msgspec.structs import replace
+from tests.compiler.tune.test_database import RECORD, TuningDatabase
+database = TuningDatabase(sys.argv[1])
+for number in range(50):
+    database.add([replace(RECORD, graph=f"{sys.argv[2]} {number}", kernel="k" * 3000)])
+"""
+
+
+def test_four_tuners_on_one_file_lose_nothing(database: TuningDatabase) -> None:
+    command = [sys.executable, "-c", WRITER, str(database.path)]
+    writers = [subprocess.Popen([*command, str(k)]) for k in range(4)]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    assert {r.graph for r in quietly(database)} == {f"{k} {n}" for k in range(4) for n in range(50)}
+
+
+def fields(record: TuningRecord) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(record))
+    return found
+
+
+def test_a_record_is_readable() -> None:
+    shown = fields(RECORD)
+    assert shown["schedules"]["t5"]["vector"] == "inner"
+    assert shown["arguments"] == ["x: f32[64, 1000]"]
+    assert shown["format"] == FORMAT

@@ -1,0 +1,88 @@
+"""Races of two programs, on a clock that only moves when they run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from tilewright.compiler.tune.timing import Timer, calls_timer, queue_timer, race
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def program(self, *seconds: float) -> Timer:
+        """Takes each of `seconds` in turn."""
+        times = itertools.cycle(seconds)
+
+        def timer(runs: int) -> float:
+            taken = next(times)
+            self.now += taken * runs
+            return taken
+
+        return timer
+
+
+def test_the_ratio_is_that_of_the_times() -> None:
+    clock = Clock()
+    found = race(clock.program(1e-3), clock.program(2e-3), 1.0, clock)
+    assert found.ratio == pytest.approx(0.5)
+    assert found.seconds == pytest.approx(1e-3)
+
+
+def test_what_slows_both_does_not_count() -> None:
+    clock = Clock()
+    slowly = [1e-3 * k for k in (1, 1, 1, 9, 2, 5, 1)]
+    new = clock.program(*slowly)
+    old = clock.program(*[2 * s for s in slowly])
+    assert race(new, old, 10.0, clock).ratio == pytest.approx(0.5)
+
+
+def test_single_rounds_that_were_disturbed_do_not_count() -> None:
+    clock = Clock()
+    new = clock.program(1e-3, 1e-3, 1e-3, 50e-3, 1e-3)
+    assert race(new, clock.program(2e-3), 10.0, clock).ratio == pytest.approx(0.5)
+
+
+def test_a_hopeless_one_is_not_timed_further() -> None:
+    clock = Clock()
+    race(clock.program(10e-3), clock.program(1e-3), 100.0, clock)
+    assert clock.now < 0.2
+
+
+def test_it_ends_when_its_time_is_over() -> None:
+    clock = Clock()
+    race(clock.program(1e-2), clock.program(1e-2), 0.1, clock)
+    assert 0.1 <= clock.now < 0.3
+
+
+def test_short_programs_run_often_enough_to_be_timed() -> None:
+    counts: list[int] = []
+
+    def short(runs: int) -> float:
+        counts.append(runs)
+        return 1e-6
+
+    race(short, short, 0.0)
+    assert max(counts) == pytest.approx(2000, abs=1)
+
+
+@pytest.mark.parametrize(
+    "make", [calls_timer, lambda call: queue_timer(call, lambda: None)], ids=["calls", "queue"]
+)
+def test_timers_run_as_often_as_they_are_told(make: Callable[..., Timer]) -> None:
+    calls: list[None] = []
+    assert make(lambda: calls.append(None))(7) >= 0
+    assert len(calls) == 7
+
+
+def test_a_queue_is_waited_for_before_and_after() -> None:
+    events: list[str] = []
+    queue_timer(lambda: events.append("call"), lambda: events.append("finish"))(2)
+    assert events == ["finish", "call", "call", "finish"]
