@@ -48,7 +48,10 @@ def schedule_space(nest: Nest, default: Schedule, target: CpuTarget) -> Schedule
             return None
         return made
 
-    return ScheduleSpace(tuple(chosen), make, start)
+    def values_of(schedule: Schedule) -> dict[str, Any]:
+        return {knob.name: _of(schedule, knob.name) for knob in chosen}
+
+    return ScheduleSpace(tuple(chosen), make, values_of, start)
 
 
 # A knob is a field, or an entry of one: "tile 1".
@@ -57,7 +60,9 @@ def schedule_space(nest: Nest, default: Schedule, target: CpuTarget) -> Schedule
 def _of(schedule: Schedule, name: str) -> Any:
     field, _, number = name.partition(" ")
     value = getattr(schedule, field)
-    return value[int(number)] if number else value
+    if not number:
+        return value
+    return value[int(number)] if int(number) < len(value) else None
 
 
 def _with(schedule: Schedule, values: Mapping[str, Any]) -> Schedule:

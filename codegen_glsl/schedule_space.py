@@ -23,7 +23,7 @@ def schedule_space(nest: Nest) -> ScheduleSpace:
     """The space of `nest`, which is as it is lowered, with merged axes."""
     default = default_schedule(nest)
     if not any(stage.reduce_axes for stage in nest.stages):
-        return ScheduleSpace((), lambda _: default, ())
+        return ScheduleSpace((), lambda _: default, lambda _: {}, ())
     knobs = (
         Knob("unroll", tuple(sorted({*_UNROLLS, default.unroll}))),
         Knob("unroll_reduce", tuple(sorted({*_EXPANDED, default.unroll_reduce}))),
@@ -38,4 +38,7 @@ def schedule_space(nest: Nest) -> ScheduleSpace:
             return None
         return made
 
-    return ScheduleSpace(knobs, make, start)
+    def values_of(schedule: Schedule) -> dict[str, Any]:
+        return {knob.name: getattr(schedule, knob.name) for knob in knobs}
+
+    return ScheduleSpace(knobs, make, values_of, start)

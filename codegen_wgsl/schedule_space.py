@@ -64,7 +64,7 @@ def schedule_space(nest: Nest, options: WgslOptions) -> ScheduleSpace:
             return None
         return made
 
-    return ScheduleSpace(tuple(knobs), make, start)
+    return ScheduleSpace(tuple(knobs), make, _values, start)
 
 
 def _with(values: tuple[int, ...], default: int) -> tuple[int, ...]:
@@ -78,7 +78,7 @@ def _form(schedule: Schedule) -> str:
 
 
 def _values(default: Schedule) -> dict[str, Any]:
-    """The values of the default schedule, and of the other forms where it has none."""
+    """The values of a schedule, and usual ones for the forms that it does not have."""
     form = _form(default)
     staged = form == "staged"
     return {

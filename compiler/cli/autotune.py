@@ -106,6 +106,7 @@ def _tune(
     from tilewright.compiler.tune.device import COMPILER, device_of
     from tilewright.compiler.tune.nests import tunable_nests
     from tilewright.compiler.tune.session import tune
+    from tilewright.compiler.tune.start import starting_points
     from tilewright.compiler.tune.subject import family_digest, graph_digest, traced_call
     from tilewright.compiler.tune.worker import Job
     from tilewright.compiler.tune.worker_process import WorkerProcess
@@ -115,16 +116,19 @@ def _tune(
     given = kernel_arguments(kernel, [parse_argument(text) for text in texts])
     traced, _ = traced_call(chosen, given)
     nests = tunable_nests(traced, chosen.target, options)
+    family = family_digest(traced.graph, chosen.target, options)
+    shown = tuple(f"{n}: {s}" for n, s in traced.specs.items())
+    start = starting_points(database, family, device_of(chosen.target).name, shown, nests)
     job = Job(path.file, str(path.kernel), tuple(texts), chosen.target)
     with WorkerProcess(job, patience=60.0) as worker, _Bar(str(path.kernel), budget.trials) as bar:
-        found = tune(nests, worker, budget, seed, {}, bar)
+        found = tune(nests, worker, budget, seed, start, bar)
     _report(str(path.kernel), found)
     device = device_of(chosen.target)
     return TuningRecord(
         kernel=str(path.kernel),
         graph=graph_digest(traced.graph, chosen.target, options),
-        family=family_digest(traced.graph, chosen.target, options),
-        arguments=tuple(f"{n}: {s}" for n, s in traced.specs.items()),
+        family=family,
+        arguments=shown,
         target=chosen.target,
         device=device.name,
         software=device.software,

@@ -36,6 +36,7 @@ SPACE = ScheduleSpace(
         Knob("chunks", (1, 2, 8, 64)),
     ),
     make,
+    lambda _: {},
     (0, 0, 0, 0, 0),
 )
 
@@ -144,7 +145,7 @@ def test_it_ends_when_time_is_over() -> None:
 
 def test_a_small_space_is_searched_whole() -> None:
     space = ScheduleSpace(
-        (Knob("unroll", (1, 2, 4)),), lambda c: Schedule(unroll=c["unroll"]), (0,)
+        (Knob("unroll", (1, 2, 4)),), lambda c: Schedule(unroll=c["unroll"]), lambda _: {}, (0,)
     )
     table = {Schedule(unroll=1): 3.0, Schedule(unroll=2): 4.0, Schedule(unroll=4): 1.0}
     found = search(space, racing(table), 50, 0)

@@ -15,7 +15,12 @@ WIDTHS = (1, 2, 4, 8, 16)
 
 
 def nest(name: str, work: float) -> TunableNest:
-    space = ScheduleSpace((Knob("width", WIDTHS),), lambda c: Schedule(width=c["width"]), (0,))
+    space = ScheduleSpace(
+        (Knob("width", WIDTHS),),
+        lambda c: Schedule(width=c["width"]),
+        lambda s: {"width": s.width},
+        (0,),
+    )
     return TunableNest(name, space, work)
 
 

@@ -1,0 +1,55 @@
+"""Where a search begins: with what was best for the same kernel at the sizes most like these."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
+from tilewright.compiler.tune.device import COMPILER
+
+if TYPE_CHECKING:
+    from tilewright.compiler.tune.session import TunableNest
+    from tilewright.ir.schedule_space import Point
+
+_SIZE: Final = re.compile(r"(?<=[\[ ])\d+(?=[,\]])")
+_MOST: Final = 3
+
+
+def starting_points(
+    database: TuningDatabase,
+    family: str,
+    device: str,
+    arguments: Sequence[str],
+    nests: Sequence[TunableNest],
+) -> dict[str, list[Point]]:
+    """By the names of nests: points near the schedules of the records of a family, the most alike
+    first."""
+    found = [
+        record
+        for record in database.records()
+        if (record.family, record.device, record.compiler) == (family, device, COMPILER)
+    ]
+    found.sort(key=lambda record: _distance(record, arguments))
+    return {
+        nest.name: [
+            nest.space.near(record.schedules[nest.name])
+            for record in found[:_MOST]
+            if nest.name in record.schedules
+        ]
+        for nest in nests
+    }
+
+
+def _distance(record: TuningRecord, arguments: Sequence[str]) -> float:
+    """How far the sizes are apart, as factors."""
+    ours, theirs = (_sizes(a) for a in (arguments, record.arguments))
+    if len(ours) != len(theirs):
+        return math.inf
+    return sum(abs(math.log2((a + 1) / (b + 1))) for a, b in zip(ours, theirs, strict=True))
+
+
+def _sizes(arguments: Sequence[str]) -> list[int]:
+    return [int(size) for text in arguments for size in _SIZE.findall(text)]
