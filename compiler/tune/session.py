@@ -16,6 +16,8 @@ from tilewright.ir.schedule_space import Point, ScheduleSpace
 _RACE_SECONDS: Final = 0.05
 _FINAL_SECONDS: Final = 0.5
 _LEAST_GAIN: Final = 0.98
+_LEAST_WINS: Final = 0.75
+"""In the end: what is faster only while others disturb the machine is not faster."""
 
 
 class TunableNest(Struct, frozen=True):
@@ -128,7 +130,8 @@ class _Session:
     def finish(self) -> Tuned:
         """Once more against the defaults, and longer: many small gains may have been luck."""
         reply = self.racer.race(RaceRequest(dict(self.chosen), {}, _FINAL_SECONDS))
-        is_better = reply.error is None and reply.ratio < _LEAST_GAIN
+        is_faster = reply.ratio < _LEAST_GAIN and reply.wins >= _LEAST_WINS
+        is_better = reply.error is None and is_faster
         if reply.error is not None:
             self.failures.append(f"the best together: {reply.error}")
         ratio = reply.ratio or 1.0

@@ -24,10 +24,12 @@ _HOPELESS: Final = 1.3
 
 
 class Outcome(Struct, frozen=True):
-    """The new one's time as a multiple of the old one's, and in seconds."""
+    """The new one's time as a multiple of the old one's, and in seconds; in which part of the
+    rounds it was the faster."""
 
     ratio: float
     seconds: float
+    wins: float
 
 
 def race(
@@ -46,7 +48,8 @@ def race(
         found = {k: timers[k](runs[k]) for k in order}
         ratios.append(found[0] / found[1])
         times.append(found[0])
-    return Outcome(statistics.median(ratios), statistics.median(times))
+    wins = sum(ratio < 1 for ratio in ratios) / len(ratios)
+    return Outcome(statistics.median(ratios), statistics.median(times), wins)
 
 
 def _runs(timer: Timer) -> int:

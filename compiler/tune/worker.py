@@ -38,10 +38,12 @@ class RaceRequest(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """The time of the new schedules as a multiple of the old ones', and in seconds; or an error."""
+    """The time of the new schedules as a multiple of the old ones', and in seconds, and in which
+    part of the rounds they were the faster; or an error."""
 
     ratio: float = 0.0
     seconds: float = 0.0
+    wins: float = 0.0
     error: str | None = None
 
 
@@ -65,7 +67,7 @@ def _answer(answers: BinaryIO, work: Any) -> Any:
     try:
         result = work()
         if hasattr(result, "ratio"):
-            reply = Reply(result.ratio, result.seconds)
+            reply = Reply(result.ratio, result.seconds, result.wins)
     except Exception as error:
         reply = Reply(error=f"{type(error).__name__}: {error}")
     answers.write(msgspec.json.encode(reply) + b"\n")

@@ -38,7 +38,7 @@ class Table:
     def race(self, request: RaceRequest) -> Reply:
         self.asked.append(request)
         new, old = self.time(request.new), self.time(request.old)
-        return Reply(new / old, new)
+        return Reply(new / old, new, float(new < old))
 
 
 def run(table: Table, work: dict[str, float], trials: int = 40, seconds: float = 1e9) -> Tuned:
@@ -68,12 +68,13 @@ def test_where_the_default_is_best_nothing_is_chosen() -> None:
     assert found.seconds == found.default_seconds == 1.0
 
 
-def test_gains_that_vanish_together_are_not_kept() -> None:
+@pytest.mark.parametrize("last", [Reply(1.1, 1.0, 0.2), Reply(0.9, 1.0, 0.6)])
+def test_gains_that_vanish_together_are_not_kept(last: Reply) -> None:
     """What wins against the best so far must also win against the default in the end."""
 
     class Unsteady(Table):
         def race(self, request: RaceRequest) -> Reply:
-            return Reply(1.1, 1.0) if not request.old else Reply(0.9, 1.0)
+            return last if not request.old else Reply(0.9, 1.0, 1.0)
 
     assert run(Unsteady(["a"], lambda *_: 1.0), {"a": 1.0}).schedules == {}
 

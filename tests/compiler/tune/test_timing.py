@@ -34,6 +34,7 @@ def test_the_ratio_is_that_of_the_times() -> None:
     found = race(clock.program(1e-3), clock.program(2e-3), 1.0, clock)
     assert found.ratio == pytest.approx(0.5)
     assert found.seconds == pytest.approx(1e-3)
+    assert found.wins == 1
 
 
 def test_what_slows_both_does_not_count() -> None:
@@ -42,6 +43,13 @@ def test_what_slows_both_does_not_count() -> None:
     new = clock.program(*slowly)
     old = clock.program(*[2 * s for s in slowly])
     assert race(new, old, 10.0, clock).ratio == pytest.approx(0.5)
+
+
+def test_it_is_told_how_often_the_new_one_was_faster() -> None:
+    clock = Clock()
+    found = race(clock.program(1e-3, 1e-3, 1e-3, 4e-3), clock.program(2e-3), 10.0, clock)
+    assert found.ratio == pytest.approx(0.5)
+    assert 0.6 < found.wins < 0.9
 
 
 def test_single_rounds_that_were_disturbed_do_not_count() -> None:
