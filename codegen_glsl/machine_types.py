@@ -152,7 +152,7 @@ class _MachineTypes:
 
     def _constant(self, node: Const) -> Expr:
         dtype = MACHINE[node.dtype]
-        if dtype is node.dtype or not dtype.is_integer:
+        if not dtype.is_integer:
             return build.const(node.value, dtype)
         # The ends of the 64-bit range stand for "larger than all": so do those of the 32-bit one.
         ends = {node.dtype.min: dtype.min, node.dtype.max: dtype.max}

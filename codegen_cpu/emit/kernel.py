@@ -86,7 +86,7 @@ class KernelEmitter(StatementEmitter):
         outer = self._outer_variables(stmt)
         name = f"{NAME}.task{len(self.functions)}"
         task = _Task(self, outer, name)
-        self.functions += task.emit_task(stmt)
+        self.functions.append(task.emit_task(stmt))
         self._dispatch(stmt, outer, name)
 
     def _outer_variables(self, stmt: For) -> list[tuple[Var, Value]]:
@@ -130,7 +130,7 @@ class _Task(KernelEmitter):
         bindings = parent.environment.bindings.items()
         self.known = [(v, b) for v, b in bindings if isinstance(b, int)]
 
-    def emit_task(self, stmt: For) -> list[str]:
+    def emit_task(self, stmt: For) -> str:
         self._unpack()
         self.scratch(stmt.body)
         for variable, binding in self.known:
@@ -138,7 +138,7 @@ class _Task(KernelEmitter):
         self.environment.bindings[stmt.var] = Value("%iteration", 1, 0)
         self.region(stmt.body)
         self.function.current.terminator = "ret void"
-        return [*self.functions, self.function.text()]
+        return self.function.text()
 
     def _unpack(self) -> None:
         function, index = self.function, self.types.index

@@ -21,7 +21,7 @@ class SpecializeScalars(BaseException):
     """
 
     def __init__(self, names: frozenset[str]) -> None:
-        super().__init__(sorted(names))
+        super().__init__(names)
         self.names = names
 
 

@@ -106,7 +106,7 @@ def _target_sizes(array: Handle, shape: Any) -> tuple[Size, ...]:
 def _quotient(array: Handle, rest: Size) -> Size:
     """The size that -1 stands for."""
     total = build.product(array.sizes)
-    if isinstance(rest, int) and rest == 1:
+    if rest == 1:
         return total
     if not isinstance(total, int) or not isinstance(rest, int):
         return _open_quotient(array, rest)

@@ -48,18 +48,12 @@ _EVALUATED = (Compute, Reduction, Reshape, Scan, Scatter, Sort)
 
 
 def _is_small(node: Tensor) -> bool:
-    sources = node.sources
-    if not sources or not all(isinstance(s, Constant) for s in sources):
+    constants = [s.array for s in node.sources if isinstance(s, Constant)]
+    extents = [s for s in node.shape if isinstance(s, int)]
+    if not constants or len(constants) < len(node.sources) or len(extents) < len(node.shape):
         return False
-    size, read = _bytes(node), sum(_bytes(s) or 0 for s in sources)
-    if size is None or size > LARGEST_RESULT:
-        return False
-    return size <= max(ALWAYS_FOLDED, read)
-
-
-def _bytes(node: Tensor) -> int | None:
-    sizes = [s for s in node.shape if isinstance(s, int)]
-    return math.prod(sizes) * node.dtype.itemsize if len(sizes) == len(node.shape) else None
+    size = math.prod(extents) * node.dtype.itemsize
+    return size <= min(LARGEST_RESULT, max(ALWAYS_FOLDED, sum(a.nbytes for a in constants)))
 
 
 def _is_exact(node: Tensor) -> bool:

@@ -175,8 +175,8 @@ class KernelVerifier:
             self.fail(f"a {stmt.kind} loop of width {stmt.width}", stmt)
         if stmt.kind in _CONCURRENT and set(around) & {"vector", "local", "fragment"}:
             self.fail(f"a {stmt.kind} loop inside of a {around[-1]} loop", stmt)
-        if stmt.kind == "vector" and "vector" in around:
-            self.fail("a vector loop inside of a vector loop", stmt)
+        if stmt.kind in ("vector", "parallel") and stmt.kind in around:
+            self.fail(f"a {stmt.kind} loop inside of a {stmt.kind} loop", stmt)
         if stmt.kind == "local" and "local" in around and not self._perfect():
             self.fail("a local loop inside of another with more in it", stmt)
         self._uniform_in_vectors(expressions(stmt), stmt)

@@ -331,6 +331,8 @@ BROKEN_KERNELS = {
     "a vector loop of width 0": "kernel k() { for vector(0) i < 4 { } }",
     "a vector loop inside of a vector loop": """
         kernel k() { for vector i < 4 { for vector j < 4 { } } }""",
+    "a parallel loop inside of a parallel loop": """
+        kernel k() { for parallel i < 4 { for serial j < 4 { for parallel k < 4 { } } } }""",
     "a parallel loop inside of a vector loop": """
         kernel k() { for vector i < 4 { for parallel j < 4 { } } }""",
     "a group loop inside of a local loop": """

@@ -128,7 +128,7 @@ class FragmentReduction:
         outside = [static_extent(axis) for axis in self.axes[:-1]]
         for axis in reversed(self.axes):
             runs[axis] = budget
-            budget = max(1, budget // max(1, count)) if count <= budget else 1
+            budget = max(1, budget // max(1, count))
             count = outside.pop() if outside else 1
         return runs
 

@@ -67,7 +67,7 @@ class SortLowering:
         self.target = self.rows.view(step.target)
         self.keys = Keys.of(step, self.length)
         self.tasks = self._tasks(tasks)
-        self.row: Expr = build.index(0)
+        self.row: Expr  # of the loop, once there is one
         self.bank = self._bank(unit)
         self.selection = None if self._fits else self._selection(step, unit, read)
         if self.selection is not None:
