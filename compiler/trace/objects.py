@@ -8,11 +8,12 @@ cannot be written to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import CodeType, MemberDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from tilewright.compiler.argument_trees import attributes_of, is_object, is_users
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.rebind import python_function
 from tilewright.ir.errors import TraceError
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def _globals_of_functions(kind: type) -> list[tuple[str, str, Mapping[str, Any],
     """The data that functions of a class read from the globals of their module."""
     found: list[tuple[str, str, Mapping[str, Any], Any]] = []
     for member in vars(kind).values():
-        function = getattr(member, "__func__", getattr(member, "fget", member))
-        if isinstance(function, FunctionType):
+        function = python_function(getattr(member, "__func__", getattr(member, "fget", member)))
+        if function is not None:
             home = function.__globals__
             where = f"global of {home.get('__name__', '')}"
             names = [n for n in _names(function.__code__) if n in home]
@@ -110,7 +111,7 @@ def _traced_class(rebinder: Rebinder, kind: type) -> type:
             name: _late(rebinder, member)
             for base in reversed(kind.__mro__[:-1])
             for name, member in vars(base).items()
-            if name.startswith("__") and name not in _KEPT and isinstance(member, FunctionType)
+            if name.startswith("__") and name not in _KEPT and python_function(member)
         }
         namespace = {
             **operators,
@@ -123,8 +124,8 @@ def _traced_class(rebinder: Rebinder, kind: type) -> type:
     return rebinder.classes[kind]
 
 
-def _late(rebinder: Rebinder, function: FunctionType) -> Callable[..., Any]:
-    return lambda *args, **kwargs: rebinder.function(function)(*args, **kwargs)
+def _late(rebinder: Rebinder, function: Any) -> Callable[..., Any]:
+    return lambda *args, **kwargs: rebinder.translate(function)(*args, **kwargs)
 
 
 def _get(self: Any, name: str) -> Any:
@@ -135,19 +136,19 @@ def _get(self: Any, name: str) -> Any:
         return {n: read(n) for n in attributes}
     base, member = _member(kind, name)
     if isinstance(member, property):
-        return rebinder.function(member.fget)(self)
+        return rebinder.translate(member.fget)(self)
     if name in attributes:
         return read(name)
     if base not in (None, object) and not name.startswith("__"):
         read(name)
     if isinstance(member, MemberDescriptorType):
         return object.__getattribute__(self, name)  # an empty slot
-    if isinstance(member, FunctionType):
-        return MethodType(rebinder.function(member), self)
+    if python_function(member) is not None:
+        return MethodType(rebinder.translate(member), self)
     if isinstance(member, staticmethod):
         return rebinder.translate(member.__func__, name)
     if isinstance(member, classmethod):
-        return MethodType(rebinder.function(member.__func__), kind)
+        return MethodType(rebinder.translate(member.__func__), kind)
     if base in (None, object):
         return object.__getattribute__(self, name)
     if not name.startswith("__"):

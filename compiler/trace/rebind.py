@@ -173,7 +173,7 @@ class Rebinder:
             return IndexTrick(value)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*(self.translate(v, name) for v in value))
-        if is_object(value) and not _is_kernel(value):
+        if is_object(value) and python_function(value) is None:
             return self._object(value)
         if isinstance(value, functools.partial):
             return functools.partial(
@@ -187,8 +187,9 @@ class Rebinder:
         if not callable(value):
             return value
         module = getattr(value, "__module__", None) or ""
-        if _is_kernel(value):
-            return self.function(value.python)  # its function becomes part of this one
+        function = python_function(value)
+        if function is not None and function is not value:
+            return self.function(function)  # that of a kernel becomes part of this one
         if home_of(value) or value in IMPLEMENTATIONS or module.split(".")[0] == "numpy":
             return NumpyFunction(value)
         if module == "math":
@@ -201,10 +202,12 @@ class Rebinder:
             return BUILTINS.get(value.__name__, value)
         if module.split(".")[0] == "tilewright":
             return value
-        if isinstance(value, FunctionType):
-            return self.function(value)
-        if isinstance(value, MethodType) and isinstance(value.__func__, FunctionType):
-            return MethodType(self.function(value.__func__), self.translate(value.__self__, "self"))
+        if function is not None:
+            return self.function(function)
+        if isinstance(value, MethodType):
+            called = self.translate(value.__func__)
+            if called is not value.__func__:
+                return MethodType(called, self.translate(value.__self__, "self"))
         return value
 
     def _type(self, value: type) -> Any:
@@ -309,10 +312,14 @@ def _of_scipy(value: Any) -> Any:
     return scipy_function(value)
 
 
-def _is_kernel(value: Any) -> bool:
-    """Whether `value` is another kernel."""
+def python_function(value: Any) -> FunctionType | None:
+    """The function that calls of `value` run: itself, or that of another kernel."""
+    if isinstance(value, FunctionType):
+        return value
     inner = getattr(value, "python", None)
-    return isinstance(inner, FunctionType) and callable(value) and type(value) is not FunctionType
+    if isinstance(value, MethodType) or not callable(value):  # methods show their function's
+        return None
+    return inner if isinstance(inner, FunctionType) else None
 
 
 def _snapshot(container: Any) -> list[Any]:

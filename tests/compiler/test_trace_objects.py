@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from types import MethodType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -237,3 +240,87 @@ def test_the_attributes_of_an_object() -> None:
 )
 def test_objects_of_the_users_are_taken_apart(value: Any, taken_apart: bool) -> None:
     assert is_object(value) is taken_apart
+
+
+# Kernels as methods, and methods of what is no function.
+
+
+class Layer:
+    """Its methods are kernels."""
+
+    gain = 3.0
+
+    def __init__(self) -> None:
+        self.weights = np.array([1.0, 2.0, 0.5, 3.0])
+
+    @tw.kernel
+    def scaled(self, x: Any, more: Any = 1.0) -> Any:
+        return x * self.weights + more
+
+    @tw.kernel
+    def by_two(self, x: Any, times: Any = 2.0) -> Any:
+        """Reads nothing of its object: a lost `self` would shift the arguments unnoticed."""
+        return x * times
+
+    @tw.kernel
+    def __call__(self, x: Any) -> Any:
+        return x - self.weights
+
+    @staticmethod
+    @tw.kernel
+    def halved(x: Any) -> Any:
+        return x / 2
+
+    @classmethod
+    @tw.kernel
+    def of_class(cls, x: Any) -> Any:
+        return x - cls.gain
+
+    total = property(tw.kernel(lambda self: self.weights.sum()))
+    first = property(attrgetter("weights"))
+
+
+LAYER = Layer()
+BOUND = (LAYER.scaled, LAYER.by_two, LAYER.of_class)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: LAYER.scaled(x),
+        lambda x: LAYER.by_two(x, 5.0),
+        lambda x: LAYER(x),
+        lambda x: LAYER.halved(x) + LAYER.of_class(x),
+        lambda x: x * LAYER.total + LAYER.first,
+        lambda x: BOUND[0](x, x),
+        lambda x: BOUND[1](x, 5.0) + BOUND[1](x),
+        lambda x: BOUND[2](x),
+    ],
+)
+def test_kernels_as_methods(function: Any) -> None:
+    check(function, X)
+
+
+def test_kernels_as_methods_of_arguments() -> None:
+    def run(layer: Any, x: Any) -> Any:
+        return layer.by_two(x, 5.0) + layer.scaled(x, more=x) + layer(x) + layer.total
+
+    np.testing.assert_array_equal(tw.kernel(run)(LAYER, X), run(LAYER, X))
+
+
+@pytest.mark.parametrize(
+    ("method", "others"),
+    [
+        (MethodType(tw.kernel(lambda a, b: a - b * OFFSET), X + 1), lambda x: [x]),
+        (
+            MethodType(partial(lambda factor, a, b: factor * a - b * OFFSET, 3.0), X + 1),
+            lambda x: [x],
+        ),
+        (MethodType(np.linalg.norm, X + 1), lambda x: []),
+        (MethodType(max, 3.0), lambda x: [2.0]),
+    ],
+    ids=["a kernel", "a partial", "NumPy's", "a builtin"],
+)
+def test_methods_of_any_callable(method: Any, others: Any) -> None:
+    """The object comes first, and what the function reads from outside is traced."""
+    check(lambda x: x * method(*others(x)), X)

@@ -140,6 +140,11 @@ def test_sizes() -> None:
     assert build.known(n) is None
     assert not build.is_const(build.const(0.0, F32), 0)
     assert not build.is_const(build.FALSE, 0)
+    for four in (4, build.index(4), build.const(4, I8)):
+        assert build.is_const(four, 4)
+        assert not build.is_const(four, 3)
+        assert build.known(four) == 4
+    assert not build.is_const(n, 0)
     assert build.known(build.const(1.0, F32)) is None
     assert build.known(build.TRUE) is None
     assert repr(build.size_add(3, n)) == "add(N, 3:index)"
