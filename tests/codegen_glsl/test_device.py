@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tilewright.codegen_glsl import context as context_module
+from tilewright.codegen_glsl import device as device_module
 from tilewright.codegen_glsl import probe as probe_module
 from tilewright.codegen_glsl.context import GlContext
 from tilewright.codegen_glsl.device import GlDevice, GlOptions
@@ -63,6 +64,34 @@ def test_self_test_notices_lost_bits(
     monkeypatch.setattr(probe_module, name, values)
     with pytest.raises(DeviceError, match=message):
         GlDevice()
+
+
+@pytest.mark.parametrize("error", [DeviceError("no"), KeyboardInterrupt()])
+def test_a_context_that_fails_its_test_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Its memory and its thread too: a program may go on to try the next device."""
+
+    class FakeContext:
+        released = 0
+
+        def release(self) -> None:
+            self.released += 1
+
+    context = FakeContext()
+
+    def probe(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(device_module, "open_context", lambda *_: context)
+    monkeypatch.setattr(device_module, "probe", probe)
+    others = set(threading.enumerate())
+    with pytest.raises(type(error)):
+        GlDevice()
+    assert context.released == 1
+    for thread in set(threading.enumerate()) - others:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_missing_extension_names_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:

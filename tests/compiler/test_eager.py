@@ -80,8 +80,34 @@ def test_an_index_compares_with_a_narrow_array_by_value() -> None:
 
 
 def test_an_index_that_a_dtype_cannot_hold_is_an_error() -> None:
+    zeros = np.zeros(300, np.uint8)
     with pytest.raises(DTypeError, match="an index of value 299 does not fit uint8"):
-        tw.compute(300, lambda i: np.zeros(300, np.uint8)[i] + i)
+        tw.compute(300, lambda i: zeros[i] + i)
+    with pytest.raises(DTypeError, match="an index of value 300 does not fit uint8"):
+        tw.compute(300, lambda i: zeros[i] + (300 - 2 * abs(i - 150)))  # at both ends it does
+    with pytest.raises(DTypeError, match="an index of value -20 does not fit uint8"):
+        tw.compute(300, lambda i: zeros[i] + (abs(i - 20) - 20))
+    with pytest.raises(DTypeError, match="an index of value -1 does not fit uint8"):
+        tw.compute(300, lambda i: zeros[i] + (i - 1))  # 298 does not fit either
+    with pytest.raises(DTypeError, match="an index of value 128 does not fit int8"):
+        tw.compute(129, lambda i: zeros.view(np.int8)[i] + i)
+    with pytest.raises(DTypeError, match="an index of value -129 does not fit int8"):
+        tw.compute(2, lambda i: zeros.view(np.int8)[i] + (-129 + i))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "first", "count"),
+    [(np.uint8, 0, 256), (np.int8, -128, 256), (np.int8, -128, 1), (np.int8, 127, 1)],
+)
+def test_all_indices_that_a_dtype_can_hold_are_combined(dtype: Any, first: int, count: int) -> None:
+    zeros = np.zeros(count, dtype)
+    got = tw.compute(count, lambda i: zeros[i] + (i + first))
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, np.arange(first, first + count))
+
+
+def test_no_index_at_all_fits_any_dtype() -> None:
+    assert tw.compute(0, lambda i: np.zeros(1, np.uint8)[i] + (i - 1)).dtype == np.uint8
 
 
 def test_python_branches_on_an_index_are_refused() -> None:

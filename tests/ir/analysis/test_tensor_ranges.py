@@ -119,6 +119,17 @@ def reduced(combiner: str, points: int) -> Tensor:
         (Apply(ops.TRUNC, (clipped(FLOATS, -2.5, 2.5),)), (-2, 2)),
         (Apply(ops.FLOOR, (build.const(-0.5, F32),)), (-1, -1)),
         (Apply(ops.RINT, (Apply(ops.FMAX, (of(FLOATS), build.const(2.5, F32))),)), (2, None)),
+        # Rounding goes past all four extremes to their literals, and past nothing else.
+        *(
+            (Apply(ops.FLOOR, (Apply(op, (clipped(FLOATS, -2.5, 9.5), build.const(b, F32))),)), w)
+            for op, b, w in (
+                (ops.MIN, 7.5, (-3, 7)),
+                (ops.FMIN, 7.5, (-3, 7)),
+                (ops.MAX, 1.5, (1, 9)),
+                (ops.FMAX, 1.5, (1, 9)),
+                (ops.ADD, 1.5, (-2, 12)),
+            )
+        ),
         (Apply(ops.ADD, (of(LEVELS), of(LEVELS))), (0, 255)),
         (Apply(ops.SUB, (build.const(0, U8), build.const(1, U8))), (0, 255)),
         (Apply(ops.SHR, (of(LEVELS), build.const(4, U8))), (0, 15)),

@@ -11,6 +11,9 @@ import pytest
 import tilewright as tw
 from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir import build
+from tilewright.ir.dtypes import BOOL, F32, I8, I32, I64, INDEX, U8, U32, U64, DType
+from tilewright.ir.expr import Expr, Var
+from tilewright.ir.fuse.narrow_updates import _without_detour
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.program import Nest, Repeat
 from tilewright.ir.traverse import substitute
@@ -137,3 +140,52 @@ def test_the_other_side_of_a_mask(name: str, size: str) -> None:
     """Points that do not keep their value are those of which the opposite holds."""
     program = program_of(updated(MASKS[name][0], other_side=True), [A])
     assert sizes(program) == [str(eval(size, {"k": 2}))]
+
+
+# Positions in other dtypes: places where all of them fit, and numbers that wrap elsewhere.
+
+LONG = np.arange(70000)
+CASTS = [
+    *((0, dtype, False) for dtype in ("int8", "uint8", "int16", "uint16")),
+    *((0, dtype, True) for dtype in ("int32", "uint32", "int64", "uint64")),
+    *((-5, dtype, False) for dtype in ("uint32", "uint64")),
+    *((-5, dtype, True) for dtype in ("int32", "int64")),
+    (1 << 31, "int32", False),
+    # All are inside; after the wrap, few are.
+    *((1 << 31, dtype, False) for dtype in ("uint32", "int64")),
+    ((1 << 31) - 69999, "int32", False),
+    (1 << 32, "uint32", False),
+]
+
+
+@pytest.mark.parametrize(("first", "dtype", "narrowed"), CASTS)
+def test_positions_in_other_dtypes(first: int, dtype: str, narrowed: bool) -> None:
+    def run(a: Any) -> Any:
+        def step(k: Any, a: Any) -> Any:
+            places = np.arange(first, first + 70000).astype(dtype)
+            return np.where(places > k, a * 2 + 1, a)
+
+        return tw.loop(4, step, a)[0]
+
+    program = program_of(run, [LONG])
+    (repeat,) = [s for s in program.steps if isinstance(s, Repeat)]
+    (nest,) = [n for n in repeat.steps if isinstance(n, Nest) and n.outer]
+    assert (extent_at(nest.outer[0].extent, repeat.counter, 2) < 70000) is narrowed
+    np.testing.assert_array_equal(tw.kernel(run)(LONG), run(LONG))
+
+
+@pytest.mark.parametrize(
+    ("place", "dtypes"),
+    [
+        (Var("k", 128), (I8, U8, I32, U32, I64, U64)),
+        (Var("k", 129), (U8, I32, U32, I64, U64)),
+        (build.sub(Var("k", 9), build.index(3)), (I8, I32, I64)),
+        (Var("k", Var("N", least=0)), (I64, U64)),
+        (build.sub(Var("k", Var("N", least=0)), build.index(3)), (I64,)),
+    ],
+)
+def test_a_detour_is_one_where_nothing_wraps(place: Expr, dtypes: tuple[DType, ...]) -> None:
+    for dtype in (I8, U8, I32, U32, I64, U64, F32, BOOL):
+        seen = _without_detour(build.cast(build.cast(place, dtype), INDEX))
+        assert seen is (place if dtype in dtypes else None)
+        assert _without_detour(build.cast(build.cast(build.cast(place, I64), dtype), I64)) is None
