@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import json
+from msgspec.structs import replace
 
 import tilewright as tw
 from tilewright.compiler.cache import ArtifactCache
@@ -321,6 +323,25 @@ def test_what_has_no_artifact_on_disk_has_no_entry(tmp_path: Path) -> None:
         made = tw.kernel(function).compile(tw.f32[3], target=target).specialization
         store_front(request, key, made, runtime)
         assert (cache.get(key.text) is not None) is kept
+
+
+def test_the_ints_that_an_entry_needs_stand_in_one_order(tmp_path: Path) -> None:
+    """A set's order is another in each process, and the key of their values is made of it."""
+    cache = ArtifactCache.default(tmp_path)
+    runtime: Any = SimpleNamespace(cache=cache)
+    names = ("f", "b", "d", "a", "e", "c")
+    ints = dict.fromkeys(names, 1)
+    request = Request(capturing(1), {"x": tw.f32[3]}, ints, "cpu", BuildOptions())
+    key = front_key(request, cache)
+    assert key is not None
+    made: Any = tw.kernel(capturing(1)).compile(tw.f32[3]).specialization
+    for order in (names, names[::-1]):
+        interface = replace(made.interface, specialized=dict.fromkeys(order))
+        store_front(request, key, replace(made, interface=interface), runtime)
+        stored = cache.get(key.text)
+        assert stored is not None
+        assert json.decode(stored) == {"needs": sorted(names)}
+    assert cache_info(cache).entries == 2  # the names, and what belongs to their values
 
 
 def test_only_results_of_kinds_that_everybody_knows_are_kept() -> None:

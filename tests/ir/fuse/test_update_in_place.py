@@ -105,6 +105,32 @@ def test_two_buffers_where_old_elements_are_read(step: Step) -> None:
     assert repeat.counter.extent == 2
 
 
+@pytest.mark.parametrize(
+    ("shape", "in_place"),
+    [
+        ((8, 8), True),
+        ((9, 7), False),  # 63 elements: two buffers are no more work than a copy of some
+        ((2, 32), True),  # half of them
+        ((32, 2), True),
+        ((2, 31), False),
+        ((4, 4, 4), True),
+    ],
+)
+def test_few_elements_of_a_large_state_are_copied_first(
+    shape: tuple[int, ...], in_place: bool
+) -> None:
+    def first_is_taken(_: Any, a: Any, b: Any) -> Any:
+        return a - 3 * a[0], b
+
+    a = numbers(*shape, dtype=np.int32)
+    program = program_of(looped(first_is_taken, 6), [a, a])
+    (repeat,) = repeats(program)
+    assert repeat.counter.extent == (6 if in_place else 3)
+    expected = looped(first_is_taken, 6)(a.copy(), a)
+    for found, want in zip(interpret_program(program, [a, a]), expected, strict=True):
+        np.testing.assert_array_equal(found, want)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("step", [*IN_PLACE, *APART])
 def test_the_result_is_the_same(step: Step, count: int) -> None:
