@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import tilewright as tw
 from tests.compiler.trace_oracle import check, traced
+from tests.ir.lower.traced_programs import program_of
 from tilewright.compiler.trace.blocked_solvers import _width
+from tilewright.ir import build
+from tilewright.ir.program import Nest, Repeat
+from tilewright.ir.traverse import substitute
 
 RNG = np.random.default_rng(8)
 
@@ -57,6 +63,29 @@ def test_machine_code_of_blocks() -> None:
         np.testing.assert_allclose((sign, magnitude), np.linalg.slogdet(a), rtol=1e-11)
         lower = tw.kernel(lambda a: np.linalg.cholesky(a))(a @ a.T + np.eye(size))
         np.testing.assert_allclose(lower @ lower.T, a @ a.T + np.eye(size), rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("function", "cut"),
+    [
+        (lambda a: np.linalg.solve(a, a[:, :5]), "columns"),
+        (lambda a: np.linalg.det(a), "columns"),
+        (lambda a: np.linalg.cholesky(a), "both"),
+    ],
+)
+def test_a_block_leaves_what_is_done_alone(function: Any, cut: str) -> None:
+    """The product of a round covers the columns beyond its block, of a Cholesky factor rows too."""
+    width = _width(96)
+    program = program_of(function, [np.eye(96)])
+    found: list[list[Any]] = []
+    for repeat in (s for s in program.steps if isinstance(s, Repeat)):
+        for nest in (s for s in repeat.steps if isinstance(s, Nest)):
+            if nest.stages[-1].target.shape == (96, 96):
+                at = [{repeat.counter: build.index(k)} for k in range(96 // width)]
+                extents = [build.index(a.extent or 0) for a in nest.outer]
+                found.append([[build.known(substitute(e, k)) for e in extents] for k in at])
+    left = [96 - width * (k + 1) for k in range(96 // width)]
+    assert found == [[[n if cut == "both" else 96, n] for n in left]]
 
 
 def test_only_one_half_is_factored() -> None:
