@@ -62,26 +62,21 @@ CASES = {
         columns,
         {"x": (1000, 512)},
         "cpu",
-        ("tile 0", "vector", "width", "reduce_block", "unroll_reduce", "share_windows"),
+        ("tile 0", "vector", "width", "unroll_reduce"),
     ),
-    "softmax_cpu": Case(
-        softmax, {"x": (256, 1000)}, "cpu", ("tile 0", "vector", "width", "unroll", "chunks")
-    ),
+    "softmax_cpu": Case(softmax, {"x": (256, 1000)}, "cpu", ("tile 0", "width", "unroll")),
     "blur_cpu": Case(blur, {"x": (540, 960)}, "cpu", ("tile 0", "width", "chunks")),
     "product_wasm": Case(
         product,
         {"a": (96, 96), "b": (96, 96)},
         "wasm",
-        ("tile 0", "tile 1", "width", "order"),
+        ("tile 0", "tile 1", "width"),
     ),
     "product_wgsl": Case(
         product,
         {"a": (128, 128), "b": (128, 128)},
         "wgsl",
-        (
-            *("form", "rows", "columns", "tile rows", "tile columns", "depth"),
-            *("threads", "expanded", "lanes"),
-        ),
+        ("form", "rows", "columns", "depth", "threads", "lanes"),
     ),
 }
 
