@@ -13,7 +13,7 @@ import numpy as np
 
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.intervals import RULES, UNKNOWN, Interval, union
-from tilewright.ir.dtypes import DType
+from tilewright.ir.dtypes import I64, DType
 from tilewright.ir.expr import Apply, Const, Expr, Load, Size, Source, Var
 from tilewright.ir.graph import Compute, Constant, Reduction, Reshape, Scan, Sort
 
@@ -23,6 +23,13 @@ _DEPTH_LIMIT = 200
 def bounds(node: Size) -> Interval:
     """The least and the most that an integer expression can be, as far as is known."""
     return _bounds(node, {}, 0)
+
+
+def holds(dtype: DType, index: Expr) -> bool:
+    """Whether a cast of an index to `dtype` is certain to leave it as it is."""
+    low, high = bounds(index)
+    low, high = I64.min if low is None else low, I64.max if high is None else high
+    return dtype.is_integer and dtype.min <= low and high <= dtype.max
 
 
 def _bounds(node: Size, seen: dict[Expr, Interval], depth: int) -> Interval:

@@ -15,9 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.ir import build, ops
-from tilewright.ir.analysis import tensor_ranges
 from tilewright.ir.analysis.affine import linear
-from tilewright.ir.dtypes import BOOL, I64, INDEX, DType
+from tilewright.ir.analysis.tensor_ranges import holds
+from tilewright.ir.dtypes import BOOL, INDEX
 from tilewright.ir.expr import Apply, Const, Expr, Load, Size, Var, post_order
 from tilewright.ir.lower.simplify_indices import index_simplifier
 from tilewright.ir.program import Nest, Stage, Step
@@ -218,7 +218,7 @@ class _Narrowing:
         if isinstance(value, Apply) and value.op is ops.CAST:
             inner = value.operands[0]
             place = self._position(inner) if _is_integer(inner) else None
-            return place if place is not None and _holds(value.dtype, place) else None
+            return place if place is not None and holds(value.dtype, place) else None
         if isinstance(value, Load) and value.source in self.constants and len(value.indices) == 1:
             array = self.constants[value.source]  # type: ignore[index]
             if np.array_equal(array, np.arange(array.size)):
@@ -278,11 +278,4 @@ def _without_detour(node: Expr) -> Expr | None:
     if not isinstance(inner, Apply) or inner.op is not ops.CAST:
         return None
     value = inner.operands[0]
-    return value if value.dtype is INDEX and _holds(inner.dtype, value) else None
-
-
-def _holds(dtype: DType, place: Expr) -> bool:
-    """Whether a cast of `place` to `dtype` leaves every value as it is."""
-    low, high = tensor_ranges.bounds(place)
-    low, high = I64.min if low is None else low, I64.max if high is None else high
-    return dtype.is_integer and dtype.min <= low and high <= dtype.max
+    return value if value.dtype is INDEX and holds(inner.dtype, value) else None

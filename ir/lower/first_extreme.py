@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.affine import linear
-from tilewright.ir.dtypes import BOOL, DType
+from tilewright.ir.analysis.tensor_ranges import holds
+from tilewright.ir.dtypes import BOOL, INDEX, DType
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var, post_order
 from tilewright.ir.graph import identity
 from tilewright.ir.kernel import Buffer, For, If, Stmt, Store
@@ -93,8 +94,12 @@ def _value_found(found: Expr, extreme: Stage) -> Expr | None:
 def _increases(position: Expr, axes: tuple[Var, ...]) -> bool:
     """Whether positions grow in the order in which elements are visited: only then is the first
     element that is better the one with the smallest position."""
+    casts: list[DType] = []
     while isinstance(position, Apply) and position.op is ops.CAST:
+        casts.append(position.dtype)
         position = position.operands[0]
+    if not all(dtype is INDEX or holds(dtype, position) for dtype in casts):
+        return False
     terms = linear(position).terms
     if any(n in axes for atom in terms if not isinstance(atom, Var) for n in post_order((atom,))):
         return False
@@ -161,7 +166,7 @@ class FirstExtremeLowering:
         return buffer
 
     def statements(self, point: Point) -> list[Stmt]:
-        better, combine = _BETTER[self.pair.extreme.combiner or ""]
+        better, combine = _BETTER[self.pair.extreme.combined_by]
         most = LaneReduce(combine, self.best)
 
         def look(place: Place, lane: Expr) -> list[Stmt]:
@@ -186,7 +191,7 @@ class FirstExtremeLowering:
     def _start(self, point: Point, lane: Expr) -> list[Stmt]:
         """Nothing is better than the identity of the extreme, which is then found at first."""
         _, position = self._at(point, (*(build.index(0) for _ in self.outer), lane))
-        neutral = identity(self.pair.extreme.combiner or "", self.dtype)
+        neutral = identity(self.pair.extreme.combined_by, self.dtype)
         body: list[Stmt] = [
             Store(self.best, (lane,), neutral),
             Store(self.where, (lane,), position),

@@ -15,7 +15,7 @@ from tests.ir.lower.traced_programs import program_of
 from tilewright.codegen_cpu.schedule import default_schedule
 from tilewright.codegen_cpu.target import cpu_target
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import F32, I32, DType
+from tilewright.ir.dtypes import F32, I8, I32, I64, U8, U32, DType
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
@@ -245,6 +245,42 @@ OPEN_AXIS = Var("r", Var("N"))
 def test_what_is_no_such_pair(extreme: Stage, first: Stage) -> None:
     assert match_first_extreme(EXTREME, FIRST) is not None
     assert match_first_extreme(extreme, first) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "first_place", "dtypes"),
+    [
+        (128, 0, (I8, U8, I32, U32, I64)),
+        (129, 0, (U8, I32, U32, I64)),
+        (257, 0, (I32, U32, I64)),
+        (9, -1, (I8, I32, I64)),
+        (9, I32.max, (U32, I64)),
+    ],
+)
+def test_positions_that_wrap_do_not_grow(
+    size: int, first_place: int, dtypes: tuple[DType, ...]
+) -> None:
+    axis = Var("r", size)
+    extreme, first = stages((axis,), I32)
+    place = build.add(axis, build.index(first_place))
+    for dtype in (I8, U8, I32, U32, I64):
+        operands = (build.cast(place, dtype), build.const(dtype.max, dtype))
+        chosen = Apply(ops.SELECT, (first.value.operands[0], *operands))
+        pair = match_first_extreme(extreme, replace(first, value=chosen))
+        assert (pair is not None) is (dtype in dtypes)
+
+
+@pytest.mark.parametrize("first_place", [0, -4000])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64])
+def test_the_least_of_narrow_positions_is_no_first_one(dtype: Any, first_place: int) -> None:
+    def run(x: Any) -> Any:
+        places = np.arange(first_place, first_place + 5000).astype(dtype)
+        absent = np.array(np.iinfo(dtype).max, dtype)
+        return np.min(np.where(x == x.max(axis=1)[:, None], places, absent), axis=1)
+
+    x = np.zeros((4, 5000), np.int32)
+    x[1, 300:] = x[2, 3000:] = x[3, 4999] = 1
+    np.testing.assert_array_equal(tw.kernel(run)(x), run(x))
 
 
 @pytest.mark.parametrize("sizes", [(2, 3), (3, 1), (1, 2)])
