@@ -128,7 +128,7 @@ class Heuristic(Struct):
 
     def _may_use_inner(self) -> bool:
         """A scan runs in order; sums whose lanes are combined last depend on the vector's width."""
-        if any((s.combiner or "").startswith("scan:") for s in self.nest.stages):
+        if any(s.scans for s in self.nest.stages):
             return False
         return self._may_regroup()
 

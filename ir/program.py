@@ -39,6 +39,17 @@ class Stage(Struct, frozen=True, eq=False):
     label: str = ""
     loc: Location | None = None
 
+    @property
+    def scans(self) -> bool:
+        """Whether it keeps what it has combined so far at every point of its last axis."""
+        return self.combiner is not None and self.combiner.startswith("scan:")
+
+    @property
+    def combined_by(self) -> str:
+        """Which of `COMBINERS` a reduction or a scan uses."""
+        assert self.combiner is not None, self.target.name
+        return self.combiner.removeprefix("scan:")
+
 
 class Nest(Struct, frozen=True, eq=False):
     """One launch: `stages` in order at every point of `outer`. Outer points are independent."""

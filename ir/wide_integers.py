@@ -131,11 +131,12 @@ class _Ranges:
                 return _carried(node.dtype)
 
     def _combined(self, stage: Stage, value: Range) -> Range:
-        """The range of a reduction or a scan of values in this range."""
-        axes = stage.reduce_axes or stage.axes[-1:]
-        match (stage.combiner or "").removeprefix("scan:"):
+        """The range of the results of `stage`, whose values are in this range."""
+        if stage.combiner is None:
+            return value
+        match stage.combined_by:
             case "add":
-                count = points(axes)
+                count = points(stage.reduce_axes or stage.axes[-1:])
                 return min(0, value[0] * count), max(0, value[1] * count)
             case "mul" if value[0] < -1 or value[1] > 1:
                 return value[0] << 64, value[1] << 64

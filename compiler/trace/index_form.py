@@ -80,7 +80,7 @@ _COMBINERS = {"sum": "add", "prod": "mul"}
 def reduce(tracer: Tracer, kind: str, fn: Callable[..., Any], extents: Any) -> Any:
     """``tw.sum`` and the like: ``fn(i, j, …)`` combined over `extents`."""
     sizes = as_shape(extents)
-    if kind not in _COMBINERS and any(isinstance(s, int) and s == 0 for s in sizes):
+    if kind not in _COMBINERS and 0 in sizes:
         raise failure(ShapeError, f"{kind} over the empty extents {show_sizes(sizes)} has no value")
     if kind not in _COMBINERS:
         tracer.must_not_be_empty(sizes, f"{kind} over empty extents has no value")
@@ -127,7 +127,7 @@ def at(tracer: Tracer, a: Any, indices: Any, boundary: str, fill: Any) -> Any:
         body = _read_or_fill(array, points, fill)
     elif boundary in _RULES:
         for axis, size in enumerate(array.sizes):
-            if isinstance(size, int) and size == 0:
+            if size == 0:
                 raise failure(
                     BoundsError,
                     f"axis {axis} of shape {show_sizes(array.sizes)} has no element to read",
@@ -198,7 +198,7 @@ def _read_or_fill(array: Handle, points: list[Expr], fill: Any) -> Expr:
         if isinstance(fill, int) and dtype.kind in "iu"
         else convert(strong(as_array(fill)).element(()), dtype)
     )
-    if any(isinstance(s, int) and s == 0 for s in array.sizes):
+    if 0 in array.sizes:
         return filler
     inside: Expr = build.TRUE
     clamped_points: list[Expr] = []

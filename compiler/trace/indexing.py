@@ -142,7 +142,7 @@ def _fitted(value: Any, dtype: DType, sizes: tuple[Size, ...], axes: tuple[Var, 
         if not isinstance(source, Handle):
             source = as_array(source)
     fits = source.rank <= len(sizes) and all(
-        (isinstance(s, int) and s == 1) or same_size(s, t)
+        s == 1 or same_size(s, t)
         for s, t in zip(reversed(source.sizes), reversed(sizes), strict=False)
     )
     if not fits:
@@ -389,7 +389,7 @@ def scatter(array: Handle, index: Any, value: Any, combiner: str | None) -> None
         sizes = plan.sizes
         axes = tracer.axes(sizes)
         indices = plan.element_indices(axes)
-    if any(isinstance(s, int) and s == 0 for s in sizes):
+    if 0 in sizes:
         return
     body = _fitted(value, array.element_type, sizes, axes)
     label = "assignment" if combiner is None else f"scatter {combiner}"
@@ -411,7 +411,7 @@ def broadcast_view(array: Handle, sizes: Sequence[Size]) -> Any:
     inner = []
     for axis, size in enumerate(array.sizes):
         target = sizes[skipped + axis]
-        stretched = isinstance(size, int) and size == 1 and not same_size(target, 1)
+        stretched = size == 1 and not same_size(target, 1)
         inner.append(fixed(0) if stretched else along(skipped + axis))
     view = array.viewed(tuple(inner), tuple(sizes))
     view.frozen = True

@@ -71,10 +71,7 @@ def contract(
 def _read(operand: Handle, term: str, where: dict[str, Var]) -> Expr:
     zero = build.index(0)
     return operand.element(
-        [
-            zero if isinstance(size, int) and size == 1 else where[c]
-            for c, size in zip(term, operand.sizes, strict=True)
-        ]
+        [zero if size == 1 else where[c] for c, size in zip(term, operand.sizes, strict=True)]
     )
 
 
@@ -83,9 +80,9 @@ def _extents(operands: Sequence[Handle], terms: Sequence[str], label: str) -> di
     for operand, term in zip(operands, terms, strict=True):
         for letter, size in zip(term, operand.sizes, strict=True):
             known = extents.get(letter)
-            if known is None or (isinstance(known, int) and known == 1):
+            if known is None or known == 1:
                 extents[letter] = size
-            elif not same_size(known, size) and not (isinstance(size, int) and size == 1):
+            elif not same_size(known, size) and size != 1:
                 raise _mismatch(label, operands, known, size)
     return extents
 

@@ -57,7 +57,7 @@ def wrapped(position: Expr, extent: Size) -> Expr:
 @pad_index("reflect")
 def reflected(position: Expr, extent: Size) -> Expr:
     """Mirrored at the outer elements, which are not repeated."""
-    if isinstance(extent, int) and extent == 1:
+    if extent == 1:
         return build.index(0)
     last = build.size_sub(extent, 1)
     phase = build.mod(position, build.maximum(build.index(build.size_mul(last, 2)), build.index(1)))
@@ -100,7 +100,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         _refuse_empty(source, widths, mode)
         rule = _PAD_INDEX[mode]
         indices = [
-            offset if _is_zero(width) else rule(offset, size)
+            offset if width == (0, 0) else rule(offset, size)
             for offset, size, width in zip(offsets, source.sizes, widths, strict=True)
         ]
         body = source.element(indices)
@@ -129,13 +129,9 @@ def _padded_by_value(
     return pad_with_statistics(source, widths, mode, given)
 
 
-def _is_zero(width: tuple[Size, Size]) -> bool:
-    return all(isinstance(w, int) and w == 0 for w in width)
-
-
 def _refuse_empty(source: Handle, widths: list[tuple[Size, Size]], mode: str) -> None:
     for axis, (size, width) in enumerate(zip(source.sizes, widths, strict=True)):
-        if isinstance(size, int) and size == 0 and not _is_zero(width):
+        if size == 0 and width != (0, 0):
             raise failure(
                 ShapeError, f"cannot extend empty axis {axis} using modes other than 'constant'"
             )
@@ -148,16 +144,16 @@ def _padded_by_constants(
     inside: list[tuple[Expr, Expr]] = []
     indices: list[Expr] = []
     for offset, size, (before, after) in zip(offsets, source.sizes, widths, strict=True):
-        below = build.lt(offset, build.index(0)) if not _zero(before) else build.FALSE
-        above = build.ge(offset, build.index(size)) if not _zero(after) else build.FALSE
+        below = build.lt(offset, build.index(0)) if before != 0 else build.FALSE
+        above = build.ge(offset, build.index(size)) if after != 0 else build.FALSE
         inside.append((below, above))
         clamped_offset = offset
-        if not _zero(after):
+        if after != 0:
             clamped_offset = build.minimum(offset, build.index(build.size_sub(size, 1)))
-        if not _zero(before) or not _zero(after):
+        if before != 0 or after != 0:
             clamped_offset = build.maximum(clamped_offset, build.index(0))
         indices.append(clamped_offset)
-    if any(isinstance(s, int) and s == 0 for s in source.sizes):
+    if 0 in source.sizes:
         body: Expr = build.zero(source.element_type)
     else:
         body = source.element(indices)
@@ -171,10 +167,6 @@ def _padded_by_constants(
             body = build.select(above, _fill(high, source), body)
             body = build.select(below, _fill(low, source), body)
     return body
-
-
-def _zero(width: Size) -> bool:
-    return isinstance(width, int) and width == 0
 
 
 def _fill(value: Any, source: Handle) -> Expr:

@@ -85,7 +85,7 @@ def _target_sizes(array: Handle, shape: Any) -> tuple[Size, ...]:
     if isinstance(shape, Handle) and shape.rank == 1:
         items = list(shape)  # type: ignore[call-overload]
     sizes = [as_size(item) for item in items]
-    unknown = [n for n, s in enumerate(sizes) if isinstance(s, int) and s == -1]
+    unknown = [n for n, s in enumerate(sizes) if s == -1]
     if len(unknown) > 1:
         raise failure(ShapeError, "can only specify one unknown dimension (-1)")
     if unknown:
@@ -232,7 +232,7 @@ def expand_dims(a: Any, axis: Any) -> Any:
 def squeeze(a: Any, axis: Any = None) -> Any:
     array = as_array(a)
     if axis is None:
-        gone = [n for n, s in enumerate(array.sizes) if isinstance(s, int) and s == 1]
+        gone = [n for n, s in enumerate(array.sizes) if s == 1]
     else:
         gone = [as_axis(x, array.rank) for x in listed(axis)]
         for n in gone:
@@ -281,7 +281,7 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     source = as_array(array)
     sizes = as_shape(shape)
     fits = len(sizes) >= source.rank and all(
-        (isinstance(s, int) and s == 1) or same_size(s, t)
+        s == 1 or same_size(s, t)
         for s, t in zip(reversed(source.sizes), reversed(sizes), strict=False)
     )
     if not fits:

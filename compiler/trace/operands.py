@@ -418,9 +418,9 @@ def broadcast_sizes(
 
 
 def _merged(a: Size, b: Size) -> Size | None:
-    if isinstance(a, int) and a == 1:
+    if a == 1:
         return b
-    if b is a or (isinstance(b, int) and b == 1):
+    if b is a or b == 1:
         return a
     if isinstance(a, int) and isinstance(b, int):
         return a if a == b else None

@@ -71,7 +71,7 @@ def inside(
 
     What cannot be proven is clamped, and a check of the extremes is added to the graph.
     """
-    if isinstance(extent, int) and extent == 0 and not _certainly_empty(axes):
+    if extent == 0 and not _certainly_empty(axes):
         raise failure(
             BoundsError,
             f"index into axis {axis}, which has no elements",
@@ -98,7 +98,7 @@ def inside(
 
 
 def _certainly_empty(axes: tuple[Var, ...]) -> bool:
-    return any(isinstance(a.extent, int) and a.extent == 0 for a in axes)
+    return any(a.extent == 0 for a in axes)
 
 
 def from_end(expr: Expr, extent: Size) -> Expr:

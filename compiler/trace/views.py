@@ -66,9 +66,9 @@ def locate(view: View, indices: Sequence[Expr]) -> tuple[Expr, ...]:
 
 
 def _position(axis: AxisMap, indices: Sequence[Expr]) -> Expr:
-    if axis.start == 0 and isinstance(axis.start, int) and len(axis.terms) == 1:
+    if axis.start == 0 and len(axis.terms) == 1:
         view_axis, step = axis.terms[0]
-        if isinstance(step, int) and step == 1:
+        if step == 1:
             return indices[view_axis]
     total: Size = 0
     for view_axis, step in axis.terms:

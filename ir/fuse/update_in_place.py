@@ -148,7 +148,7 @@ class _Round:
         few = points(moving) * _LEAST_SAVED <= whole and whole >= _LEAST_STATE
         if len(moving) == len(around) or not few:
             return None
-        if any(variables((build.index(a.extent or 0),)) for a in moving):
+        if any(variables((build.index(n),)) for n in extents(moving)):
             return None
         fresh = {a: Var(a.name, a.extent) for a in moving}
         copy = Buffer(f"{self.before.name}c{len(self.copies)}", extents(moving), load.dtype)

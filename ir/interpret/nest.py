@@ -80,7 +80,7 @@ class NestRun:
         value = domain.full(value)
         if stage.combiner is None:
             result, valid = value, domain.valid
-        elif stage.combiner.startswith("scan:"):
+        elif stage.scans:
             result, valid = accumulate(stage.combiner[5:], value, len(stage.axes)), domain.valid
         else:
             result, valid = reduce_stage(stage, value, domain), domain.own_valid
@@ -243,7 +243,7 @@ def is_uniform(axes: Sequence[Var]) -> bool:
 
 def reduce_stage(stage: Stage, value: np.ndarray, domain: Domain) -> np.ndarray:
     """The values combined over the reduced axes."""
-    combiner = stage.combiner or ""
+    combiner = stage.combined_by
     own = value.shape[: domain.own_rank]
     if domain.valid is not None:
         neutral = identity(combiner, stage.value.dtype).value  # type: ignore[attr-defined]

@@ -182,7 +182,7 @@ def _has_rows(nest: Nest) -> bool:
     inner = [a for s in nest.stages for a in (*s.axes, *s.reduce_axes)]
     if not all(isinstance(a.extent, int) for a in inner):
         return False
-    scans = any((s.combiner or "").startswith("scan:") for s in nest.stages)
+    scans = any(s.scans for s in nest.stages)
     longest = max(points(s.reduce_axes) for s in nest.stages)
     return not scans and longest <= _LONGEST_REDUCTION
 

@@ -146,7 +146,7 @@ class _Check:
         vector, stages = self.schedule.vector, self.nest.stages
         if vector == INNER:
             # The threads of a workgroup can take turns along a scan; lanes cannot.
-            scans = any((s.combiner or "").startswith("scan:") for s in stages)
+            scans = any(s.scans for s in stages)
             if scans and not self.schedule.workgroup:
                 raise self._wrong("vector", "is an axis along which values run in order")
         elif isinstance(vector, int):

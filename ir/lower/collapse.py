@@ -31,7 +31,7 @@ def collapse_axes(nest: Nest, kept: Var | None = None) -> Nest:
 def _groups(nest: Nest) -> list[tuple[Var, ...]]:
     groups = [nest.outer]
     for stage in nest.stages:
-        if not (stage.combiner or "").startswith("scan:"):
+        if not stage.scans:
             groups.append(stage.axes)
         groups.append(stage.reduce_axes)
     return [g for g in groups if len(g) > 1]

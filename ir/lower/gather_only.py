@@ -29,7 +29,7 @@ def _gather(step: Step) -> Sequence[Step]:
             return _sort(step)
         case Ordered():
             return map_steps(gather_scatter(step), _gather)
-        case Nest() if any((s.combiner or "").startswith("scan:") for s in step.stages):
+        case Nest() if any(s.scans for s in step.stages):
             return scan_by_doubling(step)
         case _:
             return (step,)

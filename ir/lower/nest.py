@@ -132,7 +132,7 @@ class NestLowering(TileWalk):
             return self._over_own_axes(stage, stage.axes, {}, self._map_point)
         from tilewright.ir.lower.reducer import Reducer
 
-        if stage.combiner.startswith("scan:"):
+        if stage.scans:
             return self._scan(stage)
         if self.schedule.share_windows and len(self.tiled) > 1:
             from tilewright.ir.lower.shared_windows import share_windows
@@ -268,7 +268,7 @@ class NestLowering(TileWalk):
         """Running combination along the last own axis, one element after the other."""
         from tilewright.ir.lower.reducer import combine
 
-        op = COMBINERS[(stage.combiner or "")[5:]].op
+        op = COMBINERS[stage.combined_by].op
         assert op is not None
         dtype = stage.value.dtype
 
@@ -279,7 +279,7 @@ class NestLowering(TileWalk):
             inner = {**bound, axis: counter}
 
             def start(point: Point) -> list[Stmt]:
-                first = identity((stage.combiner or "")[5:], dtype)
+                first = identity(stage.combined_by, dtype)
                 return [Store(total, point.tile, first)]
 
             def step(point: Point) -> list[Stmt]:

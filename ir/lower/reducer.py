@@ -73,7 +73,7 @@ class Reducer:
         return min(lanes, max(1, last)) if isinstance(last, int) else lanes
 
     def _sum(self, stage: Stage) -> Sum:
-        combiner = COMBINERS[stage.combiner or ""]
+        combiner = COMBINERS[stage.combined_by]
         assert combiner.op is not None
         renamed: dict[Var, Expr] = dict(zip(stage.reduce_axes, self.axes, strict=True))
         value = stage.value if stage.reduce_axes == self.axes else substitute(stage.value, renamed)

@@ -43,7 +43,7 @@ def _combine(
     name: str, outer: tuple[Var, ...], stage: Stage, source: Buffer, target: Buffer, number: Expr
 ) -> Nest:
     """The pass over a distance of ``2**number``."""
-    op = COMBINERS[(stage.combiner or "")[5:]].op
+    op = COMBINERS[stage.combined_by].op
     if op is None:
         raise IRError(f"a scan cannot combine by {stage.combiner}")
     axes = {axis: Var(axis.name, axis.extent) for axis in outer}

@@ -142,7 +142,7 @@ class _SharedWindow:
         self.lowering = lowering
         self.stage = stage
         self.rows, self.window = sharing.rows, sharing.window
-        op = COMBINERS[stage.combiner or ""].op
+        op = COMBINERS[stage.combined_by].op
         assert op is not None
         self.op: ops.Op = op
         self.others = [a for a in lowering.tiled if a is not self.rows]

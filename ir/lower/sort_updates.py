@@ -19,7 +19,7 @@ from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.alternate_passes import alternate_passes
 from tilewright.ir.lower.scatter_axes import ScatterAxes, unravelled
 from tilewright.ir.ops import Op
-from tilewright.ir.program import Nest, Ordered, SortRows, Stage, Step
+from tilewright.ir.program import Nest, Ordered, SortRows, Stage, Step, extents
 from tilewright.ir.traverse import substitute
 
 
@@ -35,7 +35,7 @@ class _SortedUpdates:
     def __init__(self, step: Ordered, axes: ScatterAxes) -> None:
         self.step = step
         self.axes = axes
-        self.place = Var("place", build.product(tuple(a.extent or 0 for a in axes.updates)))
+        self.place = Var("place", build.product(extents(axes.updates)))
         self.count = known_extent(self.place)
         self.order = self._temporary("order", (self.count,), I64)
         self.sorted = self._temporary("sorted", (self.count,), I32)
@@ -52,7 +52,7 @@ class _SortedUpdates:
             yield self._finish(self._value_at)
             return
         axes = (self.place, *self.axes.straight)
-        shape = tuple(a.extent or 0 for a in axes)
+        shape = extents(axes)
         one, other = (self._temporary(f"values{k}", shape, self.step.value.dtype) for k in range(2))
         yield self._nest(one, axes, self._value_at(self.place))
         passes, last = alternate_passes((self.count - 1).bit_length(), (one, other), self._combine)

@@ -121,7 +121,7 @@ def _block_value(
     bindings[axis] = build.minimum(position, build.index(size - 1))
     value = _on_locals(substitute(stage.value, bindings), local)
     inside = build.lt(position, build.index(size))
-    return build.select(inside, value, identity(stage.combiner or "", value.dtype))
+    return build.select(inside, value, identity(stage.combined_by, value.dtype))
 
 
 def _renamed_stages(

@@ -25,7 +25,7 @@ def _lower(node: Tensor) -> Tensor | None:
         operand = operand.operand
     if isinstance(operand, (Input, Constant)) and operand is node.operand:
         return None
-    if _same(operand.shape, node.shape):
+    if operand.shape == node.shape:
         return operand
     axes = tuple(Var(f"i{k}", size) for k, size in enumerate(node.shape))
     indices = split_indices(operand.shape, axes)
@@ -49,7 +49,7 @@ def split_indices(old: tuple[Size, ...], axes: tuple[Var, ...]) -> tuple[Expr, .
             continue
         total: Expr = build.index(0)
         covered: Size = 1
-        while not _equal(covered, size):
+        while covered != size:
             if position == len(axes):
                 return None
             extent = axes[position].extent
@@ -63,11 +63,3 @@ def split_indices(old: tuple[Size, ...], axes: tuple[Var, ...]) -> tuple[Expr, .
     if any(axis.extent != 1 for axis in axes[position:]):
         return None
     return tuple(indices)
-
-
-def _equal(a: Size, b: Size) -> bool:
-    return a is b or (isinstance(a, int) and isinstance(b, int) and a == b)
-
-
-def _same(a: tuple[Size, ...], b: tuple[Size, ...]) -> bool:
-    return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))

@@ -176,7 +176,7 @@ class ProgramVerifier:
         elif stage.combiner is None:
             if stage.reduce_axes:
                 broken("a stage with reduced axes and no combiner")
-        elif stage.combiner.startswith("scan:"):
+        elif stage.scans:
             self._scan(stage)
         else:
             check_combiner(stage.combiner, stage.value)
@@ -185,7 +185,7 @@ class ProgramVerifier:
         self._write(stage.target)
 
     def _scan(self, stage: Stage) -> None:
-        combiner = (stage.combiner or "")[5:]
+        combiner = stage.combined_by
         check_combiner(combiner, stage.value)
         if COMBINERS[combiner].op is None or not stage.axes or stage.reduce_axes:
             broken(f"{stage.combiner} needs an axis of its own to run along, and no reduced ones")

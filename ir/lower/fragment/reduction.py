@@ -62,7 +62,7 @@ def with_static_axes(stage: Stage) -> Stage:
             extent = substitute(axis.extent, dict(bindings))
             inside = build.logical_and(inside, build.lt(axes[-1], extent))
     value = substitute(stage.value, bindings)
-    value = build.select(inside, value, identity(stage.combiner or "", value.dtype))
+    value = build.select(inside, value, identity(stage.combined_by, value.dtype))
     return replace(stage, reduce_axes=tuple(axes), value=value)
 
 
@@ -70,7 +70,7 @@ class Part:
     """One of the stages that are reduced together: what is combined, and how."""
 
     def __init__(self, stage: Stage, value: Expr) -> None:
-        combiner = COMBINERS[stage.combiner or ""]
+        combiner = COMBINERS[stage.combined_by]
         if combiner.op is None:
             raise IRError(f"{combiner.name} must be lowered before fragments are")
         self.name = stage.target.name

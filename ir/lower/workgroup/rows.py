@@ -71,7 +71,7 @@ class RowLowering(NestLowering):
         stage = stages[0]
         if stage.combiner is None:
             body = self._map(stage)
-        elif stage.combiner.startswith("scan:"):
+        elif stage.scans:
             body = self._scan_rows(stage)
         else:
             body = self._reduction(stages)
@@ -206,7 +206,7 @@ class RowLowering(NestLowering):
 
     def _scan_shared(self, stage: Stage, bound: Bound) -> list[Stmt]:
         """Each invocation scans a run of its own, after the runs' totals have been scanned."""
-        name, op = (stage.combiner or "")[5:], _operation(stage)
+        name, op = stage.combined_by, _operation(stage)
         dtype = stage.value.dtype
         before = self.register(f"{stage.target.name}_before", dtype, ())
         partial = self._partial(dtype)
@@ -237,7 +237,7 @@ class RowLowering(NestLowering):
         """A running combination: of the whole axis, or (with `totals` or `shared`) of this
         invocation's run of it. `totals` only leaves the end result in `total`; `shared` starts
         from what `total` holds."""
-        name, op = (stage.combiner or "")[5:], _operation(stage)
+        name, op = stage.combined_by, _operation(stage)
         axis = stage.axes[-1]
         extent = self.extent(axis, bound)
         first: Expr = build.index(0)
@@ -274,7 +274,7 @@ class LaneReducer(Reducer):
 
 def _operation(stage: Stage) -> Op:
     """How partial results of a reduction or a scan are combined."""
-    op = COMBINERS[(stage.combiner or "").removeprefix("scan:")].op
+    op = COMBINERS[stage.combined_by].op
     if op is None:
         raise IRError(f"{stage.target.name} is combined by {stage.combiner}, which is no operation")
     return op
