@@ -190,8 +190,8 @@ class Reducer:
         return [For(counter, "serial", body)]
 
     def _expand(self, extent: Size) -> bool:
-        """Whether a loop is expanded; a border has few points and should have little code."""
-        most = 0 if self.lowering.at_border else self.lowering.schedule.unroll_reduce
+        """Whether a loop is expanded; what runs seldom should have little code."""
+        most = 0 if self.lowering.is_rare else self.lowering.schedule.unroll_reduce
         return isinstance(extent, int) and extent <= most
 
     def _lane_axis(

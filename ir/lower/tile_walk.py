@@ -44,7 +44,11 @@ class Span(Struct):
 
 
 class TileWalk:
-    """Knows the current tile; what is done in it is left to a subclass."""
+    """Knows the current tile; what is done in it is left to a subclass.
+
+    `at_border`: not in the interior of all axes. `is_rare`: where few points are, which should have
+    little code; the ends of rows are not, since every row has them.
+    """
 
     def __init__(self, nest: Nest, schedule: Schedule) -> None:
         self.nest = nest
@@ -61,6 +65,7 @@ class TileWalk:
         self.tiles: dict[Var, Tile] = {}
         self.spans: dict[Var, Span] = {}
         self.at_border = False
+        self.is_rare = False
         self.pieces = 0
         self.may_repeat = may_repeat(nest)
 
@@ -155,10 +160,11 @@ class TileWalk:
         before = self._border(position, axis, Interior(part.start, inside.start))
         assert isinstance(axis.extent, int)
         narrow = inside.size * _LEAST_SHARE_OF_TASKS < axis.extent
-        around, self.at_border = self.at_border, self.at_border or narrow
+        around, rare = self.at_border, self.is_rare
+        self.at_border, self.is_rare = around or narrow, rare or narrow
         size = self.sizes[axis]
         middle = self._static_tiles(position, axis, inside.start, inside.stop, size)
-        self.at_border = around
+        self.at_border, self.is_rare = around, rare
         return [*before, *middle, *self._border(position, axis, Interior(inside.stop, part.stop))]
 
     def _interior(self, axis: Var, part: Interior) -> Interior:
@@ -174,9 +180,10 @@ class TileWalk:
             inside = self._interior(axis, part)
             if inside.size >= width:
                 return self._around(position, axis, part, inside)
-        around, self.at_border = self.at_border, True
+        around, rare = self.at_border, self.is_rare
+        self.at_border, self.is_rare = True, rare or axis is not self.vector_axis or position == 0
         body = self._static_tiles(position, axis, part.start, part.stop, 1)
-        self.at_border = around
+        self.at_border, self.is_rare = around, rare
         return body
 
     def _static_tiles(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -196,6 +197,36 @@ def test_borders_along_vectors_are_always_apart() -> None:
     assert counters(lower_nest(nest, blocked, "k")) == [
         *("s i_b<1", "s i_t<3", "s j_t<2", "s j_t<2")
     ]
+
+
+def clamped_windows(rows: int, columns: int) -> Nest:
+    """The smallest of each 3x3 neighbourhood, edges repeated."""
+    i, j, r, s = Var("i", rows), Var("j", columns), Var("r", 3), Var("s", 3)
+
+    def clamped(place: Expr, last: int) -> Expr:
+        below = build.minimum(build.sub(place, build.index(1)), build.index(last))
+        return build.maximum(below, build.index(0))
+
+    source, out = (Buffer(n, (rows, columns), F32) for n in ("a", "out"))
+    row, column = clamped(build.add(i, r), rows - 1), clamped(build.add(j, s), columns - 1)
+    stage = Stage((), (r, s), "min", Load(source, (row, column)), out, (i, j))
+    return Nest("erode", (i, j), (stage,), ())
+
+
+def test_windows_at_the_ends_of_rows_are_expanded() -> None:
+    """Each row has them. Those of the first and the last row have little code: loops."""
+    schedule = Schedule(tile=(2, 4), vector=1, width=4, unroll_reduce=32, share_windows=True)
+    kernel = lower_nest(clamped_windows(64, 16), schedule, "k")
+    rows = next(s for s in kernel.body if isinstance(s, For) and s.var.name == "i_t")
+    around = [s for s in kernel.body if s is not rows]
+    assert _reduced_in_order((rows,)) == set()
+    assert _reduced_in_order(around) == {"r", "s"}
+
+
+def _reduced_in_order(body: Sequence[Stmt]) -> set[str]:
+    """The axes of windows over which there are loops that stay loops."""
+    loops = [s for s in statements(body) if isinstance(s, For) and s.kind == "serial"]
+    return {loop.var.name for loop in loops} & {"r", "s"}
 
 
 @pytest.mark.parametrize("chunks", [1, 2])
