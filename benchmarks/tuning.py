@@ -28,7 +28,7 @@ from tilewright.ir.schedule import Schedule
 from tilewright.ir.schedule_space import Point, ScheduleSpace
 
 FOLDER = Path(__file__).parents[1] / "tests" / "compiler" / "tune" / "recorded"
-SECONDS = 0.05
+SECONDS = 0.15
 
 
 def product(a: Any, b: Any) -> Any:
@@ -99,13 +99,21 @@ def record(case: Case) -> dict[str, Any]:
             points[point] = numbers.setdefault(schedule, len(numbers))
     default = space.schedule(space.default)
     assert default is not None
-    times: list[float | None] = []
-    for schedule in track(numbers, description=kernel.__name__):
+
+    def time(schedule: Schedule, seconds: float) -> float | None:
         try:
-            found = candidates.race({nest.name: schedule}, {nest.name: default}, SECONDS)
-            times.append(round(found.ratio, 4))
+            found = candidates.race({nest.name: schedule}, {nest.name: default}, seconds)
         except KernelError:
-            times.append(None)
+            return None
+        return round(found.ratio, 4)
+
+    times = [time(schedule, SECONDS) for schedule in track(numbers, description=kernel.__name__)]
+    # Of many times the least are those that were disturbed in their favour: once more, and longer.
+    most = 1.3 * min(found for found in times if found is not None)
+    for number, schedule in enumerate(numbers):
+        found = times[number]
+        if found is not None and found < most:
+            times[number] = time(schedule, 4 * SECONDS)
     return {
         "knobs": [[k.name, len(k.values), k.is_ordered] for k in space.knobs],
         "default": space.default,

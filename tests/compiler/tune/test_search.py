@@ -120,7 +120,7 @@ def test_where_all_fail_the_default_stays() -> None:
 
 
 def test_differences_in_the_noise_do_not_win() -> None:
-    found = search(SPACE, lambda *_: 0.985, 50, 0)
+    found = search(SPACE, lambda *_: 0.995, 50, 0)
     assert found.best.schedule == SPACE.schedule(SPACE.default)
 
 
