@@ -12,8 +12,10 @@ import pytest
 
 import tilewright as tw
 from tests.bad_inputs.calls import HEAVY
+from tilewright.compiler.specialization import Specialization
 from tilewright.compiler.targets import NAMES, BuildOptions
-from tilewright.compiler.tune.candidates import Candidates
+from tilewright.compiler.tune import candidates as candidates_module
+from tilewright.compiler.tune.candidates import Candidates, WrongResultError
 from tilewright.compiler.tune.nests import tunable_nests
 from tilewright.compiler.tune.session import TunableNest
 from tilewright.compiler.tune.subject import family_digest, graph_digest, traced_call
@@ -118,9 +120,6 @@ def test_every_schedule_is_right(name: str, target: str) -> None:
 
 
 def test_a_wrong_result_never_gets_to_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tilewright.compiler.specialization import Specialization
-    from tilewright.compiler.tune.candidates import WrongResultError
-
     traced, inputs = subject("product", "cpu")
     candidates = Candidates(traced, "cpu", BuildOptions(), inputs)
     run = Specialization.run
@@ -149,3 +148,26 @@ def test_digests_tell_shapes_apart_and_families_do_not() -> None:
     assert family_digest(a, "cpu", options) == family_digest(b, "cpu", options)
     other = traced_call(tw.kernel(wave), {"x": f32(4, 100)})[0].graph
     assert family_digest(a, "cpu", options) != family_digest(other, "cpu", options)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_large_kernels_are_compared_with_their_default(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The float64 reference of a product of 1024 rows would not fit into memory."""
+    monkeypatch.setattr(candidates_module, "_MOST_WORK", 0)
+    monkeypatch.setattr(candidates_module, "bound_graph", None)
+    traced, inputs = subject(name, "cpu")
+    candidates = Candidates(traced, "cpu", BuildOptions(), inputs)
+    (nest,) = nests(name, "cpu")
+    rng = random.Random(name)
+    for _ in range(5):
+        point = tuple(rng.randrange(len(knob.values)) for knob in nest.space.knobs)
+        schedule = nest.space.schedule(point)
+        if schedule is not None:
+            candidates._timer({nest.name: schedule})
+    wanted = [np.asarray(allowed.value) for allowed in candidates._allowed]
+    wrong = [(w + 1e-3 * (1 + np.abs(w).max())).astype(np.float32) for w in wanted]
+    monkeypatch.setattr(Specialization, "run", lambda *_: wrong)
+    with pytest.raises(WrongResultError):
+        candidates.race({nest.name: Schedule()}, {}, 0.01)
