@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from tilewright.codegen_cpu.backend import lower
 from tilewright.codegen_cpu.target import CpuTarget
-from tilewright.ir.errors import LimitError, ShapeError
-from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.ir.lower.check_schedule import is_legal
 from tilewright.ir.lower.contraction import match_contraction
-from tilewright.ir.program import Nest
+from tilewright.ir.program import Nest, Program
 from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace
 
@@ -27,7 +27,12 @@ _FACTORS: Final = (0.25, 0.5, 1, 2, 4)
 _BLOCKS_OF_SUMS: Final = (0, 32, 128, 512)
 _EXPANDED: Final = (0, 8, 32)
 _PACKS: Final = ((), (1,), (0,), (0, 1))
-_BLOCKS: Final = (0, 64, 256, 1024)
+
+
+def schedule_spaces(program: Program, target: CpuTarget) -> list[tuple[Nest, ScheduleSpace]]:
+    """The nests of a program whose schedule may be chosen, and the space of each."""
+    nests = lower(program, target).nests
+    return [(nest, schedule_space(nest, default, target)) for nest, default in nests]
 
 
 def schedule_space(nest: Nest, default: Schedule, target: CpuTarget) -> ScheduleSpace:
@@ -42,11 +47,7 @@ def schedule_space(nest: Nest, default: Schedule, target: CpuTarget) -> Schedule
 
     def make(values: Mapping[str, Any]) -> Schedule | None:
         made = _with(default, values)
-        try:
-            check_schedule(nest, made)
-        except (LimitError, ShapeError):
-            return None
-        return made
+        return made if is_legal(nest, made) else None
 
     def values_of(schedule: Schedule) -> dict[str, Any]:
         return {knob.name: _of(schedule, knob.name) for knob in chosen}

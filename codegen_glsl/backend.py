@@ -37,14 +37,15 @@ _MOST_TEXTURES = 8
 
 
 class Lowered(Struct, frozen=True, eq=False):
-    """A program of legal kernels, and the schedule of each nest.
-
-    `nests` are those whose schedule may be chosen, as they are lowered, with what they have.
-    """
+    """A program of legal kernels, and the nests as they were lowered, with their schedules."""
 
     program: Program
-    schedules: tuple[tuple[str, Schedule], ...]
     nests: tuple[tuple[Nest, Schedule], ...]
+
+    @property
+    def schedules(self) -> tuple[tuple[str, Schedule], ...]:
+        """By the names of the nests."""
+        return tuple((nest.name, schedule) for nest, schedule in self.nests)
 
 
 def build(
@@ -74,7 +75,6 @@ def lower(
             f"{program.name} has open dimensions ({names}), and target 'glsl' needs known sizes",
             help="compile for given shapes on this target",
         )
-    used: list[tuple[str, Schedule]] = []
     nests: list[tuple[Nest, Schedule]] = []
 
     def launch(step: Step) -> list[Step]:
@@ -87,8 +87,7 @@ def lower(
             schedule = default_schedule(step)
         else:
             check_schedule(collapse_axes(step), schedule)
-        kernel = lower_to_fragments(step, schedule, f"k{len(used)}_{step.name}")
-        used.append((step.name, schedule))
+        kernel = lower_to_fragments(step, schedule, f"k{len(nests)}_{step.name}")
         nests.append((collapse_axes(step), schedule))
         return [Launch(legalize(kernel, fast=options.fast))]
 
@@ -100,7 +99,7 @@ def lower(
     gathered = pad_rows(narrow, external)
     spread = map_steps(gathered, lambda s: spread_rows(s) if isinstance(s, Nest) else (s,))
     steps = map_steps(spread, launch)
-    return Lowered(replace(program, steps=steps, init=()), tuple(used), tuple(nests))
+    return Lowered(replace(program, steps=steps, init=()), tuple(nests))
 
 
 def source(program: GpuProgram) -> str:

@@ -8,9 +8,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from tilewright.codegen_glsl.schedule import default_schedule
-from tilewright.ir.errors import LimitError, ShapeError
-from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.ir.lower.check_schedule import is_legal
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace
@@ -19,9 +17,8 @@ _UNROLLS: Final = (1, 2, 4, 8, 16, 32)
 _EXPANDED: Final = (0, 4, 8, 16, 32, 64)
 
 
-def schedule_space(nest: Nest) -> ScheduleSpace:
-    """The space of `nest`, which is as it is lowered, with merged axes."""
-    default = default_schedule(nest)
+def schedule_space(nest: Nest, default: Schedule) -> ScheduleSpace:
+    """The space of `nest`, which is as it is lowered, around the schedule that it would have."""
     if not any(stage.reduce_axes for stage in nest.stages):
         return ScheduleSpace((), lambda _: default, lambda _: {}, ())
     knobs = (
@@ -32,11 +29,7 @@ def schedule_space(nest: Nest) -> ScheduleSpace:
 
     def make(values: Mapping[str, Any]) -> Schedule | None:
         made = replace(default, **values)
-        try:
-            check_schedule(nest, made)
-        except (LimitError, ShapeError):
-            return None
-        return made
+        return made if is_legal(nest, made) else None
 
     def values_of(schedule: Schedule) -> dict[str, Any]:
         return {knob.name: getattr(schedule, knob.name) for knob in knobs}

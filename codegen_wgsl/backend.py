@@ -107,7 +107,6 @@ class _Builder(Struct):
     specs: list[BufferSpec] = field(default_factory=list)
     indexes: dict[Buffer, int] = field(default_factory=dict)
     kernels: list[Kernel] = field(default_factory=list)
-    used: list[tuple[str, Schedule]] = field(default_factory=list)
     nests: list[tuple[Nest, Schedule]] = field(default_factory=list)
     counter: Var | None = None
 
@@ -125,7 +124,9 @@ class _Builder(Struct):
             tuple(steps),
         )
         constants = tuple(np.ascontiguousarray(array) for _, array in program.constants)
-        return WgslArtifact(result, constants, tuple(self.used), (*program.notes, *notes))
+        return WgslArtifact(
+            result, constants, tuple((n.name, s) for n, s in self.nests), (*program.notes, *notes)
+        )
 
     # Buffers.
 
@@ -182,7 +183,6 @@ class _Builder(Struct):
             schedule = default_schedule(merged, self.options)
         else:
             check_schedule(merged, schedule, self.options.workgroup_invocations)
-        self.used.append((nest.name, schedule))
         self.nests.append((merged, schedule))
         return self._launch(lower_to_workgroups(merged, schedule, nest.name), nest.name)
 

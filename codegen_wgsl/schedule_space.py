@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import LANES, WORD_BYTES, default_schedule
-from tilewright.ir.errors import LimitError, ShapeError
-from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.codegen_wgsl.schedule import LANES, WORD_BYTES
+from tilewright.ir.lower.check_schedule import is_legal
 from tilewright.ir.lower.contraction import Contraction, match_contraction
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import INNER, Schedule
@@ -27,10 +26,9 @@ _THREADS: Final = (32, 64, 128, 256, 512, 1024)
 _EXPANDED: Final = (0, 8, 32)
 
 
-def schedule_space(nest: Nest, options: WgslOptions) -> ScheduleSpace:
-    """The space of `nest`, which is as it is lowered, with merged axes."""
+def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> ScheduleSpace:
+    """The space of `nest`, which is as it is lowered, around the schedule that it would have."""
     found = match_contraction(nest)
-    default = default_schedule(nest, options)
     forms = [_form(default)]
     others = ("staged",) if found is not None else ()
     if any(s.axes or s.reduce_axes for s in nest.stages):
@@ -58,11 +56,7 @@ def schedule_space(nest: Nest, options: WgslOptions) -> ScheduleSpace:
         made = _schedule({**values, **chosen}, len(nest.outer))
         if found is not None and made.stage_tile and _bytes(found, made) > options.workgroup_bytes:
             return None
-        try:
-            check_schedule(nest, made, options.workgroup_invocations)
-        except (LimitError, ShapeError):
-            return None
-        return made
+        return made if is_legal(nest, made, options.workgroup_invocations) else None
 
     return ScheduleSpace(tuple(knobs), make, _values, start)
 

@@ -78,13 +78,9 @@ class Runtime:
     def tuning_stamp(self) -> tuple[int, int]:
         """Size and time of change of the tuning records: others mean that kernels may be compiled
         otherwise. Zeros where there are none."""
-        if self.tuning_file is None:
-            return 0, 0
-        try:
-            facts = os.stat(self.tuning_file)
-        except OSError:
-            return 0, 0
-        return facts.st_size, facts.st_mtime_ns
+        from tilewright.compiler.cache.files import file_stamp
+
+        return (0, 0) if self.tuning_file is None else file_stamp(self.tuning_file)
 
     @once
     def loader(self) -> ObjectLoader:

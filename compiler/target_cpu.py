@@ -59,12 +59,9 @@ class CpuTargetDriver:
         self, program: Program, options: BuildOptions
     ) -> list[tuple[Nest, ScheduleSpace]]:
         """Around the defaults."""
-        from tilewright.codegen_cpu import backend
-        from tilewright.codegen_cpu.schedule_space import schedule_space
+        from tilewright.codegen_cpu.schedule_space import schedule_spaces
 
-        machine = self.machine.with_numerics(options.numerics)
-        nests = backend.lower(program, machine).nests
-        return [(nest, schedule_space(nest, default, machine)) for nest, default in nests]
+        return schedule_spaces(program, self.machine.with_numerics(options.numerics))
 
     def finish(self, made: CpuArtifact) -> CpuArtifact:
         """What `build` made is complete."""

@@ -66,7 +66,7 @@ class GlslTargetDriver:
         from tilewright.codegen_glsl.schedule_space import schedule_space
 
         nests = backend.lower(program, None, _chosen(options)).nests
-        return [(nest, schedule_space(nest)) for nest, _ in nests]
+        return [(nest, schedule_space(nest, default)) for nest, default in nests]
 
     def finish(self, made: GlslArtifact) -> GlslArtifact:
         """What `build` made is complete."""

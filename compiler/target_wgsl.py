@@ -60,7 +60,7 @@ class WgslTargetDriver:
 
         chosen = _chosen(options)
         nests = backend.tunable_nests(program, chosen)
-        return [(nest, schedule_space(nest, chosen)) for nest, _ in nests]
+        return [(nest, schedule_space(nest, default, chosen)) for nest, default in nests]
 
     def finish(self, made: WgslArtifact) -> WgslArtifact:
         """What `build` made is complete."""

@@ -107,6 +107,15 @@ class SystemFiles:
         os.unlink(path)
 
 
+def file_stamp(path: str) -> tuple[int, int]:
+    """Size and time of change of a file, which tell whether it has changed; zeros where none is."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return 0, 0
+    return facts.st_size, facts.st_mtime_ns
+
+
 def _objection(facts: os.stat_result) -> str | None:
     """Machine code is loaded only from files that nobody else can have written.
 

@@ -102,8 +102,9 @@ def _tune(
     seed: int,
     database: TuningDatabase,
 ) -> TuningRecord | None:
+    from tilewright.compiler.cache.artifacts import VERSIONS
     from tilewright.compiler.tune.database import TuningRecord
-    from tilewright.compiler.tune.device import COMPILER, device_of
+    from tilewright.compiler.tune.device import device_of
     from tilewright.compiler.tune.nests import tunable_nests
     from tilewright.compiler.tune.session import tune
     from tilewright.compiler.tune.start import starting_points
@@ -132,7 +133,7 @@ def _tune(
         target=chosen.target,
         device=device.name,
         software=device.software,
-        compiler=COMPILER,
+        compiler=VERSIONS,
         schedules=dict(found.schedules),
         seconds=found.seconds,
         default_seconds=found.default_seconds,

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from tilewright.compiler.cache.file_lock import locked
+from tilewright.compiler.cache.files import file_stamp
 from tilewright.ir.errors import CacheWarning
 from tilewright.ir.schedule import Schedule
 
@@ -31,7 +32,7 @@ _MOST_BYTES: Final = 256 << 20
 Key = tuple[str, str, str, str]
 
 
-class TuningRecord(Struct, frozen=True, omit_defaults=False):
+class TuningRecord(Struct, frozen=True):
     """What was best for one kernel at one set of shapes, on one device.
 
     `graph` is the digest of what is computed, shapes, dtypes and numerics included, `family` that
@@ -78,11 +79,7 @@ class TuningDatabase:
 
     def stamp(self) -> tuple[int, int]:
         """Changes with the file: its size and time of change; zeros where there is none."""
-        try:
-            facts = os.stat(self.path)
-        except OSError:
-            return 0, 0
-        return facts.st_size, facts.st_mtime_ns
+        return file_stamp(str(self.path))
 
     def best(self, key: Key) -> TuningRecord | None:
         """The fastest record of a key."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-import llvmlite
 from msgspec import Struct
 
-from tilewright import __version__
 from tilewright.compiler.cache.artifacts import host_identity
 from tilewright.compiler.cache.store import new_digest
 from tilewright.compiler.runtime import runtime
 
-COMPILER: Final = f"tilewright {__version__}, llvmlite {llvmlite.__version__}"
 _MODEL: Final = "model name"
 
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from tilewright.compiler.cache.artifacts import VERSIONS
 from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
-from tilewright.compiler.tune.device import COMPILER
 
 if TYPE_CHECKING:
     from tilewright.compiler.tune.session import TunableNest
@@ -30,7 +30,7 @@ def starting_points(
     found = [
         record
         for record in database.records()
-        if (record.family, record.device, record.compiler) == (family, device, COMPILER)
+        if (record.family, record.device, record.compiler) == (family, device, VERSIONS)
     ]
     found.sort(key=lambda record: _distance(record, arguments))
     return {

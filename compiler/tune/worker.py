@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
 from tilewright.ir.schedule import Schedule
+
+if TYPE_CHECKING:
+    from tilewright.compiler.tune.candidates import Candidates
 
 
 class Job(Struct, frozen=True):
@@ -53,35 +56,43 @@ def main() -> None:
     os.dup2(2, 1)
     lines = sys.stdin.buffer
     job = msgspec.json.decode(lines.readline(), type=Job)
-    candidates: Any = _answer(answers, lambda: _prepared(job))
-    if candidates is None:
-        return
-    for line in lines:
-        request = msgspec.json.decode(line, type=RaceRequest)
-        _answer(answers, lambda: candidates.race(request.new, request.old, request.seconds))  # noqa: B023
-
-
-def _answer(answers: BinaryIO, work: Any) -> Any:
-    """What `work` returns; it, or its error, is told."""
-    result, reply = None, Reply()
     try:
-        result = work()
-        if hasattr(result, "ratio"):
-            reply = Reply(result.ratio, result.seconds, result.wins)
+        candidates = _prepared(job)
     except Exception as error:
-        reply = Reply(error=f"{type(error).__name__}: {error}")
+        _tell(answers, _failed(error))
+        return
+    _tell(answers, Reply())
+    for line in lines:
+        _tell(answers, _raced(candidates, msgspec.json.decode(line, type=RaceRequest)))
+
+
+def _raced(candidates: Candidates, request: RaceRequest) -> Reply:
+    try:
+        found = candidates.race(request.new, request.old, request.seconds)
+    except Exception as error:
+        return _failed(error)
+    return Reply(found.ratio, found.seconds, found.wins)
+
+
+def _failed(error: Exception) -> Reply:
+    return Reply(error=f"{type(error).__name__}: {error}")
+
+
+def _tell(answers: BinaryIO, reply: Reply) -> None:
     answers.write(msgspec.json.encode(reply) + b"\n")
     answers.flush()
-    return result
 
 
-def _prepared(job: Job) -> Any:
+def _prepared(job: Job) -> Candidates:
     from tilewright.compiler.arguments import contiguous
+    from tilewright.compiler.cache import ArtifactCache
     from tilewright.compiler.cli.argument_values import kernel_arguments, parse_argument
     from tilewright.compiler.cli.kernel_file import KernelPath, load_kernel
+    from tilewright.compiler.runtime import runtime
     from tilewright.compiler.tune.candidates import Candidates
     from tilewright.compiler.tune.subject import traced_call
 
+    runtime().cache = ArtifactCache(None)  # hundreds of candidates would push out what is used
     kernel = load_kernel(KernelPath(job.file, job.kernel)).on(job.target)
     given = kernel_arguments(kernel, [parse_argument(text) for text in job.arguments])
     traced, values = traced_call(kernel, given)

@@ -36,6 +36,15 @@ def check_schedule(nest: Nest, schedule: Schedule, invocations: int | None = Non
         check.fits_workgroups(invocations)
 
 
+def is_legal(nest: Nest, schedule: Schedule, invocations: int | None = None) -> bool:
+    """Whether `check_schedule` has no objection."""
+    try:
+        check_schedule(nest, schedule, invocations)
+    except (LimitError, ShapeError):
+        return False
+    return True
+
+
 class _Check:
     def __init__(self, nest: Nest, schedule: Schedule) -> None:
         self.nest = nest

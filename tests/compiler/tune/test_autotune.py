@@ -11,11 +11,13 @@ import pytest
 from msgspec.structs import replace
 
 import tilewright as tw
+from tests.compiler.tune.test_database import RECORD
 from tilewright.compiler.cache import ArtifactCache
+from tilewright.compiler.cache.artifacts import VERSIONS
 from tilewright.compiler.cli import main
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
-from tilewright.compiler.tune.device import COMPILER, device_of
+from tilewright.compiler.tune.device import device_of
 from tilewright.compiler.tune.subject import graph_digest, traced_call
 from tilewright.ir.schedule import Schedule
 
@@ -95,25 +97,18 @@ def test_what_cannot_be_tuned(
     assert database.records() == []
 
 
-def record_for(
-    kernel: tw.Kernel, schedules: dict[str, Schedule], **arrays: np.ndarray
-) -> TuningRecord:
-    traced, _ = traced_call(kernel, arrays)
-    return TuningRecord(
+def record_for(kernel: tw.Kernel, schedules: dict[str, Schedule], **arguments: Any) -> TuningRecord:
+    traced, _ = traced_call(kernel, arguments)
+    return replace(
+        RECORD,
         kernel=kernel.__name__,
         graph=graph_digest(traced.graph, kernel.target, kernel.options),
-        family="",
-        arguments=(),
         target=kernel.target,
         device=device_of(kernel.target).name,
-        software=False,
-        compiler=COMPILER,
+        compiler=VERSIONS,
         schedules=schedules,
         seconds=1e-6,
         default_seconds=2e-6,
-        trials=1,
-        seed=0,
-        date="2026-11-30",
     )
 
 
