@@ -169,7 +169,7 @@ class Kernel(FastCallable):
         self, values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]
     ) -> Specialization:
         """From the disk cache without tracing, or else by tracing; only then it is imported."""
-        scalars = {n: _number(v) for n, v in values.items() if _is_number(v, specs[n])}
+        scalars = scalars_of(values, specs)
 
         def traced() -> Traced:
             from tilewright.compiler.driver import trace_for
@@ -302,6 +302,11 @@ def _value_key(value: Any) -> object:
     from tilewright.compiler.argument_trees import Tree
 
     return value if isinstance(value, Tree) else id(value)
+
+
+def scalars_of(values: Mapping[str, Any], specs: Mapping[str, ArgumentSpec]) -> dict[str, Any]:
+    """The arguments that are numbers, for whose values tracing may ask."""
+    return {n: _number(v) for n, v in values.items() if _is_number(v, specs[n])}
 
 
 def _is_number(value: object, spec: ArgumentSpec) -> bool:

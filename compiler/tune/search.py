@@ -24,7 +24,7 @@ from tilewright.ir.schedule_space import Point, ScheduleSpace
 Race = Callable[[Schedule, Schedule], "float | None"]
 """A schedule and the best so far -> how many times as long the first takes; None if it failed."""
 
-_LEAST_GAIN: Final = 0.99
+LEAST_GAIN: Final = 0.99
 """A schedule becomes the best so far if it takes less than this part of the best's time."""
 _LEAST_SAMPLES: Final = 4
 _PART_SAMPLED: Final = 0.25
@@ -227,6 +227,6 @@ class _Search:
         assert least is not None
         attempt = Attempt(schedule, None if ratio is None else ratio * least)
         self.attempts.append(attempt)
-        if ratio is not None and ratio < _LEAST_GAIN:
+        if ratio is not None and ratio < LEAST_GAIN:
             self.best = attempt
         return attempt.score

@@ -8,14 +8,14 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from tilewright.compiler.tune.search import Attempt, search
+from tilewright.compiler.tune.search import LEAST_GAIN, Attempt, search
 from tilewright.compiler.tune.worker import RaceRequest, Reply
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.schedule_space import Point, ScheduleSpace
 
 _RACE_SECONDS: Final = 0.05
 _FINAL_SECONDS: Final = 0.5
-_LEAST_GAIN: Final = 0.98
+_WORTH_KEEPING: Final = 0.98
 _LEAST_WINS: Final = 0.75
 """In the end: what is faster only while others disturb the machine is not faster."""
 
@@ -104,8 +104,6 @@ class _Session:
         self.best = 1.0
 
     def search(self, nest: TunableNest, trials: int, seed: int, start: Sequence[Point]) -> None:
-        before = self.best
-
         def race(new: Schedule, old: Schedule) -> float | None:
             self.trials += 1
             reply = self.racer.race(
@@ -113,16 +111,14 @@ class _Session:
             )
             if reply.error is not None:
                 self.failures.append(f"{nest.name}: {new}: {reply.error}")
-            elif reply.ratio < _LEAST_GAIN:
-                self.chosen[nest.name] = new  # at once, in case of an interrupt
+            elif reply.ratio < LEAST_GAIN:  # the search's best, too; at once, for an interrupt
+                self.chosen[nest.name] = new
                 self.best *= reply.ratio
             self.progress(nest.name, self.trials, self.best)
             return None if reply.error is not None else reply.ratio
 
         found = search(nest.space, race, trials, seed, start, lambda: self.clock() >= self.end)
         self.attempts[nest.name] = found.attempts
-        assert found.best.score is not None
-        self.best = before * found.best.score
 
     def _with(self, name: str, schedule: Schedule) -> dict[str, Schedule]:
         return {**self.chosen, name: schedule}
@@ -130,7 +126,7 @@ class _Session:
     def finish(self) -> Tuned:
         """Once more against the defaults, and longer: many small gains may have been luck."""
         reply = self.racer.race(RaceRequest(dict(self.chosen), {}, _FINAL_SECONDS))
-        is_faster = reply.ratio < _LEAST_GAIN and reply.wins >= _LEAST_WINS
+        is_faster = reply.ratio < _WORTH_KEEPING and reply.wins >= _LEAST_WINS
         is_better = reply.error is None and is_faster
         if reply.error is not None:
             self.failures.append(f"the best together: {reply.error}")

@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tilewright.compiler.api import scalars_of
 from tilewright.compiler.cache.store import new_digest
-from tilewright.compiler.trace.run import trace
+from tilewright.compiler.driver import trace_for
+from tilewright.compiler.runtime import runtime
 from tilewright.ir.text.print_graph import print_graph
 from tilewright.ir.text.style import CANONICAL
 
@@ -21,10 +23,10 @@ _NUMBER = re.compile(r"\d+")
 
 
 def traced_call(kernel: Kernel, arguments: Mapping[str, Any]) -> tuple[Traced, dict[str, Any]]:
-    """The traced function, and the values of its arguments by name."""
+    """The function traced as a call traces it, and the values of its arguments by name."""
     values, specs = kernel._describe((), arguments)
-    scalars = {n: v for n, v in values.items() if isinstance(v, (int, float))}
-    return trace(kernel.python, specs, values=scalars), values
+    scalars = scalars_of(values, specs)
+    return trace_for(kernel.python, specs, scalars, kernel.target, runtime()), values
 
 
 def graph_digest(graph: Graph, target: str, options: BuildOptions) -> str:

@@ -204,3 +204,17 @@ def test_the_records_on_the_command_line(
     assert main(["tuning", "merge", str(out), *other]) == 0
     assert TuningDatabase(tmp_path / "other.jsonl").records() == [record]
     assert main(["tuning", "merge", str(tmp_path / "missing"), *other]) == 3
+
+
+@pytest.mark.wgsl
+def test_a_kernel_with_a_number_is_found_again(own_records: TuningDatabase) -> None:
+    """Where there is no float64, such a kernel is made for the number's value."""
+
+    def shifted(x, k):
+        return x + (k * 2.0 + 1.0)
+
+    kernel = tw.kernel(target="wgsl")(shifted)
+    record = record_for(kernel, {}, x=X, k=0.5)
+    kernel(X, 0.5)
+    called = kernel.specializations[-1].traced.graph
+    assert record.graph == graph_digest(called, "wgsl", kernel.options)

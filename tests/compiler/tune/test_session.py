@@ -54,6 +54,13 @@ def test_each_nest_gets_its_best() -> None:
     assert found.default_seconds == pytest.approx(10)
 
 
+def test_many_small_gains_are_one_that_counts() -> None:
+    """Each step gains less than what is worth keeping in the end."""
+    costs = dict(zip(WIDTHS, (1.0, 0.985, 0.97, 0.955, 0.94), strict=True))
+    found = run(Table(["a"], lambda _, w: costs[w]), {"a": 1.0})
+    assert found.schedules == {"a": Schedule(width=16)}
+
+
 def test_the_largest_comes_first() -> None:
     table = Table(["small", "large"], lambda n, w: 1.0 + w)
     run(table, {"small": 1.0, "large": 9.0})
