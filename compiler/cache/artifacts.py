@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSIONS: Final = f"tilewright {__version__}, llvmlite {llvmlite.__version__}"
-"""Ours and llvmlite's, which pins LLVM's."""
-
 _CPUINFO: Final = "/proc/cpuinfo"
 _CPUINFO_FIELDS: Final = (
     *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
@@ -187,13 +184,18 @@ def host_identity() -> str:
     return "\n".join((sys.platform, platform.machine(), sys.byteorder, *words))
 
 
+def versions() -> str:
+    """Ours and llvmlite's, which pins LLVM's."""
+    return f"tilewright {__version__}, llvmlite {llvmlite.__version__}"
+
+
 @lru_cache(maxsize=1)
 def compiler_identity() -> str:
     """The versions. In a checkout, where code changes under one version number, also the state of
     every source file."""
     package = dirname(dirname(dirname(__file__)))  # not resolved: in a checkout folders are links
     folders = [entry.path for entry in os.scandir(package) if entry.is_symlink()]
-    return "\n".join((VERSIONS, *_sources(sorted(folders))))
+    return "\n".join((versions(), *_sources(sorted(folders))))
 
 
 def _words_of_linux(cpuinfo: str) -> tuple[str, ...]:

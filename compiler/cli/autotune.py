@@ -102,7 +102,7 @@ def _tune(
     seed: int,
     database: TuningDatabase,
 ) -> TuningRecord | None:
-    from tilewright.compiler.cache.artifacts import VERSIONS
+    from tilewright.compiler.cache.artifacts import versions
     from tilewright.compiler.tune.database import TuningRecord
     from tilewright.compiler.tune.device import device_of
     from tilewright.compiler.tune.nests import tunable_nests
@@ -133,7 +133,7 @@ def _tune(
         target=chosen.target,
         device=device.name,
         software=device.software,
-        compiler=VERSIONS,
+        compiler=versions(),
         schedules=dict(found.schedules),
         seconds=found.seconds,
         default_seconds=found.default_seconds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tilewright.compiler.cache.artifacts import VERSIONS
+from tilewright.compiler.cache.artifacts import versions
 from tilewright.compiler.tune.device import device_of
 from tilewright.compiler.tune.subject import graph_digest
 
@@ -26,5 +26,5 @@ def tuned_schedules(
     digest = graph_digest(graph, target, options)
     if not any(r.graph == digest and r.schedules for r in runtime.tuning.records()):
         return {}
-    record = runtime.tuning.best((digest, target, device_of(target).name, VERSIONS))
+    record = runtime.tuning.best((digest, target, device_of(target).name, versions()))
     return {} if record is None else record.schedules

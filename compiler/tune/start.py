@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from tilewright.compiler.cache.artifacts import VERSIONS
+from tilewright.compiler.cache.artifacts import versions
 from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def starting_points(
     found = [
         record
         for record in database.records()
-        if (record.family, record.device, record.compiler) == (family, device, VERSIONS)
+        if (record.family, record.device, record.compiler) == (family, device, versions())
     ]
     found.sort(key=lambda record: _distance(record, arguments))
     return {

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 import tilewright as tw
 from tests.compiler.tune.test_database import RECORD
 from tilewright.compiler.cache import ArtifactCache
-from tilewright.compiler.cache.artifacts import VERSIONS
+from tilewright.compiler.cache.artifacts import versions
 from tilewright.compiler.cli import main
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
@@ -105,7 +105,7 @@ def record_for(kernel: tw.Kernel, schedules: dict[str, Schedule], **arguments: A
         graph=graph_digest(traced.graph, kernel.target, kernel.options),
         target=kernel.target,
         device=device_of(kernel.target).name,
-        compiler=VERSIONS,
+        compiler=versions(),
         schedules=schedules,
         seconds=1e-6,
         default_seconds=2e-6,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 import tilewright as tw
 from tests.compiler.tune.test_database import RECORD
 from tests.compiler.tune.test_spaces import nests, product
-from tilewright.compiler.cache.artifacts import VERSIONS
+from tilewright.compiler.cache.artifacts import versions
 from tilewright.compiler.targets import NAMES, BuildOptions
 from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
 from tilewright.compiler.tune.nests import tunable_nests
@@ -20,7 +20,7 @@ from tilewright.compiler.tune.subject import traced_call
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace
 
-OURS = replace(RECORD, compiler=VERSIONS, family="f", device="d")
+OURS = replace(RECORD, compiler=versions(), family="f", device="d")
 NEST = nests("product", "cpu")[0]
 
 
