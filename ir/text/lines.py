@@ -40,8 +40,9 @@ class Lines:
         if not lets:
             self.line(f"{head} {{ {last} }}{tail}")
             return
+        end = ";" if _goes_on(lets[-1], last) else ""
         with self.braces(head, "}" + tail):
-            self.lines([*lets, last])
+            self.lines([*lets[:-1], lets[-1] + end, last])
 
     def head(self) -> str:
         """The first line that is no ``let``, and those before it."""
@@ -54,6 +55,11 @@ class Lines:
 
     def text(self) -> str:
         return "\n".join(self._lines) + "\n"
+
+
+def _goes_on(line: str, following: str) -> bool:
+    """Whether the next line would be read as the end of this one: ``x``, ``-1``; ``f``, ``(a)``."""
+    return following[0] == "-" or (following[0] == "(" and line[-1] not in ")]}")
 
 
 def quoted(text: str) -> str:

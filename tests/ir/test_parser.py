@@ -76,6 +76,18 @@ def test_literals_come_back_bit_for_bit(dtype: DType, data: st.DataObject) -> No
     assert found.tobytes() == wanted.tobytes()
 
 
+def test_what_follows_a_let_is_no_part_of_it() -> None:
+    x = Input("x", (3,), I64)
+    i, j = Var("i", 3), Var("j", 3)
+    load, place = Load(x, (i,)), build.add(i, j)
+    negative = Apply(ops.ADD, (Const(-1, I64), Apply(ops.MUL, (load, load))))
+    in_brackets = build.mul(build.add(place, i), place)
+    for body in (negative, in_brackets):
+        text = print_graph(graph_of(body, i, j, inputs=(x,)))
+        assert "let e0" in text
+        assert print_graph(parse_graph(text)) == text
+
+
 @given(graph=graphs(), data=st.data())
 @slow_generation
 def test_graphs_round_trip(graph: Graph, data: st.DataObject) -> None:
