@@ -56,6 +56,11 @@ class BufferPool:
         """Hand a buffer back; its owner must not use it again."""
         self._released.append(buffer)
 
+    def keep(self, nbytes: int) -> None:
+        """Let at least `nbytes` be idle: what one program needs must not be made anew each call."""
+        with self._lock:
+            self._idle_limit = max(self._idle_limit, nbytes)
+
     def idle_bytes(self) -> int:
         """How much device memory waits for another use."""
         with self._lock:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from msgspec import Struct, field
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
@@ -43,7 +44,7 @@ class _Prepared(Struct, eq=False):
     steps: tuple[PreparedStep, ...]
     uniforms: UniformTable | None
     uniform_buffer: wgpu.GPUBuffer | None
-    buffers: dict[int, PooledBuffer] = field(default_factory=dict)
+    constants: Mapping[int, PooledBuffer]
 
 
 class LoadedProgram:
@@ -98,8 +99,11 @@ class LoadedProgram:
         """The time of one run out of `runs` queued together, uploads and read-back left out."""
         uploads = self._pack_inputs(inputs)
         device = self._device
-        with self._lock, device.guard("timing a program"):
-            buffers = self._bind(uploads, {})
+        with (
+            self._lock,
+            device.guard("timing a program"),
+            self._bound(uploads, {}) as buffers,
+        ):
             device.synchronize()
             start = time.perf_counter()
             recorder = self._recorder(buffers)
@@ -124,8 +128,11 @@ class LoadedProgram:
     def _run_to_host(self, uploads: Sequence[Words | DeviceArray]) -> list[NDArray[Any]]:
         program, device = self._program, self._device
         nbytes = sum(self._sizes[index] for index in program.outputs)
-        with self._lock, device.guard("running a program"):
-            buffers = self._bind(uploads, {})
+        with (
+            self._lock,
+            device.guard("running a program"),
+            self._bound(uploads, {}) as buffers,
+        ):
             recorder = self._recorder(buffers)
             recorder.record(self._prepared.steps)
             staging = device.staging_pool.acquire(_staging_bytes(nbytes))
@@ -151,36 +158,48 @@ class LoadedProgram:
                     written[index] = result
                 else:
                     copied.append((index, result))
-            buffers = self._bind(uploads, written)
-            recorder = self._recorder(buffers)
-            recorder.record(self._prepared.steps)
-            for index, result in copied:
-                recorder.copy(buffers[index], result, self._sizes[index])
-            recorder.submit()
+            with self._bound(uploads, written) as buffers:
+                recorder = self._recorder(buffers)
+                recorder.record(self._prepared.steps)
+                for index, result in copied:
+                    recorder.copy(buffers[index], result, self._sizes[index])
+                recorder.submit()
         specs = (program.buffers[index] for index in program.outputs)
         return [DeviceArray(device, s, r) for s, r in zip(specs, results, strict=True)]
 
-    def _bind(
+    @contextmanager
+    def _bound(
         self, uploads: Sequence[Words | DeviceArray], results: Mapping[int, PooledBuffer]
-    ) -> list[PooledBuffer]:
-        """The buffers of this call, inputs uploaded; `results` go in place of the program's own."""
+    ) -> Iterator[list[PooledBuffer]]:
+        """The buffers of this call, inputs uploaded; `results` are bound as outputs.
+
+        Those that are neither given nor constants are the pool's, until the call is submitted:
+        programs that are not running hold no memory but their constants.
+        """
         program, device = self._program, self._device
         if self._prepared.generation != device.generation:
             self._prepared = self._prepare()
-        given = dict(results)
-        for index, value, name in zip(program.inputs, uploads, self._names, strict=True):
+        bound = {**self._prepared.constants, **results}
+        arrays = dict(zip(program.inputs, uploads, strict=True))
+        names = dict(zip(program.inputs, self._names, strict=True))
+        for index, value in arrays.items():
             if isinstance(value, DeviceArray):
-                given[index] = value.buffer_for(device, program.buffers[index], name)
-            elif value.size:
-                device.raw.queue.write_buffer(self._own_buffer(index).raw, 0, value)
-        return [given.get(k) or self._own_buffer(k) for k in range(len(program.buffers))]
-
-    def _own_buffer(self, index: int) -> PooledBuffer:
-        # Made when first needed: an input that always comes as a DeviceArray needs none.
-        own = self._prepared.buffers
-        if index not in own:
-            own[index] = self._device.create_buffer(self._sizes[index])
-        return own[index]
+                bound[index] = value.buffer_for(device, program.buffers[index], names[index])
+        pool = device.storage_pool  # of this generation, also if the device is lost meanwhile
+        taken: list[PooledBuffer] = []
+        try:
+            for index, nbytes in enumerate(self._sizes):
+                if index not in bound:
+                    bound[index] = pool.acquire(nbytes)
+                    taken.append(bound[index])
+            for index, value in arrays.items():
+                if not isinstance(value, DeviceArray) and value.size:
+                    device.raw.queue.write_buffer(bound[index].raw, 0, value)
+            yield [bound[index] for index in range(len(self._sizes))]
+        finally:
+            # The last first, so that the next call gets the same ones and finds its bind groups.
+            for buffer in reversed(taken):
+                pool.release(buffer)
 
     def _recorder(self, buffers: Sequence[PooledBuffer]) -> Recorder:
         prepared = self._prepared
@@ -198,18 +217,19 @@ class LoadedProgram:
         with device.guard("loading a program"):
             raw = device.raw
             uniforms = _uniform_table(program, device)
-            prepared = _Prepared(
+            constants = {i: device.create_buffer(self._sizes[i]) for i in self._constants}
+            for index, words in self._constants.items():
+                if words.size:
+                    raw.queue.write_buffer(constants[index].raw, 0, words)
+            own = (n for i, n in enumerate(self._sizes) if i not in constants)
+            device.storage_pool.keep(sum(own))
+            return _Prepared(
                 generation=device.generation,
                 steps=prepare(device, program.steps),
                 uniforms=uniforms,
                 uniform_buffer=device.create_uniform_buffer(uniforms.nbytes) if uniforms else None,
+                constants=constants,
             )
-            for index, words in self._constants.items():
-                buffer = device.create_buffer(self._sizes[index])
-                if words.size:
-                    raw.queue.write_buffer(buffer.raw, 0, words)
-                prepared.buffers[index] = buffer
-        return prepared
 
 
 def _staging_bytes(nbytes: int) -> int:

@@ -90,3 +90,14 @@ def test_a_buffer_larger_than_the_limit_is_not_kept() -> None:
     assert given.pool.idle_bytes() == 0
     assert given.destroyed() == [0]
     assert given.pool.acquire(101) is not large
+
+
+def test_what_one_program_needs_is_kept() -> None:
+    given = Pool()
+    given.pool.keep(150)
+    buffers = [given.pool.acquire(50) for _ in range(4)]
+    for buffer in buffers:
+        given.pool.release(buffer)
+    assert given.pool.idle_bytes() == 150
+    given.pool.keep(20)
+    assert given.pool.idle_bytes() == 150

@@ -238,6 +238,27 @@ def test_memory_is_flat(device: Device, on_device: bool) -> None:
     assert device.storage_pool.idle_bytes() < 64 << 20
 
 
+def test_programs_hold_no_memory_between_their_calls(device: Device) -> None:
+    """Those of many shapes would hold all there is; one after the other they use the same."""
+    first, second = (LoadedProgram(device, add_program(n)) for n in (4096, 4096))
+    ones = np.ones(4096, np.float32)
+    first([ones, ones])
+    idle = device.storage_pool.idle_bytes()
+    second([ones, ones])
+    first([ones, ones])
+    assert device.storage_pool.idle_bytes() == idle
+
+
+def test_a_program_finds_its_buffers_and_bind_groups_again(device: Device) -> None:
+    program = LoadedProgram(device, add_program(4096))
+    ones = np.ones(4096, np.float32)
+    for _ in range(3):
+        program([ones, ones])
+    (prepared,) = program._prepared.steps
+    assert isinstance(prepared, PreparedLaunch)
+    assert len(prepared.groups) == 1
+
+
 def test_bind_groups_of_the_last_few_variants_are_kept(device: Device) -> None:
     """A variant is the buffers that a call binds; the one used longest ago goes first."""
     program = LoadedProgram(device, add_program(16))
