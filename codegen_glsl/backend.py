@@ -17,9 +17,7 @@ from tilewright.codegen_glsl.legalize import legalize
 from tilewright.codegen_glsl.machine_types import refuse_float64
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.codegen_glsl.schedule import default_schedule
-from tilewright.ir.artifact import GpuProgram, ShaderLaunch
-from tilewright.ir.artifact import Repeat as ArtifactRepeat
-from tilewright.ir.artifact import Step as ArtifactStep
+from tilewright.ir.artifact import GpuProgram, launches
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
@@ -104,14 +102,5 @@ def lower(
 
 def source(program: GpuProgram) -> str:
     """All shaders of a program, each under its name."""
-    texts: list[str] = []
-
-    def collect(steps: tuple[ArtifactStep, ...]) -> None:
-        for step in steps:
-            if isinstance(step, ShaderLaunch):
-                texts.append(f"// {step.name}\n{step.source}")
-            elif isinstance(step, ArtifactRepeat):
-                collect(step.steps)
-
-    collect(program.steps)
-    return "\n".join(texts)
+    shaders = (f"// {launch.name}\n{launch.source}" for launch in launches(program.steps))
+    return "\n".join(shaders)

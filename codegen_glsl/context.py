@@ -48,6 +48,7 @@ class GlContext:
         # Equal sources share a program while anything uses it; then the driver's copy goes too.
         self._shaders: WeakValueDictionary[str, Shader] = WeakValueDictionary()
         self._garbage: deque[Releasable] = deque()
+        self._timers: list[moderngl.Query] = []
         gl.enable_only(gl.NOTHING)
 
     def shader(self, name: str, source: str) -> Shader:
@@ -112,6 +113,19 @@ class GlContext:
             framebuffer.read_into(last, (0, rows, texels, 1), LANES, dtype=gl_dtype(layout))
             words[rows * per_row :] = last[:rest]
         return words
+
+    def finish(self) -> None:
+        """Wait until everything that was issued is done."""
+        self.gl.finish()
+
+    def take_timer(self) -> moderngl.Query:
+        """A query for the time of what is issued inside of it, to be given back when it was read:
+        queries live as long as the context."""
+        return self._timers.pop() if self._timers else self.gl.query(time=True)
+
+    def give_timer(self, timer: moderngl.Query) -> None:
+        """Keep a query for the next one who times."""
+        self._timers.append(timer)
 
     def check(self) -> None:
         """Raise what the driver has reported since the last check."""

@@ -8,6 +8,7 @@ program is loaded, and again by the first call after the device was lost.
 from __future__ import annotations
 
 import struct
+import time
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from msgspec import Struct
@@ -16,12 +17,14 @@ from tilewright.codegen_glsl.check import check_program
 from tilewright.codegen_glsl.device_array import GlDeviceArray
 from tilewright.codegen_glsl.plan import plan_textures
 from tilewright.codegen_glsl.texture import texture_of
+from tilewright.codegen_glsl.timers import DrawTimers
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
 from tilewright.ir.errors import DTypeError, IRError, ShapeError
+from tilewright.ir.run_times import RunTimes, slope
 from tilewright.ir.transfer import pack, unpack, word_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -36,19 +39,28 @@ if TYPE_CHECKING:
 
 
 class _Run(Struct):
-    """One call under way: the texture of each buffer that has one at the moment."""
+    """One call under way: the texture of each buffer that has one at the moment. `timers` take the
+    time of each draw, if anybody asks."""
 
     context: GlContext
     leases: dict[int, Lease]
+    timers: DrawTimers | None = None
 
 
-class _Draw(Struct, frozen=True):
+class _Draw(Struct, frozen=True, eq=False):
     shader: Shader
     bindings: tuple[int, ...]
     outputs: tuple[int, ...]
     uniforms: bytes
 
     def run(self, run: _Run, counter: bytes) -> None:
+        if run.timers is None:
+            self._draw(run, counter)
+            return
+        with run.timers.around(self):
+            self._draw(run, counter)
+
+    def _draw(self, run: _Run, counter: bytes) -> None:
         leases = run.leases
         uniforms = counter + self.uniforms[len(counter) :] if self.uniforms else b""
         run.context.draw(
@@ -57,6 +69,13 @@ class _Draw(Struct, frozen=True):
             tuple([leases[i] for i in self.outputs]),
             uniforms,
         )
+
+
+class _Nothing(Struct, frozen=True):
+    """A launch that covers no texel."""
+
+    def run(self, run: _Run, counter: bytes) -> None:
+        pass
 
 
 class _Copy(Struct, frozen=True):
@@ -78,7 +97,19 @@ class _Loop(Struct, frozen=True):
                 step.run(run, own_counter)
 
 
-_Executable = _Draw | _Copy | _Loop
+_Executable = _Draw | _Nothing | _Copy | _Loop
+
+
+def _draws(steps: Sequence[_Executable]) -> Iterator[_Draw | None]:
+    """What each launch of a program became, in order."""
+    for step in steps:
+        match step:
+            case _Draw():
+                yield step
+            case _Nothing():
+                yield None
+            case _Loop():
+                yield from _draws(step.steps)
 
 
 class _Prepared(Struct, frozen=True):
@@ -140,15 +171,14 @@ class LoadedGlProgram:
     ) -> tuple[HostArray, ...] | tuple[GlDeviceArray, ...]:
         """Run the program once; host results are new arrays, each independent of the others."""
         given = self._check_inputs(inputs)
-        specs = [self.program.buffers[i] for i in self.program.outputs]
         if outputs_on_device:
+            specs = [self.program.buffers[i] for i in self.program.outputs]
             context, leases = self.device.run(lambda context: self._execute(context, given))
             return tuple(
                 GlDeviceArray(self.device, context, lease, spec)
                 for lease, spec in zip(leases, specs, strict=True)
             )
-        words = self.device.run(lambda context: self._execute_and_read(context, given))
-        return tuple(unpack(array, spec) for spec, array in zip(specs, words, strict=True))
+        return self._unpack(self.device.run(lambda context: self._execute_and_read(context, given)))
 
     def _check_inputs(
         self, inputs: Sequence[HostArray | GlDeviceArray]
@@ -168,24 +198,108 @@ class LoadedGlProgram:
                 given.append(pack(value, spec, self._names[number]))
         return given
 
+    def device_seconds(self, inputs: Sequence[HostArray | GlDeviceArray], runs: int = 1) -> float:
+        """The time of one run out of `runs` issued together, uploads and read-back left out: by
+        the device's clock or, where it has none, without what issuing costs once."""
+        given = self._check_inputs(inputs)
+        return self.device.run(lambda context: self._device_seconds(context, given, runs)[0])
+
+    def times(self, inputs: Sequence[HostArray | GlDeviceArray], runs: int = 1) -> RunTimes:
+        """Where the time of a call goes; what the device does is measured over `runs`."""
+        return self.device.run(lambda context: self._times(context, inputs, runs))
+
+    def _times(
+        self, context: GlContext, inputs: Sequence[HostArray | GlDeviceArray], runs: int
+    ) -> RunTimes:
+        self._execute(context, self._check_inputs(inputs))  # all that is made once
+        context.finish()
+        begin = time.perf_counter()
+        given = self._check_inputs(inputs)
+        bound = self._bind_inputs(context, given)
+        context.finish()
+        upload = time.perf_counter() - begin
+        outputs = self._issue(context, bound)
+        context.finish()
+        begin = time.perf_counter()
+        words = self._download(context, outputs)
+        self._unpack(words)
+        read_back = time.perf_counter() - begin
+        seconds, clock = self._device_seconds(context, given, runs)
+        launches = self._launch_seconds(context, bound, runs) if clock == "device" else ()
+        return RunTimes(upload, seconds, read_back, launches, clock)
+
+    def _device_seconds(
+        self, context: GlContext, given: list[HostArray | GlDeviceArray], runs: int
+    ) -> tuple[float, Literal["device", "host"]]:
+        bound = self._bind_inputs(context, given)
+
+        def repeat(count: int) -> None:
+            for _ in range(count):
+                self._issue(context, bound)
+
+        def timed(count: int) -> float:
+            begin = time.perf_counter()
+            repeat(count)
+            context.finish()
+            return time.perf_counter() - begin
+
+        timed(1)
+        timers = DrawTimers(context)
+        with timers.around(self):
+            repeat(runs)
+        seconds = timers.seconds_of(self)
+        if seconds > 0 or not any(_draws(self._prepare(context).steps)):
+            return seconds / runs, "device"
+        return slope(timed, runs), "host"
+
+    def _launch_seconds(
+        self, context: GlContext, bound: dict[int, Lease], runs: int
+    ) -> tuple[float, ...]:
+        timers = DrawTimers(context)
+        for _ in range(runs):
+            self._issue(context, bound, timers)
+        draws = _draws(self._prepare(context).steps)
+        return tuple(0.0 if d is None else timers.seconds_of(d) / runs for d in draws)
+
     def _execute_and_read(
         self, context: GlContext, given: list[HostArray | GlDeviceArray]
     ) -> list[NDArray[np.generic]]:
         _, leases = self._execute(context, given)
+        return self._download(context, leases)
+
+    def _download(self, context: GlContext, leases: list[Lease]) -> list[NDArray[np.generic]]:
         return [
             context.download(lease, word_count(self.program.buffers[i]))
             for i, lease in zip(self.program.outputs, leases, strict=True)
         ]
 
+    def _unpack(self, words: list[NDArray[np.generic]]) -> tuple[HostArray, ...]:
+        specs = [self.program.buffers[i] for i in self.program.outputs]
+        return tuple(unpack(array, spec) for spec, array in zip(specs, words, strict=True))
+
     def _execute(
         self, context: GlContext, given: list[HostArray | GlDeviceArray]
     ) -> tuple[GlContext, list[Lease]]:
         """Issue every step; the textures of the outputs."""
+        return context, self._issue(context, self._bind_inputs(context, given))
+
+    def _bind_inputs(
+        self, context: GlContext, given: list[HostArray | GlDeviceArray]
+    ) -> dict[int, Lease]:
+        """The textures of constants and inputs, filled."""
         prepared = self._prepare(context)
         context.collect()
-        run = _Run(context, dict(prepared.constants))
+        bound = dict(prepared.constants)
         for index, value in zip(self.program.inputs, given, strict=True):
-            run.leases[index] = self._bind(context, index, value)
+            bound[index] = self._bind(context, index, value)
+        return bound
+
+    def _issue(
+        self, context: GlContext, bound: Mapping[int, Lease], timers: DrawTimers | None = None
+    ) -> list[Lease]:
+        """Issue every step over these inputs; the textures of the outputs."""
+        run = _Run(context, dict(bound), timers)
+        prepared = self._prepare(context)
         for planned, step in zip(self._plan, prepared.steps, strict=True):
             for index in planned.acquire:
                 layout = texture_of(self.program.buffers[index])
@@ -194,7 +308,7 @@ class LoadedGlProgram:
             for index in planned.release:
                 del run.leases[index]
         context.check()
-        return context, [run.leases[i] for i in self.program.outputs]
+        return [run.leases[i] for i in self.program.outputs]
 
     def _bind(self, context: GlContext, index: int, value: HostArray | GlDeviceArray) -> Lease:
         if isinstance(value, GlDeviceArray):
@@ -216,7 +330,7 @@ class LoadedGlProgram:
     def _prepare_step(self, context: GlContext, step: Step) -> _Executable:
         match step:
             case ShaderLaunch() if self._is_empty(step):
-                return _Loop(0, ())  # nothing to draw, and its index arithmetic may divide by 0
+                return _Nothing()  # its index arithmetic may divide by 0
             case ShaderLaunch():
                 return _Draw(
                     context.shader(step.name, step.source),

@@ -6,7 +6,7 @@ as plain data, and the constants to load it with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from msgspec import Struct, field
@@ -84,17 +84,9 @@ def tunable_nests(
 def source(program: GpuProgram) -> str:
     """Every distinct shader of a program, each below a line that names it."""
     texts: dict[str, str] = {}
-    for launch in _launches(program.steps):
+    for launch in artifact.launches(program.steps):
         texts.setdefault(launch.source, launch.name)
     return "\n".join(f"// {name}\n{text}" for text, name in texts.items())
-
-
-def _launches(steps: Sequence[artifact.Step]) -> Iterator[ShaderLaunch]:
-    for step in steps:
-        if isinstance(step, ShaderLaunch):
-            yield step
-        elif isinstance(step, artifact.Repeat):
-            yield from _launches(step.steps)
 
 
 class _Builder(Struct):

@@ -5,11 +5,9 @@ Breaking a rule is our bug (`IRError`); needing more than the device has is a `L
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from tilewright.codegen_wgsl.adapter import DeviceInfo
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
-from tilewright.ir.artifact import BufferSpec, GpuProgram, Repeat, ShaderLaunch, Step
+from tilewright.ir.artifact import BufferSpec, GpuProgram, ShaderLaunch, launches
 from tilewright.ir.errors import IRError, LimitError
 from tilewright.ir.transfer import check_spec
 
@@ -25,15 +23,6 @@ def check_program(program: GpuProgram, info: DeviceInfo) -> None:
         _check_buffer_size(spec, info)
     for launch in launches(program.steps):
         _check_launch(launch, program, info)
-
-
-def launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
-    """Every launch in `steps`, those inside repeats once."""
-    for step in steps:
-        if isinstance(step, ShaderLaunch):
-            yield step
-        elif isinstance(step, Repeat):
-            yield from launches(step.steps)
 
 
 def _check_buffer_size(spec: BufferSpec, info: DeviceInfo) -> None:

@@ -150,6 +150,14 @@ class Device:
         with self.guard(f"allocating {nbytes} bytes of uniforms"):
             return self.raw.create_buffer(size=nbytes, usage=usage.UNIFORM | usage.COPY_DST)
 
+    def create_timestamps(self, count: int) -> tuple[wgpu.GPUQuerySet, wgpu.GPUBuffer]:
+        """Queries for so many timestamps, and the buffer that they are resolved to."""
+        usage = self._wgpu.BufferUsage
+        with self.guard("allocating timestamps"):
+            queries = self.raw.create_query_set(type="timestamp", count=count)
+            wanted = usage.QUERY_RESOLVE | usage.COPY_SRC
+            return queries, self.raw.create_buffer(size=8 * count, usage=wanted)
+
     def submit(self, commands: wgpu.GPUCommandBuffer) -> None:
         """Queue work; waits for the queue once in a while, see `SUBMITS_IN_FLIGHT`."""
         self.raw.queue.submit([commands])
@@ -168,6 +176,16 @@ class Device:
             self.raw.queue.submit([encoder.finish()])
         with self.mapped(fence, FENCE_BYTES):
             pass
+
+    def read_words(self, source: wgpu.GPUBuffer, nbytes: int) -> Words:
+        """A copy of the first `nbytes` of a buffer, once all work submitted so far is done."""
+        with self.guard("reading a buffer"):
+            staging = self.staging_pool.acquire(nbytes)
+            encoder = self.raw.create_command_encoder()
+            encoder.copy_buffer_to_buffer(source, 0, staging.raw, 0, nbytes)
+            self.raw.queue.submit([encoder.finish()])
+        with self.mapped(staging, nbytes) as words:
+            return words.copy()
 
     @contextmanager
     def mapped(self, staging: PooledBuffer, nbytes: int) -> Iterator[Words]:

@@ -7,13 +7,14 @@ submitted to the device's queue: one submit, unless a long loop fills a chunk.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
 from tilewright.codegen_wgsl.device import Access, Device
 from tilewright.codegen_wgsl.pool import PooledBuffer
+from tilewright.codegen_wgsl.timestamps import PassTimer
 from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch, Step
 
@@ -61,6 +62,15 @@ def access_of(launch: ShaderLaunch) -> tuple[Access, ...]:
     return (*access, "uniform") if launch.uniforms else tuple(access)
 
 
+def prepared_launches(steps: Sequence[PreparedStep]) -> Iterator[PreparedLaunch]:
+    """Every launch, those of repeats once, in order."""
+    for step in steps:
+        if isinstance(step, PreparedRepeat):
+            yield from prepared_launches(step.steps)
+        elif isinstance(step, PreparedLaunch):
+            yield step
+
+
 def _prepare_step(device: Device, step: Step) -> PreparedStep:
     match step:
         case ShaderLaunch():
@@ -74,7 +84,10 @@ def _prepare_step(device: Device, step: Step) -> PreparedStep:
 
 
 class Recorder:
-    """Records one call; `buffers` maps the program's buffer indexes to what this call binds."""
+    """Records one call; `buffers` maps the program's buffer indexes to what this call binds.
+
+    A `timer` takes the times of what is recorded; every submit then waits.
+    """
 
     def __init__(
         self,
@@ -82,7 +95,9 @@ class Recorder:
         buffers: Sequence[PooledBuffer],
         uniforms: UniformTable | None,
         uniform_buffer: wgpu.GPUBuffer | None,
+        timer: PassTimer | None = None,
     ) -> None:
+        self._timer = timer
         self._device = device
         self._buffers = buffers
         self._uniforms = uniforms
@@ -120,9 +135,13 @@ class Recorder:
             offset, words = self._uniforms.take_unwritten()
             if words.size:
                 self._device.raw.queue.write_buffer(self._uniform_buffer, offset, words)
+        if self._timer is not None:
+            self._timer.resolve(self._encoder)
         self._device.submit(self._encoder.finish())
         self._encoder = None
         self._dispatches = 0
+        if self._timer is not None:
+            self._timer.collect()
 
     def _dispatch(self, prepared: PreparedLaunch, counter: int | None) -> None:
         grid = prepared.launch.grid
@@ -132,8 +151,7 @@ class Recorder:
             self.submit()
         offsets = self._uniform_offsets(prepared.uniforms(counter))
         group = self._bind_group(prepared)
-        if self._pass is None:
-            self._pass = self._open_encoder().begin_compute_pass()
+        self._begin_pass(prepared)
         self._pass.set_pipeline(prepared.pipeline)
         self._pass.set_bind_group(0, group, offsets)
         self._pass.dispatch_workgroups(*grid)
@@ -178,6 +196,21 @@ class Recorder:
         if self._encoder is None:
             self._encoder = self._device.raw.create_command_encoder()
         return self._encoder
+
+    def _begin_pass(self, prepared: PreparedLaunch) -> None:
+        """A pass for `prepared`: the open one, unless a timer wants one for each launch."""
+        timer = self._timer
+        if timer is None:
+            if self._pass is None:
+                self._pass = self._open_encoder().begin_compute_pass()
+            return
+        if timer.apart:
+            self._end_pass()
+        if self._pass is None:
+            if timer.is_full:
+                self.submit()
+            writes: Any = timer.begin(prepared)
+            self._pass = self._open_encoder().begin_compute_pass(timestamp_writes=writes)
 
     def _end_pass(self) -> None:
         if self._pass is not None:

@@ -18,15 +18,18 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from tilewright.codegen_wgsl import timestamps
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
-from tilewright.codegen_wgsl.check import WRITABLE, check_program, launches
+from tilewright.codegen_wgsl.check import WRITABLE, check_program
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.device_array import DeviceArray
 from tilewright.codegen_wgsl.pool import PooledBuffer
-from tilewright.codegen_wgsl.record import PreparedStep, Recorder, prepare
+from tilewright.codegen_wgsl.record import PreparedStep, Recorder, prepare, prepared_launches
+from tilewright.codegen_wgsl.timestamps import PassTimer
 from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
-from tilewright.ir.artifact import GpuProgram
+from tilewright.ir.artifact import GpuProgram, ShaderLaunch, launches, repeated
 from tilewright.ir.errors import IRError, ShapeError
+from tilewright.ir.run_times import RunTimes, slope
 from tilewright.ir.transfer import WORD_BYTES, Words, pack, unpack
 
 if TYPE_CHECKING:
@@ -97,21 +100,83 @@ class LoadedProgram:
 
     def seconds(self, inputs: Sequence[Argument], runs: int = 1) -> float:
         """The time of one run out of `runs` queued together, uploads and read-back left out."""
+        with self._timed(inputs) as buffers:
+            return self._host_seconds(self._prepared.steps, buffers, runs) / runs
+
+    def device_seconds(self, inputs: Sequence[Argument], runs: int = 1) -> float:
+        """As `seconds`, by the device's clock; where it has none, without what a submit costs."""
+        with self._timed(inputs) as buffers:
+            if self._has_timestamps:
+                return self._timestamps(buffers, runs, apart=False).seconds / runs
+            return self._slope(self._prepared.steps, buffers, runs)
+
+    def times(self, inputs: Sequence[Argument], runs: int = 1) -> RunTimes:
+        """Where the time of a call goes; what the device does is measured over `runs`."""
+        device = self.device_seconds(inputs, runs)
+        launches = self._launch_seconds(inputs, runs)
+        begin = time.perf_counter()
+        with self._timed(inputs) as buffers:
+            uploaded = time.perf_counter()
+            staging = self._stage(self._recorder(buffers), buffers)
+            self._read(staging)
+            end = time.perf_counter()
+        return RunTimes(
+            uploaded - begin,
+            device,
+            end - uploaded,
+            launches,
+            "device" if self._has_timestamps else "host",
+        )
+
+    @property
+    def _has_timestamps(self) -> bool:
+        return timestamps.FEATURE in self._device.info.features
+
+    def _launch_seconds(self, inputs: Sequence[Argument], runs: int) -> tuple[float, ...]:
+        with self._timed(inputs) as buffers:
+            steps = self._prepared.steps
+            if self._has_timestamps:
+                timer = self._timestamps(buffers, runs, apart=True)
+                return tuple(timer.seconds_of[p] / runs for p in prepared_launches(steps))
+            rounds = [n for s, n in repeated(self._program.steps) if isinstance(s, ShaderLaunch)]
+            found = zip(prepared_launches(steps), rounds, strict=True)
+            return tuple(n * self._slope((p,), buffers, runs) for p, n in found)
+
+    @contextmanager
+    def _timed(self, inputs: Sequence[Argument]) -> Iterator[list[PooledBuffer]]:
+        """The buffers with the inputs in them, the device idle and nobody else's."""
         uploads = self._pack_inputs(inputs)
-        device = self._device
         with (
             self._lock,
-            device.guard("timing a program"),
+            self._device.guard("timing a program"),
             self._bound(uploads, {}) as buffers,
         ):
-            device.synchronize()
-            start = time.perf_counter()
-            recorder = self._recorder(buffers)
-            for _ in range(runs):
-                recorder.record(self._prepared.steps)
-            recorder.submit()
-            device.synchronize()
-            return (time.perf_counter() - start) / runs
+            self._device.synchronize()
+            yield buffers
+
+    def _host_seconds(
+        self, steps: Sequence[PreparedStep], buffers: Sequence[PooledBuffer], runs: int
+    ) -> float:
+        start = time.perf_counter()
+        recorder = self._recorder(buffers)
+        for _ in range(runs):
+            recorder.record(steps)
+        recorder.submit()
+        self._device.synchronize()
+        return time.perf_counter() - start
+
+    def _slope(
+        self, steps: Sequence[PreparedStep], buffers: Sequence[PooledBuffer], runs: int
+    ) -> float:
+        return slope(lambda n: self._host_seconds(steps, buffers, n), runs)
+
+    def _timestamps(self, buffers: Sequence[PooledBuffer], runs: int, apart: bool) -> PassTimer:
+        timer = PassTimer(self._device, apart)
+        recorder = self._recorder(buffers, timer)
+        for _ in range(runs):
+            recorder.record(self._prepared.steps)
+        recorder.submit()
+        return timer
 
     def _pack_inputs(self, inputs: Sequence[Argument]) -> list[Words | DeviceArray]:
         # Before anything is queued: a bad argument must leave nothing half done.
@@ -126,25 +191,35 @@ class LoadedProgram:
         ]
 
     def _run_to_host(self, uploads: Sequence[Words | DeviceArray]) -> list[NDArray[Any]]:
-        program, device = self._program, self._device
-        nbytes = sum(self._sizes[index] for index in program.outputs)
         with (
             self._lock,
-            device.guard("running a program"),
+            self._device.guard("running a program"),
             self._bound(uploads, {}) as buffers,
         ):
             recorder = self._recorder(buffers)
             recorder.record(self._prepared.steps)
-            staging = device.staging_pool.acquire(_staging_bytes(nbytes))
-            offset = 0
-            for index in program.outputs:
-                recorder.copy(buffers[index], staging, self._sizes[index], offset)
-                offset += self._sizes[index]
-            recorder.submit()
-        if nbytes == 0:
+            staging = self._stage(recorder, buffers)
+        return self._read(staging)
+
+    def _stage(self, recorder: Recorder, buffers: Sequence[PooledBuffer]) -> PooledBuffer:
+        """Record copies of the outputs into memory that the host can map, and submit."""
+        staging = self._device.staging_pool.acquire(_staging_bytes(self._output_bytes))
+        offset = 0
+        for index in self._program.outputs:
+            recorder.copy(buffers[index], staging, self._sizes[index], offset)
+            offset += self._sizes[index]
+        recorder.submit()
+        return staging
+
+    def _read(self, staging: PooledBuffer) -> list[NDArray[Any]]:
+        if self._output_bytes == 0:
             return []
-        with device.mapped(staging, nbytes) as words:
+        with self._device.mapped(staging, self._output_bytes) as words:
             return list(self._unpack_outputs(words))
+
+    @property
+    def _output_bytes(self) -> int:
+        return sum(self._sizes[index] for index in self._program.outputs)
 
     def _run_to_device(self, uploads: Sequence[Words | DeviceArray]) -> list[DeviceArray]:
         program, device = self._program, self._device
@@ -201,9 +276,11 @@ class LoadedProgram:
             for buffer in reversed(taken):
                 pool.release(buffer)
 
-    def _recorder(self, buffers: Sequence[PooledBuffer]) -> Recorder:
+    def _recorder(
+        self, buffers: Sequence[PooledBuffer], timer: PassTimer | None = None
+    ) -> Recorder:
         prepared = self._prepared
-        return Recorder(self._device, buffers, prepared.uniforms, prepared.uniform_buffer)
+        return Recorder(self._device, buffers, prepared.uniforms, prepared.uniform_buffer, timer)
 
     def _unpack_outputs(self, words: Words) -> Iterator[NDArray[Any]]:
         offset = 0

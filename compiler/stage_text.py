@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from tilewright.ir.artifact import GpuProgram, Repeat, ShaderLaunch, Step
+from tilewright.ir.artifact import GpuProgram, ShaderLaunch, launches
 from tilewright.ir.graph import Graph
 from tilewright.ir.kernel import Kernel
 from tilewright.ir.printer import print_graph, print_kernel, print_program, print_schedule
@@ -28,15 +26,6 @@ def stage_text(stage: object, locations: bool = False) -> str:
         case tuple():
             return _schedule_text(stage)
     return str(stage)
-
-
-def launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
-    """Every shader launch in `steps`, those of repeats once."""
-    for step in steps:
-        if isinstance(step, Repeat):
-            yield from launches(step.steps)
-        elif isinstance(step, ShaderLaunch):
-            yield step
 
 
 def _shader_text(launch: ShaderLaunch) -> str:

@@ -6,6 +6,7 @@ are storage buffers) and GLSL (buffers are textures); `texture` says how a buffe
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -86,3 +87,19 @@ class GpuProgram(Struct, frozen=True):
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     steps: tuple[Step, ...]
+
+
+def repeated(
+    steps: Sequence[Step], times: int = 1
+) -> Iterator[tuple[ShaderLaunch | CopyBuffer, int]]:
+    """Every launch and copy once, in order, with how many times it runs."""
+    for step in steps:
+        if isinstance(step, Repeat):
+            yield from repeated(step.steps, times * step.count)
+        else:
+            yield step, times
+
+
+def launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
+    """Every launch, those inside of repeats once."""
+    return (step for step, _ in repeated(steps) if isinstance(step, ShaderLaunch))

@@ -6,6 +6,7 @@ import gc
 import pickle
 import resource
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -190,6 +191,41 @@ def test_nested_repeat_holds_the_innermost_counter(device: GlDevice) -> None:
         for inner in range(3):
             expected = expected * 3 + np.int32(inner)
     np.testing.assert_array_equal(loaded([a])[0], expected)
+
+
+class _NoClock(nullcontext[None]):
+    """A timer query of a driver that counts with no bits."""
+
+    elapsed = 0
+
+
+@pytest.mark.parametrize("clock", ["device", "host"])
+def test_the_time_of_a_call_is_told_apart(
+    device: GlDevice, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    if clock == "host":
+        monkeypatch.setattr(GlContext, "take_timer", lambda _: _NoClock())
+        monkeypatch.setattr(GlContext, "give_timer", lambda *_: None)
+    a = np.arange(7, dtype=np.int32)
+    short, long = (LoadedGlProgram(device, counting_program(n)) for n in (1, 600))
+    before = long([a])[0]
+    assert 0 < short.device_seconds([a], runs=3) < long.device_seconds([a], runs=3)
+    found = long.times([a], runs=2)
+    assert found.clock == clock
+    assert min(found.upload, found.device, found.read_back) > 0
+    if clock == "device":
+        (rounds,) = found.launches  # of a repeat all together
+        assert rounds > short.times([a], runs=2).launches[0] > 0
+    else:
+        assert found.launches == ()
+    np.testing.assert_array_equal(long([a])[0], before)
+
+
+def test_a_launch_that_draws_nothing_takes_no_time(device: GlDevice) -> None:
+    found = LoadedGlProgram(device, elementwise("a + b", (0,), *FLOATS)).times(
+        [np.zeros(0, np.float32)] * 2
+    )
+    assert found.launches == (0,)
 
 
 def test_uniforms_of_launches_that_share_a_shader_stay_apart(device: GlDevice) -> None:

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.codegen_wgsl.programs import (
     ADD,
@@ -17,6 +18,7 @@ from tests.codegen_wgsl.programs import (
     buffer,
     loop_program,
 )
+from tilewright.codegen_wgsl import timestamps
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.device_array import DeviceArray, upload
 from tilewright.codegen_wgsl.record import BIND_GROUPS_PER_LAUNCH, PreparedLaunch
@@ -218,6 +220,41 @@ def test_a_program_can_be_timed(device: Device) -> None:
     long = LoadedProgram(device, loop_program((Repeat(500, (accumulate(1),)),)))
     short.seconds([x])
     assert 0 < short.seconds([x], runs=5) < long.seconds([x])
+
+
+def without_timestamps(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = device.info.features - {timestamps.FEATURE}
+    monkeypatch.setattr(device, "_info", structs.replace(device.info, features=rest))
+
+
+@pytest.mark.parametrize("clock", ["device", "host"])
+def test_the_time_of_a_call_is_told_apart(
+    device: Device, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    if clock == "host":
+        without_timestamps(device, monkeypatch)
+    x = np.array([5], np.uint32)
+    short = LoadedProgram(device, loop_program((accumulate(1),)))
+    steps = (accumulate(1), Repeat(700, (accumulate(1),)), Repeat(3, (accumulate(1),)))
+    long = LoadedProgram(device, loop_program(steps))
+    before = long([x])[0]
+    assert 0 < short.device_seconds([x], runs=3) < long.device_seconds([x], runs=3)
+    found = long.times([x], runs=2)
+    assert found.clock == clock
+    assert min(found.upload, found.device, found.read_back) > 0
+    first, many, few = found.launches  # of repeats all rounds together
+    assert many > first > 0
+    assert many > few > 0
+    np.testing.assert_array_equal(long([x])[0], before)
+
+
+def test_timestamps_are_nanoseconds(device: Device) -> None:
+    """Against the host's clock, which sees more than the device does."""
+    x = np.array([5], np.uint32)
+    program = LoadedProgram(device, loop_program((Repeat(2000, (accumulate(1),)),)))
+    program.seconds([x])
+    seconds = program.seconds([x])
+    assert seconds / 20 < program.device_seconds([x]) < 20 * seconds
 
 
 @pytest.mark.parametrize("on_device", [False, True])
