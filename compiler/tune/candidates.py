@@ -104,7 +104,7 @@ class Candidates:
         if self.target not in ("wgsl", "glsl"):
             return calls_timer(lambda: made.run(self.inputs))
         arrays = [made.target.upload(i) for i in self.inputs]
-        return queue_timer(lambda: made.run_on_device(arrays), _waiting(self.target))
+        return queue_timer(lambda: made.run_on_device(arrays), waiting(self.target))
 
 
 def _work(traced: Traced, target_name: str) -> int:
@@ -123,7 +123,7 @@ def _near(array: np.ndarray) -> Bounded:
     return Bounded(array.astype(np.float64), np.full(array.shape, bound), unsigned=np.True_)
 
 
-def _waiting(target: str) -> Any:
+def waiting(target: str) -> Any:
     """What waits for all that was queued on the device of a target."""
     if target == "wgsl":
         return runtime().webgpu.synchronize
