@@ -19,12 +19,12 @@ from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.codegen_glsl.schedule import default_schedule
 from tilewright.ir.artifact import GpuProgram, launches
 from tilewright.ir.errors import UnsupportedError
-from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.fragment.grid import lower_to_fragments
+from tilewright.ir.lower.fragment.spread_tile import spread_tile
+from tilewright.ir.lower.fragment.tiles import check_fragments, targets_of
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.pad_rows import pad_rows
-from tilewright.ir.lower.row_targets import spread_rows
 from tilewright.ir.lower.split_inputs import split_inputs
 from tilewright.ir.program import Launch, Nest, Program, Step, map_steps
 from tilewright.ir.schedule import Schedule
@@ -75,29 +75,40 @@ def lower(
         )
     nests: list[tuple[Nest, Schedule]] = []
 
-    def launch(step: Step) -> list[Step]:
+    def lower_step(step: Step) -> tuple[Step, ...]:
         if not isinstance(step, Nest):
-            return [step]
+            return (step,)
         if options.f64 == "error":
             refuse_float64(step)
-        schedule = (schedules or {}).get(step.name)
-        if schedule is None:
-            schedule = default_schedule(step)
-        else:
-            check_schedule(collapse_axes(step), schedule)
-        kernel = lower_to_fragments(step, schedule, f"k{len(nests)}_{step.name}")
-        nests.append((collapse_axes(step), schedule))
-        return [Launch(legalize(kernel, fast=options.fast))]
+        number = len(nests)
+        nest, schedule = _scheduled(step, schedules or {})
+        nests.append((nest, schedule))
+        if targets_of(schedule.tile) == 1:
+            return (launch(step, schedule, number),)
+        spread, ordered = spread_tile(nest, schedule.tile)
+        return (launch(spread, schedule, number), *lower_step(ordered))
+
+    def launch(nest: Nest, schedule: Schedule, number: int) -> Launch:
+        kernel = lower_to_fragments(nest, schedule, f"k{number}_{nest.name}")
+        return Launch(legalize(kernel, fast=options.fast))
 
     external = {b.root for b in (*program.inputs, *program.outputs)}
     narrow = map_steps(
         gather_only((*program.init, *program.steps)),
         lambda s: split_inputs(s, _MOST_TEXTURES + 1) if isinstance(s, Nest) else (s,),
     )
-    gathered = pad_rows(narrow, external)
-    spread = map_steps(gathered, lambda s: spread_rows(s) if isinstance(s, Nest) else (s,))
-    steps = map_steps(spread, launch)
+    steps = map_steps(pad_rows(narrow, external), lower_step)
     return Lowered(replace(program, steps=steps, init=()), tuple(nests))
+
+
+def _scheduled(step: Nest, schedules: Mapping[str, Schedule]) -> tuple[Nest, Schedule]:
+    """The nest with merged axes, which its schedule is about, and that schedule."""
+    nest = collapse_axes(step)
+    given = schedules.get(step.name)
+    if given is None:
+        return nest, default_schedule(nest)
+    check_fragments(nest, given)
+    return nest, given
 
 
 def source(program: GpuProgram) -> str:

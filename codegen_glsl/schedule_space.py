@@ -1,5 +1,6 @@
-"""The schedules of a nest that are worth trying as fragment shaders: how much of a reduction is
-written out, in each iteration of its loop or whole."""
+"""The schedules of a nest that are worth trying as fragment shaders: the elements that one fragment
+makes in its render targets, and how much of a reduction is written out, in each iteration of its
+loop or whole."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from tilewright.ir.lower.check_schedule import is_legal
+from tilewright.ir.lower.fragment.tiles import fetches, runs_on_fragments, tiles
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace
 
 _UNROLLS: Final = (1, 2, 4, 8, 16, 32)
 _EXPANDED: Final = (0, 4, 8, 16, 32, 64)
+_MOST_TILES: Final = 6
 
 
 def schedule_space(nest: Nest, default: Schedule) -> ScheduleSpace:
@@ -22,6 +24,7 @@ def schedule_space(nest: Nest, default: Schedule) -> ScheduleSpace:
     if not any(stage.reduce_axes for stage in nest.stages):
         return ScheduleSpace((), lambda _: default, lambda _: {}, ())
     knobs = (
+        Knob("tile", _tiles(nest, default), is_ordered=False),
         Knob("unroll", tuple(sorted({*_UNROLLS, default.unroll}))),
         Knob("unroll_reduce", tuple(sorted({*_EXPANDED, default.unroll_reduce}))),
     )
@@ -29,9 +32,16 @@ def schedule_space(nest: Nest, default: Schedule) -> ScheduleSpace:
 
     def make(values: Mapping[str, Any]) -> Schedule | None:
         made = replace(default, **values)
-        return made if is_legal(nest, made) else None
+        return made if runs_on_fragments(nest, made) else None
 
     def values_of(schedule: Schedule) -> dict[str, Any]:
         return {knob.name: getattr(schedule, knob.name) for knob in knobs}
 
     return ScheduleSpace(knobs, make, values_of, start)
+
+
+def _tiles(nest: Nest, default: Schedule) -> tuple[tuple[int, ...], ...]:
+    """Single texels, and the tiles that fetch least."""
+    cost = {tile: fetches(nest, tile, default.unroll) for tile in tiles(nest)}
+    best = sorted(cost, key=lambda tile: cost[tile])[:_MOST_TILES]
+    return tuple(dict.fromkeys((default.tile, (), *best)))

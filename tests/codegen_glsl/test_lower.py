@@ -17,7 +17,6 @@ from tilewright.ir.kernel import Buffer, For, Stmt, Store, statements
 from tilewright.ir.lower.fragment.grid import lower_to_fragments
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.pad_rows import pad_rows
-from tilewright.ir.lower.row_targets import spread_rows
 from tilewright.ir.lower.split_reductions import LONGEST, split_reductions
 from tilewright.ir.lower.unravel import Unravel
 from tilewright.ir.program import Copy, Nest, Ordered, SortRows, Stage
@@ -248,24 +247,6 @@ def test_odd_rows_that_are_read_in_order_stay() -> None:
     x, y = Buffer("x", (8, 5), F32), Buffer("y", (8, 5), F32)
     step = mapped(y, lambda i, j: b.add(at(x, i, j), at(x, i, j)))
     assert pad_rows([step], {x, y}) == (step,)
-
-
-def matmul(m: int, depth: int, n: int) -> Nest:
-    a, c, y = Buffer("a", (m, depth), F32), Buffer("c", (depth, n), F32), Buffer("y", (m, n), F32)
-    return reduced(y, (depth,), "add", lambda i, j, k: b.mul(at(a, i, k), at(c, k, j)))
-
-
-def test_large_products_make_four_rows_at_once() -> None:
-    spread, gathered = spread_rows(matmul(64, 64, 64))
-    assert len([s for s in spread.stages if s.target not in spread.locals]) == 4
-    assert gathered.stages[-1].target.name == "y"
-    kernel = lower_to_fragments(spread, Schedule(unroll=4), "matmul")
-    assert len(loops(kernel.body, "serial")) == 1
-
-
-@pytest.mark.parametrize("sizes", [(4, 64, 64), (66, 64, 64), (64, 8, 64), (64, 64, 66)])
-def test_other_products_make_one(sizes: tuple[int, int, int]) -> None:
-    assert len(spread_rows(matmul(*sizes))) == 1
 
 
 def test_a_program_becomes_nests_and_copies() -> None:

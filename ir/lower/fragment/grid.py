@@ -40,7 +40,7 @@ class FragmentLowering:
         self.nest = nest
         self.schedule = schedule
         self.lane = Var("lane", LANES)
-        axes = _axes_in_order(nest)
+        axes = axes_in_order(nest)
         texels = -(-_points(axes) // LANES)
         self.texel = Var("texel", texels)
         self.unravel = Unravel(axes, self.texel, self.lane)
@@ -144,7 +144,7 @@ def loaded_by(stage: Stage) -> set[object]:
     return {node.source for node in post_order((stage.value,)) if isinstance(node, Load)}
 
 
-def _axes_in_order(nest: Nest) -> tuple[Var, ...]:
+def axes_in_order(nest: Nest) -> tuple[Var, ...]:
     """The outer axes in the order in which the outputs' elements lie in memory."""
     finals = [stage for stage in nest.stages if stage.target not in nest.locals]
     if not finals or tuple(finals) != nest.stages[-len(finals) :]:

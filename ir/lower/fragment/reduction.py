@@ -305,8 +305,10 @@ def _points(axes: tuple[Var, ...]) -> int:
 
 
 def _run_length(count: int, run: int) -> int:
-    """The largest number up to `run` that divides `count`, if one is long enough."""
-    for size in range(run, max(1, run // 2), -1):
+    """The largest number up to `run` that divides `count`, if one is long enough: bounds of loops
+    that are literals need no tests, and places between them are known to be inside."""
+    least = min(run // 2 + 1, -(-count // SUM_RUN))
+    for size in range(run, least - 1, -1):
         if count % size == 0:
             return size
     return run

@@ -78,14 +78,14 @@ def test_runs_are_short(extents: tuple[int, ...], laned: bool, unroll: int) -> N
         ((64,), False, 4, 4, 1),  # 4 iterations of 4 vectors
         ((64,), True, 4, 8, 2),
         ((1000,), False, 4, 9, 2),  # 62 of 4 vectors, and 2 vectors
-        ((5, 64), False, 4, 8, 2),  # 4 rows of 4 iterations are one run
-        ((3, 3, 16), False, 4, 6, 2),
-        ((3, 3, 16), True, 4, 8, 3),
+        ((5, 64), False, 4, 5, 2),  # the 4 iterations of a row are one run, and the 5 rows
+        ((3, 3, 16), False, 4, 3, 2),
+        ((3, 3, 16), True, 4, 4, 3),
         ((64, 5), True, 4, 16, 2),
         ((40, 40), False, 1, 8, 4),
     ],
 )
-def test_runs_are_no_shorter_than_they_must_be(
+def test_runs_are_long_and_of_equal_length(
     extents: tuple[int, ...], laned: bool, unroll: int, run: int, levels: int
 ) -> None:
     kernel = lower_to_fragments(summed(extents, laned), Schedule(unroll=unroll), "k")

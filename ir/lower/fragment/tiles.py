@@ -1,0 +1,165 @@
+"""How many texels one fragment makes: which tiles fit a nest, and how much each has to fetch.
+
+In: a nest with merged axes. Out: tiles, as `Schedule.tile` has them: points of each outer axis, in
+which those along the rows of the output count four to a texel. A fragment has a render target for
+each texel of its tile; what several of them read is fetched once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+from tilewright.ir.errors import IRError, LimitError, ShapeError
+from tilewright.ir.expr import Expr, Load, Var, post_order
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.lower.accesses import flat
+from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.ir.lower.fragment.grid import axes_in_order
+from tilewright.ir.lower.unravel import LANES
+from tilewright.ir.program import Nest, Stage
+from tilewright.ir.schedule import Schedule
+
+Tile = tuple[int, ...]
+
+TARGETS = (1, 2, 4)
+"""Render targets of a fragment: every WebGL 2 device has four."""
+_MOST_POINTS = 1 << 10
+"""Texels times points of a reduction that may be written out in one body."""
+
+
+def targets_of(tile: Tile) -> int:
+    """The render targets that a tile needs; no tile at all is one texel."""
+    return math.prod(tile) // LANES or 1
+
+
+def check_fragments(nest: Nest, schedule: Schedule) -> None:
+    """Raise `ShapeError` or `LimitError` unless fragments can run `nest` under `schedule`."""
+    check_schedule(nest, schedule)
+    why = _objection(nest, schedule.tile) if schedule.tile else None
+    if why is not None:
+        raise ShapeError(
+            f"schedule of {nest.name}: tile={schedule.tile!r} {why}",
+            help="start from a printed one: kernel.compile(…).schedule",
+        )
+    if targets_of(schedule.tile) * max(schedule.unroll, schedule.unroll_reduce) > _MOST_POINTS:
+        raise LimitError(
+            f"schedule of {nest.name}: tile and unroll are beyond the limit of {_MOST_POINTS}"
+        )
+
+
+def runs_on_fragments(nest: Nest, schedule: Schedule) -> bool:
+    """Whether `check_fragments` has no objection."""
+    try:
+        check_fragments(nest, schedule)
+    except (LimitError, ShapeError):
+        return False
+    return True
+
+
+def _objection(nest: Nest, tile: Tile) -> str | None:
+    targets = math.prod(tile) / LANES
+    if targets not in TARGETS:
+        return f"is none of {', '.join(str(t * LANES) for t in TARGETS)} points"
+    last = _row_axis(nest)
+    if last is None:
+        return "is for nests with one output, whose rows are a multiple of four long"
+    if tile[nest.outer.index(last)] % LANES:
+        return "has points along the rows of the output that are not a multiple of four"
+    for axis, size in zip(nest.outer, tile, strict=True):
+        if not isinstance(axis.extent, int) or size > axis.extent:
+            return f"has {size} points of an axis of {axis.extent}"
+    return None
+
+
+def _row_axis(nest: Nest) -> Var | None:
+    """The outer axis along which the output's elements are neighbours, if texels do not cross its
+    end."""
+    finals = [stage for stage in nest.stages if stage.target not in nest.locals]
+    if len(finals) != 1 or any(stage.axes for stage in nest.stages):
+        return None
+    axes = (*nest.outer, *(a for s in nest.stages for a in s.reduce_axes))
+    if not nest.outer or not all(isinstance(a.extent, int) and a.extent for a in axes):
+        return None
+    try:
+        last = axes_in_order(nest)[-1]
+    except IRError:
+        return None
+    return last if isinstance(last.extent, int) and last.extent % LANES == 0 else None
+
+
+def tiles(nest: Nest) -> tuple[Tile, ...]:
+    """The tiles of more than one texel that fit."""
+    last = _row_axis(nest)
+    if last is None:
+        return ()
+    units = [LANES if axis is last else 1 for axis in nest.outer]
+    found: list[Tile] = []
+    for counts in product(TARGETS, repeat=len(nest.outer)):
+        tile = tuple(c * u for c, u in zip(counts, units, strict=True))
+        if targets_of(tile) > 1 and runs_on_fragments(nest, Schedule(tile=tile)):
+            found.append(tile)
+    return tuple(found)
+
+
+# What a tile fetches.
+
+
+def fetches(nest: Nest, tile: Tile, written_out: int) -> float:
+    """Texels fetched for each texel of the output, where bodies of reductions hold `written_out`
+    points. With several targets another pass puts their texels in order."""
+    last = _row_axis(nest)
+    sizes = dict(zip(nest.outer, tile, strict=True)) if tile else {a: 1 for a in nest.outer}
+    if last is not None and not tile:
+        sizes[last] = LANES
+    targets = targets_of(tile)
+    made = sum(_stage_fetches(stage, nest, sizes, last, written_out) for stage in nest.stages)
+    ordering = targets + 2 if targets > 1 else 0
+    return made / targets + ordering
+
+
+def _stage_fetches(
+    stage: Stage, nest: Nest, sizes: Mapping[Var, int], last: Var | None, written_out: int
+) -> float:
+    """Texels fetched by one fragment for a stage."""
+    steps = dict(sizes)
+    rounds = 1.0
+    for axis in reversed(stage.reduce_axes):
+        assert isinstance(axis.extent, int)
+        steps[axis] = min(axis.extent, max(1, written_out))
+        rounds *= axis.extent / steps[axis]
+        written_out //= axis.extent
+    loads = {node for node in post_order((stage.value,)) if isinstance(node, Load)}
+    return rounds * sum(
+        _load_fetches(node.source, node.indices, steps, last)
+        for node in loads
+        if isinstance(node.source, Buffer) and node.source not in nest.locals
+    )
+
+
+def _load_fetches(
+    buffer: Buffer, indices: Sequence[Expr], steps: Mapping[Var, int], last: Var | None
+) -> int:
+    """Different texels that the points of a body need of one load."""
+    form = flat(buffer, tuple(indices))
+    factors = {atom: form.coefficient(atom) for atom in form.terms if isinstance(atom, Var)}
+    if len(factors) < len(form.terms):  # at places that are data
+        return math.prod(steps.values())
+    aligned = all(c * steps.get(axis, 1) % LANES == 0 for axis, c in factors.items())
+    if aligned:
+        return len({place // LANES for place in _places(factors, steps, form.constant)})
+    lane = factors.pop(last, 0) if last is not None else 0
+    each = 1 if lane == 0 else 2 if lane == 1 else LANES
+    texels = {**steps, last: steps[last] // LANES} if last is not None else steps
+    if lane and last is not None:
+        factors[last] = lane * LANES
+    return each * len(set(_places(factors, texels, 0)))
+
+
+def _places(
+    factors: Mapping[Var, int], steps: Mapping[Var, int], constant: int
+) -> Iterator[int]:
+    """The offsets of all points of a body, less what they have in common."""
+    runs = [range(0, c * steps[axis], c) for axis, c in factors.items() if axis in steps and c]
+    return (sum(point) + constant for point in product(*runs))
