@@ -277,7 +277,8 @@ def test_golden_matmul(golden: Golden) -> None:
 
 
 def test_golden_matmul_in_four_targets(golden: Golden) -> None:
-    a, c, y = (Buffer(n, s, F32) for n, s in (("a", (128, 64)), ("c", (64, 128)), ("y", (128, 128))))
+    a, c = Buffer("a", (128, 64), F32), Buffer("c", (64, 128), F32)
+    y = Buffer("y", (128, 128), F32)
     step = reduced(y, (64,), "add", lambda i, j, k: b.mul(at(a, i, k), at(c, k, j)))
     golden("glsl/matmul_four_targets", "\n".join(sources(program_of([a, c], [y], [step]))))
 

@@ -157,9 +157,7 @@ def _load_fetches(
     return each * len(set(_places(factors, texels, 0)))
 
 
-def _places(
-    factors: Mapping[Var, int], steps: Mapping[Var, int], constant: int
-) -> Iterator[int]:
+def _places(factors: Mapping[Var, int], steps: Mapping[Var, int], constant: int) -> Iterator[int]:
     """The offsets of all points of a body, less what they have in common."""
     runs = [range(0, c * steps[axis], c) for axis, c in factors.items() if axis in steps and c]
     return (sum(point) + constant for point in product(*runs))

@@ -11,7 +11,7 @@ from tests.codegen_glsl.nests import at, mapped, reduced
 from tilewright.ir import build as b
 from tilewright.ir.dtypes import F32, I32, INDEX
 from tilewright.ir.errors import LimitError, ShapeError
-from tilewright.ir.expr import Expr, Load, Var, post_order
+from tilewright.ir.expr import Expr, Load, post_order
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.collapse import collapse_axes
