@@ -1,7 +1,8 @@
 """The schedules of a nest that are worth trying on a CPU: those around the default, in every field.
 
 The default says which fields matter: what it leaves alone (copies of operands of what is no
-product, lines where there is no row) stays so.
+product, lines where there is no row) stays so. Large tiles that are written out whole take LLVM
+seconds to compile, and do not fit the caches of decoded instructions: they are left out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from tilewright.codegen_cpu.backend import lower
+from tilewright.codegen_cpu.code_size import CodeSize
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.ir.lower.check_schedule import is_legal
 from tilewright.ir.lower.contraction import match_contraction
@@ -27,6 +29,8 @@ _FACTORS: Final = (0.25, 0.5, 1, 2, 4)
 _BLOCKS_OF_SUMS: Final = (0, 32, 128, 512)
 _EXPANDED: Final = (0, 8, 32)
 _PACKS: Final = ((), (1,), (0,), (0, 1))
+_MOST_CODE: Final = 4000
+"""Instructions of a nest, or as many as the default has: some 0.2 s of LLVM's time."""
 
 
 def schedule_spaces(program: Program, target: CpuTarget) -> list[tuple[Nest, ScheduleSpace]]:
@@ -44,10 +48,12 @@ def schedule_space(nest: Nest, default: Schedule, target: CpuTarget) -> Schedule
         knobs += _copies(nest, default)
     chosen = [knob for knob in knobs if len(knob.values) > 1]
     start = tuple(knob.values.index(_of(default, knob.name)) for knob in chosen)
+    code = CodeSize(nest, target)
+    most = max(_MOST_CODE, code.instructions(default))
 
     def make(values: Mapping[str, Any]) -> Schedule | None:
         made = _with(default, values)
-        return made if is_legal(nest, made) else None
+        return made if is_legal(nest, made) and code.instructions(made) <= most else None
 
     def values_of(schedule: Schedule) -> dict[str, Any]:
         return {knob.name: _of(schedule, knob.name) for knob in chosen}

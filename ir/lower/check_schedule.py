@@ -13,12 +13,15 @@ from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import depends
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.row_products import is_row_product
-from tilewright.ir.program import Nest
+from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 
 MOST_CHUNKS = (1 << 16) - 1
 MOST_EXPANDED = 1 << 12
 """Points that one iteration of the innermost loops may compute: each costs code and registers."""
+MOST_WRITTEN_OUT = 1 << 14
+"""Vectors that one iteration may compute with the reductions that are expanded in it: a compiler
+takes seconds for them."""
 MOST_LINES = 64
 LANES = 4
 """Elements of a vector on GPU targets, of which tiles in workgroup memory are made."""
@@ -187,8 +190,19 @@ class _Check:
         vector = given.width * given.unroll if given.vector == INNER else 1
         if math.prod(given.tile) * vector > MOST_EXPANDED:
             raise self._beyond("tile, width and unroll", MOST_EXPANDED)
-        if given.unroll_reduce > MOST_EXPANDED:
-            raise self._beyond("unroll_reduce", MOST_EXPANDED)
+        for name in ("unroll", "unroll_reduce"):
+            if getattr(given, name) > MOST_EXPANDED:
+                raise self._beyond(name, MOST_EXPANDED)
+        lanes = given.width if isinstance(given.vector, int) else 1
+        vectors = -(-math.prod(given.tile) // lanes) * vector
+        if vectors * max(map(self._expanded, self.nest.stages), default=1) > MOST_WRITTEN_OUT:
+            raise self._beyond("tile, width and unroll_reduce", MOST_WRITTEN_OUT)
+
+    def _expanded(self, stage: Stage) -> int:
+        """Points of reduced axes that are written out."""
+        most = self.schedule.unroll_reduce
+        extents = (a.extent for a in stage.reduce_axes)
+        return math.prod(e for e in extents if isinstance(e, int) and 0 < e <= most)
 
     def _wrong(self, name: str, why: str) -> ShapeError:
         return ShapeError(

@@ -141,6 +141,8 @@ ILLEGAL = {
 TOO_LARGE = {
     "expanded a billion times": Schedule(unroll_reduce=1_000_000_000),
     "unrolled a billion times": Schedule(vector="inner", unroll=1 << 30),
+    "unrolled without vectors": Schedule(unroll=1 << 30),
+    "expanded in each point": Schedule(tile=(64, 64), unroll_reduce=4096),
     "huge tile": Schedule(tile=(1 << 20, 1 << 20)),
     "tasks": Schedule(chunks=1_000_000_000),
 }
