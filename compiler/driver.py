@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.compiler.interface import Interface
@@ -135,9 +136,44 @@ class StageRecord:
         self._since = now
 
 
+class Prepared(Struct, frozen=True, eq=False):
+    """A traced function and its program on a target: what schedules do not change."""
+
+    traced: Traced
+    target: Target
+    graph: Graph
+    program: Program
+
+    def compile(self, options: BuildOptions) -> Specialization:
+        """As `compile_traced`, without caches and tuning records."""
+        stages = StageRecord({}, {})
+        made = _build(self.graph, self.program, self.target, options, stages)
+        return Specialization(
+            interface=Interface.of(self.traced),
+            target=self.target,
+            artifact=self.target.finish(made),
+            options=options,
+            trace=lambda: self.traced,
+            stages=stages.values,
+            timings=stages.milliseconds,
+        )
+
+
+def prepare(traced: Traced, target_name: str, runtime: Runtime) -> Prepared:
+    """For those who compile one function with many schedules."""
+    target = open_target(target_name, runtime)
+    return Prepared(traced, target, *to_program(traced.graph, target, lambda *_: None))
+
+
 def build(traced: Traced, target: Target, options: BuildOptions, stages: StageRecord) -> Any:
     """Graph passes, fusion, and the target's own stages, all remembered in `stages`."""
     graph, program = to_program(traced.graph, target, stages)
+    return _build(graph, program, target, options, stages)
+
+
+def _build(
+    graph: Graph, program: Program, target: Target, options: BuildOptions, stages: StageRecord
+) -> Any:
     if not target.has_float64:
         from tilewright.compiler.float64 import refuse_float64
         from tilewright.compiler.narrowing import warn_of_narrowing

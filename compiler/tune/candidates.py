@@ -3,7 +3,7 @@
 The results of every candidate are checked against float64 with the error that the operations of the
 kernel may make together, before it is timed: a fast wrong one never gets that far. That reference
 holds every product of a contraction at once; where there are too many, the results of the default
-schedule stand for it.
+schedule stand for it. What schedules do not change, the program and the reference, is made once.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from msgspec.structs import replace
 
-from tilewright.compiler.driver import compile_traced, to_program
+from tilewright.compiler.driver import prepare
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.targets import open_target
 from tilewright.compiler.testing import compare
 from tilewright.compiler.tune.timing import Outcome, Timer, calls_timer, queue_timer, race
 from tilewright.ir.analysis.error_bounds import bound_graph
 from tilewright.ir.analysis.error_rules import Bounded, target_class
 from tilewright.ir.errors import KernelError
 from tilewright.ir.lower.accesses import work
-from tilewright.ir.program import Nest
+from tilewright.ir.program import Nest, Program
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.sizes import bind_symbols
 
@@ -54,10 +53,10 @@ class Candidates:
         self.target = target
         self.options = options
         self.inputs = list(inputs)
+        self._prepared = prepare(traced, target, runtime())
         self._known: dict[str, Timer] = {}
-        self._allowed = (
-            self._bounds() if _work(traced, target) <= _MOST_WORK else self._as_default()
-        )
+        is_small = _work(self._prepared.program) <= _MOST_WORK
+        self._allowed = self._bounds() if is_small else self._as_default()
 
     def race(self, new: Schedules, old: Schedules, seconds: float) -> Outcome:
         """Compile, check and time `new` against `old`; an error of ours if it cannot be."""
@@ -71,25 +70,25 @@ class Candidates:
         return bound_graph(graph, self.inputs, promised, symbols)
 
     def _as_default(self) -> list[Bounded]:
-        made = compile_traced(self.traced, self.target, self._options({}), runtime())
-        return [_near(array) for array in made.run(self.inputs)]
+        return [_near(array) for array in self.compiled({}).run(self.inputs)]
 
-    def _options(self, schedules: Schedules) -> BuildOptions:
-        return replace(self.options, schedules=dict(schedules))
+    def compiled(self, schedules: Schedules) -> Specialization:
+        """The function under these schedules, and its defaults for other nests."""
+        return self._prepared.compile(replace(self.options, schedules=dict(schedules)))
 
     def _timer(self, schedules: Schedules) -> Timer:
         key = repr(sorted(schedules.items()))
         if key not in self._known:
             if len(self._known) > 1:  # the loser of the last race; the best is asked for again
                 self._known.pop(next(iter(self._known)))
-            made = compile_traced(self.traced, self.target, self._options(schedules), runtime())
-            self._check(made)
+            made = self.compiled(schedules)
+            self.check(made)
             self._known[key] = self._timer_of(made)
         else:
             self._known[key] = self._known.pop(key)
         return self._known[key]
 
-    def _check(self, made: Specialization) -> None:
+    def check(self, made: Specialization) -> None:
         """What an output held before must not look like a result."""
         outputs = [np.empty_like(np.asarray(array)) for array in made.run(self.inputs)]
         for output in outputs:
@@ -107,9 +106,7 @@ class Candidates:
         return queue_timer(lambda: made.run_on_device(arrays), waiting(self.target))
 
 
-def _work(traced: Traced, target_name: str) -> int:
-    target = open_target(target_name, runtime())
-    _, program = to_program(traced.graph, target, lambda *_: None)
+def _work(program: Program) -> int:
     return sum(work(step) for step in program.steps if isinstance(step, Nest))
 
 

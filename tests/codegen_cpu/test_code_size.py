@@ -72,7 +72,7 @@ def test_what_is_more_code_is_estimated_as_more(name: str) -> None:
 def test_tiles_of_a_thousand_vectors_are_in_no_space() -> None:
     x = np.zeros((1080, 1920), np.float32)
     program = program_of(lambda a: (a[:-2] + a[1:-1] + a[2:]).T * 2, (x,))
-    (nest, space), *_ = schedule_spaces(program, MACHINE)
+    (_, space), *_ = schedule_spaces(program, MACHINE)
     largest = tuple(len(knob.values) - 1 if knob.is_ordered else 0 for knob in space.knobs)
     assert space.schedule(largest) is None
     assert space.schedule(space.default) is not None
