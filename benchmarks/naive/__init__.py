@@ -10,11 +10,13 @@ from importlib import import_module
 from typing import Any, Final
 
 Shape = tuple[int, ...]
-NaivePrograms = Mapping[str, Callable[..., Any]]
+NaiveRun = Callable[..., Any]
+"""``run(arrays)`` gives the results; ``run(device_arrays, None, on_device=True)`` leaves them."""
+NaivePrograms = Mapping[str, Callable[..., NaiveRun]]
 """By the names of operations ("product", "convolution", "softmax"): shapes of the arguments ->
-what the target loads."""
+a program that is loaded."""
 
-_HOMES: Final = {"wgsl": "benchmarks.naive.wgsl"}
+_HOMES: Final = {"wgsl": "benchmarks.naive.wgsl", "glsl": "benchmarks.naive.glsl"}
 TARGETS: Final = tuple(_HOMES)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from math import prod
 from typing import Final
 
-from benchmarks.naive import NaivePrograms, Shape
+from benchmarks.naive import NaivePrograms, NaiveRun, Shape
 from tilewright.codegen_wgsl.artifact import WgslArtifact
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.targets import open_target
 from tilewright.ir.artifact import BufferSpec, GpuProgram, Role, ShaderLaunch
 
 _THREADS: Final = 64
@@ -62,23 +64,23 @@ fn body(i: i32) {{
 _DIVIDE: Final = "const n = {n};\nfn body(i: i32) {{ b2[i] = b0[i] / b1[i / n]; }}\n"
 
 
-def _product(a: Shape, b: Shape) -> WgslArtifact:
+def _product(a: Shape, b: Shape) -> NaiveRun:
     (m, k), n = a, b[1]
     buffers = _buffers(("input", a), ("input", b), ("output", (m, n)))
     step = _launch("product", _PRODUCT.format(m=m, n=n, k=k), (0, 1, 2), m * n)
-    return _artifact(buffers, 2, step)
+    return _loaded(buffers, 2, step)
 
 
-def _convolution(x: Shape, w: Shape) -> WgslArtifact:
+def _convolution(x: Shape, w: Shape) -> NaiveRun:
     (height, width, channels), (kh, kw, _, filters) = x, w
     out = (height - kh + 1, width - kw + 1, filters)
     sizes = {"w": out[1], "f": filters, "c": channels, "x": width, "kh": kh, "kw": kw}
     buffers = _buffers(("input", x), ("input", w), ("output", out))
     step = _launch("convolution", _CONVOLUTION.format(**sizes), (0, 1, 2), prod(out))
-    return _artifact(buffers, 2, step)
+    return _loaded(buffers, 2, step)
 
 
-def _softmax(x: Shape) -> WgslArtifact:
+def _softmax(x: Shape) -> NaiveRun:
     rows, n = x
     buffers = _buffers(
         ("input", x), ("temporary", (rows,)), ("temporary", x), ("temporary", (rows,)),
@@ -90,13 +92,14 @@ def _softmax(x: Shape) -> WgslArtifact:
         _launch("sum", _ROW_SUM.format(n=n), (2, 3), rows),
         _launch("divide", _DIVIDE.format(n=n), (2, 3, 4), rows * n),
     )
-    return _artifact(buffers, 1, *steps)
+    return _loaded(buffers, 1, *steps)
 
 
-def _artifact(buffers: tuple[BufferSpec, ...], inputs: int, *steps: ShaderLaunch) -> WgslArtifact:
+def _loaded(buffers: tuple[BufferSpec, ...], inputs: int, *steps: ShaderLaunch) -> NaiveRun:
     last = len(buffers) - 1
     program = GpuProgram("wgsl", buffers, tuple(range(inputs)), (last,), steps)
-    return WgslArtifact(program, (), (), ())
+    names = [f"argument {k}" for k in range(inputs)]
+    return open_target("wgsl", runtime()).load(WgslArtifact(program, (), (), ()), names)
 
 
 def _buffers(*described: tuple[Role, Shape]) -> tuple[BufferSpec, ...]:
