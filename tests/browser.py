@@ -98,19 +98,30 @@ class Browser:
         constants: Sequence[NDArray[Any]] = (),
     ) -> list[NDArray[Any]]:
         """Run `program` through WebGPU or WebGL 2, as its target says."""
-        indexes = [k for k, spec in enumerate(program.buffers) if spec.role == "constant"]
-        given = dict(zip((*program.inputs, *indexes), (*inputs, *constants), strict=True))
-        data = {
-            "target": program.target,
-            "buffers": [_buffer_data(s, given.get(k)) for k, s in enumerate(program.buffers)],
-            "outputs": program.outputs,
-            "steps": [_step_data(step) for step in program.steps],
-        }
-        texts: list[str] = self._page.evaluate("(data) => harness.runProgram(data)", data)
-        return [
-            unpack(np.frombuffer(base64.b64decode(text), np.uint32), program.buffers[index])
-            for index, text in zip(program.outputs, texts, strict=True)
-        ]
+        data = program_data(program, inputs, constants)
+        return results_of(program, self._page.evaluate("(data) => harness.runProgram(data)", data))
+
+
+def program_data(
+    program: GpuProgram, inputs: Sequence[NDArray[Any]], constants: Sequence[NDArray[Any]] = ()
+) -> dict[str, Any]:
+    """What `harness.runProgram` takes, as JSON."""
+    indexes = [k for k, spec in enumerate(program.buffers) if spec.role == "constant"]
+    given = dict(zip((*program.inputs, *indexes), (*inputs, *constants), strict=True))
+    return {
+        "target": program.target,
+        "buffers": [_buffer_data(s, given.get(k)) for k, s in enumerate(program.buffers)],
+        "outputs": program.outputs,
+        "steps": [_step_data(step) for step in program.steps],
+    }
+
+
+def results_of(program: GpuProgram, texts: Sequence[str]) -> list[NDArray[Any]]:
+    """The arrays from what `harness.runProgram` gives."""
+    return [
+        unpack(np.frombuffer(base64.b64decode(text), np.uint32), program.buffers[index])
+        for index, text in zip(program.outputs, texts, strict=True)
+    ]
 
 
 def _buffer_data(spec: BufferSpec, value: NDArray[Any] | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What the Firefox of this machine says about fragment shaders.
+"""The Firefox of this machine, compiling and running fragment shaders.
 
-In: GLSL ES 3.00 sources. Out: the log of each. Playwright drives only a Firefox of its own build,
-so the system's opens a page that is served here, compiles what the page holds and posts what it
+In: GLSL ES 3.00 sources, or programs. Out: the log of each, or its results. Playwright drives only
+a Firefox of its own build, so the system's opens a page that is served here, and posts what it
 found. Nothing else is fetched. Without a display Firefox has no WebGL: it gets a virtual one.
 """
 
@@ -30,10 +30,16 @@ user_pref("app.update.enabled", false);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
 """
-SCRIPT = """
+PAGE = """<!doctype html><script type="module">
+%s
 const post = (said) => fetch("/said", { method: "POST", body: JSON.stringify(said) });
-try { post(SOURCES.map(harness.compileGlsl)); } catch (error) { post(String(error)); }
-"""
+try {
+  for (let k = 1; k <= %d; k++) {
+    const file = await (await fetch(`/${k}`)).json();
+    %s
+  }
+} catch (error) { post(String(error)); }
+</script>"""
 
 
 class FirefoxError(Exception):
@@ -50,22 +56,39 @@ def firefox_command() -> str:
 
 def compile_in_firefox(sources: Sequence[str], patience_s: float = 60) -> list[str]:
     """The log of compiling and linking each source; empty where all is well."""
+    said = _answers("await post([harness.compileGlsl(file)]);", sources, patience_s)
+    return [log for (log,) in said]
+
+
+def run_in_firefox(programs: Sequence[Any], patience_s: float = 60) -> list[list[str]]:
+    """What `harness.runProgram` gives for each of these; `patience_s` is for one of them."""
+    return _answers("await post(await harness.runProgram(file));", programs, patience_s)
+
+
+def _answers(script: str, files: Sequence[Any], patience_s: float) -> list[Any]:
+    """What a page posts that runs `script` for each file."""
     command = firefox_command()
     answers: Queue[Any] = Queue()
-    listed = json.dumps(list(sources)).replace("</", "<\\/")
-    harness = HARNESS.read_text(encoding="utf-8")
-    page = f"<!doctype html><script>{harness}\nconst SOURCES = {listed};{SCRIPT}</script>"
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(page, answers)) as server:
+    page = PAGE % (HARNESS.read_text(encoding="utf-8"), len(files), script)
+    handler = _handler([page.encode(), *(json.dumps(file).encode() for file in files)], answers)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             address = f"http://127.0.0.1:{server.server_port}/"
-            with _display() as display:
-                said = _visit([command, "--display", display], address, answers, patience_s)
+            with _display() as display, _visit([command, "--display", display], address):
+                return [_next(answers, patience_s) for _ in files]
         finally:
             server.shutdown()
+
+
+def _next(answers: Queue[Any], patience_s: float) -> Any:
+    try:
+        said = answers.get(timeout=patience_s)
+    except Empty:
+        raise FirefoxError(f"no answer within {patience_s:.0f} s") from None
     if isinstance(said, str):
         raise FirefoxError(said)
-    return list(said)
+    return said
 
 
 @contextmanager
@@ -86,7 +109,9 @@ def _display() -> Iterator[str]:
             server.terminate()
 
 
-def _visit(command: list[str], address: str, answers: Queue[Any], patience_s: float) -> Any:
+@contextmanager
+def _visit(command: list[str], address: str) -> Iterator[None]:
+    """Firefox on a page, with a profile of its own."""
     with tempfile.TemporaryDirectory(prefix="tilewright-firefox-") as profile:
         (Path(profile) / "user.js").write_text(PREFERENCES, encoding="utf-8")
         arguments = [*command, "--no-remote", "--profile", profile, address]
@@ -94,17 +119,21 @@ def _visit(command: list[str], address: str, answers: Queue[Any], patience_s: fl
             arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
             try:
-                return answers.get(timeout=patience_s)
-            except Empty:
-                raise FirefoxError(f"no answer within {patience_s:.0f} s") from None
+                yield
             finally:
                 process.terminate()
 
 
-def _handler(page: str, answers: Queue[Any]) -> type[http.server.BaseHTTPRequestHandler]:
+def _handler(
+    bodies: Sequence[bytes], answers: Queue[Any]
+) -> type[http.server.BaseHTTPRequestHandler]:
+    """Serves the first body as ``/``, the others by their numbers."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(page.encode() if self.path == "/" else b"")
+            number = self.path[1:] or "0"
+            found = number.isdigit() and int(number) < len(bodies)
+            self._answer(bodies[int(number)] if found else b"")
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
