@@ -29,10 +29,12 @@ class GlOptions(Struct, frozen=True):
     """How to open a device.
 
     `memory_bytes` bounds all textures together and `idle_bytes` those kept for reuse.
-    A job that takes longer than `timeout_s` counts as a lost device.
+    A job that takes longer than `timeout_s` counts as a lost device. Without `allow_software` a
+    processor that plays a GPU is refused.
     """
 
     device_index: int = 0
+    allow_software: bool = True
     memory_bytes: int = 2 << 30
     idle_bytes: int = 256 << 20
     timeout_s: float | None = None
@@ -119,7 +121,14 @@ class GlDevice:
 def _open(options: GlOptions) -> tuple[GlContext, GlFacts]:
     context = open_context(options.device_index, options.memory_bytes, options.idle_bytes)
     try:
-        return context, probe(context)
+        facts = probe(context)
+        if facts.is_software and not options.allow_software:
+            raise DeviceError(
+                f"EGL device {options.device_index} is {facts.renderer}, which is software, and"
+                " software was not allowed",
+                help="install the driver of the GPU, or run this kernel on target 'cpu'",
+            )
+        return context, facts
     except BaseException:
         context.release()
         raise

@@ -31,6 +31,11 @@ class GlFacts(Struct, frozen=True):
     keeps_subnormals: bool
     keeps_nan: bool
 
+    @property
+    def is_software(self) -> bool:
+        """Whether a processor plays the GPU, as far as the name tells."""
+        return any(name in self.renderer.lower() for name in _SOFTWARE)
+
 
 # MRT to two formats, texelFetch from two, one float product, one large integer.
 _SHADER = """#version 300 es
@@ -49,6 +54,7 @@ void main() {
   o1 = ivec4(n.x, n.y + 1, floatBitsToInt(texelFetch(t0, ivec2(1, 0), 0).xy));
 }
 """
+_SOFTWARE = ("llvmpipe", "softpipe", "swiftshader", "swrast", "basic render")
 _SUBNORMAL = np.float32(1e-40)
 _FLOATS = np.array([1.1, 1e-8, _SUBNORMAL, 1.0, np.nan, -0.0, 0.0, 0.0], np.float32)
 _INTS = np.array([16777217, -2147483648, 0, 0], np.int32)

@@ -93,7 +93,7 @@ def request_adapter(gpu: Any, options: DeviceOptions) -> wgpu.GPUAdapter:
         )
     if chosen.info["adapter_type"] == SOFTWARE_ADAPTER and not options.allow_software:
         raise DeviceError(
-            f"only a software adapter was found, and software was not allowed; "
+            f"{chosen.summary} is a software adapter, and software was not allowed; "
             f"adapters: {_listing(gpu)}",
             help=INSTALL_HELP,
         )

@@ -113,17 +113,18 @@ class Runtime:
     @once
     def webgpu(self) -> Device:
         """The WebGPU device."""
-        from tilewright.codegen_wgsl.adapter import DeviceOptions
         from tilewright.codegen_wgsl.device import Device
+        from tilewright.compiler.device_choice import webgpu_options
 
-        return Device(DeviceOptions())
+        return Device(webgpu_options())
 
     @once
     def webgl(self) -> GlDevice:
         """The OpenGL ES device."""
-        from tilewright.codegen_glsl.device import GlDevice, GlOptions
+        from tilewright.codegen_glsl.device import GlDevice
+        from tilewright.compiler.device_choice import webgl_options
 
-        return GlDevice(GlOptions())
+        return GlDevice(webgl_options())
 
 
 def _wait_before_forks(lock: threading.RLock) -> None:

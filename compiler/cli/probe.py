@@ -68,7 +68,7 @@ def _wgsl(runtime: Runtime) -> tuple[str, ...]:
     features = ", ".join(sorted(info.features)) or "no optional features"
     return (
         info.summary,
-        *(["a software adapter: slow"] if info.is_software else []),
+        *_software(info.is_software),
         features,
         f"buffers up to {info.limits.storage_binding_bytes >> 20} MiB,"
         f" {info.limits.workgroup_invocations} invocations per workgroup",
@@ -79,10 +79,15 @@ def _glsl(runtime: Runtime) -> tuple[str, ...]:
     facts = runtime.webgl.facts
     return (
         facts.renderer,
+        *_software(facts.is_software),
         f"OpenGL {facts.version}",
         f"textures up to {facts.max_texture_size}, {facts.max_draw_buffers} render targets",
         f"NaN {_kept(facts.keeps_nan)}, subnormals {_kept(facts.keeps_subnormals)}",
     )
+
+
+def _software(is_software: bool) -> tuple[str, ...]:
+    return ("a processor plays this GPU: slow",) if is_software else ()
 
 
 def _kept(kept: bool) -> str:

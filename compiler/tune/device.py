@@ -29,8 +29,7 @@ def device_of(target: str) -> TunedDevice:
         return TunedDevice(info.summary, info.is_software)
     if target == "glsl":
         facts = runtime().webgl.facts
-        software = any(name in facts.renderer.lower() for name in ("llvmpipe", "swiftshader"))
-        return TunedDevice(f"{facts.renderer}, {facts.version}", software)
+        return TunedDevice(f"{facts.renderer}, {facts.version}", facts.is_software)
     return _processor()
 
 

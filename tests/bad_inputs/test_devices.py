@@ -92,6 +92,40 @@ def test_row_97_a_package_that_is_not_installed(target: str, package: str) -> No
     assert told(WITHOUT_PACKAGES + CALL, target).endswith(f"help: pip install {package}\n")
 
 
+@pytest.mark.parametrize("target", GPU)
+def test_row_97_software_is_refused_where_it_is_not_wanted(target: str) -> None:
+    message = told(CALL, target, TILEWRIGHT_SOFTWARE="0")
+    assert "llvmpipe" in message
+    assert "software was not allowed" in message
+    assert "cpu" in message
+
+
+@pytest.mark.wgsl
+def test_row_97_an_adapter_that_is_not_there() -> None:
+    message = told(CALL, "wgsl", TILEWRIGHT_WEBGPU_ADAPTER="GeForce")
+    assert "no WebGPU adapter whose name contains 'GeForce' was found; adapters: " in message
+
+
+@pytest.mark.glsl
+@pytest.mark.parametrize(
+    ("number", "told_of"),
+    [("99", "on device 99"), ("-1", "TILEWRIGHT_EGL_DEVICE is '-1'"), ("x", "is 'x'")],
+)
+def test_row_97_an_egl_device_that_is_not_there(number: str, told_of: str) -> None:
+    assert told_of in told(CALL, "glsl", TILEWRIGHT_EGL_DEVICE=number)
+
+
+@pytest.mark.parametrize("target", ["wgsl", "glsl"])
+def test_row_97_a_word_that_means_nothing(target: str) -> None:
+    message = told(CALL, target, TILEWRIGHT_SOFTWARE="never")
+    assert message.startswith("TILEWRIGHT_SOFTWARE is 'never'\nhelp: 0 refuses")
+
+
+@pytest.mark.wgsl
+def test_an_adapter_is_chosen_by_a_part_of_its_name() -> None:
+    assert told(CALL, "wgsl", TILEWRIGHT_WEBGPU_ADAPTER="llvmpipe") == ""
+
+
 def lose(target: str) -> None:
     """As a driver's reset would."""
     if target == "wgsl":
