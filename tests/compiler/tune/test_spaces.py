@@ -19,6 +19,7 @@ from tilewright.compiler.tune.candidates import Candidates, WrongResultError
 from tilewright.compiler.tune.nests import tunable_nests
 from tilewright.compiler.tune.session import TunableNest
 from tilewright.compiler.tune.subject import family_digest, graph_digest, traced_call
+from tilewright.ir.analysis.error_rules import Bounded
 from tilewright.ir.schedule import Schedule
 
 TARGETS = [pytest.param(n, marks=() if n == "cpu" else getattr(pytest.mark, n)) for n in NAMES]
@@ -132,6 +133,24 @@ def test_a_wrong_result_never_gets_to_be_timed(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Specialization, "run", wrong)
     with pytest.raises(WrongResultError, match="expected"):
         candidates.race({"t1": Schedule(tile=(4, 16), vector=1, width=16)}, {}, 0.01)
+
+
+def test_where_the_default_is_not_within_its_bounds_it_is_the_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such a kernel can be tuned, and its schedules agree with each other."""
+
+    def impossible(graph: Any, *_: Any) -> list[Bounded]:
+        return [Bounded(np.full(t.shape, 7.0), np.zeros(t.shape)) for t in graph.outputs]
+
+    monkeypatch.setattr(candidates_module, "bound_graph", impossible)
+    traced, inputs = subject("product", "cpu")
+    candidates = Candidates(traced, "cpu", BuildOptions(), inputs)
+    assert candidates.race({"t1": Schedule(tile=(4, 16), vector=1, width=16)}, {}, 0.01)
+    run = Specialization.run
+    monkeypatch.setattr(Specialization, "run", lambda *args: [a + 1 for a in run(*args)])
+    with pytest.raises(WrongResultError):
+        candidates.race({"t1": Schedule(tile=(2, 16), vector=1, width=16)}, {}, 0.01)
 
 
 def test_digests_tell_shapes_apart_and_families_do_not() -> None:
