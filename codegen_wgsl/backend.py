@@ -209,10 +209,10 @@ class _Builder(Struct):
         for buffer in kernel.parameters:
             self._add(buffer, "temporary")
         legal = legalize(kernel, self.storage, fast=self.options.fast)
-        self.kernels.append(legal)
         shader = emit_kernel(legal)
         if 0 in shader.grid or not shader.written:
             return []
+        self.kernels.append(legal)
         self._check(shader, name)
         return [
             ShaderLaunch(

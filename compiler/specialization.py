@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.target import Target
     from tilewright.compiler.targets import BuildOptions, Executable
     from tilewright.compiler.trace.run import Traced
+    from tilewright.ir.analysis.program_figures import ProgramFigures
 
 
 class Specialization(Struct, eq=False, dict=True):
@@ -138,6 +139,13 @@ class Specialization(Struct, eq=False, dict=True):
                 f"target {self.target.name} has no stage {name!r}", help=f"the stages are {known}"
             )
         return self.stages[name]
+
+    def figures(self) -> ProgramFigures | None:
+        """What one call does, counted; None where dimensions are open."""
+        if self.interface.symbols:
+            return None
+        self.stage("program")
+        return self.target.figures(self.artifact, self.stages)
 
     @property
     def source(self) -> str:

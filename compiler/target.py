@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tilewright.compiler.targets import BuildOptions, Executable, Observer
+    from tilewright.ir.analysis.program_figures import ProgramFigures
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Nest, Program
@@ -55,6 +56,9 @@ class Target(Protocol):
 
     def upload(self, array: np.ndarray) -> Any:
         """A copy of the array on the target's device; `UnsupportedError` where there is none."""
+
+    def figures(self, artifact: Any, stages: Mapping[str, object]) -> ProgramFigures:
+        """What one call does, counted; sizes must be known."""
 
     def source(self, artifact: Any, stages: Mapping[str, object]) -> str:
         """The generated code as text."""

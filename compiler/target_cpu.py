@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from tilewright.codegen_cpu.execute import CpuFunction
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tilewright.codegen_cpu.target import CpuTarget
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
+    from tilewright.ir.analysis.program_figures import ProgramFigures
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Nest, Program
@@ -99,6 +100,12 @@ class CpuTargetDriver:
         from tilewright.compiler.target_errors import no_device_memory
 
         raise no_device_memory(self.name)
+
+    def figures(self, artifact: CpuArtifact, stages: Mapping[str, object]) -> ProgramFigures:
+        """What one call does, counted."""
+        from tilewright.ir.analysis.program_figures import program_figures
+
+        return program_figures(cast("Program", stages["kernel"]), {})
 
     def source(self, artifact: CpuArtifact, stages: Mapping[str, object]) -> str:
         """The assembly text."""

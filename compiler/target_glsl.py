@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.compiler.gpu_results import GpuFunction
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
+    from tilewright.ir.analysis.program_figures import ProgramFigures
     from tilewright.ir.artifact import GpuProgram
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
@@ -94,6 +95,15 @@ class GlslTargetDriver:
         from tilewright.codegen_glsl.device_array import GlDeviceArray
 
         return GlDeviceArray.upload(self.runtime.webgl, array)
+
+    def figures(self, artifact: GlslArtifact, stages: Mapping[str, object]) -> ProgramFigures:
+        """What one call does, counted."""
+        from tilewright.codegen_glsl.fetches import count_fetches
+        from tilewright.ir.analysis.program_figures import gpu_figures
+        from tilewright.ir.program import kernels
+
+        launched = kernels(cast("Program", stages["kernel"]).steps)
+        return gpu_figures(artifact.program, launched, [count_fetches(k) for k in launched])
 
     def source(self, artifact: GlslArtifact, stages: Mapping[str, object]) -> str:
         """All shaders as one text."""

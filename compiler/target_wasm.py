@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 from msgspec import Struct
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tilewright.codegen_cpu.wasm_run import WasmInstance
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
+    from tilewright.ir.analysis.program_figures import ProgramFigures
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Nest, Program
@@ -158,6 +159,12 @@ class WasmTargetDriver:
     def upload(self, array: np.ndarray) -> NoReturn:
         """There is no device."""
         raise no_device_memory(self.name)
+
+    def figures(self, artifact: WasmArtifact, stages: Mapping[str, object]) -> ProgramFigures:
+        """What one call does, counted."""
+        from tilewright.ir.analysis.program_figures import program_figures
+
+        return program_figures(cast("Program", stages["kernel"]), {})
 
     def source(self, artifact: WasmArtifact, stages: Mapping[str, object]) -> str:
         """The module in WebAssembly's text format."""

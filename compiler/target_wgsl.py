@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tilewright.codegen_wgsl.artifact import WgslArtifact
 from tilewright.codegen_wgsl.options import WgslOptions
@@ -10,7 +10,7 @@ from tilewright.compiler.gpu_results import GpuFunction
 from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.target_errors import refuse_reproducible
 from tilewright.ir import dtypes
-from tilewright.ir.kernel import Buffer
+from tilewright.ir.kernel import Buffer, Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tilewright.compiler.runtime import Runtime
     from tilewright.compiler.targets import BuildOptions, Observer
+    from tilewright.ir.analysis.program_figures import ProgramFigures
     from tilewright.ir.expr import Var
     from tilewright.ir.fuse.options import FusionOptions
     from tilewright.ir.program import Nest, Program
@@ -94,6 +95,13 @@ class WgslTargetDriver:
         assert dtype is not None
         buffer = Buffer("array", array.shape, dtype)
         return upload(self.runtime.webgpu, array, Storage().declare(buffer, "input"))
+
+    def figures(self, artifact: WgslArtifact, stages: Mapping[str, object]) -> ProgramFigures:
+        """What one call does, counted."""
+        from tilewright.ir.analysis.program_figures import gpu_figures
+
+        kernels = cast("tuple[Kernel, ...]", stages["kernel"])
+        return gpu_figures(artifact.program, kernels)
 
     def source(self, artifact: WgslArtifact, stages: Mapping[str, object]) -> str:
         """All shaders as one text."""

@@ -16,6 +16,8 @@ from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.kernel import Buffer
 
 MOST_SAMPLERS = 16
+FETCHES = {"texel": 1, "element": 1, "span": 2}
+"""The functions that read a texture, and how many texels each fetches."""
 STORED = {"rgba32f": F32, "rgba32i": I32, "rgba32ui": U32}
 
 

@@ -124,8 +124,17 @@ def document(results: Sequence[Result], environment: Mapping[str, str]) -> dict[
     return {
         "environment": dict(environment),
         "summary": _finite(summary(results)),
-        "results": [_finite(to_builtins(r) | {"is_right": r.is_right}) for r in results],
+        "results": [_finite(_as_json(r)) for r in results],
     }
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    from tilewright.compiler.bench.device_report import device_document
+
+    found: dict[str, Any] = to_builtins(result) | {"is_right": result.is_right}
+    if result.on_device is not None:
+        found["on_device"]["totals"] = device_document(result.on_device)
+    return found
 
 
 def _finite(value: Any) -> Any:

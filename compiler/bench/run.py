@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
+from tilewright.compiler.bench.device import GPU_TARGETS, OnDevice, on_device
 from tilewright.compiler.bench.measure import Call, Effort, Timings, measure
 from tilewright.compiler.bench.subject import Function, Subject, largest_error
 from tilewright.compiler.bench.threads import thread_count
@@ -25,7 +26,8 @@ class Result(Struct, frozen=True):
 
     `seconds` per call and `ratios` (how many times as fast as it we are) are by library.
     `error` is against float64, relative to the result's largest element; `excess` is the error in
-    units of what is allowed. `problem` says why there are no numbers.
+    units of what is allowed. `on_device` is for GPU targets. `problem` says why
+    there are no numbers.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Result(Struct, frozen=True):
     error: float | None = None
     excess: float | None = None
     first_call_seconds: float = 0.0
+    on_device: OnDevice | None = None
     problem: str = ""
 
     @property
@@ -70,8 +73,9 @@ def run_subject(
             rival = _rival(subject, name, arguments, excess)
             if rival is not None:
                 calls[name] = lambda rival=rival: rival(*arguments)  # type: ignore[misc]
+    effort = effort or Effort()
     with thread_count(threads):  # again: rivals that have just been imported take part
-        timings = measure(calls, (effort or Effort()).with_threads(threads))
+        timings = measure(calls, effort.with_threads(threads))
     return Result(
         name=subject.name,
         family=subject.family,
@@ -83,6 +87,7 @@ def run_subject(
         error=error,
         excess=excess,
         first_call_seconds=first_call,
+        on_device=on_device(kernel, arguments, effort.seconds) if target in GPU_TARGETS else None,
     )
 
 

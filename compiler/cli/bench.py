@@ -23,6 +23,8 @@ from tilewright.compiler.output_file import check_writable, write_atomically
 from tilewright.ir.errors import TilewrightError, UnsupportedError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tilewright.compiler.api import Kernel
     from tilewright.compiler.bench.measure import Effort
     from tilewright.compiler.bench.run import Result
@@ -52,7 +54,8 @@ def _image_format(path: str) -> str:
         "tilewright bench kernels.py:softmax --arg x=@data.npy --json softmax.json",
         after="""Without FILE.py the gallery of the source checkout is measured. Both sides allocate
         their results, and use the same number of threads; the error is against float64. On GPU
-        targets the time holds the transfers.""",
+        targets the time holds the transfers; further tables tell them from what the device does,
+        with the traffic and the operations of the launches.""",
     ),
 )
 @kernel_path(required=False)
@@ -207,6 +210,26 @@ def _run(
     return results, codes
 
 
+def _print_device(out: Console, results: Sequence[Result]) -> None:
+    from tilewright.compiler.bench.device_report import device_tables, launch_table
+
+    measured = [r.on_device for r in results if r.on_device]
+    if not measured:
+        return
+    for made in device_tables(results, out.width):
+        out.print(made)
+        out.print()
+    if len(results) == 1 and len(measured[0].figures.launches) > 1:
+        out.print(launch_table(measured[0]))
+        out.print()
+    clock = "its own clock" if measured[0].times.clock == "device" else "the host's clock"
+    out.print(
+        f"[dim]device: without transfers, by {clock}; read and written: what launches ask of"
+        " memory, before caches[/]"
+    )
+    out.print()
+
+
 def _told(error: Exception) -> str:
     message = error.message if isinstance(error, TilewrightError) else str(error)
     prefix = "a bug of ours: " if code_of(error) is ExitCode.BUG else ""
@@ -214,20 +237,25 @@ def _told(error: Exception) -> str:
 
 
 def _print(results: Sequence[Result], warning: str) -> None:
+    from rich.markup import escape
+
     from tilewright.compiler.bench.report import summary_text, table
     from tilewright.compiler.bench.threads import controls_numpy
+    from tilewright.compiler.tune.device import device_of
 
     out = console()
     first = results[0]
     plural = "" if first.threads == 1 else "s"
-    out.print(
-        f"[bold]{first.target}[/], {first.threads} thread{plural}; × is how many times as fast"
-    )
+    on = f"{first.threads} thread{plural}"
+    if any(r.on_device for r in results):
+        on = f"{escape(device_of(first.target).name)}; NumPy with {on}"
+    out.print(f"[bold]{first.target}[/], {on}; × is how many times as fast", soft_wrap=True)
     if not controls_numpy():
         out.print("[yellow]NumPy chose its own number of threads: pip install threadpoolctl[/]")
     if warning:
         out.print(f"[yellow]{warning}[/]")
     out.print(table(results))
     out.print()
+    _print_device(out, results)
     for line in summary_text(results):
         out.print(line, soft_wrap=True)

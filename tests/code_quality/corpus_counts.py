@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import tilewright as tw
-from tests.code_quality.measure import program_costs, shader_costs
 from tests.corpus.all_cases import Case
 from tilewright.codegen_cpu import backend as cpu
 from tilewright.codegen_cpu.target import cpu_target
@@ -23,6 +22,7 @@ from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import open_target
 from tilewright.compiler.trace.run import Traced
 from tilewright.ir import ops
+from tilewright.ir.analysis.program_costs import cpu_costs, gpu_costs
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, post_order
 from tilewright.ir.fuse.options import CPU
 from tilewright.ir.fuse.program_builder import build_program
@@ -74,7 +74,7 @@ def _on_cpu(case: Case, level: str) -> Counts:
     lowered = cpu.lower(build_program(run_passes(traced.graph), CPU, "program"), machine)
     instructions = len(_INSTRUCTION.findall(cpu.emit(lowered, machine)))
     made = kernels((*lowered.program.init, *lowered.program.steps))
-    return _counts(program_costs(lowered.program), made, instructions)
+    return _counts(cpu_costs(lowered.program), made, instructions)
 
 
 def _on_gpu(case: Case, target: str) -> Counts:
@@ -90,7 +90,7 @@ def _on_gpu(case: Case, target: str) -> Counts:
     if isinstance(launched, Program):
         launched = kernels(launched.steps)
     tokens = len(_TOKEN.findall(stages[target]))
-    return _counts(shader_costs(getattr(made, "program", made)), launched, tokens)
+    return _counts(gpu_costs(getattr(made, "program", made)), launched, tokens)
 
 
 def _traced(kernel: Kernel, case: Case) -> Traced:

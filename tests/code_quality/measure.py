@@ -7,11 +7,8 @@ better.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-
-import numpy as np
 
 from benchmarks.gallery import Entry
 from tilewright.codegen_cpu import backend as cpu
@@ -22,16 +19,13 @@ from tilewright.codegen_wgsl import backend as wgsl
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.arguments import describe
 from tilewright.compiler.trace.run import trace
-from tilewright.ir import artifact
-from tilewright.ir.artifact import CopyBuffer, GpuProgram, ShaderLaunch
+from tilewright.ir.analysis.program_costs import cpu_costs, gpu_costs
 from tilewright.ir.fuse.options import CPU, FRAGMENT, WORKGROUP, FusionOptions
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.graph import Graph
-from tilewright.ir.kernel import Buffer, Kernel, loaded_buffers
 from tilewright.ir.passes import run_passes
 from tilewright.ir.passes.narrow_positions import narrow_positions
-from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
-from tilewright.ir.transfer import WORD_BYTES, word_count
+from tilewright.ir.program import Program
 
 CPU_TARGETS = ("x86-64-v4", "x86-64-v3", "aarch64-neon", "wasm32-simd128")
 TARGETS = (*CPU_TARGETS, "wgsl", "glsl")
@@ -89,82 +83,18 @@ def _measure_cpu(graph: Graph, name: str) -> Row:
     lowered = cpu.lower(_program(graph, CPU), target)
     text = cpu.emit(lowered, target)
     shown = verbose_assembly(text, target)
-    costs = program_costs(lowered.program)
+    costs = cpu_costs(lowered.program)
     return Row(*costs, len(compile_object(text, target)), _reloads(shown), _foreign_calls(shown))
 
 
 def _measure_wgsl(graph: Graph) -> Row:
     made = wgsl.build(_program(graph, WORKGROUP), WgslOptions(f64="f32"))
-    return Row(*shader_costs(made.program), len(wgsl.source(made.program)))
+    return Row(*gpu_costs(made.program), len(wgsl.source(made.program)))
 
 
 def _measure_glsl(graph: Graph) -> Row:
     made = glsl.build(_program(graph, FRAGMENT))
-    return Row(*shader_costs(made), len(glsl.source(made)))
-
-
-def shader_costs(program: GpuProgram) -> tuple[int, int, int]:
-    """Launches, bytes moved and bytes of temporary buffers."""
-    sizes = [word_count(spec) * WORD_BYTES for spec in program.buffers]
-    launched = list(_shader_launches(program.steps))
-    moved = 0
-    for step in launched:
-        if isinstance(step, CopyBuffer):
-            moved += 2 * sizes[step.source]
-        else:
-            moved += sum(sizes[k] for k in {*step.bindings, *step.outputs})
-    scratch = sum(
-        size for spec, size in zip(program.buffers, sizes, strict=True) if spec.role == "temporary"
-    )
-    return len(launched), moved, scratch
-
-
-def _shader_launches(steps: Sequence[artifact.Step]) -> Iterator[ShaderLaunch | CopyBuffer]:
-    for step in steps:
-        if isinstance(step, artifact.Repeat):
-            yield from _shader_launches(step.steps)
-        else:
-            yield step
-
-
-# Programs.
-
-
-def program_costs(program: Program) -> tuple[int, int, int]:
-    """Launches, bytes moved and bytes of scratch memory."""
-    launched = list(_launches((*program.init, *program.steps)))
-    moved = 0
-    local = 0
-    for step in launched:
-        if isinstance(step, Copy):
-            moved += 2 * _bytes(step.source)
-            continue
-        read = {b.root for b in loaded_buffers(step.kernel.body)}
-        moved += sum(_bytes(p) for p in step.kernel.parameters if p.root in read)
-        moved += sum(_bytes(p) for p in step.kernel.written)
-        local = max(local, _local_bytes(step.kernel))
-    roots = {b.root for b in program.temporaries}
-    return len(launched), moved, local + sum(_bytes(b) for b in roots)
-
-
-def _launches(steps: Sequence[Step]) -> Iterator[Launch | Copy]:
-    """What is launched, one round of each loop."""
-    for step in steps:
-        match step:
-            case Launch() | Copy():
-                yield step
-            case Repeat():
-                yield from _launches(step.steps)
-            case RepeatWhile():
-                yield from _launches((*step.test, *step.body))
-
-
-def _local_bytes(kernel: Kernel) -> int:
-    return sum(_bytes(b) for b in kernel.locals if b.space != "register" and b.base is None)
-
-
-def _bytes(buffer: Buffer) -> int:
-    return buffer.dtype.itemsize * int(np.prod([int(str(n)) for n in buffer.shape], dtype=np.int64))
+    return Row(*gpu_costs(made), len(glsl.source(made)))
 
 
 # Assembly, with LLVM's comments on loops and spilled registers.
