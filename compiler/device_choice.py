@@ -1,51 +1,44 @@
-"""Which GPU device a process opens: what the user says in environment variables.
-
-``TILEWRIGHT_WEBGPU_ADAPTER`` is a part of an adapter's name, ``TILEWRIGHT_EGL_DEVICE`` the number
-of an EGL device. ``TILEWRIGHT_SOFTWARE=0`` refuses processors that play a GPU.
-"""
+"""Which GPU device this process opens, if not the first or fastest one that is found."""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from msgspec import Struct
 
 from tilewright.ir.errors import DeviceError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
-    from tilewright.codegen_glsl.device import GlOptions
-    from tilewright.codegen_wgsl.adapter import DeviceOptions
+class DeviceChoice(Struct, frozen=True):
+    """`adapter` is a part of the name, driver or API of a WebGPU adapter; `egl_device` the number
+    of an EGL device. Without `software` a processor that plays a GPU is refused."""
 
-ADAPTER = "TILEWRIGHT_WEBGPU_ADAPTER"
-EGL_DEVICE = "TILEWRIGHT_EGL_DEVICE"
-SOFTWARE = "TILEWRIGHT_SOFTWARE"
-
-
-def webgpu_options(environment: Mapping[str, str] = os.environ) -> DeviceOptions:
-    """What the environment says of the WebGPU adapter; `DeviceError` for what it cannot mean."""
-    from tilewright.codegen_wgsl.adapter import DeviceOptions
-
-    return DeviceOptions(environment.get(ADAPTER, ""), _allows_software(environment))
+    adapter: str = ""
+    egl_device: int = 0
+    software: bool = True
 
 
-def webgl_options(environment: Mapping[str, str] = os.environ) -> GlOptions:
-    """What the environment says of the EGL device; `DeviceError` for what it cannot mean."""
-    from tilewright.codegen_glsl.device import GlOptions
+def choose_device(*, adapter: str = "", egl_device: int = 0, software: bool = True) -> None:
+    """Say which device the targets "wgsl" and "glsl" open at their first call.
 
-    number = environment.get(EGL_DEVICE) or "0"
-    if not number.isdecimal() or not number.isascii():
+    `adapter` is a part of what ``tilewright targets`` prints of a WebGPU adapter: its name, kind,
+    driver or API. `egl_device` is the number of an EGL device. With ``software=False`` a processor
+    that plays a GPU (lavapipe, llvmpipe, SwiftShader) is refused.
+
+    The call that opens the device raises a `DeviceError` where there is no such one; so does this
+    function once a device is open.
+
+    >>> import tilewright as tw
+    >>> tw.choose_device(adapter="NVIDIA", software=False)
+    >>> tw.choose_device()  # the fastest adapter, and the first EGL device
+    """
+    from tilewright.compiler.runtime import runtime
+
+    if not isinstance(adapter, str):
+        raise TypeError(f"adapter is {adapter!r}; it is a part of an adapter's name, a str")
+    if isinstance(egl_device, bool) or not isinstance(egl_device, int) or egl_device < 0:
+        raise ValueError(f"egl_device is {egl_device!r}; it is a number from 0")
+    if runtime().has_open_device:
         raise DeviceError(
-            f"{EGL_DEVICE} is {number!r}", help="set it to the number of a device: 0 is the first"
+            "a device is open already",
+            help="choose it before the first kernel runs on it, or in a process of its own",
         )
-    return GlOptions(device_index=int(number), allow_software=_allows_software(environment))
-
-
-def _allows_software(environment: Mapping[str, str]) -> bool:
-    said = environment.get(SOFTWARE) or "1"
-    if said not in ("0", "1"):
-        raise DeviceError(
-            f"{SOFTWARE} is {said!r}",
-            help="0 refuses processors that play a GPU, 1 or nothing takes them",
-        )
-    return said == "1"
+    runtime().device_choice = DeviceChoice(adapter, egl_device, software)

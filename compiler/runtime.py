@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tilewright.codegen_glsl.device import GlDevice
     from tilewright.codegen_wgsl.device import Device
     from tilewright.compiler.cache import ArtifactCache
+    from tilewright.compiler.device_choice import DeviceChoice
     from tilewright.compiler.tune.database import TuningDatabase
 
 if TYPE_CHECKING:
@@ -111,20 +112,33 @@ class Runtime:
         return SignalPoll(self.cache.compile_for_host)
 
     @once
+    def device_choice(self) -> DeviceChoice:
+        """What the user says about GPU devices."""
+        from tilewright.compiler.device_choice import DeviceChoice
+
+        return DeviceChoice()
+
+    @property
+    def has_open_device(self) -> bool:
+        """Whether a GPU device was opened."""
+        return not {"webgpu", "webgl"}.isdisjoint(vars(self))
+
+    @once
     def webgpu(self) -> Device:
         """The WebGPU device."""
+        from tilewright.codegen_wgsl.adapter import DeviceOptions
         from tilewright.codegen_wgsl.device import Device
-        from tilewright.compiler.device_choice import webgpu_options
 
-        return Device(webgpu_options())
+        choice = self.device_choice
+        return Device(DeviceOptions(choice.adapter, choice.software))
 
     @once
     def webgl(self) -> GlDevice:
         """The OpenGL ES device."""
-        from tilewright.codegen_glsl.device import GlDevice
-        from tilewright.compiler.device_choice import webgl_options
+        from tilewright.codegen_glsl.device import GlDevice, GlOptions
 
-        return GlDevice(webgl_options())
+        choice = self.device_choice
+        return GlDevice(GlOptions(choice.egl_device, choice.software))
 
 
 def _wait_before_forks(lock: threading.RLock) -> None:

@@ -43,7 +43,33 @@ from tilewright.compiler.cli.options import examples
     metavar="N",
     help="Threads of the CPU target.  [default: the cores that this process may use]",
 )
-def tilewright_command(cache_dir: str | None, threads: int | None) -> None:
+@click.option(
+    "--adapter",
+    envvar="TILEWRIGHT_ADAPTER",
+    show_envvar=True,
+    default="",
+    metavar="TEXT",
+    help="A part of the WebGPU adapter's name.  [default: the fastest]",
+)
+@click.option(
+    "--egl-device",
+    type=click.IntRange(0),
+    envvar="TILEWRIGHT_EGL_DEVICE",
+    show_envvar=True,
+    default=0,
+    metavar="N",
+    help="The number of the EGL device.  [default: 0]",
+)
+@click.option(
+    "--software/--no-software",
+    envvar="TILEWRIGHT_SOFTWARE",
+    show_envvar=True,
+    default=True,
+    help="Whether a processor may play the GPU.",
+)
+def tilewright_command(
+    cache_dir: str | None, threads: int | None, adapter: str, egl_device: int, software: bool
+) -> None:
     """NumPy kernels, compiled for the CPU, WebGPU, WebGL and WebAssembly."""
     from tilewright.compiler.runtime import runtime
 
@@ -57,6 +83,10 @@ def tilewright_command(cache_dir: str | None, threads: int | None) -> None:
         runtime().cache = ArtifactCache.default(Path(cache_dir))
     if threads is not None:
         runtime().pool.set_num_threads(threads)
+    if adapter or egl_device or not software:
+        from tilewright.compiler.device_choice import choose_device
+
+        choose_device(adapter=adapter, egl_device=egl_device, software=software)
 
 
 for _command in (

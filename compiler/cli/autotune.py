@@ -103,6 +103,7 @@ def _tune(
     database: TuningDatabase,
 ) -> TuningRecord | None:
     from tilewright.compiler.cache.artifacts import versions
+    from tilewright.compiler.runtime import runtime
     from tilewright.compiler.tune.database import TuningRecord
     from tilewright.compiler.tune.device import device_of
     from tilewright.compiler.tune.nests import tunable_nests
@@ -120,7 +121,9 @@ def _tune(
     family = family_digest(traced.graph, chosen.target, options)
     shown = tuple(f"{n}: {s}" for n, s in traced.specs.items())
     start = starting_points(database, family, device_of(chosen.target).name, shown, nests)
-    job = Job(path.file, str(path.kernel), tuple(texts), chosen.target)
+    threads = runtime().pool.num_threads
+    devices = runtime().device_choice
+    job = Job(path.file, str(path.kernel), tuple(texts), chosen.target, threads, devices)
     with WorkerProcess(job, patience=60.0) as worker, _Bar(str(path.kernel), budget.trials) as bar:
         found = tune(nests, worker, budget, seed, start, bar)
     _report(str(path.kernel), found)

@@ -1,5 +1,6 @@
 """Opens one target and says what it found. `tilewright targets` runs this as a process:
-``python -m tilewright.compiler.cli.probe wgsl`` prints a `TargetReport` as one line of JSON.
+``python -m tilewright.compiler.cli.probe wgsl CHOICE`` prints a `TargetReport` as one line of JSON,
+of the device that `CHOICE` says, a `DeviceChoice` as JSON.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from msgspec import Struct, to_builtins
+from msgspec.json import decode
 
+from tilewright.compiler.device_choice import DeviceChoice
 from tilewright.compiler.runtime import Runtime, runtime
 from tilewright.ir.errors import DeviceError, TilewrightError
 
@@ -102,4 +105,5 @@ _PROBES: dict[str, Callable[[Runtime], tuple[str, ...]]] = {
 }
 
 if __name__ == "__main__":
+    runtime().device_choice = decode(sys.argv[2], type=DeviceChoice)
     print(json.dumps(to_builtins(probe(sys.argv[1]))))

@@ -9,6 +9,7 @@ import sys
 
 import click
 from msgspec import to_builtins
+from msgspec.json import encode
 
 from tilewright.compiler.cli.environment import environment
 from tilewright.compiler.cli.options import examples
@@ -37,9 +38,14 @@ def targets(as_json: bool) -> None:
 def probe_all() -> list[TargetReport]:
     """A report for every target. Each is tried in a process of its own, all at the same time: a
     broken driver may crash or hang instead of raising."""
+    from tilewright.compiler.runtime import runtime
+
+    choice = encode(runtime().device_choice).decode()
     command = [sys.executable, "-m", "tilewright.compiler.cli.probe"]
     probes = [
-        subprocess.Popen([*command, n], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, n, choice], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for n in NAMES
     ]
     return [_finished(name, probe) for name, probe in zip(NAMES, probes, strict=True)]

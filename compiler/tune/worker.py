@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from tilewright.compiler.device_choice import DeviceChoice
 from tilewright.ir.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
 
 
 class Job(Struct, frozen=True):
-    """What is tuned: a kernel of a file, its arguments as on the command line, and the target."""
+    """What is tuned: a kernel of a file, its arguments as on the command line, and the target; on
+    so many threads (None: as many as there are) and on which device."""
 
     file: str
     kernel: str
     arguments: tuple[str, ...]
     target: str
+    threads: int | None = None
+    devices: DeviceChoice = DeviceChoice()
 
 
 class RaceRequest(Struct, frozen=True):
@@ -92,6 +96,9 @@ def _prepared(job: Job) -> Candidates:
     from tilewright.compiler.tune.candidates import Candidates
     from tilewright.compiler.tune.subject import traced_call
 
+    runtime().device_choice = job.devices
+    if job.threads is not None:
+        runtime().pool.set_num_threads(job.threads)
     runtime().cache = ArtifactCache(None)  # hundreds of candidates would push out what is used
     kernel = load_kernel(KernelPath(job.file, job.kernel)).on(job.target)
     given = kernel_arguments(kernel, [parse_argument(text) for text in job.arguments])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.compiler.api import Kernel as Kernel
     from tilewright.compiler.api import kernel as kernel
     from tilewright.compiler.device_arrays import device_array as device_array
+    from tilewright.compiler.device_choice import choose_device as choose_device
     from tilewright.compiler.functions import cbrt as cbrt
     from tilewright.compiler.functions import erf as erf
     from tilewright.compiler.functions import erfc as erfc
@@ -78,6 +79,7 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
     _HOMES = {
         "tilewright.compiler.api": "Kernel kernel",
         "tilewright.compiler.device_arrays": "device_array",
+        "tilewright.compiler.device_choice": "choose_device",
         "tilewright.compiler.functions": (
             "cbrt erf erfc gelu leaky_relu log_softmax logsumexp relu rsqrt sigmoid silu softmax "
             "softplus"

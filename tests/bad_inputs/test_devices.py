@@ -92,9 +92,15 @@ def test_row_97_a_package_that_is_not_installed(target: str, package: str) -> No
     assert told(WITHOUT_PACKAGES + CALL, target).endswith(f"help: pip install {package}\n")
 
 
+def chosen(target: str, **choice: object) -> str:
+    """What a call on a target tells, with this choice of a device."""
+    words = ", ".join(f"{name}={value!r}" for name, value in choice.items())
+    return told(f"import tilewright as tw\ntw.choose_device({words})\n{CALL}", target)
+
+
 @pytest.mark.parametrize("target", GPU)
 def test_row_97_software_is_refused_where_it_is_not_wanted(target: str) -> None:
-    message = told(CALL, target, TILEWRIGHT_SOFTWARE="0")
+    message = chosen(target, software=False)
     assert "llvmpipe" in message
     assert "software was not allowed" in message
     assert "cpu" in message
@@ -102,28 +108,38 @@ def test_row_97_software_is_refused_where_it_is_not_wanted(target: str) -> None:
 
 @pytest.mark.wgsl
 def test_row_97_an_adapter_that_is_not_there() -> None:
-    message = told(CALL, "wgsl", TILEWRIGHT_WEBGPU_ADAPTER="GeForce")
+    message = chosen("wgsl", adapter="GeForce")
     assert "no WebGPU adapter whose name contains 'GeForce' was found; adapters: " in message
 
 
 @pytest.mark.glsl
-@pytest.mark.parametrize(
-    ("number", "told_of"),
-    [("99", "on device 99"), ("-1", "TILEWRIGHT_EGL_DEVICE is '-1'"), ("x", "is 'x'")],
-)
-def test_row_97_an_egl_device_that_is_not_there(number: str, told_of: str) -> None:
-    assert told_of in told(CALL, "glsl", TILEWRIGHT_EGL_DEVICE=number)
-
-
-@pytest.mark.parametrize("target", ["wgsl", "glsl"])
-def test_row_97_a_word_that_means_nothing(target: str) -> None:
-    message = told(CALL, target, TILEWRIGHT_SOFTWARE="never")
-    assert message.startswith("TILEWRIGHT_SOFTWARE is 'never'\nhelp: 0 refuses")
+def test_row_97_an_egl_device_that_is_not_there() -> None:
+    assert "on device 99" in chosen("glsl", egl_device=99)
 
 
 @pytest.mark.wgsl
 def test_an_adapter_is_chosen_by_a_part_of_its_name() -> None:
-    assert told(CALL, "wgsl", TILEWRIGHT_WEBGPU_ADAPTER="llvmpipe") == ""
+    assert chosen("wgsl", adapter="llvmpipe") == ""
+
+
+@pytest.mark.parametrize(
+    ("choice", "error"),
+    [
+        ({"adapter": 1}, TypeError),
+        ({"egl_device": -1}, ValueError),
+        ({"egl_device": "0"}, ValueError),
+    ],
+)
+def test_choices_that_mean_nothing(choice: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        tw.choose_device(**choice)
+
+
+@pytest.mark.parametrize("target", GPU)
+def test_an_open_device_is_not_chosen_again(target: str) -> None:
+    tw.device_array(X, target)
+    with pytest.raises(tw.DeviceError, match="a device is open already"):
+        tw.choose_device(software=False)
 
 
 def lose(target: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tilewright.compiler.device_choice import DeviceChoice
 from tilewright.compiler.tune.worker import Job, RaceRequest
 from tilewright.compiler.tune.worker_process import TuningError, WorkerProcess
 from tilewright.ir.schedule import Schedule
@@ -40,6 +41,16 @@ def command(body: str) -> list[str]:
     ]
 
 
+ASKS = """
+import tilewright as tw
+from tilewright.compiler.runtime import runtime
+
+threads = runtime().pool.num_threads
+
+@tw.kernel
+def asks(x):
+    raise ValueError(f"it has {threads} threads")
+"""
 JOB = Job("file.py", "kernel", (), "cpu")
 
 
@@ -101,6 +112,21 @@ def test_what_does_not_run_cannot_be_tuned(
     with pytest.raises(TuningError, match="does not run without tuning") as caught:
         WorkerProcess(Job(file, kernel, arguments, "cpu"), 30.0).__enter__()
     assert said in str(caught.value)
+
+
+def test_it_runs_on_as_many_threads_as_the_job_says(tmp_path: Path) -> None:
+    path = tmp_path / "asks.py"
+    path.write_text(ASKS)
+    with pytest.raises(TuningError, match="it has 1 threads"):
+        WorkerProcess(Job(str(path), "asks", ("x=f32[8]",), "cpu", threads=1), 30.0).__enter__()
+
+
+@pytest.mark.wgsl
+def test_it_runs_on_the_device_that_the_job_says(file: str) -> None:
+    job = Job(file, "total", ("x=f32[8,10]",), "wgsl", devices=DeviceChoice(adapter="none such"))
+    with WorkerProcess(job, 60.0) as worker:
+        said = worker.race(RaceRequest({}, {}, 0.01)).error or ""
+    assert "no WebGPU adapter whose name contains 'none such'" in said
 
 
 def test_interrupts_are_for_the_parent(file: str) -> None:
