@@ -101,7 +101,7 @@ ROWS: dict[str, dict[Op, Row]] = {
         ops.NATIVE_RSQRT: _call("inversesqrt", 1),
         ops.NATIVE_MIN: _call("min", 2),
         ops.NATIVE_MAX: _call("max", 2),
-        ops.FMOD: Row("exact_fmod({0}, {1})"),
+        ops.FMOD: Row("exact_fmod(vec4({0}), vec4({1})).x", "exact_fmod({0}, {1})"),
         ops.SELECT: Row("{0} ? {1} : {2}", "mix({2}, {1}, {0})"),
     },
 }
@@ -111,21 +111,29 @@ _BITCASTS["uf"] = "uintBitsToFloat"
 # Functions that an operation calls: their definitions, by operation and kind.
 HELPERS: dict[Op, str] = {
     ops.FMOD: """\
-float exact_fmod(float x, float y) {
-  uint a = floatBitsToUint(x), b = floatBitsToUint(y), sign = a & 0x80000000u;
+vec4 exact_fmod(vec4 x, vec4 y) {
+  uvec4 a = floatBitsToUint(x), b = floatBitsToUint(y), sign = a & 0x80000000u;
   a &= 0x7fffffffu;
   b &= 0x7fffffffu;
-  if (b < 0x800000u || a >= 0x7f800000u || b > 0x7f800000u) return uintBitsToFloat(0x7fc00000u);
-  if (a < b) return x;
-  int scale = int(b >> 23);
-  uint rest = (a & 0x7fffffu) | 0x800000u, divisor = (b & 0x7fffffu) | 0x800000u;
-  for (int left = int(a >> 23) - scale; left > 0; --left) {
-    rest = (rest >= divisor ? rest - divisor : rest) << 1;
+  uvec4 rest = (a & 0x7fffffu) | 0x800000u, divisor = (b & 0x7fffffu) | 0x800000u;
+  ivec4 scale = ivec4(b >> uvec4(23)), left = ivec4(a >> uvec4(23)) - scale;
+  for (int k = max(max(left.x, left.y), max(left.z, left.w)); k > 0; --k) {
+    uvec4 next = rest - divisor * uvec4(greaterThanEqual(rest, divisor));
+    rest += (next + next - rest) * uvec4(greaterThanEqual(left, ivec4(k)));
   }
-  rest = rest >= divisor ? rest - divisor : rest;
-  for (; rest != 0u && rest < 0x800000u && scale > 0; --scale) rest <<= 1;
-  if (rest < 0x800000u || scale <= 0) return uintBitsToFloat(sign);
-  return uintBitsToFloat(sign | uint(scale) << 23 | (rest & 0x7fffffu));
+  rest -= divisor * uvec4(greaterThanEqual(rest, divisor));
+  for (int k = 16; k > 0; k >>= 1) {
+    bvec4 low = lessThan(rest, uvec4(0x1000000 >> k)), fits = greaterThanEqual(scale, ivec4(k));
+    ivec4 by = ivec4(low) * ivec4(fits) * k;
+    rest <<= by;
+    scale -= by;
+  }
+  bvec4 whole = greaterThanEqual(rest, uvec4(0x800000u)), normal = greaterThan(scale, ivec4(0));
+  uvec4 bits = (uvec4(scale) << uvec4(23) | rest & 0x7fffffu) * uvec4(whole) * uvec4(normal);
+  vec4 found = mix(uintBitsToFloat(sign | bits), x, lessThan(a, b));
+  uvec4 odd = uvec4(lessThan(b, uvec4(0x800000u))) | uvec4(greaterThan(b, uvec4(0x7f800000u)));
+  odd |= uvec4(greaterThanEqual(a, uvec4(0x7f800000u)));
+  return mix(found, vec4(uintBitsToFloat(0x7fc00000u)), bvec4(odd));
 }
 """,
 }

@@ -306,3 +306,10 @@ def test_golden_bytes(golden: Golden) -> None:
         return b.select(Apply(ops.LT, (doubled, b.const(9, U8))), doubled, Const(1, U8))
 
     golden("glsl/bytes", source_of(y, [x], mapped(y, body)))
+
+
+def test_the_remainder_of_a_vector_is_one_call() -> None:
+    """Its loops are: Mesa does not come back from a shader that has them for each lane apart."""
+    x, y = Buffer("x", (8,), F32), Buffer("y", (8,), F32)
+    text = source_of(y, [x], mapped(y, lambda i: Apply(ops.FMOD, (at(x, i), at(x, i)))))
+    assert text.count("exact_fmod(") == 2  # one is the definition

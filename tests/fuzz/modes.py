@@ -5,7 +5,7 @@ In: a program. Out: findings of the same kinds as `compare.run_program` has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import tilewright as tw
 from tests.fuzz.compare import Finding, Outcome, bounds_of, compare_all, expected_results, outputs
 from tests.fuzz.generate import WIDTHS
 from tests.fuzz.program import FuzzProgram, copies
-from tests.fuzz.schedules import random_schedules
+from tests.fuzz.schedules import GPU_TARGETS, random_schedules
 from tests.fuzz.values import random_argument
 from tilewright.compiler.api import Kernel
 from tilewright.compiler.targets import BuildOptions
@@ -22,26 +22,30 @@ from tilewright.ir.analysis.error_rules import TARGET_CLASSES
 from tilewright.ir.dtypes import from_numpy
 from tilewright.ir.signature import ArraySpec
 
-Mode = Callable[[FuzzProgram, Outcome], bool]
+Mode = Callable[[FuzzProgram, Outcome, Sequence[str]], bool]
 
 
-def run_mode(program: FuzzProgram, outcome: Outcome) -> None:
-    """The mode of the program's seed, if it has one; counted if there was something to compare."""
+def run_mode(program: FuzzProgram, outcome: Outcome, targets: Sequence[str] = ()) -> None:
+    """The mode of the program's seed, if it has one; counted if there was something to compare.
+
+    `targets` may be used beside those that run everywhere."""
     number = program.seed // len(WIDTHS) % (2 * len(MODES))
     if number >= len(MODES):
         return
     name, mode = list(MODES.items())[number]
     try:
-        if mode(program, outcome):
+        if mode(program, outcome, targets):
             outcome.modes.append(name)
     except Exception as error:
         kind = f"{type(error).__name__} in mode {name}"
         outcome.findings.append(Finding("cpu", kind, repr(error)))
 
 
-def other_schedules(program: FuzzProgram, outcome: Outcome) -> bool:
+def other_schedules(program: FuzzProgram, outcome: Outcome, targets: Sequence[str]) -> bool:
     """Random legal schedules keep the bounds."""
-    target = ("cpu", "wasm")[program.seed // 2 % 2]
+    gpus = [t for t in targets if t in GPU_TARGETS and not program.wide]
+    choices = ("cpu", "wasm", *gpus)
+    target = choices[program.seed // 2 % len(choices)]
     schedules = random_schedules(program, target, program.seed)
     if not schedules:
         return False
@@ -52,7 +56,7 @@ def other_schedules(program: FuzzProgram, outcome: Outcome) -> bool:
     return True
 
 
-def same_bits(program: FuzzProgram, outcome: Outcome) -> bool:
+def same_bits(program: FuzzProgram, outcome: Outcome, targets: Sequence[str]) -> bool:
     """Reproducible results: the CPU under random schedules, and wasm."""
     schedules = random_schedules(program, "cpu", program.seed)
     found = []
@@ -74,7 +78,7 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.all(odd | ((one == other) & (np.signbit(one) == np.signbit(other)))))
 
 
-def open_sizes(program: FuzzProgram, outcome: Outcome) -> bool:
+def open_sizes(program: FuzzProgram, outcome: Outcome, targets: Sequence[str]) -> bool:
     """Every size larger than 1 is open; called with these sizes, then with others."""
     declared, symbols = _open_specs(program.arguments)
     if not declared:
@@ -133,7 +137,7 @@ def _resized(program: FuzzProgram, symbols: Mapping[int, Any]) -> FuzzProgram | 
     return other
 
 
-def into_given_arrays(program: FuzzProgram, outcome: Outcome) -> bool:
+def into_given_arrays(program: FuzzProgram, outcome: Outcome, targets: Sequence[str]) -> bool:
     """`out=` with strides, and overlapping an argument where one has the type of a result."""
     kernel = Kernel(program.function())
     plain = outputs(kernel, program)
@@ -163,7 +167,7 @@ def _target_for(result: np.ndarray, arguments: Any, seed: int) -> np.ndarray:
     return np.asarray(room[(*parts, ...)])
 
 
-def one_array_twice(program: FuzzProgram, outcome: Outcome) -> bool:
+def one_array_twice(program: FuzzProgram, outcome: Outcome, targets: Sequence[str]) -> bool:
     """Arguments of one type and shape become one array, or overlapping parts of one."""
     arguments = dict(program.arguments)
     names = [n for n, a in arguments.items() if isinstance(a, np.ndarray) and a.ndim]

@@ -10,10 +10,15 @@ from tests.fuzz.program import FuzzProgram
 from tests.ir.lower.traced_programs import program_of
 from tilewright.codegen_cpu.backend import lower
 from tilewright.codegen_cpu.target import cpu_target, host_target
-from tilewright.ir.errors import LimitError, ShapeError
+from tilewright.compiler.arguments import describe
+from tilewright.compiler.driver import to_program, trace_for
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.targets import BuildOptions, open_target
+from tilewright.ir.errors import LimitError, ShapeError, TilewrightError
 from tilewright.ir.schedule import INNER, Schedule
 
 ATTEMPTS = 6
+GPU_TARGETS = ("wgsl", "glsl")
 
 
 def random_schedule(rng: np.random.Generator, rank: int) -> Schedule:
@@ -34,6 +39,8 @@ def random_schedule(rng: np.random.Generator, rank: int) -> Schedule:
 
 def random_schedules(program: FuzzProgram, target: str, seed: int) -> Mapping[str, Schedule]:
     """Another legal schedule for every nest of a program, where a few attempts find one."""
+    if target in GPU_TARGETS:
+        return _from_spaces(program, target, seed)
     rng = np.random.default_rng(seed)
     lowered = program_of(program.function(), list(program.arguments.values()))
     machine = host_target() if target == "cpu" else cpu_target("wasm32-simd128")
@@ -47,4 +54,26 @@ def random_schedules(program: FuzzProgram, target: str, seed: int) -> Mapping[st
                 continue
             found[name] = choice
             break
+    return found
+
+
+def _from_spaces(program: FuzzProgram, target: str, seed: int) -> Mapping[str, Schedule]:
+    """Random points of the spaces that a GPU target searches."""
+    rng = np.random.default_rng(seed)
+    arguments = program.arguments
+    specs = {name: describe(value, name)[0] for name, value in arguments.items()}
+    driver, options = open_target(target, runtime()), BuildOptions()
+    try:
+        traced = trace_for(program.function(), specs, {}, target, runtime())
+        _, lowered = to_program(traced.graph, driver, lambda *_: None)
+        spaces = driver.schedule_spaces(lowered, options)
+    except TilewrightError:  # what the target has no dtypes for
+        return {}
+    found: dict[str, Schedule] = {}
+    for nest, space in spaces:
+        for _ in range(ATTEMPTS if space.size > 1 else 0):
+            choice = space.schedule(tuple(int(rng.integers(len(k.values))) for k in space.knobs))
+            if choice is not None:
+                found[nest.name] = choice
+                break
     return found

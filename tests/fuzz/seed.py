@@ -12,6 +12,7 @@ from tests.fuzz.generate import generate
 from tests.fuzz.modes import run_mode
 from tests.fuzz.passes import PassCounter
 from tests.fuzz.program import FuzzProgram, shrink
+from tests.fuzz.schedules import GPU_TARGETS
 
 Run = Callable[[FuzzProgram, str], Outcome]
 
@@ -35,7 +36,7 @@ def run_seed(seed: int, targets: Sequence[str], passes: PassCounter) -> SeedResu
     program = generate(seed)
     passes.clear()
     outcome = run_program(program, targets)
-    run_mode(program, outcome)
+    run_mode(program, outcome, targets)
     made = SeedResult(
         [s.op for s in program.statements],
         [getattr(a, "dtype", type(a).__name__).__str__() for a in program.arguments.values()],
@@ -75,7 +76,7 @@ def _plainly(program: FuzzProgram, target: str) -> Outcome:
 
 def _in_its_mode(program: FuzzProgram, target: str) -> Outcome:
     outcome = Outcome()
-    run_mode(program, outcome)
+    run_mode(program, outcome, [target] if target in GPU_TARGETS else ())
     return outcome
 
 
