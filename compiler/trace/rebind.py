@@ -31,6 +31,7 @@ from tilewright.compiler.cache.dependencies import MISSING, Dependencies
 from tilewright.compiler.converted_arguments import other_meaning
 from tilewright.compiler.trace.dispatch import IMPLEMENTATIONS
 from tilewright.compiler.trace.failures import failure
+from tilewright.compiler.trace.inner_kernels import InnerKernel
 from tilewright.compiler.trace.inspect_code import check_code
 from tilewright.compiler.trace.locations import ShadowGlobals, change_location
 from tilewright.compiler.trace.namespaces import (
@@ -189,7 +190,7 @@ class Rebinder:
         module = getattr(value, "__module__", None) or ""
         function = python_function(value)
         if function is not None and function is not value:
-            return self.function(function)  # that of a kernel becomes part of this one
+            return self._kernel(value, function)
         if home_of(value) or value in IMPLEMENTATIONS or module.split(".")[0] == "numpy":
             return NumpyFunction(value)
         if module == "math":
@@ -209,6 +210,11 @@ class Rebinder:
             if called is not value.__func__:
                 return MethodType(called, self.translate(value.__self__, "self"))
         return value
+
+    def _kernel(self, value: Any, function: FunctionType) -> InnerKernel:
+        bound = getattr(value, "bound", None) or {}
+        given = {name: self.translate(v, f"{name}, which is bound") for name, v in bound.items()}
+        return InnerKernel(self.function(function), given)
 
     def _type(self, value: type) -> Any:
         if value in TYPES:
