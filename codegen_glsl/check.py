@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tilewright.codegen_glsl.shader import VERSION_LINE
 from tilewright.codegen_glsl.texture import FORMATS, capacity, texture_of
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
 from tilewright.ir.errors import IRError, LimitError
@@ -139,6 +140,8 @@ def _check_grid(launch: ShaderLaunch, targets: list[TextureLayout], who: str) ->
 
 def _check_declarations(program: GpuProgram, launch: ShaderLaunch, who: str) -> None:
     """What the source declares fits the textures that it will meet."""
+    if not launch.source.startswith(VERSION_LINE):
+        raise IRError(f"{who} does not begin with {VERSION_LINE!r}")
     samplers = {int(m[2]): _FORMAT_OF_PREFIX[m[1]] for m in _SAMPLER.finditer(launch.source)}
     outputs = {int(m[1]): _FORMAT_OF_PREFIX[m[2]] for m in _OUTPUT.finditer(launch.source)}
     for kind, declared, indexes in (

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
 from tilewright.codegen_glsl.context import GlContext, open_context
+from tilewright.codegen_glsl.device_array import ArrayLostError, GlDeviceArray
 from tilewright.codegen_glsl.probe import GlFacts, probe
+from tilewright.codegen_glsl.run import LoadedGlProgram
 from tilewright.codegen_glsl.worker import Worker
 from tilewright.ir.errors import DeviceError, DeviceLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from tilewright.ir.artifact import GpuProgram
 
 T = TypeVar("T")
 
@@ -75,9 +81,30 @@ class GlDevice:
                 f"a job took longer than {self.options.timeout_s} s on {self.facts.renderer}; "
                 "the device was given up"
             ) from None
+        except ArrayLostError:
+            raise
         except DeviceLostError:
             self._forget(session)
             raise
+
+    @property
+    def runner(self) -> str:
+        """What runs the shaders."""
+        return "EGL"
+
+    def load(
+        self, program: GpuProgram, constants: Sequence[NDArray[Any]] = (), names: Sequence[str] = ()
+    ) -> LoadedGlProgram:
+        """The program, ready to be called; `names` are what errors call its inputs."""
+        return LoadedGlProgram(self, program, constants, names)
+
+    def upload(self, array: NDArray[Any]) -> GlDeviceArray:
+        """Copy a host array to the device, in the layout that kernels use by default."""
+        return GlDeviceArray.upload(self, array)
+
+    def synchronize(self) -> None:
+        """Wait until all the work submitted so far is done."""
+        self.run(GlContext.finish)
 
     def lose(self) -> None:
         """Destroy the context, as a driver's reset does; the next job gets a new one."""

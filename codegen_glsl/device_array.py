@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from tilewright.codegen_glsl.texture import (
-    layout_for,
-    storage_for,
-    texture_of,
-)
-from tilewright.ir.artifact import BufferSpec
-from tilewright.ir.errors import DeviceError, DeviceLostError
+from tilewright.codegen_glsl.array_spec import array_spec, check_layout, on_another_device
+from tilewright.codegen_glsl.texture import texture_of
+from tilewright.ir.errors import DeviceLostError
 from tilewright.ir.transfer import pack, unpack, word_count
 
 if TYPE_CHECKING:
@@ -21,6 +17,11 @@ if TYPE_CHECKING:
     from tilewright.codegen_glsl.arena import Lease
     from tilewright.codegen_glsl.context import GlContext
     from tilewright.codegen_glsl.device import GlDevice
+    from tilewright.ir.artifact import BufferSpec
+
+
+class ArrayLostError(DeviceLostError):
+    """An array of a device that was lost before is used; the device that is there is well."""
 
 
 class GlDeviceArray:
@@ -43,14 +44,11 @@ class GlDeviceArray:
     @classmethod
     def upload(cls, device: GlDevice, array: NDArray[np.generic]) -> GlDeviceArray:
         """Copy a host array to the device, in the layout that kernels use by default."""
-        storage = storage_for(array.dtype.name)
-        layout = layout_for(array.size, storage, max_size=device.facts.max_texture_size)
-        name = array.dtype.name
-        spec = BufferSpec("input", name, storage, array.shape, array.size, texture=layout)
+        spec = array_spec(array, device.facts)
         words = pack(array, spec, "the array")
 
         def job(context: GlContext) -> GlDeviceArray:
-            lease = context.arena.acquire(layout)
+            lease = context.arena.acquire(texture_of(spec))
             context.upload(lease, words)
             context.check()
             return cls(device, context, lease, spec)
@@ -86,7 +84,7 @@ class GlDeviceArray:
     def lease(self, context: GlContext) -> Lease:
         """The texture, for use on `context`; `DeviceLostError` if it was on one that is gone."""
         if context is not self._context:
-            raise DeviceLostError(
+            raise ArrayLostError(
                 f"the array of shape {self.shape} was on a device that was lost, and its values "
                 "are gone",
                 help="compute it again from host arrays",
@@ -96,17 +94,8 @@ class GlDeviceArray:
     def check_fits(self, device: GlDevice, spec: BufferSpec) -> None:
         """Raise unless this array can be bound where a program expects `spec`."""
         if device is not self.device:
-            raise DeviceError(
-                f"the array of shape {self.shape} is on another device than the kernel",
-                help="pass array.numpy()",
-            )
-        if texture_of(spec) != self._lease.layout or spec.packed != self.spec.packed:
-            raise DeviceError(
-                f"the device array of shape {self.shape} lies in a texture as {self._lease.layout} "
-                f"times {self.spec.packed}, and the kernel was compiled for {spec.texture} times "
-                f"{spec.packed}",
-                help="pass array.numpy()",
-            )
+            raise on_another_device(self.shape)
+        check_layout(spec, self.spec)
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None

@@ -12,12 +12,14 @@ import numpy as np
 from msgspec import Struct
 
 from tilewright.codegen_glsl.texture import layout_for
+from tilewright.ir.artifact import BufferSpec, GpuProgram, ShaderLaunch
 from tilewright.ir.errors import DeviceError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tilewright.codegen_glsl.context import GlContext
+    from tilewright.ir.artifact import Role
 
 
 class GlFacts(Struct, frozen=True):
@@ -63,11 +65,6 @@ _MINUS_ZERO_BITS = -2147483648
 
 def probe(context: GlContext) -> GlFacts:
     """The facts about the device of `context`; `DeviceError` if it cannot run our programs."""
-    floats, ints = _run_shader(context)
-    _check("float32 product 1.1 * 1.1", floats[0], np.float32(1.1) * np.float32(1.1))
-    _check("float32 value 1e-8", floats[1], np.float32(1e-8))
-    _check("int32 value 16777217", ints[0], np.int32(16777217))
-    _check("int32 sum -2147483648 + 1", ints[1], np.int32(-2147483647))
     info = context.gl.info
     return GlFacts(
         renderer=info["GL_RENDERER"],
@@ -75,9 +72,38 @@ def probe(context: GlContext) -> GlFacts:
         max_texture_size=info["GL_MAX_TEXTURE_SIZE"],
         max_draw_buffers=info["GL_MAX_DRAW_BUFFERS"],
         max_texture_units=info["GL_MAX_TEXTURE_IMAGE_UNITS"],
-        keeps_subnormals=bool(floats[2] == _SUBNORMAL),
-        keeps_nan=bool(np.isnan(ints[2].view(np.float32)) and int(ints[3]) == _MINUS_ZERO_BITS),
+        **judge(*_run_shader(context)),
     )
+
+
+def self_test() -> tuple[GpuProgram, list[NDArray[np.generic]]]:
+    """The self-test as a program and its inputs, for devices that run programs as a whole."""
+    specs = (
+        _spec("input", _FLOATS),
+        _spec("input", _INTS),
+        _spec("output", _FLOATS[:4]),
+        _spec("output", _INTS),
+    )
+    launch = ShaderLaunch("self-test", _SHADER, "main", (0, 1), (2, 3), (1, 1, 1))
+    return GpuProgram("glsl", specs, (0, 1), (2, 3), (launch,)), [_FLOATS, _INTS]
+
+
+def judge(floats: NDArray[np.generic], ints: NDArray[np.generic]) -> dict[str, bool]:
+    """What the results of the self-test say; `DeviceError` if it was failed."""
+    _check("float32 product 1.1 * 1.1", floats[0], np.float32(1.1) * np.float32(1.1))
+    _check("float32 value 1e-8", floats[1], np.float32(1e-8))
+    _check("int32 value 16777217", ints[0], np.int32(16777217))
+    _check("int32 sum -2147483648 + 1", ints[1], np.int32(-2147483647))
+    return {
+        "keeps_subnormals": bool(floats[2] == _SUBNORMAL),
+        "keeps_nan": bool(np.isnan(ints[2].view("f4")) and int(ints[3]) == _MINUS_ZERO_BITS),
+    }
+
+
+def _spec(role: Role, values: NDArray[np.generic]) -> BufferSpec:
+    name = values.dtype.name
+    layout = layout_for(values.size, name)
+    return BufferSpec(role, name, name, values.shape, values.size, texture=layout)
 
 
 def _run_shader(context: GlContext) -> tuple[NDArray[np.generic], NDArray[np.generic]]:

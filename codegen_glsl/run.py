@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from msgspec import Struct
 
+from tilewright.codegen_glsl.array_spec import check_same
 from tilewright.codegen_glsl.check import check_program
 from tilewright.codegen_glsl.device_array import GlDeviceArray
 from tilewright.codegen_glsl.plan import plan_textures
 from tilewright.codegen_glsl.texture import texture_of
 from tilewright.codegen_glsl.timers import DrawTimers
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
-from tilewright.ir.errors import DTypeError, IRError, ShapeError
+from tilewright.ir.errors import IRError, ShapeError
 from tilewright.ir.run_times import RunTimes, slope
 from tilewright.ir.transfer import pack, unpack, word_count
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tilewright.codegen_glsl.context import GlContext
     from tilewright.codegen_glsl.device import GlDevice
     from tilewright.codegen_glsl.shader import Shader
-    from tilewright.ir.artifact import BufferSpec, GpuProgram, Step
+    from tilewright.ir.artifact import GpuProgram, Step
 
     HostArray = NDArray[Any]
 
@@ -191,7 +192,7 @@ class LoadedGlProgram:
         for number, (index, value) in enumerate(zip(program.inputs, inputs, strict=True)):
             spec = program.buffers[index]
             if isinstance(value, GlDeviceArray):
-                _check_same(spec, value)
+                check_same(spec, value.spec)
                 value.check_fits(self.device, spec)
                 given.append(value)
             else:
@@ -346,10 +347,3 @@ class LoadedGlProgram:
 
     def _is_empty(self, launch: ShaderLaunch) -> bool:
         return all(self.program.buffers[i].size == 0 for i in launch.outputs)
-
-
-def _check_same(spec: BufferSpec, value: GlDeviceArray) -> None:
-    if value.shape != spec.shape:
-        raise ShapeError(f"an input has shape {value.shape} where {spec.shape} was compiled")
-    if value.spec.dtype != spec.dtype:
-        raise DTypeError(f"an input has dtype {value.spec.dtype} where {spec.dtype} was compiled")

@@ -80,8 +80,6 @@ class Shader:
 
 
 def _compile(context: moderngl.Context, name: str, source: str) -> moderngl.Program:
-    if not source.startswith(VERSION_LINE):
-        raise IRError(f"shader {name!r} does not begin with {VERSION_LINE!r}")
     try:
         return context.program(vertex_shader=VERTEX_SHADER, fragment_shader=source)
     except Exception as error:  # moderngl.Error, which derives from nothing narrower

@@ -92,6 +92,11 @@ class Worker:
                 self._jobs.put(_Job(last))
             self._jobs.put(None)
 
+    def join(self, timeout_s: float) -> None:
+        """Wait until a stopped thread has ended."""
+        if os.getpid() == self._process and threading.get_ident() != self._thread.ident:
+            self._thread.join(timeout_s)
+
 
 def _serve(jobs: SimpleQueue[_Job | None]) -> None:
     while (job := jobs.get()) is not None:

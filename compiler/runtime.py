@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tilewright.compiler.cache import ArtifactCache
     from tilewright.compiler.device_choice import DeviceChoice
     from tilewright.compiler.tune.database import TuningDatabase
+    from tilewright.runtime_web.runner.options import BrowserOptions
+    from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
 
 if TYPE_CHECKING:
     from functools import cached_property
@@ -133,12 +135,30 @@ class Runtime:
         return Device(DeviceOptions(choice.adapter, choice.software))
 
     @once
-    def webgl(self) -> GlDevice:
+    def webgl(self) -> GlDevice | WebGlBrowserDevice:
         """The OpenGL ES device."""
-        from tilewright.codegen_glsl.device import GlDevice, GlOptions
+        from tilewright.compiler.runners import open_device
 
         choice = self.device_choice
-        return GlDevice(GlOptions(choice.egl_device, choice.software))
+
+        def native() -> GlDevice:
+            from tilewright.codegen_glsl.device import GlDevice, GlOptions
+
+            return GlDevice(GlOptions(choice.egl_device, choice.software))
+
+        def browser() -> WebGlBrowserDevice:
+            from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
+
+            return WebGlBrowserDevice(self._browser_options)
+
+        return open_device("glsl", choice.runner, native, browser)
+
+    @property
+    def _browser_options(self) -> BrowserOptions:
+        from tilewright.runtime_web.runner.options import BrowserOptions
+
+        choice = self.device_choice
+        return BrowserOptions(choice.browser, "any" if choice.software else "hardware")
 
 
 def _wait_before_forks(lock: threading.RLock) -> None:

@@ -1,4 +1,4 @@
-"""The WebGL target: GLSL ES 3.00 fragment shaders, run through EGL."""
+"""The WebGL target: GLSL ES 3.00 fragment shaders, run through EGL or in a browser."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.compiler.gpu_results import GpuFunction
-from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.target_errors import refuse_reproducible
+from tilewright.ir.gpu_encoding import decode_program, encode_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,16 +85,12 @@ class GlslTargetDriver:
 
     def load(self, artifact: GlslArtifact, names: Sequence[str]) -> GpuFunction:
         """The shaders as programs on this process's device."""
-        from tilewright.codegen_glsl.run import LoadedGlProgram
-
-        loaded = LoadedGlProgram(self.runtime.webgl, artifact.program, artifact.constants, names)
-        return GpuFunction(loaded)
+        device = self.runtime.webgl
+        return GpuFunction(device.load(artifact.program, artifact.constants, names))
 
     def upload(self, array: np.ndarray) -> Any:
         """A texture with the array's elements, laid out as kernels read them."""
-        from tilewright.codegen_glsl.device_array import GlDeviceArray
-
-        return GlDeviceArray.upload(self.runtime.webgl, array)
+        return self.runtime.webgl.upload(array)
 
     def figures(self, artifact: GlslArtifact, stages: Mapping[str, object]) -> ProgramFigures:
         """What one call does, counted."""

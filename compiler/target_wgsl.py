@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from tilewright.codegen_wgsl.artifact import WgslArtifact
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.gpu_results import GpuFunction
-from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.compiler.target_errors import refuse_reproducible
 from tilewright.ir import dtypes
+from tilewright.ir.gpu_encoding import decode_program, encode_program
 from tilewright.ir.kernel import Buffer, Kernel
 
 if TYPE_CHECKING:

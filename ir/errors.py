@@ -122,5 +122,9 @@ class NarrowingWarning(UserWarning):
     """64-bit integers are carried in 32 bits on this target, and may not fit."""
 
 
+class RunnerWarning(UserWarning):
+    """A GPU target runs in a browser because its own way to run failed."""
+
+
 class RespecializationWarning(UserWarning):
     """One kernel is being compiled again and again because an argument keeps changing."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tests.browser import Browser
+    from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
 
 # CI tries the same examples every time: a new find belongs to whoever runs the tests by hand.
 hypothesis.settings.register_profile("ci", derandomize=True, database=None)
@@ -64,6 +65,7 @@ PROBES = {
     "node": "import subprocess; subprocess.run(['node', '--version'], check=True)",
     "chromium": """
 import shutil
+import websockets
 from playwright.sync_api import sync_playwright
 with sync_playwright() as p:
     # A system's Chromium, else playwright's own; root in a container has no sandbox.
@@ -133,6 +135,15 @@ def browser() -> Iterator[Browser]:
     from tests.browser import Browser
 
     with Browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def webgl_browser() -> Iterator[WebGlBrowserDevice]:
+    """The product's own WebGL runner, in a browser of its own."""
+    from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
+
+    with WebGlBrowserDevice() as opened:
         yield opened
 
 

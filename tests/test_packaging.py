@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "tilewright"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-CODE_FOLDERS = ("ir", "codegen_cpu", "codegen_wgsl", "codegen_glsl", "compiler")
+CODE_FOLDERS = ("ir", "codegen_cpu", "codegen_wgsl", "codegen_glsl", "runtime_web", "compiler")
 
 # Which of our packages each package may import. Only the driver, and the runtime that owns every
 # device, may know several back ends.
@@ -37,6 +37,8 @@ MAY_IMPORT = {
     "codegen_cpu": {"ir", "codegen_cpu"},
     "codegen_wgsl": {"ir", "codegen_wgsl"},
     "codegen_glsl": {"ir", "codegen_glsl"},
+    # Runs what both of them make.
+    "runtime_web": {"ir", "codegen_wgsl", "codegen_glsl", "runtime_web"},
     "compiler": {*CODE_FOLDERS, "__version__"},
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from benchmarks.naive import NaivePrograms, NaiveRun, Shape
+from tilewright.codegen_glsl.device import GlDevice
 from tilewright.codegen_glsl.shader import VERTEX_SHADER
 from tilewright.compiler.runtime import runtime
 
@@ -90,7 +91,9 @@ class _Program:
         self, sizes: Sequence[Size], inputs: int, passes: Sequence[_Pass], shape: Shape
     ) -> None:
         self.sizes, self.passes, self.shape = sizes, passes, shape
-        self.device = runtime().webgl
+        device = runtime().webgl
+        assert isinstance(device, GlDevice), "it draws through moderngl"
+        self.device = device
         self.inputs = inputs
         self.device.run(self._make)
 

@@ -15,6 +15,7 @@ from tilewright import __version__
 from tilewright.compiler.cli import autotune, bench, cache, diff, show, targets, tuning
 from tilewright.compiler.cli.failures import ExitCode, report
 from tilewright.compiler.cli.options import examples
+from tilewright.compiler.device_choice import RUNNERS, DeviceChoice, choose_device
 
 
 @click.group(
@@ -67,9 +68,23 @@ from tilewright.compiler.cli.options import examples
     default=True,
     help="Whether a processor may play the GPU.",
 )
-def tilewright_command(
-    cache_dir: str | None, threads: int | None, adapter: str, egl_device: int, software: bool
-) -> None:
+@click.option(
+    "--runner",
+    type=click.Choice(RUNNERS),
+    envvar="TILEWRIGHT_RUNNER",
+    show_envvar=True,
+    default=RUNNERS[0],
+    help="What runs wgsl and glsl: this process, a headless browser, or the first that works.",
+)
+@click.option(
+    "--browser",
+    envvar="TILEWRIGHT_BROWSER",
+    show_envvar=True,
+    default="",
+    metavar="PATH",
+    help="A Chromium, Chrome or Edge.  [default: the first that is found]",
+)
+def tilewright_command(cache_dir: str | None, threads: int | None, **device: Any) -> None:
     """NumPy kernels, compiled for the CPU, WebGPU, WebGL and WebAssembly."""
     from tilewright.compiler.runtime import runtime
 
@@ -83,10 +98,8 @@ def tilewright_command(
         runtime().cache = ArtifactCache.default(Path(cache_dir))
     if threads is not None:
         runtime().pool.set_num_threads(threads)
-    if adapter or egl_device or not software:
-        from tilewright.compiler.device_choice import choose_device
-
-        choose_device(adapter=adapter, egl_device=egl_device, software=software)
+    if DeviceChoice(**device) != DeviceChoice():
+        choose_device(**device)
 
 
 for _command in (

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from tilewright import __version__
 
-_PACKAGES = ("numpy", "llvmlite", "wgpu", "moderngl", "wasmtime")
+_PACKAGES = ("numpy", "llvmlite", "wgpu", "moderngl", "wasmtime", "playwright", "websockets")
 
 
 def environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -15,7 +16,7 @@ from msgspec.json import decode
 
 from tilewright.compiler.device_choice import DeviceChoice
 from tilewright.compiler.runtime import Runtime, runtime
-from tilewright.ir.errors import DeviceError, TilewrightError
+from tilewright.ir.errors import DeviceError, RunnerWarning, TilewrightError
 
 
 class TargetReport(Struct, frozen=True):
@@ -32,10 +33,13 @@ class TargetReport(Struct, frozen=True):
 def probe(name: str) -> TargetReport:
     """Open the target called `name`."""
     try:
-        device, *facts = _PROBES[name](runtime())
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", RunnerWarning)
+            device, *facts = _PROBES[name](runtime())
     except TilewrightError as error:
-        return TargetReport(name, False, problem=error.message, help=error.help or "")
-    return TargetReport(name, True, device, tuple(facts))
+        problem = "; ".join([error.message, *(note for note, _ in error.notes)])
+        return TargetReport(name, False, problem=problem, help=error.help or "")
+    return TargetReport(name, True, device, (*facts, *(str(w.message) for w in said)))
 
 
 def _cpu(runtime: Runtime) -> tuple[str, ...]:
@@ -83,7 +87,7 @@ def _glsl(runtime: Runtime) -> tuple[str, ...]:
     return (
         facts.renderer,
         *_software(facts.is_software),
-        f"OpenGL {facts.version}",
+        f"{_API}{facts.version}, through {runtime.webgl.runner}".replace(f"{_API}WebGL", "WebGL"),
         f"textures up to {facts.max_texture_size}, {facts.max_draw_buffers} render targets",
         f"NaN {_kept(facts.keeps_nan)}, subnormals {_kept(facts.keeps_subnormals)}",
     )
@@ -91,6 +95,9 @@ def _glsl(runtime: Runtime) -> tuple[str, ...]:
 
 def _software(is_software: bool) -> tuple[str, ...]:
     return ("a processor plays this GPU: slow",) if is_software else ()
+
+
+_API = "OpenGL "  # browsers name theirs
 
 
 def _kept(kept: bool) -> str:

@@ -129,7 +129,4 @@ def _near(array: np.ndarray) -> Bounded:
 
 def waiting(target: str) -> Any:
     """What waits for all that was queued on the device of a target."""
-    if target == "wgsl":
-        return runtime().webgpu.synchronize
-    device = runtime().webgl
-    return lambda: device.run(lambda context: context.gl.finish())
+    return (runtime().webgpu if target == "wgsl" else runtime().webgl).synchronize

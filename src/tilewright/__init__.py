@@ -68,6 +68,7 @@ if TYPE_CHECKING:  # the same names as _HOMES, where type checkers and editors c
     from tilewright.ir.errors import OutOfMemoryError as OutOfMemoryError
     from tilewright.ir.errors import OutputError as OutputError
     from tilewright.ir.errors import RespecializationWarning as RespecializationWarning
+    from tilewright.ir.errors import RunnerWarning as RunnerWarning
     from tilewright.ir.errors import SavedKernelError as SavedKernelError
     from tilewright.ir.errors import ShapeError as ShapeError
     from tilewright.ir.errors import TilewrightError as TilewrightError
@@ -93,8 +94,8 @@ else:  # hidden from type checkers: with a module-level __getattr__ every misspe
             "BoundsError CacheWarning DTypeError DeviceError DeviceLostError IRError "
             "IntegerRangeError KernelError LimitError MissingAttributeError ModelError "
             "NarrowingWarning NegativePowerError OutOfMemoryError OutputError "
-            "RespecializationWarning SavedKernelError ShapeError TilewrightError TraceError "
-            "UnsupportedError"
+            "RespecializationWarning RunnerWarning SavedKernelError ShapeError TilewrightError "
+            "TraceError UnsupportedError"
         ),
         "tilewright.ir.element_types": "bool_ dim f16 f32 f64 i16 i32 i64 i8 u16 u32 u64 u8",
     }

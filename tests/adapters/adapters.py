@@ -16,9 +16,9 @@ from msgspec import Struct
 import tilewright as tw
 from tests.browser import Browser, program_data, results_of
 from tests.web.firefox import run_in_firefox
-from tilewright.codegen_glsl.run import LoadedGlProgram
 from tilewright.codegen_wgsl.run import LoadedProgram
 from tilewright.compiler.runtime import runtime
+from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
 
 if TYPE_CHECKING:
     from tilewright.ir.artifact import GpuProgram
@@ -56,7 +56,12 @@ def _wgpu(jobs: Sequence[Job]) -> list[Sequence[Array]]:
 
 def _egl(jobs: Sequence[Job]) -> list[Sequence[Array]]:
     device = runtime().webgl
-    return [LoadedGlProgram(device, j.program, j.constants)(j.inputs) for j in jobs]
+    return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
+
+
+def _chromium_webgl(jobs: Sequence[Job]) -> list[Sequence[Array]]:
+    with WebGlBrowserDevice() as device:
+        return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
 
 
 def _chromium(jobs: Sequence[Job]) -> list[Sequence[Array]]:
@@ -73,7 +78,7 @@ ADAPTERS: Mapping[str, Adapter] = {
     "wgpu": Adapter("wgsl", "wgsl", _wgpu),
     "chromium-webgpu": Adapter("wgsl", "chromium", _chromium),
     "egl": Adapter("glsl", "glsl", _egl),
-    "chromium-webgl": Adapter("glsl", "chromium", _chromium),
+    "chromium-webgl": Adapter("glsl", "chromium", _chromium_webgl),
     "firefox-webgl": Adapter("glsl", "firefox", _firefox),
 }
 

@@ -37,6 +37,10 @@ except tw.DeviceError as error:
 assert (kernel(x) == x + 1).all()
 assert kernel.compile(x, target=sys.argv[1]).source  # which needs no device
 """
+NATIVE = """
+import tilewright as tw
+tw.choose_device(runner="native")
+"""
 WITHOUT_PACKAGES = """
 import sys
 class Missing:
@@ -79,7 +83,7 @@ def test_row_97_no_driver(target: str) -> None:
         ),
         "/nonexistent",
     )
-    message = told(CALL, target, **nowhere)
+    message = told(NATIVE + CALL, target, **nowhere)
     assert "no WebGPU adapter was found; adapters: none" in message or "found 0 devices" in message
     assert "help: install a" in message
     assert "cpu" in message
@@ -89,12 +93,12 @@ def test_row_97_no_driver(target: str) -> None:
     ("target", "package"), [("wgsl", "wgpu"), ("glsl", "moderngl"), ("wasm", "wasmtime")]
 )
 def test_row_97_a_package_that_is_not_installed(target: str, package: str) -> None:
-    assert told(WITHOUT_PACKAGES + CALL, target).endswith(f"help: pip install {package}\n")
+    assert told(WITHOUT_PACKAGES + NATIVE + CALL, target).endswith(f"help: pip install {package}\n")
 
 
 def chosen(target: str, **choice: object) -> str:
     """What a call on a target tells, with this choice of a device."""
-    words = ", ".join(f"{name}={value!r}" for name, value in choice.items())
+    words = ", ".join(f"{name}={value!r}" for name, value in {**choice, "runner": "native"}.items())
     return told(f"import tilewright as tw\ntw.choose_device({words})\n{CALL}", target)
 
 
@@ -128,6 +132,8 @@ def test_an_adapter_is_chosen_by_a_part_of_its_name() -> None:
         ({"adapter": 1}, TypeError),
         ({"egl_device": -1}, ValueError),
         ({"egl_device": "0"}, ValueError),
+        ({"browser": 1}, TypeError),
+        ({"runner": "gpu"}, ValueError),
     ],
 )
 def test_choices_that_mean_nothing(choice: dict[str, Any], error: type[Exception]) -> None:
@@ -140,6 +146,35 @@ def test_an_open_device_is_not_chosen_again(target: str) -> None:
     tw.device_array(X, target)
     with pytest.raises(tw.DeviceError, match="a device is open already"):
         tw.choose_device(software=False)
+
+
+@pytest.mark.parametrize("package", ["moderngl"])
+def test_row_97_without_its_package_or_a_browser_both_are_told(package: str) -> None:
+    hidden = WITHOUT_PACKAGES.replace('"wasmtime"', '"playwright"')
+    message = told(hidden + CALL, "glsl")
+    assert f"package {package}, which is missing" in message
+    assert "note: a browser cannot run it here either: running in a browser needs" in message
+    assert message.endswith(f"help: pip install {package}\n")
+
+
+@pytest.mark.chromium
+def test_row_97_a_browser_takes_the_place_of_a_missing_package_and_that_is_said() -> None:
+    program = (
+        WITHOUT_PACKAGES
+        + """
+import warnings
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+"""
+        + textwrap.indent(CALL, "    ")
+        + """
+print(*(f"{w.category.__name__}: {w.message}" for w in said))
+"""
+    )
+    message = told(program, "glsl")
+    assert message.startswith(
+        "RunnerWarning: target 'glsl' runs in a browser, as EGL cannot run it here: "
+    )
 
 
 def lose(target: str) -> None:

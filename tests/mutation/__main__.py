@@ -28,7 +28,7 @@ from tests.mutation.slips import SLIPS
 from tests.mutation.source import Mutant, Place, mutant, places
 from tests.mutation.trial import Trial, Verdict, run_tests
 
-FOLDERS = ("ir", "compiler", "codegen_cpu", "codegen_wgsl", "codegen_glsl")
+FOLDERS = ("ir", "compiler", "codegen_cpu", "codegen_wgsl", "codegen_glsl", "runtime_web")
 # What only decides how fast the code is, how it is shown, or what is said about it.
 LEFT_OUT = (
     "codegen_cpu/schedule.py", "codegen_cpu/contraction_schedule.py",

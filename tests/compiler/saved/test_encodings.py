@@ -25,7 +25,6 @@ from tilewright.compiler.interface import (
     SizeCheck,
     Structure,
 )
-from tilewright.compiler.saved.gpu_encoding import decode_program, encode_program
 from tilewright.ir import build, dtypes
 from tilewright.ir.artifact import (
     BufferSpec,
@@ -37,6 +36,7 @@ from tilewright.ir.artifact import (
 )
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.expr import Var
+from tilewright.ir.gpu_encoding import decode_program, encode_program
 from tilewright.ir.location import Location
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 

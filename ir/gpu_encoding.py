@@ -23,15 +23,20 @@ def encode_program(
     program: GpuProgram, constants: Sequence[np.ndarray]
 ) -> tuple[dict[str, Any], list[bytes]]:
     """The program as JSON, and the elements of its constants."""
-    description = {
+    shapes = [[constant.dtype.str, constant.shape] for constant in constants]
+    blobs = [np.ascontiguousarray(constant).tobytes() for constant in constants]
+    return {**describe_program(program), "constants": shapes}, blobs
+
+
+def describe_program(program: GpuProgram) -> dict[str, Any]:
+    """The program as JSON, for saved kernels and for the browser (`runtime_web/program.js`)."""
+    return {
         "target": program.target,
         "buffers": [to_builtins(buffer) for buffer in program.buffers],
         "inputs": program.inputs,
         "outputs": program.outputs,
         "steps": [_encode_step(step) for step in program.steps],
-        "constants": [[constant.dtype.str, constant.shape] for constant in constants],
     }
-    return description, [np.ascontiguousarray(constant).tobytes() for constant in constants]
 
 
 def decode_program(

@@ -1,0 +1,1 @@
+"""Runs GPU programs in a headless browser that belongs to this process."""
