@@ -58,6 +58,7 @@ class TextureArena:
         self._idle_bytes = 0
         self._framebuffers: OrderedDict[tuple[int, ...], moderngl.Framebuffer] = OrderedDict()
         self.allocated_bytes = 0
+        self.textures = 0
         # Bound in place of a framebuffer that is freed: moderngl binds the last one again after a
         # read, which is an error once that is gone.
         self._home = context.simple_framebuffer((1, 1))
@@ -119,6 +120,7 @@ class TextureArena:
         # 32-bit textures cannot be filtered in WebGL; with any other filter they read as zero.
         handle.filter = (self._context.NEAREST, self._context.NEAREST)
         self.allocated_bytes += wanted
+        self.textures += 1
         return handle
 
     def _trim(self, limit: int) -> None:
@@ -136,6 +138,7 @@ class TextureArena:
             self._free_framebuffer(key)
         handle.release()
         self.allocated_bytes -= texture_bytes(layout)
+        self.textures -= 1
 
     def _free_framebuffer(self, key: tuple[int, ...]) -> None:
         framebuffer = self._framebuffers.pop(key)

@@ -22,7 +22,7 @@ _EXTREME_COST = 12
 # Fewer fragments than this leave a device idle, however little each of them fetches.
 _LEAST_FRAGMENTS = 1024
 # What a tile must save: it takes a second pass, and more registers.
-_WORTH_A_PASS = 0.8
+_WORTH_A_PASS = 0.6
 # Operations on vectors in the time that one fetch takes.
 _FETCH_COST = 8
 

@@ -20,6 +20,8 @@ BYTES_PER_TEXEL: Final = 16
 # Wider textures work on every desktop, but 2048 is what WebGL 2 guarantees, and phones and
 # browsers that resist fingerprinting give no more.
 DEFAULT_WIDTH: Final = 2048
+SLIMMEST: Final = 8
+"""Phones get slow with textures of such proportions."""
 
 FORMATS: Final[dict[str, Literal["rgba32f", "rgba32i", "rgba32ui"]]] = {
     "float32": "rgba32f",
@@ -60,15 +62,17 @@ def layout_for(
     """The layout of `size` stored elements in a device whose textures are at most `max_size` wide.
 
     The texture is about square and its width a power of two, so that ``texel % width`` is a mask;
-    it is wider than `width` only if it would otherwise be higher than `max_size`. An empty array
-    gets one texel: there are no empty textures.
+    it is wider than `width` only if it would otherwise be higher than `max_size`, or `SLIMMEST`
+    times as high as wide. An empty array gets one texel: there are no empty textures.
     """
     texels = max(1, -(-size // LANES))
     columns = 1
     while columns * columns < texels and columns < min(width, max_size):
         columns *= 2
-    while -(-texels // columns) > max_size and columns * 2 <= max_size:
+    most_rows = min(max_size, SLIMMEST * columns - 1)
+    while -(-texels // columns) > most_rows and columns * 2 <= max_size:
         columns *= 2
+        most_rows = min(max_size, SLIMMEST * columns - 1)
     rows = -(-texels // columns)
     if rows > max_size or columns > max_size:
         raise LimitError(
