@@ -9,6 +9,7 @@ import pytest
 
 import tilewright as tw
 from tilewright.codegen_glsl.context import GlContext
+from tilewright.codegen_glsl.device import GlDevice
 from tilewright.compiler.runtime import runtime
 
 pytestmark = pytest.mark.glsl
@@ -27,7 +28,9 @@ def held() -> tuple[int, int, int]:
         arena = context.arena
         return arena.textures, arena.allocated_bytes, len(arena._framebuffers)
 
-    return runtime().webgl.run(count)
+    device = runtime().webgl
+    assert isinstance(device, GlDevice)
+    return device.run(count)
 
 
 def test_memory_is_flat_over_10000_calls() -> None:
