@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+if TYPE_CHECKING:
+    from tilewright.codegen_wgsl.adapter import DeviceInfo
 
 
 class WgslOptions(Struct, frozen=True):
     """`f64`: float64 values are refused (``"error"``), or computed in float32 (``"f32"``).
     `fast`: operations in their fast forms, built-in functions among them.
 
-    The other fields are limits of the device that the program is compiled for; the defaults are
-    those that every WebGPU device has.
+    The other fields are what the device has that the program is compiled for; the defaults are what
+    every WebGPU device has. `subgroups`: invocations may exchange values without memory.
+    `is_processor`: it is a processor that plays a GPU, on which barriers are dear.
     """
 
     f64: Literal["error", "f32"] = "error"
@@ -20,3 +25,17 @@ class WgslOptions(Struct, frozen=True):
     storage_buffers: int = 8
     workgroup_invocations: int = 256
     workgroup_bytes: int = 16 << 10
+    subgroups: bool = False
+    is_processor: bool = False
+
+    def on(self, device: DeviceInfo) -> WgslOptions:
+        """The same for programs that need to run on `device` only."""
+        limits = device.limits
+        return replace(
+            self,
+            storage_buffers=limits.storage_buffers,
+            workgroup_invocations=min(limits.workgroup_invocations, limits.workgroup_size[0]),
+            workgroup_bytes=limits.workgroup_storage,
+            subgroups="subgroup" in device.features,
+            is_processor=device.is_software,
+        )

@@ -3,9 +3,14 @@
 Contractions go through workgroup memory. Nests that visit the data of an outer point more than
 once, or that have few outer points and much to reduce, get a workgroup for each outer point.
 Everything else has one invocation for each point, or for four neighbouring ones.
+
+A processor that plays a GPU runs the invocations of a workgroup in one thread, a few at a time:
+barriers cost it more than they spare, and there are cores to keep busy, not thousands of lanes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -28,18 +33,23 @@ _MANY_POINTS = 1024  # outer points that keep a device busy without workgroups o
 _LONG_ROW = 64
 _SHORT_ROW = 32
 _EXPANDED_REDUCTION = 32
+_MOST_THREADS = 256  # that a row gets: more wait longer for each other than they work
+_PROCESSOR_POINTS = 32  # outer points that keep the cores of a processor busy
+_PROCESSOR_THREADS = 16  # a vector of a processor or two
+_PROCESSOR_TILES = ((8, 8), (8, 4), (4, 4), (2, 4))  # rows, columns
 
 
 def default_schedule(nest: Nest, options: WgslOptions) -> Schedule:
     """The schedule that is used where nothing was tuned."""
     found = match_contraction(nest)
     if found is not None:
-        staged = _contraction(found, options)
-        if staged is not None:
-            return staged
-    if _wants_rows(nest):
+        tiled = _tiles(nest, found) if options.is_processor else None
+        tiled = tiled or _contraction(found, options)
+        if tiled is not None:
+            return tiled
+    if _wants_rows(nest) and not (options.is_processor and points(nest.outer) >= _PROCESSOR_POINTS):
         return Schedule(vector=INNER, workgroup=(_row_threads(nest, options),))
-    return _grid(nest)
+    return _grid(nest, options)
 
 
 # Contractions.
@@ -52,13 +62,18 @@ class _Sizes(Struct, frozen=True):
     depth: int
 
 
-def _contraction(found: Contraction, options: WgslOptions) -> Schedule | None:
-    sizes = _Sizes(
+def _sizes(found: Contraction) -> _Sizes:
+    return _Sizes(
         points(found.batch),
         points(found.rows),
         points(found.columns),
         points(found.stage.reduce_axes),
     )
+
+
+def _contraction(found: Contraction, options: WgslOptions) -> Schedule | None:
+    """Tiles in workgroup memory."""
+    sizes = _sizes(found)
     if min(sizes.rows, sizes.columns) < _LEAST_SIDE or sizes.depth < LANES:
         return None
     depth = _slice(sizes.depth)
@@ -102,6 +117,23 @@ def _along(extent: int, most: int, tile: int) -> int:
     return min(most, 1 << max(0, (-(-extent // tile) - 1).bit_length()))
 
 
+def _tiles(nest: Nest, found: Contraction) -> Schedule | None:
+    """Tiles in registers, read from memory: the caches of a processor do what workgroup memory
+    does, and need no barriers. The tiles get smaller until there are enough of them."""
+    row, column = found.rows[-1], found.columns[-1]
+    if column is not nest.outer[-1]:
+        return None
+    rows, columns = points((row,)), points((column,))
+    others = points(nest.outer) // (rows * columns)
+    least = _PROCESSOR_POINTS * _PROCESSOR_THREADS
+    for tile in _PROCESSOR_TILES:
+        if tile[0] > rows or columns % tile[1]:
+            continue
+        if others * -(-rows // tile[0]) * (columns // tile[1]) >= least:
+            return grid_schedule(nest, (row, column), tile, _PROCESSOR_THREADS, 0)
+    return None
+
+
 # Rows.
 
 
@@ -127,8 +159,11 @@ def _outer_is_contiguous(nest: Nest) -> bool:
 
 def _row_threads(nest: Nest, options: WgslOptions) -> int:
     inside = max(points((*s.axes, *s.reduce_axes)) for s in nest.stages)
+    if options.is_processor:
+        return _PROCESSOR_THREADS
     threads = 32
-    while threads * LANES < inside and threads * 2 <= options.workgroup_invocations:
+    most = min(options.workgroup_invocations, _MOST_THREADS)
+    while threads * LANES < inside and threads * 2 <= most:
         threads *= 2
     return threads
 
@@ -136,18 +171,34 @@ def _row_threads(nest: Nest, options: WgslOptions) -> int:
 # Grids.
 
 
-def _grid(nest: Nest) -> Schedule:
+def _grid(nest: Nest, options: WgslOptions) -> Schedule:
     expanded = max((points(s.reduce_axes) for s in nest.stages if s.reduce_axes), default=0)
     unroll = _EXPANDED_REDUCTION if expanded <= _EXPANDED_REDUCTION else 0
     axis = _vector_axis(nest)
     if axis is None:
-        return Schedule(workgroup=(_WORKGROUP,), unroll_reduce=unroll)
-    tile = tuple(LANES if a is axis else 1 for a in nest.outer)
+        threads = _WORKGROUP
+        if options.is_processor:
+            while threads > _PROCESSOR_THREADS and threads * _PROCESSOR_POINTS > points(nest.outer):
+                threads //= 2
+        return Schedule(workgroup=(threads,), unroll_reduce=unroll)
+    return grid_schedule(nest, (axis,), (LANES,), _WORKGROUP, unroll)
+
+
+def grid_schedule(
+    nest: Nest, axes: Sequence[Var], sizes: Sequence[int], threads: int, unroll: int
+) -> Schedule:
+    """An invocation for `sizes` points along `axes`, across lanes along the last of them if that
+    is the nest's last one and tiles do not cut it."""
+    tile = tuple(sizes[axes.index(a)] if a in axes else 1 for a in nest.outer)
+    whole = False
+    if tile and axes and axes[-1] is nest.outer[-1]:
+        extent = axes[-1].extent
+        whole = tile[-1] % LANES == 0 and isinstance(extent, int) and extent % tile[-1] == 0
     return Schedule(
-        tile=tile,
-        vector=nest.outer.index(axis),
-        width=LANES,
-        workgroup=(_WORKGROUP,),
+        tile=tile if max(tile, default=1) > 1 else (),
+        vector=len(tile) - 1 if whole else None,
+        width=LANES if whole else 1,
+        workgroup=(threads,),
         unroll_reduce=unroll,
     )
 

@@ -2,17 +2,18 @@
 
 * ``staged``: a contraction through workgroup memory, in tiles;
 * ``rows``: a workgroup for each outer point, whose invocations share the row;
-* ``grid``: an invocation for each outer point, or for four neighbouring ones.
+* ``grid``: an invocation for each outer point, or for a tile of them in registers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import LANES, WORD_BYTES
+from tilewright.codegen_wgsl.schedule import LANES, WORD_BYTES, grid_schedule
+from tilewright.ir.expr import Var
 from tilewright.ir.lower.check_schedule import is_legal
 from tilewright.ir.lower.contraction import Contraction, match_contraction
 from tilewright.ir.program import Nest
@@ -20,10 +21,14 @@ from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace
 
 _SIDES: Final = (1, 2, 4, 8, 16, 32)
-_TILES: Final = (4, 8)
+_TILES: Final = (1, 2, 4, 8)
 _DEPTHS: Final = (4, 8, 16, 32)
+_FEW_THREADS: Final = (8, 16)  # a processor's vectors
 _THREADS: Final = (32, 64, 128, 256, 512, 1024)
+_MOST_TERMS: Final = 1 << 10
+"""Of the reduction of a tile that are written out: shaders of more take seconds to compile."""
 _EXPANDED: Final = (0, 8, 32)
+_TILED: Final = ("tile rows", "tile columns")
 
 
 def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> ScheduleSpace:
@@ -35,30 +40,37 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
         others = (*others, "rows")
     forms += [form for form in (*others, "grid") if form not in forms]
     knobs = [Knob("form", tuple(forms), is_ordered=False)]
-    values = _values(default)
+    axes = _tiled_axes(nest, found)
+
+    def values_of(schedule: Schedule) -> dict[str, Any]:
+        return _values(nest, schedule, axes)
+
+    values = values_of(default)
     if "staged" in forms:
         knobs += [
             Knob("rows", _with(_SIDES, values["rows"])),
             Knob("columns", _with(_SIDES, values["columns"])),
-            Knob("tile rows", _with(_TILES, values["tile rows"])),
-            Knob("tile columns", _with(_TILES, values["tile columns"])),
             Knob("depth", _with(_DEPTHS, values["depth"])),
         ]
-    threads = tuple(t for t in _THREADS if t <= options.workgroup_invocations)
+    usual = (*_FEW_THREADS, *_THREADS) if options.is_processor else _THREADS
+    threads = tuple(t for t in usual if t <= options.workgroup_invocations)
     knobs.append(Knob("threads", _with(threads, values["threads"])))
     if any(s.reduce_axes for s in nest.stages):
         knobs.append(Knob("expanded", _with(_EXPANDED, values["expanded"])))
-    if nest.outer and not any(s.axes for s in nest.stages):
-        knobs.append(Knob("lanes", (1, LANES)))
+    for axis, name in zip(reversed(axes), reversed(_TILED), strict=False):
+        extent = axis.extent if isinstance(axis.extent, int) else 1
+        knobs.append(Knob(name, _with(tuple(t for t in _TILES if t <= extent), values[name])))
     start = tuple(knob.values.index(values[knob.name]) for knob in knobs)
 
     def make(chosen: Mapping[str, Any]) -> Schedule | None:
-        made = _schedule({**values, **chosen}, len(nest.outer))
+        made = _schedule(nest, axes, {**values, **chosen})
+        if made is None:
+            return None
         if found is not None and made.stage_tile and _bytes(found, made) > options.workgroup_bytes:
             return None
         return made if is_legal(nest, made, options.workgroup_invocations) else None
 
-    return ScheduleSpace(tuple(knobs), make, _values, start)
+    return ScheduleSpace(tuple(knobs), make, values_of, start)
 
 
 def _with(values: tuple[int, ...], default: int) -> tuple[int, ...]:
@@ -71,24 +83,38 @@ def _form(schedule: Schedule) -> str:
     return "rows" if schedule.vector == INNER else "grid"
 
 
-def _values(default: Schedule) -> dict[str, Any]:
+def _tiled_axes(nest: Nest, found: Contraction | None) -> tuple[Var, ...]:
+    """The outer axes along which an invocation may have several points: rows and columns."""
+    if any(s.axes for s in nest.stages):
+        return ()
+    if found is not None:
+        return (found.rows[-1], found.columns[-1])
+    return nest.outer[-2:]
+
+
+def _values(nest: Nest, schedule: Schedule, axes: Sequence[Var]) -> dict[str, Any]:
     """The values of a schedule, and usual ones for the forms that it does not have."""
-    form = _form(default)
+    form = _form(schedule)
     staged = form == "staged"
+    tiles = dict.fromkeys(_TILED, LANES)
+    if form == "grid":
+        own = dict(zip(nest.outer, schedule.tile, strict=False))
+        sizes = (own.get(axis, 1) for axis in reversed(axes))
+        tiles |= dict(zip(reversed(_TILED), sizes, strict=False))
+    elif staged:
+        tiles = dict(zip(_TILED, schedule.tile, strict=True))
     return {
         "form": form,
-        "rows": default.workgroup[0] if staged else 8,
-        "columns": default.workgroup[1] if staged else 8,
-        "tile rows": default.tile[0] if staged else LANES,
-        "tile columns": default.tile[1] if staged else LANES,
-        "depth": default.stage_tile or 16,
-        "threads": 64 if staged else default.workgroup[0],
-        "expanded": default.unroll_reduce,
-        "lanes": LANES if isinstance(default.vector, int) else 1,
+        "rows": schedule.workgroup[0] if staged else 8,
+        "columns": schedule.workgroup[1] if staged else 8,
+        "depth": schedule.stage_tile or 16,
+        "threads": 64 if staged else schedule.workgroup[0],
+        "expanded": schedule.unroll_reduce,
+        **tiles,
     }
 
 
-def _schedule(values: Mapping[str, Any], rank: int) -> Schedule:
+def _schedule(nest: Nest, axes: Sequence[Var], values: Mapping[str, Any]) -> Schedule | None:
     if values["form"] == "staged":
         return Schedule(
             tile=(values["tile rows"], values["tile columns"]),
@@ -97,16 +123,10 @@ def _schedule(values: Mapping[str, Any], rank: int) -> Schedule:
         )
     if values["form"] == "rows":
         return Schedule(vector=INNER, workgroup=(values["threads"],))
-    grid = Schedule(workgroup=(values["threads"],), unroll_reduce=values["expanded"])
-    if values["lanes"] == 1:
-        return grid
-    return Schedule(
-        tile=(1,) * (rank - 1) + (LANES,),
-        vector=rank - 1,
-        width=LANES,
-        workgroup=grid.workgroup,
-        unroll_reduce=grid.unroll_reduce,
-    )
+    sizes = [values[name] for name in _TILED[len(_TILED) - len(axes) :]]
+    if math.prod(sizes) * values["expanded"] > _MOST_TERMS:
+        return None
+    return grid_schedule(nest, axes, sizes, values["threads"], values["expanded"])
 
 
 def _bytes(found: Contraction, schedule: Schedule) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from tilewright.compiler.argument_trees import described
 from tilewright.compiler.arguments import Binder, contiguous, describe
 from tilewright.compiler.results import place_outputs
@@ -135,7 +137,7 @@ def compile_ahead(
                 scalars[name] = value
     begin = perf_counter()
     traced = trace(kernel.python, given, values=scalars)
-    made = compile_traced(traced, target, kernel.options, runtime())
+    made = compile_traced(traced, target, replace(kernel.options, portable=True), runtime())
     made.seconds = perf_counter() - begin
     return Compiled(kernel.__name__, made, binder)
 

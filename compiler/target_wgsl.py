@@ -9,6 +9,7 @@ from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.gpu_results import GpuFunction
 from tilewright.compiler.target_errors import refuse_reproducible
 from tilewright.ir import dtypes
+from tilewright.ir.errors import DeviceError
 from tilewright.ir.gpu_encoding import decode_program, encode_program
 from tilewright.ir.kernel import Buffer, Kernel
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class WgslTargetDriver:
-    """WebGPU, within the limits that every device has."""
+    """WebGPU: compiled for the device of this process, or for any."""
 
     name = "wgsl"
     stages = ("kernel", "schedule", "wgsl")
@@ -46,20 +47,20 @@ class WgslTargetDriver:
         return WORKGROUP
 
     def build(self, program: Program, options: BuildOptions, observe: Observer) -> WgslArtifact:
-        """Shaders for any WebGPU device."""
+        """Shaders for this process's device, or for any."""
         from tilewright.codegen_wgsl import backend  # saved kernels run without it
 
         refuse_reproducible(self.name, options)
-        return backend.build(program, _chosen(options), options.schedules, observe)
+        return backend.build(program, self._chosen(options), options.schedules, observe)
 
     def schedule_spaces(
         self, program: Program, options: BuildOptions
     ) -> list[tuple[Nest, ScheduleSpace]]:
-        """Forms and their sizes, within the limits that every device has."""
+        """Forms and their sizes, within the device's limits."""
         from tilewright.codegen_wgsl import backend
         from tilewright.codegen_wgsl.schedule_space import schedule_space
 
-        chosen = _chosen(options)
+        chosen = self._chosen(options)
         nests = backend.tunable_nests(program, chosen)
         return [(nest, schedule_space(nest, default, chosen)) for nest, default in nests]
 
@@ -107,7 +108,12 @@ class WgslTargetDriver:
         """All shaders as one text."""
         return str(stages["wgsl"])
 
-
-def _chosen(options: BuildOptions) -> WgslOptions:
-    f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
-    return WgslOptions(f64=f64, fast=options.numerics == "fast")
+    def _chosen(self, options: BuildOptions) -> WgslOptions:
+        f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
+        chosen = WgslOptions(f64=f64, fast=options.numerics == "fast")
+        if options.portable:
+            return chosen
+        try:
+            return chosen.on(self.runtime.webgpu.info)
+        except DeviceError:  # whoever wants to run it hears of that, after what is wrong with it
+            return chosen

@@ -29,11 +29,13 @@ class BuildOptions(Struct, frozen=True):
 
     `numerics` is one of `NUMERICS`; `f64` is ``"error"`` or
     ``"f32"`` (demote on targets without float64); `schedules` overrides schedules by nest name.
+    `portable`: for any device of the target, and not for that of this process.
     """
 
     numerics: str = "accurate"
     f64: str = "error"
     schedules: Mapping[str, Schedule] | None = None
+    portable: bool = False
 
 
 def shown_mode(options: BuildOptions) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 import tilewright as tw
 from tests.corpus.all_cases import Case
 from tilewright.codegen_cpu import backend as cpu
@@ -83,7 +85,7 @@ def _on_gpu(case: Case, target: str) -> Counts:
     made = build(
         _traced(kernel, case),
         open_target(target, runtime()),
-        kernel.options,
+        replace(kernel.options, portable=True),
         StageRecord(stages, {}),
     )
     launched = stages["kernel"]

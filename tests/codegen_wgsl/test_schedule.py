@@ -1,0 +1,147 @@
+"""Default schedules and spaces: what they take from the device, and that all of it is legal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+import tilewright as tw
+from tests.codegen_wgsl.nests import axes, linear_relu, program, softmax
+from tilewright.codegen_wgsl.adapter import DeviceInfo, DeviceLimits
+from tilewright.codegen_wgsl.backend import build, tunable_nests
+from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.codegen_wgsl.schedule_space import schedule_space
+from tilewright.compiler.runtime import runtime
+from tilewright.ir.dtypes import F32
+from tilewright.ir.expr import Load
+from tilewright.ir.kernel import Buffer
+from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.ir.program import Nest, Program, Stage
+from tilewright.ir.schedule import INNER, Schedule
+from tilewright.ir.schedule_space import ScheduleSpace
+
+PROCESSOR = WgslOptions(is_processor=True)
+LARGE = DeviceInfo(
+    name="card",
+    driver="driver",
+    api="Vulkan",
+    kind="DiscreteGPU",
+    features=frozenset({"subgroup", "shader-f16"}),
+    limits=DeviceLimits(
+        workgroup_invocations=1024,
+        workgroup_size=(1024, 1024, 64),
+        workgroup_storage=49152,
+        workgroups_per_dimension=65535,
+        storage_buffers=16,
+        storage_binding_bytes=1 << 31,
+        buffer_bytes=1 << 31,
+        uniform_alignment=64,
+    ),
+)
+
+
+def default(made: Program, options: WgslOptions | None = None) -> Schedule:
+    ((_, schedule),) = tunable_nests(made, options)
+    return schedule
+
+
+def space(made: Program, options: WgslOptions | None = None) -> tuple[Nest, ScheduleSpace]:
+    ((nest, schedule),) = tunable_nests(made, options)
+    return nest, schedule_space(nest, schedule, options or WgslOptions())
+
+
+def values(found: ScheduleSpace, name: str) -> tuple[Any, ...]:
+    (known,) = (k.values for k in found.knobs if k.name == name)
+    return known
+
+
+def test_options_on_a_device_have_its_limits_and_features() -> None:
+    assert WgslOptions(f64="f32", fast=True).on(LARGE) == WgslOptions(
+        f64="f32",
+        fast=True,
+        storage_buffers=16,
+        workgroup_invocations=1024,
+        workgroup_bytes=49152,
+        subgroups=True,
+    )
+    narrow = replace(LARGE, limits=replace(LARGE.limits, workgroup_size=(128, 1024, 64)))
+    assert WgslOptions().on(narrow).workgroup_invocations == 128
+    assert WgslOptions().on(replace(LARGE, kind="CPU")).is_processor
+
+
+def test_rows_have_a_workgroup_each_except_on_processors() -> None:
+    assert default(softmax(1024, 1000)) == Schedule(vector=INNER, workgroup=(256,))
+    assert default(softmax(1024, 1000), PROCESSOR) == Schedule(workgroup=(32,))
+    assert default(softmax(4, 1000), PROCESSOR) == Schedule(vector=INNER, workgroup=(16,))
+
+
+def test_more_invocations_are_tried_but_not_the_default() -> None:
+    options = WgslOptions(workgroup_invocations=1024)
+    assert default(softmax(64, 2000), options).workgroup == (256,)
+    assert max(values(space(softmax(64, 2000), options)[1], "threads")) == 1024
+    assert max(values(space(softmax(64, 2000))[1], "threads")) == 256
+
+
+def test_products_have_tiles_in_registers_on_processors() -> None:
+    made = default(linear_relu(256, 256, 64), PROCESSOR)
+    assert (made.tile, made.vector, made.stage_tile) == ((8, 8), 1, 0)
+    assert default(linear_relu(64, 64, 64), PROCESSOR).tile == (2, 4)  # enough of them
+    assert default(linear_relu(256, 255, 64), PROCESSOR).stage_tile > 0  # no whole vectors
+
+
+@pytest.mark.parametrize("options", [WgslOptions(), PROCESSOR, WgslOptions().on(LARGE)])
+@pytest.mark.parametrize("made", [softmax(70, 300), linear_relu(40, 36, 24), linear_relu(33, 7, 5)])
+def test_every_schedule_of_a_space_is_legal_and_within_the_limits(
+    made: Program, options: WgslOptions
+) -> None:
+    nest, found = space(made, options)
+    assert found.schedule(found.default) == default(made, options)
+    rng = np.random.default_rng(5)
+    legal = 0
+    for _ in range(60):
+        schedule = found.schedule(tuple(int(rng.integers(len(k.values))) for k in found.knobs))
+        if schedule is not None:
+            legal += 1
+            check_schedule(nest, schedule, options.workgroup_invocations)
+            assert math.prod(schedule.workgroup) <= options.workgroup_invocations
+            build(made, options, {nest.name: schedule})
+    assert legal > 10
+
+
+def test_points_of_other_sizes_keep_their_tiles() -> None:
+    _, large = space(linear_relu(256, 256, 64), PROCESSOR)
+    _, small = space(linear_relu(64, 32, 64), PROCESSOR)
+    schedule = large.schedule(large.default)
+    assert schedule is not None
+    assert small.schedule(small.near(schedule)) == schedule
+
+
+def test_maps_have_tiles_along_rows_and_columns() -> None:
+    x, out = Buffer("x", (256, 64), F32), Buffer("out", (64, 256), F32)
+    i, j = axes(i=64, j=256)
+    nest = Nest("turn", (i, j), (Stage((), (), None, Load(x, (j, i)), out, (i, j)),), ())
+    _, found = space(program([x], [out], [nest]))
+    assert values(found, "tile rows") == values(found, "tile columns") == (1, 2, 4, 8)
+
+
+@tw.kernel(target="wgsl")
+def rows(x: Any) -> Any:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def test_ahead_of_time_the_limits_are_those_of_any_device() -> None:
+    made = rows.compile(tw.f32[512, 700])
+    assert list(made.schedule.values()) == [Schedule(vector=INNER, workgroup=(256,))]
+
+
+@pytest.mark.wgsl
+def test_calls_use_what_the_device_has() -> None:
+    rows(np.ones((512, 700), np.float32))
+    options = WgslOptions().on(runtime().webgpu.info)
+    ((_, schedule),) = rows.specializations[-1].artifact.schedules
+    assert schedule == default(softmax(512, 700), options)
