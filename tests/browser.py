@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.ir.artifact import BufferSpec, GpuProgram, Repeat, Step
@@ -73,6 +73,10 @@ class Browser:
     @property
     def version(self) -> str:
         return self._browser.version
+
+    def open_page(self, width: int, height: int) -> Page:
+        """Another page of the same browser, which the caller closes."""
+        return self._browser.new_page(viewport={"width": width, "height": height})
 
     def compile_wgsl(self, sources: Sequence[str], pipelines: bool = True) -> list[list[str]]:
         """What Tint says about each module (``"error 3:14: …"``), and, if that is no error, what

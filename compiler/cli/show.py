@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tilewright.compiler.cli.argument_values import Argument, kernel_specs
+from tilewright.compiler.cli.argument_values import Argument, kernel_arguments, kernel_specs
 from tilewright.compiler.cli.kernel_file import KernelPath, load_kernel
 from tilewright.compiler.cli.options import argument_option, examples, kernel_path, target_option
+from tilewright.compiler.output_file import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from tilewright.compiler.compiled import Compiled
@@ -29,6 +30,7 @@ _TARGET_OF = {"wat": "wasm", "wgsl": "wgsl", "glsl": "glsl"}
         "tilewright show kernels.py:softmax --arg x=f32[N,1000] --stage program",
         "tilewright show kernels.py:softmax --arg x=f32[64,1000] --stage wgsl",
         "tilewright show kernels.py:softmax --arg x=f32[64,1000] --after lower_reshapes",
+        "tilewright show kernels.py:softmax --arg x=f32[64,1000] --target wgsl --html page.html",
         after="""An open dimension is a name in place of a size: x=f32[N,1000]. FILE.py may be `-`
         for standard input. No device is needed.""",
     ),
@@ -44,6 +46,8 @@ _TARGET_OF = {"wat": "wasm", "wgsl": "wgsl", "glsl": "glsl"}
 )
 @click.option("--after", metavar="PASS", help="The graph as this pass left it.")
 @click.option("--locations", is_flag=True, help="Say which of your lines each operation is from.")
+@click.option("--html", metavar="FILE", help="Write all stages as a page for a browser there.")
+@click.option("--time", "timed", is_flag=True, help="With --html: run the kernel and time it.")
 def show(
     path: KernelPath,
     arguments: Sequence[Argument],
@@ -51,10 +55,19 @@ def show(
     stage: str | None,
     after: str | None,
     locations: bool,
+    html: str | None,
+    timed: bool,
 ) -> None:
-    """Print the IR or the generated code of a kernel."""
+    """Print the IR or the generated code of a kernel, or draw them."""
     from tilewright.compiler.stage_text import stage_text
 
+    if html is not None and (stage or after or locations):
+        raise click.UsageError("--html shows it all: leave --stage, --after and --locations out")
+    if timed and html is None:
+        raise click.UsageError("--time is for --html; `tilewright bench` measures")
+    if html is not None:
+        _write_page(path, arguments, target, html, timed)
+        return
     if stage and after:
         raise click.UsageError("--after shows a graph: leave --stage out")
     if after:
@@ -65,6 +78,30 @@ def show(
     compiled = kernel.compile(**kernel_specs(kernel, arguments), target=chosen)
     shown = _graph_after(compiled, after) if after else compiled.stage(stage)
     click.echo(stage_text(shown, locations).rstrip("\n"))
+
+
+def _write_page(
+    path: KernelPath,
+    arguments: Sequence[Argument],
+    target: str | None,
+    html: str,
+    timed: bool,
+) -> None:
+    from tilewright.compiler.view.model import make_view
+    from tilewright.compiler.view.page import page
+
+    check_writable(html)
+    kernel = load_kernel(path)
+    kernel = kernel.on(target or kernel.target)
+    times, call_seconds = None, None
+    if timed:
+        from tilewright.compiler.view.timing import timed_call
+
+        made, times, call_seconds = timed_call(kernel, kernel_arguments(kernel, arguments))
+    else:
+        made = kernel.compile(**kernel_specs(kernel, arguments)).specialization
+    view = make_view(kernel.__name__, kernel.python, made, times, call_seconds)
+    write_atomically(html, page(view))
 
 
 def _check_pass(name: str) -> None:

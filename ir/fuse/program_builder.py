@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from tilewright.ir.dtypes import I64, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
@@ -50,15 +52,32 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def build_program(graph: Graph, options: FusionOptions, name: str) -> Program:
-    """Fuse `graph` (on which the graph passes have run) into launches."""
+def build_program(
+    graph: Graph, options: FusionOptions, name: str, fused: list[Fused] | None = None
+) -> Program:
+    """Fuse `graph` (on which the graph passes have run) into launches; `fused` gets what became of
+    it and of the bodies of its loops."""
     if options.repeated_rows:
         graph = store_columns(store_repeated_rows(graph))
-    return ProgramBuilder(options, name).program(graph)
+    builder = ProgramBuilder(options, name)
+    if fused is not None:
+        builder.fused = fused
+    return builder.program(graph)
+
+
+class Fused(Struct, frozen=True, eq=False):
+    """A graph as it was lowered, and the name of the step that each stored tensor was put into.
+    Tensors that are not in it were put into their readers, or are views or given."""
+
+    graph: Graph
+    step_of: dict[Tensor, str]
 
 
 class ProgramBuilder:
-    """The buffers of one program; graphs (the main one, loop bodies) add their steps."""
+    """The buffers of one program; graphs (the main one, loop bodies) add their steps.
+
+    `fused` says what became of each of them, once per time that it was lowered.
+    """
 
     def __init__(self, options: FusionOptions, name: str) -> None:
         self.options = options
@@ -66,6 +85,7 @@ class ProgramBuilder:
         self.constants: list[tuple[Buffer, np.ndarray]] = []
         self.temporaries: list[Buffer] = []
         self.buffers: dict[Tensor, Buffer] = {}
+        self.fused: list[Fused] = []
         self._numbers = count()
 
     def program(self, graph: Graph) -> Program:
@@ -117,6 +137,8 @@ class GraphLowering:
         self.readers = self._stored_readers()
         self.grouper = Grouper(builder.options, self.readers)
         self.order: list[Group | Tensor] = []
+        self.fused = Fused(graph, {})
+        builder.fused.append(self.fused)
         self.copies: list[tuple[Tensor, Buffer]] = []
 
     def steps(self) -> list[Step]:
@@ -244,7 +266,9 @@ class GraphLowering:
     # Nests.
 
     def _nest(self, group: Group) -> Nest:
-        return NestBuilder(self, group).nest()
+        nest = NestBuilder(self, group).nest()
+        self.fused.step_of.update((unit.tensor, nest.name) for unit in group.units)
+        return nest
 
     def copy(self, source: Tensor, target: Buffer) -> Step:
         scalar = self.inliner.scalars.get(source)
@@ -258,6 +282,7 @@ class GraphLowering:
     # Everything that is not a nest of maps and reductions.
 
     def _other(self, node: Tensor) -> list[Step]:
+        self.fused.step_of[node] = node.name
         match node:
             case Scan():
                 return [self._scan(node)]

@@ -63,6 +63,26 @@ class TestShow:
         done = run("show", SOFTMAX, *ARG, "--after", "lower_reshapes")
         assert parse_graph(done.out).outputs
 
+    @pytest.mark.parametrize("target", NAMES)
+    def test_a_page(self, run: Run, tmp_path: Path, target: str) -> None:
+        file = tmp_path / "page.html"
+        done = run("show", SOFTMAX, *ARG, "--target", target, "--html", str(file))
+        assert (done.code, done.err) == (0, "")
+        text = file.read_text(encoding="utf-8")
+        assert text.startswith("<!doctype html>")
+        assert "np.exp" in text
+
+    @pytest.mark.parametrize("target", ["cpu", pytest.param("wgsl", marks=pytest.mark.wgsl)])
+    def test_a_page_with_times(self, run: Run, tmp_path: Path, target: str) -> None:
+        file = tmp_path / "page.html"
+        done = run("show", SOFTMAX, *ARG, "--target", target, "--html", str(file), "--time")
+        assert (done.code, done.err) == (0, "")
+        assert "<dt>call</dt>" in file.read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("arguments", [("--html", "x.html", "--stage", "graph"), ("--time",)])
+    def test_a_page_holds_all_stages(self, run: Run, arguments: tuple[str, ...]) -> None:
+        assert run("show", SOFTMAX, *ARG, *arguments).code == 2
+
 
 class TestDiff:
     def test_targets_that_agree(self, run: Run) -> None:

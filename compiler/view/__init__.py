@@ -1,0 +1,1 @@
+"""A compiled kernel as a page for a browser: source, graph, program, schedules and code, linked."""
