@@ -260,7 +260,10 @@ def _rows_of_band(
 
 def _padded(buffer: Buffer, rows: int) -> tuple[int, ...]:
     """The shape of some rows of `buffer`, each beginning at a cache line of its own."""
-    *middle, last = (n for n in buffer.shape[1:] if isinstance(n, int))
+    sizes = [n for n in buffer.shape[1:] if isinstance(n, int)]
+    if not sizes:
+        return (rows,)  # a row of a vector is an element
+    *middle, last = sizes
     return (rows, *middle, _row_elements(last, buffer, middle))
 
 

@@ -94,6 +94,27 @@ def test_bands_compute_the_same(function: Callable[..., Any], nests: int, tasks:
     np.testing.assert_array_equal(interpret_program(in_bands, [IMAGE, WEIGHTS])[0], expected)
 
 
+def filtered(signal: Any, weights: Any) -> Any:
+    """A filter of a filter of a signal."""
+    for _ in range(2):
+        taps = signal
+        size = taps.shape[0] - 2
+        signal = tw.compute(
+            size, lambda i, taps=taps: tw.sum(lambda k: taps[i + k] * weights[k], 3)
+        )
+    return signal
+
+
+@pytest.mark.parametrize("size", [40, 301])
+def test_rows_of_vectors_are_elements(size: int) -> None:
+    signal = numbers(size)
+    program = program_of(filtered, [signal, WEIGHTS])
+    in_bands, bands = banded(program, replace(LIMITS, scratch=128))
+    assert [len(b.nests) for b in bands] == [2]
+    expected = interpret_program(program, [signal, WEIGHTS])[0]
+    np.testing.assert_array_equal(interpret_program(in_bands, [signal, WEIGHTS])[0], expected)
+
+
 @pytest.mark.parametrize("rows", [13, 24, 25, 26, 27])
 def test_the_last_band_may_overlap(rows: int) -> None:
     image = numbers(rows, 6)
