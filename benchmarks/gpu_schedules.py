@@ -31,12 +31,12 @@ from benchmarks.naive import TARGETS, Shape, naive_programs
 from tilewright.compiler.driver import compile_traced
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import BuildOptions, open_target
-from tilewright.compiler.tune.candidates import Candidates, waiting
+from tilewright.compiler.tune.candidates import Candidates
 from tilewright.compiler.tune.device import device_of
 from tilewright.compiler.tune.nests import tunable_nests
 from tilewright.compiler.tune.session import Budget, TunableNest, Tuned, tune
 from tilewright.compiler.tune.subject import traced_call
-from tilewright.compiler.tune.timing import Timer, queue_timer
+from tilewright.compiler.tune.timing import Timer
 from tilewright.compiler.tune.worker import RaceRequest, Reply
 from tilewright.ir.errors import KernelError
 from tilewright.ir.schedule import Schedule
@@ -126,7 +126,17 @@ class Subject:
 
     def _timer(self, call: Callable[[], object]) -> Timer:
         call()
-        return queue_timer(call, waiting(self.target.name))
+        finish = _waiting(self.target.name)
+
+        def timer(runs: int) -> float:
+            finish()
+            start = time.perf_counter()
+            for _ in range(runs):
+                call()
+            finish()
+            return (time.perf_counter() - start) / runs
+
+        return timer
 
     def forms(self) -> dict[str, Schedules]:
         """The forms that the largest nest may take, in their usual sizes."""
@@ -136,6 +146,11 @@ class Subject:
     def tuned(self, budget: Budget, seed: int) -> Tuned:
         """The best schedules of a search."""
         return tune(self.nests, _InProcess(self.candidates), budget, seed, {}, lambda *_: None)
+
+
+def _waiting(target: str) -> Any:
+    """What waits for all that was queued on the device of a target."""
+    return (runtime().webgpu if target == "wgsl" else runtime().webgl).synchronize
 
 
 def _forms(nest: TunableNest) -> dict[str, Schedule]:

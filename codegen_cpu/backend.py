@@ -252,7 +252,12 @@ class _Lowering:
             from tilewright.ir.lower.turn_rows import turn_rows
 
             nest = turn_rows(nest, schedule)
-        return [*launches, self._launch(lower_nest(nest, schedule, name))]
+        kernel = lower_nest(nest, schedule, name)
+        if nest.name in self.given:
+            from tilewright.ir.lower.check_schedule import check_stack
+
+            check_stack(nest, kernel, self.target.scratch_bytes)
+        return [*launches, self._launch(kernel)]
 
     def _in_panels(self, nest: Nest, schedule: Schedule, name: str, launches: list[Step]) -> Nest:
         """The nest reading copies of its operands; `launches` gets what makes them."""

@@ -7,6 +7,7 @@ seconds to compile, and do not fit the caches of decoded instructions: they are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from itertools import permutations
 from typing import Any, Final
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from tilewright.codegen_cpu.backend import lower
 from tilewright.codegen_cpu.code_size import CodeSize
 from tilewright.codegen_cpu.target import CpuTarget
-from tilewright.ir.lower.check_schedule import is_legal
+from tilewright.ir.lower.check_schedule import bytes_of_rows, is_legal
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.program import Nest, Program
 from tilewright.ir.schedule import INNER, Schedule
@@ -31,6 +32,8 @@ _EXPANDED: Final = (0, 8, 32)
 _PACKS: Final = ((), (1,), (0,), (0, 1))
 _MOST_CODE: Final = 4000
 """Instructions of a nest, or as many as the default has: some 0.2 s of LLVM's time."""
+_VARIANTS: Final = 3
+"""The rows of a tile are on the stack, and those of the smaller tiles at the ends of axes."""
 
 
 def schedule_spaces(program: Program, target: CpuTarget) -> list[tuple[Nest, ScheduleSpace]]:
@@ -50,9 +53,13 @@ def schedule_space(nest: Nest, default: Schedule, target: CpuTarget) -> Schedule
     start = tuple(knob.values.index(_of(default, knob.name)) for knob in chosen)
     code = CodeSize(nest, target)
     most = max(_MOST_CODE, code.instructions(default))
+    row = bytes_of_rows(nest.locals)
 
     def make(values: Mapping[str, Any]) -> Schedule | None:
         made = _with(default, values)
+        rows = math.prod(made.tile) * row
+        if rows > row and _VARIANTS * rows > target.scratch_bytes:
+            return None
         return made if is_legal(nest, made) and code.instructions(made) <= most else None
 
     def values_of(schedule: Schedule) -> dict[str, Any]:

@@ -81,6 +81,12 @@ class CpuTarget(Struct, frozen=True):
         """``"x86_64"``, ``"aarch64"`` or ``"wasm32"`` (or LLVM's name of another one)."""
         return _architecture(self.triple)
 
+    @property
+    def scratch_bytes(self) -> int:
+        """What the rows of tiles may take of a stack: half of a wasm module's, and half of the
+        smallest that a system gives to threads (512 KiB, on macOS)."""
+        return (64 if self.architecture == "wasm32" else 256) << 10
+
     def with_numerics(self, mode: str) -> CpuTarget:
         """This machine as ``numerics=mode`` uses it: reproducible code goes without what would
         make its results differ from those of other machines."""

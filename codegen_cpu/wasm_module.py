@@ -62,7 +62,7 @@ class LinkOptions(Struct, frozen=True):
     """
 
     exports: tuple[str, ...] = (ENTRY_POINT,)
-    stack_size: int = 64 << 10
+    stack_size: int = 128 << 10
     import_memory: bool = False
     maximum_pages: int | None = None
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.compiler.cli.argument_values import Argument, kernel_arguments, parse_argument
-from tilewright.compiler.cli.failures import BadFileError, ExitCode
+from tilewright.compiler.cli.failures import BadFileError, ExitCode, code_of
 from tilewright.compiler.cli.kernel_file import STDIN, KernelPath, load_kernels
 from tilewright.compiler.cli.options import database_option, examples, kernel_path, target_option
-from tilewright.compiler.cli.tables import console
+from tilewright.compiler.cli.tables import console, printable
+from tilewright.ir.errors import TilewrightError
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
+    from tilewright.compiler.trace.run import Traced
     from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
     from tilewright.compiler.tune.session import Budget, Tuned
 
@@ -78,12 +82,23 @@ def autotune(
     chosen = {n: k for n, k in kernels.items() if len(kernels) == 1 or _is_complete(k, arguments)}
     if not chosen:
         raise click.UsageError("no kernel of the file has all its arguments: give --arg, or a name")
+    if len(chosen) < len(kernels):
+        left = ", ".join(n for n in kernels if n not in chosen)
+        click.echo(f"not tuned, as their arguments are not given: {left}", err=True)
+    code = ExitCode.OK
     for name, kernel in chosen.items():
-        one = KernelPath(path.file, name)
-        record = _tune(one, kernel, texts, target, Budget(trials, seconds), seed, database)
-        if record is not None:
-            database.add([record])
-    return ExitCode.OK
+        tuning = _Tuning(KernelPath(path.file, name), tuple(texts), database)
+        try:
+            found = tuning.run(kernel.on(target or kernel.target), Budget(trials, seconds), seed)
+        except TilewrightError as error:
+            if len(chosen) == 1:
+                raise
+            code = code_of(error)
+            click.echo(f"error: {name}: {error}", err=True)
+            continue
+        if not found.is_whole:
+            raise KeyboardInterrupt
+    return code
 
 
 def _is_complete(kernel: Kernel, arguments: Sequence[Argument]) -> bool:
@@ -93,69 +108,86 @@ def _is_complete(kernel: Kernel, arguments: Sequence[Argument]) -> bool:
     return False
 
 
-def _tune(
-    path: KernelPath,
-    kernel: Kernel,
-    texts: Sequence[str],
-    target: str | None,
-    budget: Budget,
-    seed: int,
-    database: TuningDatabase,
-) -> TuningRecord | None:
-    from tilewright.compiler.cache.artifacts import versions
-    from tilewright.compiler.runtime import runtime
-    from tilewright.compiler.tune.database import TuningRecord
-    from tilewright.compiler.tune.device import device_of
-    from tilewright.compiler.tune.nests import tunable_nests
-    from tilewright.compiler.tune.session import tune
-    from tilewright.compiler.tune.start import starting_points
-    from tilewright.compiler.tune.subject import family_digest, graph_digest, traced_call
-    from tilewright.compiler.tune.worker import Job
-    from tilewright.compiler.tune.worker_process import WorkerProcess
+class _Tuning(Struct, frozen=True):
+    """What is tuned, with arguments as on the command line, and where records are."""
 
-    chosen = kernel.on(target or kernel.target)
-    options = replace(chosen.options, schedules=None)
-    given = kernel_arguments(kernel, [parse_argument(text) for text in texts])
-    traced, _ = traced_call(chosen, given)
-    nests = tunable_nests(traced, chosen.target, options)
-    family = family_digest(traced.graph, chosen.target, options)
-    shown = tuple(f"{n}: {s}" for n, s in traced.specs.items())
-    start = starting_points(database, family, device_of(chosen.target).name, shown, nests)
-    threads = runtime().pool.num_threads
-    devices = runtime().device_choice
-    job = Job(path.file, str(path.kernel), tuple(texts), chosen.target, threads, devices)
-    with WorkerProcess(job, patience=60.0) as worker, _Bar(str(path.kernel), budget.trials) as bar:
-        found = tune(nests, worker, budget, seed, start, bar)
-    _report(str(path.kernel), found)
-    device = device_of(chosen.target)
-    return TuningRecord(
-        kernel=str(path.kernel),
-        graph=graph_digest(traced.graph, chosen.target, options),
-        family=family,
-        arguments=shown,
-        target=chosen.target,
-        device=device.name,
-        software=device.software,
-        compiler=versions(),
-        schedules=dict(found.schedules),
-        seconds=found.seconds,
-        default_seconds=found.default_seconds,
-        trials=sum(len(a) - 1 for a in found.attempts.values()),
-        seed=seed,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    path: KernelPath
+    texts: tuple[str, ...]
+    database: TuningDatabase
+
+    def run(self, kernel: Kernel, budget: Budget, seed: int) -> Tuned:
+        """Search, keep what was found, and print it."""
+        from tilewright.compiler.runtime import runtime
+        from tilewright.compiler.tune.nests import tunable_nests
+        from tilewright.compiler.tune.session import tune
+        from tilewright.compiler.tune.start import starting_points
+        from tilewright.compiler.tune.subject import traced_call
+        from tilewright.compiler.tune.worker import Job
+        from tilewright.compiler.tune.worker_process import WorkerProcess
+
+        name = str(self.path.kernel)
+        options = replace(kernel.options, schedules=None)
+        given = kernel_arguments(kernel, [parse_argument(text) for text in self.texts])
+        traced, _ = traced_call(kernel, given)
+        nests = tunable_nests(traced, kernel.target, options)
+        blank = self._record(kernel, traced, seed)
+        start = starting_points(self.database, blank, nests)
+        known = self.database.failures(blank.key)
+        threads, devices = runtime().pool.num_threads, runtime().device_choice
+        job = Job(self.path.file, name, self.texts, kernel.target, threads, devices)
+        with WorkerProcess(job, patience=60.0) as worker, _Bar(name, budget.trials) as bar:
+            found = tune(nests, worker, budget, seed, start, bar, known)
+        _report(name, found)
+        record = replace(
+            blank,
+            schedules=dict(found.schedules),
+            seconds=found.seconds,
+            default_seconds=found.default_seconds,
+            trials=found.trials,
+            failures=found.failures,
+        )
+        if self.database.add([record]):
+            where = printable(str(self.database.path))
+            click.echo(f"recorded in {where!r}; `tilewright tuning remove {name}` forgets it")
+        return found
+
+    def _record(self, kernel: Kernel, traced: Traced, seed: int) -> TuningRecord:
+        """A record of the kernel, without what is yet to be found."""
+        from tilewright.compiler.cache.artifacts import versions
+        from tilewright.compiler.tune.database import TuningRecord
+        from tilewright.compiler.tune.device import device_of
+        from tilewright.compiler.tune.subject import family_digest, graph_digest
+
+        options = replace(kernel.options, schedules=None)
+        device = device_of(kernel.target)
+        return TuningRecord(
+            kernel=str(self.path.kernel),
+            graph=graph_digest(traced.graph, kernel.target, options),
+            family=family_digest(traced.graph, kernel.target, options),
+            arguments=tuple(f"{n}: {s}" for n, s in traced.specs.items()),
+            target=kernel.target,
+            device=device.name,
+            software=device.software,
+            compiler=versions(),
+            schedules={},
+            seconds=0.0,
+            default_seconds=0.0,
+            trials=0,
+            seed=seed,
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
 
 
 def _report(name: str, found: Tuned) -> None:
     from tilewright.compiler.tune.as_code import decorator_code
 
-    tried = sum(len(a) - 1 for a in found.attempts.values())
-    failed = f", {len(found.failures)} failed" if found.failures else ""
-    gain = found.default_seconds / found.seconds
-    click.echo(f"{name}: {tried} schedules tried{failed}")
+    click.echo(f"{name}: {found.trials} schedules tried")
+    for why, count in Counter(failure.error for failure in found.failures).items():
+        click.echo(f"{count} failed: {printable(why)}")
     if not found.schedules:
         click.echo("the default is the fastest")
         return
+    gain = found.default_seconds / found.seconds
     click.echo(f"{gain:.2f} times as fast as the default ({found.seconds * 1e6:.4g} us)")
     click.echo(decorator_code(found.schedules))
 
@@ -164,12 +196,19 @@ class _Bar:
     """A progress bar with the best so far, on a terminal."""
 
     def __init__(self, name: str, trials: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
+            TimeElapsedColumn(),
             TextColumn("best {task.fields[best]:.2f}x"),
         )
         out = console(stderr=True)

@@ -19,3 +19,8 @@ def console(stderr: bool = False) -> Console:
     if found.is_terminal:
         return found
     return Console(highlight=False, stderr=stderr, width=_WIDTH_OF_FILES)
+
+
+def printable(text: str) -> str:
+    """Text from a file as a terminal may be given it: no character of it is a command."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

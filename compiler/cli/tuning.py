@@ -9,7 +9,7 @@ import msgspec
 
 from tilewright.compiler.cli.failures import BadFileError
 from tilewright.compiler.cli.options import database_option, examples
-from tilewright.compiler.cli.tables import console
+from tilewright.compiler.cli.tables import console, printable
 
 if TYPE_CHECKING:
     from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
         "tilewright tuning show softmax",
         "tilewright tuning merge other.jsonl",
         "tilewright tuning export best.jsonl",
+        "tilewright tuning remove softmax",
     )
 )
 def tuning() -> None:
-    """Look at tuning records, merge them, or take them elsewhere."""
+    """Look at tuning records, merge them, take them elsewhere, or forget them."""
 
 
 @tuning.command("list", epilog=examples("tilewright tuning list", "tilewright tuning list --json"))
@@ -33,6 +34,7 @@ def tuning() -> None:
 def list_records(database: TuningDatabase, as_json: bool) -> None:
     """List the best record of every kernel, shape and device."""
     from rich.table import Table
+    from rich.text import Text
 
     records = database.records()
     if as_json:
@@ -44,17 +46,16 @@ def list_records(database: TuningDatabase, as_json: bool) -> None:
         return
     table = Table("kernel", "arguments", "target", "device", "gain", "trials", "date")
     for r in records:
-        arguments = ", ".join(r.arguments)
         row = (
             r.kernel,
-            arguments,
+            ", ".join(r.arguments),
             r.target,
             r.device,
             f"{r.gain:.2f}x",
             str(r.trials),
             r.date[:10],
         )
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console().print(table)
 
 
@@ -67,10 +68,14 @@ def show(kernel: str, database: TuningDatabase) -> None:
 
     found = _of(kernel, database)
     for record in found:
-        click.echo(f"# {record.kernel}({', '.join(record.arguments)}) on {record.target}")
-        click.echo(f"# {record.device}; {record.compiler}; seed {record.seed}")
+        click.echo(
+            printable(f"# {record.kernel}({', '.join(record.arguments)}) on {record.target}")
+        )
+        click.echo(printable(f"# {record.device}; {record.compiler}; seed {record.seed}"))
         microseconds = f"{record.seconds * 1e6:.4g} us, {record.default_seconds * 1e6:.4g} without"
         click.echo(f"# {microseconds}: {record.gain:.2f} times as fast")
+        for failure in record.failures:
+            click.echo(printable(f"# failed: {failure}"))
         click.echo(
             decorator_code(record.schedules) if record.schedules else "# the default is best"
         )
@@ -80,7 +85,7 @@ def _of(kernel: str, database: TuningDatabase) -> list[TuningRecord]:
     records = database.records()
     found = [record for record in records if record.kernel == kernel]
     if not found:
-        known = ", ".join(sorted({record.kernel for record in records})) or "none"
+        known = ", ".join(sorted({printable(record.kernel) for record in records})) or "none"
         raise click.UsageError(f"there is no record of {kernel!r}; the kernels are: {known}")
     return found
 
@@ -110,3 +115,12 @@ def export(file: str, database: TuningDatabase) -> None:
     lines = [msgspec.json.encode(record) for record in records]
     write_atomically(file, b"".join(line + b"\n" for line in lines))
     click.echo(f"wrote {len(lines)} records to {file!r}")
+
+
+@tuning.command(epilog=examples("tilewright tuning remove softmax"))
+@click.argument("kernel")
+@database_option
+def remove(kernel: str, database: TuningDatabase) -> None:
+    """Forget the records of a kernel: it runs with its default schedules again."""
+    _of(kernel, database)
+    click.echo(f"{database.remove(kernel)} records of {kernel!r} are forgotten")

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tilewright.compiler.driver import prepare
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.testing import compare
-from tilewright.compiler.tune.timing import Outcome, Timer, calls_timer, queue_timer, race
+from tilewright.compiler.tune.timing import Outcome, Timer, calls_timer, race
 from tilewright.ir.analysis.error_bounds import bound_graph
 from tilewright.ir.analysis.error_rules import Bounded, target_class
 from tilewright.ir.errors import KernelError
@@ -107,10 +107,12 @@ class Candidates:
         return found
 
     def _timer_of(self, made: Specialization) -> Timer:
+        """Of calls, or on a GPU of what the device does: transfers are the same for all."""
         if self.target not in ("wgsl", "glsl"):
             return calls_timer(lambda: made.run(self.inputs))
         arrays = [made.target.upload(i) for i in self.inputs]
-        return queue_timer(lambda: made.run_on_device(arrays), waiting(self.target))
+        loaded: Any = made.executable
+        return lambda runs: float(loaded.device_seconds(arrays, runs))
 
 
 def _work(program: Program) -> int:
@@ -125,8 +127,3 @@ def _near(array: np.ndarray) -> Bounded:
     roundings = _ROUNDINGS if array.itemsize > 2 else 4  # float16 is rounded at the end only
     bound = roundings * float(np.finfo(array.dtype).eps) * float(finite.max(initial=0.0))
     return Bounded(array.astype(np.float64), np.full(array.shape, bound), unsigned=np.True_)
-
-
-def waiting(target: str) -> Any:
-    """What waits for all that was queued on the device of a target."""
-    return (runtime().webgpu if target == "wgsl" else runtime().webgl).synchronize

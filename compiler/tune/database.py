@@ -10,10 +10,14 @@ is left alone and not used.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +26,9 @@ from msgspec import Struct
 
 from tilewright.compiler.cache.file_lock import locked
 from tilewright.compiler.cache.files import file_stamp
-from tilewright.ir.errors import CacheWarning
+from tilewright.compiler.output_file import write_atomically
+from tilewright.compiler.tune.as_code import schedule_code
+from tilewright.ir.errors import CacheWarning, OutputError
 from tilewright.ir.schedule import Schedule
 
 FORMAT: Final = 1
@@ -32,13 +38,25 @@ _MOST_BYTES: Final = 256 << 20
 Key = tuple[str, str, str, str]
 
 
+class Failure(Struct, frozen=True):
+    """A schedule of a nest that did not compile, run or end, or gave wrong results."""
+
+    nest: str
+    schedule: Schedule
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.nest}: {schedule_code(self.schedule)}: {self.error}"
+
+
 class TuningRecord(Struct, frozen=True):
     """What was best for one kernel at one set of shapes, on one device.
 
     `graph` is the digest of what is computed, shapes, dtypes and numerics included, `family` that
     of the same with other sizes. `schedules` are by the names of nests. `seconds` is a call with
     them, `default_seconds` one without, both measured in turns; `software` says that the device is
-    a processor that plays a GPU. `trials` and `seed` repeat the search.
+    a processor that plays a GPU. `trials` and `seed` repeat the search; `failures` are not tried
+    again.
     """
 
     kernel: str
@@ -55,6 +73,7 @@ class TuningRecord(Struct, frozen=True):
     trials: int
     seed: int
     date: str
+    failures: tuple[Failure, ...] = ()
     format: int = FORMAT
 
     @property
@@ -76,6 +95,7 @@ class TuningDatabase:
         self.path = Path(path or os.devnull)
         self._read_at: tuple[int, int] | None = None
         self._best: dict[Key, TuningRecord] = {}
+        self._failures: dict[Key, list[Failure]] = {}
 
     def stamp(self) -> tuple[int, int]:
         """Changes with the file: its size and time of change; zeros where there is none."""
@@ -85,6 +105,11 @@ class TuningDatabase:
         """The fastest record of a key."""
         self._refresh()
         return self._best.get(key)
+
+    def failures(self, key: Key) -> Sequence[Failure]:
+        """Of all records of a key."""
+        self._refresh()
+        return self._failures.get(key, ())
 
     def records(self) -> list[TuningRecord]:
         """The fastest record of every key, in the order of the file."""
@@ -112,11 +137,28 @@ class TuningDatabase:
             if record.key not in ours or record.seconds < ours[record.key].seconds
         )
 
+    def remove(self, kernel: str) -> int:
+        """Forget the records of a kernel, slower ones too; how many. Other lines stay as they are.
+
+        An `OutputError` where the file cannot be written.
+        """
+        with self._locked() as is_alone:
+            if not is_alone:
+                raise OutputError(f"cannot write {str(self.path)!r}: others are writing to it")
+            lines = _contents(self.path).split(b"\n")
+            kept = [line for line in lines if getattr(_record(line), "kernel", None) != kernel]
+            if len(kept) < len(lines):
+                write_atomically(str(self.path), b"\n".join(kept))
+        return len(lines) - len(kept)
+
+    def _locked(self) -> AbstractContextManager[bool]:
+        return locked(f"{self.path}.lock", _PATIENCE_SECONDS)
+
     def _append(self, data: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(f"{self.path}.lock", _PATIENCE_SECONDS):
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-            handle = os.open(self.path, flags, 0o600)
+        with self._locked() as is_alone:
+            handle = _opened(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            before = os.fstat(handle).st_size
             try:
                 if not _ends_a_line(handle):
                     data = b"\n" + data
@@ -124,6 +166,10 @@ class TuningDatabase:
                 while rest:
                     rest = rest[os.write(handle, rest) :]
                 os.fsync(handle)
+            except OSError:
+                if is_alone:  # half a record on a full disk is none
+                    os.ftruncate(handle, before)
+                raise
             finally:
                 os.close(handle)
 
@@ -132,18 +178,17 @@ class TuningDatabase:
         if stamp == self._read_at:
             return
         best: dict[Key, TuningRecord] = {}
+        failures: defaultdict[Key, list[Failure]] = defaultdict(list)
         for record in self._read():
+            failures[record.key] += record.failures
             known = best.get(record.key)
             if known is None or record.seconds < known.seconds:
                 best[record.key] = record
-        self._best, self._read_at = best, stamp
+        self._best, self._failures, self._read_at = best, failures, stamp
 
     def _read(self) -> Iterator[TuningRecord]:
         try:
-            if self.path.stat().st_size > _MOST_BYTES:
-                _complain(self.path, f"holds more than {_MOST_BYTES >> 20} MiB and is not read")
-                return
-            data = self.path.read_bytes()
+            data = _contents(self.path)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -166,6 +211,27 @@ def _record(line: bytes) -> TuningRecord | None:
         if record.format == FORMAT and record.seconds > 0 and record.default_seconds > 0:
             return record
     return None
+
+
+def _opened(path: Path, flags: int) -> int:
+    """The file, open: a plain one, or a link to one. A pipe in its place must not block us."""
+    for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"):
+        flags |= getattr(os, name, 0)
+    handle = os.open(path, flags, 0o600)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a file")
+    return handle
+
+
+def _contents(path: Path) -> bytes:
+    if path == Path(os.devnull):
+        return b""
+    handle = _opened(path, os.O_RDONLY)
+    with FileIO(handle) as file:
+        if os.fstat(handle).st_size > _MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it holds more than {_MOST_BYTES >> 20} MiB")
+        return file.readall()
 
 
 def _ends_a_line(handle: int) -> bool:

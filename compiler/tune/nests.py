@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from tilewright.compiler.driver import to_program
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import open_target
@@ -19,8 +21,11 @@ def tunable_nests(traced: Traced, target_name: str, options: BuildOptions) -> li
     """The nests of the function's program on a target that have more than one schedule."""
     target = open_target(target_name, runtime())
     _, program = to_program(traced.graph, target, lambda *_: None)
-    return [
-        TunableNest(nest.name, space, float(work(nest)))
-        for nest, space in target.schedule_spaces(program, options)
-        if space.size > 1
-    ]
+    found: dict[str, TunableNest] = {}
+    for nest, space in target.schedule_spaces(program, options):
+        known = found.get(nest.name)  # the two halves of a loop that goes to and fro share a name
+        if known is not None:
+            found[nest.name] = replace(known, work=known.work + work(nest))
+        elif space.size > 1:
+            found[nest.name] = TunableNest(nest.name, space, float(work(nest)))
+    return list(found.values())

@@ -7,15 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from tilewright.compiler.tune.database import Failure
 from tilewright.compiler.tune.search import LEAST_GAIN, Attempt, search
-from tilewright.compiler.tune.worker import RaceRequest, Reply
+from tilewright.compiler.tune.worker import RaceRequest, Reply, TuningError
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.schedule_space import Point, ScheduleSpace
 
 _RACE_SECONDS: Final = 0.05
+_CONFIRMING_SECONDS: Final = 0.2
 _FINAL_SECONDS: Final = 0.5
 _WORTH_KEEPING: Final = 0.98
+_MOST_OF_ERROR: Final = 300
 _LEAST_WINS: Final = 0.75
 """In the end: what is faster only while others disturb the machine is not faster."""
 
@@ -38,14 +42,21 @@ class Budget(Struct, frozen=True):
 class Tuned(Struct, frozen=True):
     """`schedules` are those that differ from the defaults; none of them if nothing was faster.
 
-    `seconds` is a call with them, `default_seconds` one without, timed in turns.
+    `seconds` is a call with them, `default_seconds` one without, timed in turns. `is_whole`: no
+    interrupt has ended the search.
     """
 
     schedules: Mapping[str, Schedule]
     seconds: float
     default_seconds: float
     attempts: Mapping[str, Sequence[Attempt]]
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    is_whole: bool = True
+
+    @property
+    def trials(self) -> int:
+        """Schedules that were tried."""
+        return sum(len(a) - 1 for a in self.attempts.values())
 
 
 class Progress(Protocol):
@@ -65,15 +76,17 @@ def tune(
     seed: int,
     start: Mapping[str, Sequence[Point]],
     progress: Progress,
+    known: Sequence[Failure] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Tuned:
-    """Search; an interrupt ends it early, with what was found until then."""
-    state = _Session(racer, budget, progress, clock)
+    """Search; an interrupt ends it early, with what was found until then. What is `known` to fail
+    is not tried again."""
+    state = _Session(racer, budget, progress, known, clock)
     try:
         for nest, trials in _shares(nests, budget.trials):
             state.search(nest, trials, seed, start.get(nest.name, ()))
     except KeyboardInterrupt:
-        pass  # what was found counts
+        return replace(state.finish(), is_whole=False)  # what was found counts
     return state.finish()
 
 
@@ -91,26 +104,32 @@ def _shares(nests: Sequence[TunableNest], trials: int) -> list[tuple[TunableNest
 
 class _Session:
     def __init__(
-        self, racer: Racer, budget: Budget, progress: Progress, clock: Callable[[], float]
+        self,
+        racer: Racer,
+        budget: Budget,
+        progress: Progress,
+        known: Sequence[Failure],
+        clock: Callable[[], float],
     ) -> None:
         self.racer = racer
+        self.known = {(failure.nest, failure.schedule) for failure in known}
         self.progress = progress
         self.clock = clock
         self.end = clock() + budget.seconds
         self.chosen: dict[str, Schedule] = {}
         self.attempts: dict[str, Sequence[Attempt]] = {}
-        self.failures: list[str] = []
+        self.failures: list[Failure] = []
         self.trials = 0
         self.best = 1.0
 
     def search(self, nest: TunableNest, trials: int, seed: int, start: Sequence[Point]) -> None:
         def race(new: Schedule, old: Schedule) -> float | None:
+            if (nest.name, new) in self.known:
+                return None
             self.trials += 1
-            reply = self.racer.race(
-                RaceRequest(self._with(nest.name, new), self._with(nest.name, old), _RACE_SECONDS)
-            )
+            reply = self.compare(self._with(nest.name, new), self._with(nest.name, old))
             if reply.error is not None:
-                self.failures.append(f"{nest.name}: {new}: {reply.error}")
+                self.failures.append(Failure(nest.name, new, reply.error[:_MOST_OF_ERROR]))
             elif reply.ratio < LEAST_GAIN:  # the search's best, too; at once, for an interrupt
                 self.chosen[nest.name] = new
                 self.best *= reply.ratio
@@ -120,21 +139,31 @@ class _Session:
         found = search(nest.space, race, trials, seed, start, lambda: self.clock() >= self.end)
         self.attempts[nest.name] = found.attempts
 
+    def compare(self, new: dict[str, Schedule], old: dict[str, Schedule]) -> Reply:
+        """Of hundreds of short races some are won by luck: who wins one must win a longer one."""
+        reply = self.racer.race(RaceRequest(new, old, _RACE_SECONDS))
+        if reply.error is None and reply.ratio < LEAST_GAIN:
+            return self.racer.race(RaceRequest(new, old, _CONFIRMING_SECONDS))
+        return reply
+
     def _with(self, name: str, schedule: Schedule) -> dict[str, Schedule]:
         return {**self.chosen, name: schedule}
 
     def finish(self) -> Tuned:
         """Once more against the defaults, and longer: many small gains may have been luck."""
         reply = self.racer.race(RaceRequest(dict(self.chosen), {}, _FINAL_SECONDS))
-        is_faster = reply.ratio < _WORTH_KEEPING and reply.wins >= _LEAST_WINS
-        is_better = reply.error is None and is_faster
+        is_better = (
+            reply.error is None and reply.ratio < _WORTH_KEEPING and reply.wins >= _LEAST_WINS
+        )
+        if reply.error is not None and self.chosen:  # each was fine beside the others' earlier ones
+            reply = self.racer.race(RaceRequest({}, {}, _CONFIRMING_SECONDS))
         if reply.error is not None:
-            self.failures.append(f"the best together: {reply.error}")
-        ratio = reply.ratio or 1.0
+            raise TuningError(f"the default schedules do not run any more: {reply.error}")
+        default = reply.seconds / reply.ratio
         return Tuned(
             dict(self.chosen) if is_better else {},
-            reply.seconds if is_better else reply.seconds / ratio,
-            reply.seconds / ratio,
+            reply.seconds if is_better else default,
+            default,
             self.attempts,
             tuple(self.failures),
         )

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from tilewright.compiler.cache.artifacts import versions
 from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
 
 if TYPE_CHECKING:
@@ -19,20 +18,12 @@ _MOST: Final = 3
 
 
 def starting_points(
-    database: TuningDatabase,
-    family: str,
-    device: str,
-    arguments: Sequence[str],
-    nests: Sequence[TunableNest],
+    database: TuningDatabase, like: TuningRecord, nests: Sequence[TunableNest]
 ) -> dict[str, list[Point]]:
     """By the names of nests: points near the schedules of the records of a family, the most alike
-    first."""
-    found = [
-        record
-        for record in database.records()
-        if (record.family, record.device, record.compiler) == (family, device, versions())
-    ]
-    found.sort(key=lambda record: _distance(record, arguments))
+    first. `like` is a record of what is to be tuned."""
+    found = [record for record in database.records() if _is_akin(record, like)]
+    found.sort(key=lambda record: _distance(record, like.arguments))
     return {
         nest.name: [
             nest.space.near(record.schedules[nest.name])
@@ -41,6 +32,10 @@ def starting_points(
         ]
         for nest in nests
     }
+
+
+def _is_akin(record: TuningRecord, like: TuningRecord) -> bool:
+    return all(getattr(record, f) == getattr(like, f) for f in ("family", "device", "compiler"))
 
 
 def _distance(record: TuningRecord, arguments: Sequence[str]) -> float:

@@ -21,6 +21,10 @@ _LEAST_ROUNDS: Final = 3
 _MOST_ROUNDS: Final = 25
 _HOPELESS: Final = 1.3
 """One that takes this many times as long in the first rounds is not timed further."""
+_FAR: Final = 4.0
+"""The same of its first runs, before any round: these may be the slowest candidates of all."""
+_TICK: Final = 1e-9
+"""Shorter than what any clock shows: nothing takes no time."""
 
 
 class Outcome(Struct, frozen=True):
@@ -37,7 +41,10 @@ def race(
 ) -> Outcome:
     """Time two programs for about `seconds`. Each has run before."""
     timers = (new, old)
-    runs = tuple(_runs(timer) for timer in timers)
+    once = tuple(_once(timer) for timer in timers)
+    if once[0] > _FAR * once[1]:
+        return Outcome(once[0] / once[1], once[0], 0.0)
+    runs = tuple(max(1, int(_STRETCH_SECONDS / seconds)) for seconds in once)
     ratios: list[float] = []
     times: list[float] = []
     end = clock() + seconds
@@ -45,17 +52,16 @@ def race(
         if number >= _LEAST_ROUNDS and (clock() >= end or statistics.median(ratios) > _HOPELESS):
             break
         order = (0, 1) if number % 2 else (1, 0)  # neither always finds the other's data in caches
-        found = {k: timers[k](runs[k]) for k in order}
+        found = {k: max(timers[k](runs[k]), _TICK) for k in order}
         ratios.append(found[0] / found[1])
         times.append(found[0])
     wins = sum(ratio < 1 for ratio in ratios) / len(ratios)
     return Outcome(statistics.median(ratios), statistics.median(times), wins)
 
 
-def _runs(timer: Timer) -> int:
-    """How many runs fill a stretch: the clock, and what it costs to read it, then do not show."""
-    once = max(min(timer(1) for _ in range(2)), 1e-9)
-    return max(1, int(_STRETCH_SECONDS / once))
+def _once(timer: Timer) -> float:
+    """Seconds of a run: tells how many fill a stretch, so that the clock does not show."""
+    return max(min(timer(1) for _ in range(2)), _TICK)
 
 
 def calls_timer(call: Callable[[], object]) -> Timer:
@@ -65,20 +71,6 @@ def calls_timer(call: Callable[[], object]) -> Timer:
         start = time.perf_counter()
         for _ in range(runs):
             call()
-        return (time.perf_counter() - start) / runs
-
-    return timer
-
-
-def queue_timer(call: Callable[[], object], finish: Callable[[], object]) -> Timer:
-    """Of a function that only queues work, for which `finish` waits."""
-
-    def timer(runs: int) -> float:
-        finish()
-        start = time.perf_counter()
-        for _ in range(runs):
-            call()
-        finish()
         return (time.perf_counter() - start) / runs
 
     return timer

@@ -10,16 +10,11 @@ from typing import Final
 
 import msgspec
 
-from tilewright.compiler.tune.worker import Job, RaceRequest, Reply
-from tilewright.ir.errors import TilewrightError
+from tilewright.compiler.tune.worker import Job, RaceRequest, Reply, TuningError
 
 _PREPARING_SECONDS: Final = 600.0
 _DIED: Final = "the process died"
 _COMMAND: Final = (sys.executable, "-m", "tilewright.compiler.tune.worker")
-
-
-class TuningError(TilewrightError):
-    """A kernel cannot be tuned, because it does not run as it is."""
 
 
 class WorkerProcess:
@@ -47,15 +42,20 @@ class WorkerProcess:
             self._start()
         reply = self._ask(request, self.patience + 4 * request.seconds)
         if isinstance(reply, str):
+            reply = Reply(error=reply, is_spent=True)
+        if reply.is_spent:
             self._kill()
-            return Reply(error=reply)
         return reply
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
-        reply = self._ask(self.job, _PREPARING_SECONDS)
+        try:
+            reply = self._ask(self.job, _PREPARING_SECONDS)
+        except BaseException:  # an interrupt: whoever enters the context has not entered it yet
+            self._kill()
+            raise
         why = reply if isinstance(reply, str) else reply.error
         if why is not None:
             self._kill()

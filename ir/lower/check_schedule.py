@@ -7,9 +7,11 @@ from another kernel, or written by hand, is checked here first.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from tilewright.ir.errors import LimitError, ShapeError
 from tilewright.ir.expr import Var
+from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.lower.accesses import depends
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.row_products import is_row_product
@@ -37,6 +39,24 @@ def check_schedule(nest: Nest, schedule: Schedule, invocations: int | None = Non
     check.run()
     if invocations is not None:
         check.fits_workgroups(invocations)
+
+
+def check_stack(nest: Nest, kernel: Kernel, most: int) -> None:
+    """Raise `LimitError` where `kernel`, to which `nest` was lowered, keeps rows of more than
+    `most` bytes on the stack."""
+    rows = bytes_of_rows(buffer for buffer in kernel.locals if buffer.space == "scratch")
+    if rows > most:
+        raise LimitError(
+            f"schedule of {nest.name}: the rows of a tile take {rows} bytes of the stack, which is"
+            f" beyond the limit of {most}",
+            help="make the tile smaller",
+        )
+
+
+def bytes_of_rows(buffers: Iterable[Buffer]) -> int:
+    """Of those among `buffers` that have axes: others are registers."""
+    shaped = ((b.shape, b.dtype.itemsize) for b in buffers if b.shape)
+    return sum(math.prod(n for n in shape if isinstance(n, int)) * each for shape, each in shaped)
 
 
 def is_legal(nest: Nest, schedule: Schedule, invocations: int | None = None) -> bool:

@@ -170,6 +170,27 @@ def test_row_19_schedules_beyond_the_limits(case: str, target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["cpu", "wasm"])
+def test_row_19_the_rows_of_a_tile_fit_the_stack(target: str) -> None:
+    """A tile keeps the row of each of its points: beyond the end of a stack the process dies."""
+
+    def softmax(x: Any) -> Any:
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    x = np.ones((4096, 10_000), np.float32)
+    (name,) = tw.kernel(softmax).compile(x, target=target).schedule
+
+    def tiled(rows: int) -> tw.Kernel:
+        return tw.kernel(target=target, schedule={name: Schedule((rows,), "inner", 4)})(softmax)
+
+    for rows in (1024, 8):
+        said = f"schedule of {name}: the rows of a tile take {rows * 40_000} bytes"
+        with pytest.raises(tw.LimitError, match=said):
+            tiled(rows).compile(x)
+    np.testing.assert_allclose(tiled(1)(x[:5]), softmax(x[:5]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["cpu", "wasm"])
 def test_row_19_what_runs_in_order_is_not_spread_over_lanes(target: str) -> None:
     function, arguments = KERNELS["running"]
     compiled = tw.kernel(function).compile(*arguments, target="cpu")

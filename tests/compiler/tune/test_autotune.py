@@ -16,9 +16,12 @@ from tilewright.compiler.cache import ArtifactCache
 from tilewright.compiler.cache.artifacts import versions
 from tilewright.compiler.cli import main
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
+from tilewright.compiler.tune.as_code import decorator_code
+from tilewright.compiler.tune.database import Failure, TuningDatabase, TuningRecord
 from tilewright.compiler.tune.device import device_of
 from tilewright.compiler.tune.subject import graph_digest, traced_call
+from tilewright.compiler.tune.worker import RaceRequest, Reply
+from tilewright.compiler.tune.worker_process import WorkerProcess
 from tilewright.ir.schedule import Schedule
 
 KERNELS = """
@@ -74,6 +77,58 @@ def test_a_whole_file_is_tuned(file: str, database: TuningDatabase) -> None:
     """Of `product` the arguments are not known."""
     assert autotune(file, database) == 0
     assert [record.kernel for record in database.records()] == ["total", "twice"]
+
+
+def test_what_is_not_tuned_is_said(
+    file: str, database: TuningDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And one kernel that does not run does not keep the others from being tuned."""
+    with Path(file).open("a") as more:
+        more.write("\n@tw.kernel(x=tw.f32[8])\ndef broken(x):\n    return x.reshape(3, 3)\n")
+    assert autotune(file, database) == 1
+    assert [record.kernel for record in database.records()] == ["total", "twice"]
+    said = capsys.readouterr()
+    assert "not tuned, as their arguments are not given: product" in said.err
+    assert "error: broken: " in said.err
+    assert f"recorded in {str(database.path)!r}" in said.out
+    assert "`tilewright tuning remove total` forgets it" in said.out
+
+
+def test_an_interrupt_keeps_what_was_found_and_ends_the_run(
+    file: str, database: TuningDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    races: list[RaceRequest] = []
+
+    def race(self: WorkerProcess, request: RaceRequest) -> Reply:
+        races.append(request)
+        if len(races) == 3:
+            raise KeyboardInterrupt
+        return Reply(0.5, 1e-6, 1.0)
+
+    monkeypatch.setattr(WorkerProcess, "race", race)
+    assert autotune(file, database) == 130
+    (record,) = database.records()  # `twice` was not begun
+    assert record.kernel == "total"
+    assert record.schedules
+    assert record.gain == pytest.approx(2)
+
+
+def test_what_failed_before_is_not_tried_again(
+    file: str, database: TuningDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RaceRequest] = []
+
+    def race(self: WorkerProcess, request: RaceRequest) -> Reply:
+        asked.append(request)
+        return Reply(error="no answer after 60 s") if request.new else Reply(1.0, 1e-6, 0.0)
+
+    monkeypatch.setattr(WorkerProcess, "race", race)
+    assert autotune(f"{file}:twice", database) == 0
+    failed = {str(request.new) for request in asked if request.new}
+    assert len(failed) == 3
+    asked.clear()
+    assert autotune(f"{file}:twice", database) == 0
+    assert not failed & {str(request.new) for request in asked}
 
 
 @pytest.mark.wgsl
@@ -204,6 +259,45 @@ def test_the_records_on_the_command_line(
     assert main(["tuning", "merge", str(out), *other]) == 0
     assert TuningDatabase(tmp_path / "other.jsonl").records() == [record]
     assert main(["tuning", "merge", str(tmp_path / "missing"), *other]) == 3
+
+
+def test_a_kernel_is_forgotten(
+    database: TuningDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--database", str(database.path))
+    database.add([RECORD, replace(RECORD, kernel="other", graph="b2")])
+    assert main(["tuning", "remove", "softmax", *where]) == 0
+    assert "1 records of 'softmax' are forgotten" in capsys.readouterr().out
+    assert [record.kernel for record in database.records()] == ["other"]
+    assert main(["tuning", "remove", "softmax", *where]) == 2
+
+
+HOSTILE = "\x1b]0;owned\x07[red]\n\u202e"
+
+
+def test_names_of_records_are_no_commands_for_a_terminal(
+    database: TuningDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--database", str(database.path))
+    record = replace(
+        RECORD, kernel=HOSTILE, device=HOSTILE, arguments=(HOSTILE,), date=HOSTILE, target=HOSTILE
+    )
+    database.add([replace(record, failures=(Failure(HOSTILE, Schedule(), HOSTILE),))])
+    for command in (["list"], ["show", HOSTILE], ["show", "x"]):
+        main(["tuning", *command, *where])
+        said = capsys.readouterr()
+        assert not set("\x1b\x07\u202e") & set(said.out + said.err)
+        assert "x1b]0;owned" in said.out + said.err
+    main(["tuning", "list", "--json", *where])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_names_of_records_are_literals_of_the_code() -> None:
+    name = """"): __import__("os").abort(), ('\\"""
+    code = decorator_code({name: Schedule(vector="a'\"b")})
+    scope: dict[str, Any] = {}
+    exec(code.replace("@tw.kernel(schedule=", "found = (")[: code.rindex(")") + 1], scope)
+    assert scope["found"] == {name: Schedule(vector="a'\"b")}
 
 
 @pytest.mark.wgsl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -12,8 +13,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tilewright.compiler.tune.database import FORMAT, TuningDatabase, TuningRecord
-from tilewright.ir.errors import CacheWarning
+from tilewright.compiler.cache.file_lock import locked
+from tilewright.compiler.tune import database as database_module
+from tilewright.compiler.tune.database import FORMAT, Failure, TuningDatabase, TuningRecord
+from tilewright.ir.errors import CacheWarning, OutputError
 from tilewright.ir.schedule import INNER, Schedule
 
 RECORD = TuningRecord(
@@ -150,6 +153,131 @@ def test_a_file_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
 def test_a_folder_in_its_place_is_a_warning(tmp_path: Path) -> None:
     with pytest.warns(CacheWarning, match="cannot be read"):
         assert TuningDatabase(tmp_path).records() == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    """Every compilation looks into the records."""
+    path = tmp_path / "records.jsonl"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    database = TuningDatabase(path)
+    with pytest.warns(CacheWarning, match="cannot be read"):
+        assert database.records() == []
+    with pytest.warns(CacheWarning, match="cannot be written"):
+        assert database.add([RECORD]) == 0
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "link.jsonl").symlink_to("records.jsonl")
+    link = TuningDatabase(tmp_path / "link.jsonl")
+    link.add([RECORD])
+    assert quietly(TuningDatabase(tmp_path / "records.jsonl")) == [RECORD]
+    assert link.remove("softmax") == 1
+    assert link.path.is_symlink()
+    assert (tmp_path / "records.jsonl").read_bytes() == b""
+
+
+def test_a_read_only_folder_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    database = TuningDatabase(tmp_path / "records.jsonl")
+    monkeypatch.setattr(os, "open", refused)  # whoever runs the tests may write anywhere
+    with pytest.warns(CacheWarning, match="cannot be written .Permission denied"):
+        assert database.add([RECORD]) == 0
+
+
+def test_a_full_disk_leaves_no_half_record(
+    database: TuningDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.add([RECORD])
+    whole, write = database.path.read_bytes(), os.write
+
+    def full(handle: int, data: Any) -> int:
+        if len(data) < 50:
+            raise OSError(28, "No space left on device")
+        return write(handle, data[:40])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.warns(CacheWarning, match="No space left"):
+            assert database.add([replace(RECORD, graph="b2")]) == 0
+    assert database.path.read_bytes() == whole
+    assert database.add([replace(RECORD, graph="b2")]) == 1
+    assert len(quietly(database)) == 2
+
+
+def test_a_kernel_is_forgotten_and_nothing_else(database: TuningDatabase) -> None:
+    other = replace(RECORD, kernel="other", graph="b2")
+    slower = replace(RECORD, seconds=3e-6)
+    database.add([RECORD, other, slower])
+    damaged = b"# a comment\r{}\n"
+    with database.path.open("ab") as file:
+        file.write(damaged)
+    assert database.remove("softmax") == 2
+    with pytest.warns(CacheWarning, match="has 1 lines"):
+        assert database.records() == [other]
+    assert database.path.read_bytes() == msgspec.json.encode(other) + b"\n" + damaged
+    assert database.remove("softmax") == 0
+
+
+def test_nothing_is_forgotten_while_others_write(
+    database: TuningDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.add([RECORD])
+    monkeypatch.setattr(database_module, "_PATIENCE_SECONDS", 0.05)
+    with locked(f"{database.path}.lock", 1.0) as is_alone:
+        assert is_alone
+        with pytest.raises(OutputError, match="others are writing"):
+            database.remove("softmax")
+    assert quietly(database) == [RECORD]
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        LINE.replace(b'"width":16', b'"width":%d' % HUGE),
+        LINE.replace(b'"seconds":2e-6', b'"seconds":1e999').replace(
+            b'"seconds":0.000002', b'"seconds":1e999'
+        ),
+        LINE.replace(b'"trials":40', b'"trials":%d' % HUGE),
+        LINE.replace(b'"tile":[1]', b'"tile":[%s]' % b",".join([b"1"] * 100_000)),
+        LINE.replace(b'"softmax"', b'"%s"' % (b"x" * (1 << 20))),
+        b'{"kernel":' + b'{"a":' * 50_000,
+        b'"' + b"a" * (1 << 24),
+        b"\x00" * (1 << 20),
+    ],
+    ids=["width", "seconds", "trials", "tile", "name", "deep", "long", "zeros"],
+)
+def test_hostile_lines_do_no_harm(database: TuningDatabase, line: bytes) -> None:
+    database.add([replace(RECORD, graph="before")])
+    with database.path.open("ab") as file:
+        file.write(line + b"\n")
+    database.add([replace(RECORD, graph="after")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CacheWarning)
+        found = {record.graph: record for record in database.records()}
+    assert {"before", "after"} <= set(found)
+    for record in found.values():
+        assert record.gain >= 0
+        assert record.key
+
+
+def test_failures_of_all_records_of_a_key_are_known(database: TuningDatabase) -> None:
+    hangs = Failure("t5", Schedule(width=64), "no answer after 60 s")
+    wrong = Failure("t5", Schedule(width=32), "WrongResultError: output 0")
+    other = replace(RECORD, graph="b2", failures=(Failure("t1", Schedule(), "died"),))
+    database.add([replace(RECORD, failures=(hangs,)), other])
+    database.add([replace(RECORD, seconds=9e-6, failures=(wrong,))])
+    assert list(database.failures(RECORD.key)) == [hangs, wrong]
+    assert not database.failures(("a1", "cpu", "another processor", RECORD.compiler))
+    assert str(hangs) == "t5: Schedule(width=64): no answer after 60 s"
 
 
 def test_nowhere_holds_nothing() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tilewright.compiler.tune.session import Budget, TunableNest, Tuned, tune
-from tilewright.compiler.tune.worker import RaceRequest, Reply
+from tilewright.compiler.tune.database import Failure
+from tilewright.compiler.tune.session import Budget, Progress, TunableNest, Tuned, tune
+from tilewright.compiler.tune.worker import RaceRequest, Reply, TuningError
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace
 
@@ -95,27 +96,70 @@ def test_failures_are_told_and_passed_over() -> None:
 
     found = run(Failing(["a"], lambda _, w: 1.0 / w), {"a": 1.0})
     assert found.schedules == {"a": Schedule(width=8)}
-    assert [f for f in found.failures if "no answer" in f]
+    assert found.failures == (Failure("a", Schedule(width=16), "no answer after 60 s"),)
+    again = Failing(["a"], lambda _, w: 1.0 / w)
+    known = found.failures
+    repeated = tune([nest("a", 1.0)], again, Budget(40, 1e9), 0, {}, lambda *_: None, known)
+    assert repeated.schedules == {"a": Schedule(width=8)}
+    assert repeated.failures == ()
+    assert not any(r.new.get("a") == Schedule(width=16) for r in again.asked)
+
+
+def test_a_short_race_that_is_won_by_luck_is_run_again() -> None:
+    class Lucky(Table):
+        def race(self, request: RaceRequest) -> Reply:
+            self.asked.append(request)
+            is_short = request.seconds < 0.1
+            return Reply(0.9 if is_short else 1.01, 1.0, 0.5)
+
+    table, told = Lucky(["a"], lambda *_: 1.0), list[float]()
+    progress: Progress = lambda _, __, best: told.append(best)
+    found = tune([nest("a", 1.0)], table, Budget(40, 1e9), 0, {}, progress)
+    assert found.schedules == {}
+    assert set(told) == {1.0}
+
+
+def test_where_the_best_fail_together_the_default_stays() -> None:
+    class Together(Table):
+        def race(self, request: RaceRequest) -> Reply:
+            if request.new and not request.old:
+                return Reply(error="they do not fit")
+            return super().race(request)
+
+    found = run(Together(["a", "b"], lambda _, w: 1.0 / w), {"a": 1.0, "b": 1.0})
+    assert found.schedules == {}
+    assert found.seconds == found.default_seconds == 2.0
+
+
+def test_where_nothing_runs_any_more_it_is_an_error() -> None:
+    class Gone(Table):
+        def race(self, request: RaceRequest) -> Reply:
+            return Reply(error="the device is lost")
+
+    with pytest.raises(TuningError, match="do not run any more: the device is lost"):
+        run(Gone(["a"], lambda *_: 1.0), {"a": 1.0})
 
 
 def test_an_interrupt_keeps_what_was_found() -> None:
     class Interrupted(Table):
         def race(self, request: RaceRequest) -> Reply:
-            if len(self.asked) == 3:
+            if len(self.asked) == 4:
                 self.asked.append(request)
                 raise KeyboardInterrupt
             return super().race(request)
 
     table = Interrupted(["a"], lambda _, w: 1.0 / w)
     found = run(table, {"a": 1.0})
-    best = max(r.new["a"].width for r in table.asked[:3])
+    best = max(r.new["a"].width for r in table.asked[:4])
     assert found.schedules == {"a": Schedule(width=best)}
+    assert not found.is_whole
 
 
 def test_no_more_candidates_than_the_budget() -> None:
     table = Table(["a", "b"], lambda _, w: 1.0 / w)
     run(table, {"a": 1.0, "b": 1.0}, trials=5)
-    assert len(table.asked) <= 5 + 2  # rounding of the shares, and the last race
+    tried = {str(request.new) for request in table.asked}
+    assert len(tried) <= 5 + 2  # rounding of the shares, and the last race
 
 
 def test_time_that_is_over_ends_the_search() -> None:

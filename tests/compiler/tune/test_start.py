@@ -45,7 +45,7 @@ def test_the_most_alike_come_first(tmp_path: Path) -> None:
             record("of another compiler", 64, 96, compiler="old"),
         ]
     )
-    found = starting_points(database, "f", "d", ("x: f32[64, 96]",), [NEST])
+    found = starting_points(database, record("ours", 64, 96), [NEST])
     tiles = [NEST.space.schedule(p).tile[0] for p in found[NEST.name]]  # type: ignore[union-attr]
     assert tiles[:2] == [2, 3]  # of sizes 65 and 66
     assert len(tiles) == 3
@@ -53,7 +53,7 @@ def test_the_most_alike_come_first(tmp_path: Path) -> None:
 
 def test_without_records_there_is_nothing_to_start_from(tmp_path: Path) -> None:
     database = TuningDatabase(tmp_path / "records")
-    assert starting_points(database, "f", "d", (), [NEST]) == {NEST.name: []}
+    assert starting_points(database, OURS, [NEST]) == {NEST.name: []}
 
 
 SPACE = ScheduleSpace(
