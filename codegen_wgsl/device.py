@@ -32,6 +32,11 @@ from tilewright.ir.transfer import Words
 
 if TYPE_CHECKING:
     import wgpu
+    from numpy.typing import NDArray
+
+    from tilewright.codegen_wgsl.device_array import DeviceArray
+    from tilewright.codegen_wgsl.run import LoadedProgram
+    from tilewright.ir.artifact import BufferSpec, GpuProgram
 
 Access = Literal["storage", "read-only-storage", "uniform"]
 
@@ -75,6 +80,25 @@ class Device:
     def info(self) -> DeviceInfo:
         """What was opened."""
         return self._info
+
+    @property
+    def runner(self) -> str:
+        """What runs the shaders."""
+        return f"wgpu {self._wgpu.__version__}"
+
+    def load(
+        self, program: GpuProgram, constants: Sequence[NDArray[Any]] = (), names: Sequence[str] = ()
+    ) -> LoadedProgram:
+        """The program, ready to be called; `names` are what errors call its inputs."""
+        from tilewright.codegen_wgsl.run import LoadedProgram
+
+        return LoadedProgram(self, program, constants, names)
+
+    def upload(self, array: NDArray[Any], spec: BufferSpec) -> DeviceArray:
+        """Copy a host array to the device, laid out as `spec` says."""
+        from tilewright.codegen_wgsl.device_array import upload
+
+        return upload(self, array, spec)
 
     @property
     def generation(self) -> int:

@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.codegen_wgsl.array_layout import (
+    check_layout,
+    needs_packing,
+    on_another_device,
+)
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.pool import PooledBuffer
 from tilewright.codegen_wgsl.repack import pack_on_device, packed_like
 from tilewright.ir.artifact import BufferSpec
-from tilewright.ir.errors import DeviceError, DeviceLostError, UnsupportedError
+from tilewright.ir.errors import DeviceLostError
 from tilewright.ir.transfer import check_spec, pack, unpack
 
 if TYPE_CHECKING:
@@ -90,16 +95,11 @@ class DeviceArray:
         """The buffer, as a program on `device` binds it for argument `name`; elements that lie in
         a word each are packed first if the program wants that."""
         if device is not self._device:
-            raise DeviceError(f"{name} is on another device", help=f"pass {name}.numpy()")
+            raise on_another_device(name)
         self._check_alive()
-        if self._spec.packed == 1 < spec.packed:
+        if needs_packing(self._spec, spec):
             self._pack(spec.packed)
-        mine, wanted = _layout(self._spec), _layout(spec)
-        if mine != wanted:
-            raise UnsupportedError(
-                f"{name} lies on the device as {_say(mine)}, but the program reads {_say(wanted)}",
-                help=f"pass {name}.numpy()",
-            )
+        check_layout(self._spec, spec, name)
         return self._held[1]
 
     def _pack(self, packed: int) -> None:
@@ -125,13 +125,3 @@ def upload(device: Device, value: Any, spec: BufferSpec, name: str = "the array"
         if words.size:
             device.raw.queue.write_buffer(buffer.raw, 0, words)
     return DeviceArray(device, spec, buffer)
-
-
-def _layout(spec: BufferSpec) -> tuple[str, str, int, tuple[int, ...]]:
-    return spec.dtype, spec.storage, spec.packed, spec.shape
-
-
-def _say(layout: tuple[str, str, int, tuple[int, ...]]) -> str:
-    dtype, storage, packed, shape = layout
-    how = f"{packed} per {storage}" if packed > 1 else storage
-    return f"{dtype}{list(shape)} stored as {how}"

@@ -12,7 +12,7 @@ from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.codegen_wgsl.device import Access, Device
 from tilewright.codegen_wgsl.emit.shader import fold_grid
 from tilewright.codegen_wgsl.pool import PooledBuffer
-from tilewright.ir.artifact import BufferSpec
+from tilewright.ir.artifact import BufferSpec, GpuProgram, ShaderLaunch
 from tilewright.ir.transfer import word_count
 
 _GROUP = 64
@@ -37,7 +37,7 @@ _CUT = """
 fn narrow(bits: u32) -> u32 { return bits & MASKu; }
 """
 _SHADER = """
-@group(0) @binding(0) var<storage, read_write> elements: array<u32>;
+@group(0) @binding(0) var<storage, read> elements: array<u32>;
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;
 FUNCTION
 @compute @workgroup_size(GROUP)
@@ -60,13 +60,22 @@ def packed_like(spec: BufferSpec, packed: int) -> BufferSpec:
     return replace(spec, storage="uint32", packed=packed)
 
 
+def packing_program(spec: BufferSpec, packed: int) -> GpuProgram:
+    """What packs an array that lies as `spec`, for devices that run programs as a whole."""
+    wanted = packed_like(spec, packed)
+    grid = fold_grid(-(-max(word_count(wanted), 1) // _GROUP))
+    launch = ShaderLaunch("pack", _shader(spec, packed), "main", (0, 1), (1,), grid)
+    buffers = (replace(spec, role="input"), replace(wanted, role="output"))
+    return GpuProgram("wgsl", buffers, (0,), (1,), (launch,))
+
+
 def pack_on_device(
     device: Device, source: PooledBuffer, spec: BufferSpec, packed: int
 ) -> PooledBuffer:
     """A new buffer with the elements of `source`, which has a word for each."""
     wanted = packed_like(spec, packed)
     target = device.storage_pool.acquire(buffer_bytes(wanted))
-    access: tuple[Access, ...] = ("storage", "storage")
+    access: tuple[Access, ...] = ("read-only-storage", "storage")
     pipeline = device.pipeline(_shader(spec, packed), "main", access, "pack")
     parts = ((0, source), (1, target))
     group = device.raw.create_bind_group(

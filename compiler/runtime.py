@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.tune.database import TuningDatabase
     from tilewright.runtime_web.runner.options import BrowserOptions
     from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
+    from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
 
 if TYPE_CHECKING:
     from functools import cached_property
@@ -126,13 +127,24 @@ class Runtime:
         return not {"webgpu", "webgl"}.isdisjoint(vars(self))
 
     @once
-    def webgpu(self) -> Device:
+    def webgpu(self) -> Device | WebGpuBrowserDevice:
         """The WebGPU device."""
-        from tilewright.codegen_wgsl.adapter import DeviceOptions
-        from tilewright.codegen_wgsl.device import Device
+        from tilewright.compiler.runners import open_device
 
         choice = self.device_choice
-        return Device(DeviceOptions(choice.adapter, choice.software))
+
+        def native() -> Device:
+            from tilewright.codegen_wgsl.adapter import DeviceOptions
+            from tilewright.codegen_wgsl.device import Device
+
+            return Device(DeviceOptions(choice.adapter, choice.software))
+
+        def browser() -> WebGpuBrowserDevice:
+            from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
+
+            return WebGpuBrowserDevice(self._browser_options)
+
+        return open_device("wgsl", choice.runner, native, browser)
 
     @once
     def webgl(self) -> GlDevice | WebGlBrowserDevice:
@@ -158,7 +170,8 @@ class Runtime:
         from tilewright.runtime_web.runner.options import BrowserOptions
 
         choice = self.device_choice
-        return BrowserOptions(choice.browser, "any" if choice.software else "hardware")
+        adapter: Literal["any", "hardware"] = "any" if choice.software else "hardware"
+        return BrowserOptions(choice.browser, adapter, adapter_name=choice.adapter)
 
 
 def _wait_before_forks(lock: threading.RLock) -> None:

@@ -1,4 +1,4 @@
-"""The WebGPU target: WGSL shaders, run through wgpu."""
+"""The WebGPU target: WGSL shaders, run through wgpu or in a browser."""
 
 from __future__ import annotations
 
@@ -82,20 +82,17 @@ class WgslTargetDriver:
 
     def load(self, artifact: WgslArtifact, names: Sequence[str]) -> GpuFunction:
         """The shaders as pipelines on this process's device."""
-        from tilewright.codegen_wgsl.run import LoadedProgram
-
-        loaded = LoadedProgram(self.runtime.webgpu, artifact.program, artifact.constants, names)
-        return GpuFunction(loaded)
+        device = self.runtime.webgpu
+        return GpuFunction(device.load(artifact.program, artifact.constants, names))
 
     def upload(self, array: np.ndarray) -> Any:
         """A storage buffer with the array's elements, laid out as kernels read them."""
-        from tilewright.codegen_wgsl.device_array import upload
         from tilewright.codegen_wgsl.storage import Storage
 
         dtype = dtypes.from_numpy(array.dtype)
         assert dtype is not None
         buffer = Buffer("array", array.shape, dtype)
-        return upload(self.runtime.webgpu, array, Storage().declare(buffer, "input"))
+        return self.runtime.webgpu.upload(array, Storage().declare(buffer, "input"))
 
     def figures(self, artifact: WgslArtifact, stages: Mapping[str, object]) -> ProgramFigures:
         """What one call does, counted."""

@@ -55,6 +55,7 @@
  * @property {(source: Lease, destination: Lease) => void} copy
  * @property {() => void} flush
  * @property {(lease: Lease, words: number) => Promise<Uint8Array>} read
+ * @property {(lease?: Lease) => Promise<void>} finish wait until what wrote `lease` is done
  * @property {() => Promise<void>} check raise what went wrong since the last check
  */
 

@@ -5,6 +5,7 @@
 
 import { DeviceProblem, Program, launchesOf, wordCount } from "./program.js";
 import { WebGlDevice } from "./webgl.js";
+import { WebGpuDevice } from "./webgpu.js";
 
 /** @typedef {import("./program.js").BufferSpec} BufferSpec */
 /** @typedef {import("./program.js").Description} Description */
@@ -30,8 +31,7 @@ const arrays = new Map();
 /** @type {Record<string, (request: any, blobs: Uint8Array[]) => Promise<Reply>>} */
 const operations = {
   async open({ target, limits }) {
-    if (target !== "glsl") throw new DeviceProblem("bug", `there is no target ${target}`);
-    device = WebGlDevice.open(limits);
+    device = await (target === "glsl" ? WebGlDevice : WebGpuDevice).open(limits);
     return { answer: device.facts() };
   },
 
@@ -128,7 +128,7 @@ const operations = {
 
   /** Wait for all that was queued. */
   async synchronize() {
-    for (const { lease } of [...arrays.values()].slice(-1)) await device.finish(lease);
+    await device.finish([...arrays.values()].pop()?.lease);
     return { answer: {} };
   },
 

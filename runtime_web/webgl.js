@@ -365,10 +365,11 @@ export class WebGlDevice {
 
   /**
    * Wait until the work that wrote `lease` is done.
-   * @param {TextureLease} lease
+   * @param {TextureLease} [lease]
    */
   async finish(lease) {
-    await this.read(lease, LANES); // nothing else in WebGL waits
+    this.gl.finish(); // which browsers need not wait for
+    if (lease) await this.read(lease, LANES);
   }
 
   /** Whether the device has a clock for `deviceSeconds`. */

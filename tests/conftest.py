@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from tests.browser import Browser
     from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
+    from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
 
 # CI tries the same examples every time: a new find belongs to whoever runs the tests by hand.
 hypothesis.settings.register_profile("ci", derandomize=True, database=None)
@@ -144,6 +145,15 @@ def webgl_browser() -> Iterator[WebGlBrowserDevice]:
     from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
 
     with WebGlBrowserDevice() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def webgpu_browser() -> Iterator[WebGpuBrowserDevice]:
+    """The product's own WebGPU runner, in a browser of its own."""
+    from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
+
+    with WebGpuBrowserDevice() as opened:
         yield opened
 
 

@@ -76,6 +76,7 @@ def _wgsl(runtime: Runtime) -> tuple[str, ...]:
     return (
         info.summary,
         *_software(info.is_software),
+        f"through {runtime.webgpu.runner}",
         features,
         f"buffers up to {info.limits.storage_binding_bytes >> 20} MiB,"
         f" {info.limits.workgroup_invocations} invocations per workgroup",

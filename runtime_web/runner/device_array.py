@@ -69,6 +69,13 @@ class BrowserArray:
             )
         return self._number
 
+    def become(self, other: BrowserArray) -> None:
+        """Lie on the device as `other` does, which has the same elements and is given up; what is
+        queued still reads the old memory."""
+        self.spec = other.spec
+        self._session, other._session = other._session, self._session
+        self._number, other._number = other._number, self._number
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a device array cannot become a host array without a copy")

@@ -12,7 +12,8 @@ class BrowserOptions(Struct, frozen=True):
 
     `adapter` says what may compute: "any" takes software where there is no GPU. `memory_bytes`
     bounds all arrays together and `idle_bytes` those kept for reuse. A request that takes longer
-    than `timeout_s` counts as a lost device; opening takes at most `open_s`.
+    than `timeout_s` counts as a lost device; opening takes at most `open_s`. `adapter_name` must be
+    a part of what a WebGPU adapter says of itself.
     """
 
     executable: str = ""
@@ -21,3 +22,4 @@ class BrowserOptions(Struct, frozen=True):
     idle_bytes: int = 256 << 20
     timeout_s: float | None = None
     open_s: float = 60.0
+    adapter_name: str = ""

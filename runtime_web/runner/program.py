@@ -112,6 +112,10 @@ class LoadedBrowserProgram:
             for spec, blob in zip(self._outputs, reply.blobs, strict=True)
         )
 
+    def seconds(self, inputs: Sequence[HostArray | BrowserArray], runs: int = 1) -> float:
+        """The time of one run out of `runs` queued together, uploads and read-back left out."""
+        return self._seconds(self._check_inputs(inputs), runs, "host") / runs
+
     def device_seconds(self, inputs: Sequence[HostArray | BrowserArray], runs: int = 1) -> float:
         """The time of one run out of `runs` issued together, uploads and read-back left out: by
         the device's clock or, where it has none, without what issuing costs once."""
@@ -141,13 +145,13 @@ class LoadedBrowserProgram:
         return [self.program.buffers[index] for index in self.program.outputs]
 
     def _device_seconds(self, given: _Given, runs: int) -> tuple[float, Literal["device", "host"]]:
-        def timed(clock: str, count: int) -> float:
-            return float(self._ask("time", given, runs=count, clock=clock).answer["seconds"])
-
-        seconds = timed("device", runs) if self.device.has_clock else 0.0
+        seconds = self._seconds(given, runs, "device") if self.device.has_clock else 0.0
         if seconds > 0:
             return seconds / runs, "device"
-        return slope(lambda count: timed("host", count), runs), "host"
+        return slope(lambda count: self._seconds(given, count, "host"), runs), "host"
+
+    def _seconds(self, given: _Given, runs: int, clock: Literal["device", "host"]) -> float:
+        return float(self._ask("time", given, runs=runs, clock=clock).answer["seconds"])
 
     def _uploaded(self, index: int, value: BrowserArray | Words) -> BrowserArray:
         if isinstance(value, BrowserArray):

@@ -14,11 +14,11 @@ import pytest
 from msgspec import Struct
 
 import tilewright as tw
-from tests.browser import Browser, program_data, results_of
+from tests.browser import program_data, results_of
 from tests.web.firefox import run_in_firefox
-from tilewright.codegen_wgsl.run import LoadedProgram
 from tilewright.compiler.runtime import runtime
 from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
+from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
 
 if TYPE_CHECKING:
     from tilewright.ir.artifact import GpuProgram
@@ -51,7 +51,7 @@ def job(function: Callable[..., Any], arguments: Sequence[Array], target: str) -
 
 def _wgpu(jobs: Sequence[Job]) -> list[Sequence[Array]]:
     device = runtime().webgpu
-    return [LoadedProgram(device, j.program, j.constants)(j.inputs) for j in jobs]
+    return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
 
 
 def _egl(jobs: Sequence[Job]) -> list[Sequence[Array]]:
@@ -64,9 +64,9 @@ def _chromium_webgl(jobs: Sequence[Job]) -> list[Sequence[Array]]:
         return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
 
 
-def _chromium(jobs: Sequence[Job]) -> list[Sequence[Array]]:
-    with Browser() as browser:
-        return [browser.run_program(j.program, j.inputs, j.constants) for j in jobs]
+def _chromium_webgpu(jobs: Sequence[Job]) -> list[Sequence[Array]]:
+    with WebGpuBrowserDevice() as device:
+        return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
 
 
 def _firefox(jobs: Sequence[Job]) -> list[Sequence[Array]]:
@@ -76,7 +76,7 @@ def _firefox(jobs: Sequence[Job]) -> list[Sequence[Array]]:
 
 ADAPTERS: Mapping[str, Adapter] = {
     "wgpu": Adapter("wgsl", "wgsl", _wgpu),
-    "chromium-webgpu": Adapter("wgsl", "chromium", _chromium),
+    "chromium-webgpu": Adapter("wgsl", "chromium", _chromium_webgpu),
     "egl": Adapter("glsl", "glsl", _egl),
     "chromium-webgl": Adapter("glsl", "chromium", _chromium_webgl),
     "firefox-webgl": Adapter("glsl", "firefox", _firefox),

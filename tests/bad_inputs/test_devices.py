@@ -20,6 +20,7 @@ from msgspec.structs import force_setattr
 
 import tilewright as tw
 from tests.bad_inputs.calls import X
+from tilewright.codegen_wgsl.device import Device
 from tilewright.compiler.runtime import runtime
 
 GPU = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("wgsl", "glsl")]
@@ -180,7 +181,9 @@ print(*(f"{w.category.__name__}: {w.message}" for w in said))
 def lose(target: str) -> None:
     """As a driver's reset would."""
     if target == "wgsl":
-        runtime().webgpu.raw.destroy()
+        device = runtime().webgpu
+        assert isinstance(device, Device)
+        device.raw.destroy()
     else:
         runtime().webgl.lose()
 

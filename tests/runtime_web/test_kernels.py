@@ -38,13 +38,17 @@ PROGRAM = """
         there = scale(there)
     assert type(there).__name__ == {"glsl": "GlslBrowserArray", "wgsl": "WgslBrowserArray"}[target]
     np.testing.assert_allclose(total(there).numpy(), (x * 2**20).sum(axis=0), rtol=1e-5, atol=16)
+    narrow = tw.kernel(lambda a: a + 1).on(target)
+    bytes_there = tw.device_array(np.arange(1000, dtype=np.uint8), target)
+    twice = narrow(narrow(bytes_there))  # packed on the way, where that is how kernels read
+    np.testing.assert_array_equal(twice.numpy(), np.arange(2, 1002).astype(np.uint8))
     print((runtime().webgl if target == "glsl" else runtime().webgpu).runner)
 """
 GALLERY = ("softmax", "argmax_rows", "top_k", "iou_matrix", "game_of_life")
 
 
 @pytest.mark.chromium
-@pytest.mark.parametrize("target", ["glsl"])
+@pytest.mark.parametrize("target", ["glsl", "wgsl"])
 def test_kernels_of_the_gallery_run_and_chain_in_a_browser(target: str) -> None:
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), target, *GALLERY]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
