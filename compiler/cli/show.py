@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,8 +31,12 @@ _TARGET_OF = {"wat": "wasm", "wgsl": "wgsl", "glsl": "glsl"}
         "tilewright show kernels.py:softmax --arg x=f32[64,1000] --stage wgsl",
         "tilewright show kernels.py:softmax --arg x=f32[64,1000] --after lower_reshapes",
         "tilewright show kernels.py:softmax --arg x=f32[64,1000] --target wgsl --html page.html",
-        after="""An open dimension is a name in place of a size: x=f32[N,1000]. FILE.py may be `-`
-        for standard input. No device is needed.""",
+        after="""Stages: graph is what is computed, optimized the same after the passes, program
+        what is fused and kept where, schedule how each nest runs, kernel its loops; then the code:
+        llvm and asm on cpu, llvm and wat on wasm, wgsl, glsl.
+
+        An open dimension is a name in place of a size: x=f32[N,1000]. FILE.py may be `-`
+        for standard input. No device is needed but for --time.""",
     ),
 )
 @kernel_path()
@@ -76,8 +80,31 @@ def show(
     stage = stage or "graph"
     chosen = target or _TARGET_OF.get(stage) or kernel.target
     compiled = kernel.compile(**kernel_specs(kernel, arguments), target=chosen)
-    shown = _graph_after(compiled, after) if after else compiled.stage(stage)
-    click.echo(stage_text(shown, locations).rstrip("\n"))
+    if stage in ("wgsl", "glsl") and stage == chosen:
+        from tilewright.compiler.shader_listing import shader_listing
+
+        text = shader_listing(compiled.specialization)
+    elif stage == "schedule":
+        text = _schedules(compiled)
+    else:
+        text = stage_text(
+            _graph_after(compiled, after) if after else compiled.stage(stage), locations
+        )
+    click.echo(text.rstrip("\n"))
+
+
+def _schedules(compiled: Compiled) -> str:
+    """A line for each nest, with what the user wrote in it."""
+    from tilewright.compiler.owners import Owners, plain_name
+    from tilewright.ir.printer import print_schedule
+
+    program: Any = compiled.stage("program")
+    owners = Owners(program)
+    lines = []
+    for name, schedule in compiled.schedule.items():
+        label = owners.labels_of(owners.named(plain_name(name)))
+        lines.append(f"{name}: {print_schedule(schedule)}" + (f"  # {label}" if label else ""))
+    return "\n".join(lines)
 
 
 def _write_page(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from msgspec import Struct, field
 
 from tilewright.compiler.driver import to_program
+from tilewright.compiler.owners import Owners, plain_name
 from tilewright.compiler.view.sources import SourceLines, read_sources
 from tilewright.ir.artifact import GpuProgram, launches
 from tilewright.ir.expr import Const
@@ -19,7 +20,7 @@ from tilewright.ir.fuse.program_builder import Fused, build_program
 from tilewright.ir.graph import Compute, Constant, Graph, Input, Result, Tensor
 from tilewright.ir.kernel import Kernel
 from tilewright.ir.printer import print_kernel, print_node, print_schedule
-from tilewright.ir.program import Nest, Program, kernels, leaves
+from tilewright.ir.program import Program, kernels, leaves
 
 if TYPE_CHECKING:
     from tilewright.compiler.specialization import Specialization
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from tilewright.ir.run_times import RunTimes
     from tilewright.ir.schedule import Schedule
 
-_NUMBERED: Final = re.compile(r"k\d+_")
 _FUNCTION: Final = re.compile(r"^define .*?^}\n", re.MULTILINE | re.DOTALL)
+_MAIN: Final = re.compile(r"define .*@tw_(init|main)\(")
+_CALL: Final = re.compile(r"call void @(k\d+)\(")
 
 
 class Node(Struct, eq=False):
@@ -119,7 +121,7 @@ def make_view(
         read_sources(function, [n.tensor.loc for part in graphs for n in part.nodes]),
         graphs,
         steps,
-        _launches(made, steps, program),
+        _launches(made, steps, Owners(program)),
         program,
         made,
         made.figures(),
@@ -206,26 +208,33 @@ def _is_number(tensor: Tensor) -> bool:
 # Launches.
 
 
-def _launches(made: Specialization, steps: Sequence[str], program: Program) -> list[LaunchPart]:
-    stage = made.stage("kernel")
-    if isinstance(stage, Program):
-        lowered = kernels((*stage.init, *stage.steps))
-    else:
-        lowered = list(cast("Sequence[Kernel]", stage))
+def _launches(made: Specialization, steps: Sequence[str], owners: Owners) -> list[LaunchPart]:
+    lowered = lowered_kernels(made)
+    code = list(_code_of(made, lowered))
     chosen: Sequence[tuple[str, Schedule]] = cast("Any", made.stage("schedule"))
     schedules = {name: print_schedule(schedule) for name, schedule in chosen}
-    code = list(_code_of(made, lowered))
-    owner = _Owners(steps, program)
-    found = []
-    for number, (kernel, (name, text)) in enumerate(zip(lowered, code, strict=True)):
-        step = owner.of(kernel, name)
-        schedule = schedules.get(_NUMBERED.sub("", name)) or (
-            schedules.get(steps[step], "") if step is not None else ""
-        )
+    found: list[LaunchPart] = []
+    for number, owner in enumerate(owners.of(lowered, [name for name, _ in code])):
+        name, text = code[number]
         found.append(
-            LaunchPart(f"l{number}", name, step, kernel=kernel, code=text, schedule=schedule)
+            LaunchPart(
+                f"l{number}",
+                name,
+                None if owner is None else steps.index(owner),
+                kernel=lowered[number],
+                code=text,
+                schedule=schedules.get(plain_name(name)) or schedules.get(owner or "", ""),
+            )
         )
     return found
+
+
+def lowered_kernels(made: Specialization) -> list[Kernel]:
+    """The kernel of each launch, those that run once before all calls first."""
+    stage = made.stage("kernel")
+    if isinstance(stage, Program):
+        return kernels((*stage.init, *stage.steps))
+    return list(cast("Sequence[Kernel]", stage))
 
 
 def _code_of(made: Specialization, lowered: Sequence[Kernel]) -> Iterator[tuple[str, str]]:
@@ -234,35 +243,14 @@ def _code_of(made: Specialization, lowered: Sequence[Kernel]) -> Iterator[tuple[
     if isinstance(program, GpuProgram):
         yield from ((launch.name, launch.source) for launch in launches(program.steps))
         return
-    module = str(made.stages.get("llvm", ""))
-    functions = _FUNCTION.findall(module)
-    for kernel in lowered:
-        mark = re.compile(rf"@[\w.]*\b{re.escape(kernel.name)}\b[\w.]*\(")
-        found = next((f for f in functions if mark.search(f.split("\n", 1)[0])), "")
-        yield kernel.name, found
-
-
-class _Owners:
-    """Which fused step a launch is part of: by its name, else by what it writes."""
-
-    def __init__(self, steps: Sequence[str], program: Program) -> None:
-        self._steps = steps
-        self._writer: dict[str, str] = {}
-        for step in leaves(program.steps):
-            if isinstance(step, Nest):
-                targets = [s.target.root.name for s in step.stages if s.target not in step.locals]
-                self._writer.update(dict.fromkeys(targets, step.name))
-            elif hasattr(step, "name"):
-                self._writer[step.target.root.name] = step.name  # type: ignore[union-attr]
-
-    def of(self, kernel: Kernel, name: str) -> int | None:
-        plain = _NUMBERED.sub("", name)
-        named = [s for s in self._steps if plain == s or plain.startswith(f"{s}_")]
-        if not named:
-            named = [
-                self._writer[b.root.name] for b in kernel.written if b.root.name in self._writer
-            ]
-        return self._steps.index(max(named, key=len)) if named else None
+    functions = _FUNCTION.findall(str(made.stages.get("llvm", "")))
+    entries = [match for text in functions if (match := _MAIN.match(text))]
+    entries.sort(key=lambda match: match[1] == "main")  # what runs once comes first
+    called = [name for match in entries for name in _CALL.findall(match.string)]
+    for number, kernel in enumerate(lowered):  # equal kernels are one function
+        name = called[number] if len(called) == len(lowered) else None
+        own = (f for f in functions if name and re.match(rf"define .*@{name}[.(]", f))
+        yield kernel.name, "\n".join(own)
 
 
 def _measure(view: View) -> None:
