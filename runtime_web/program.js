@@ -41,21 +41,25 @@
  */
 
 /** Memory of the device, counted: `users` hold it. @typedef {{ users: number }} Lease */
-/** A shader that is ready to run. @typedef {object} Compiled */
+
+/** What is moved to and from a device. @typedef {Uint8Array<ArrayBuffer>} Words */
 
 /**
- * A GPU interface. Work is queued in the order of the calls; `flush` sends it off.
+ * A GPU interface. Work is queued in the order of the calls; `flush` sends it off. `C` is a shader
+ * that is ready to run.
+ * @template {Lease} L
+ * @template C
  * @typedef {object} Machine
- * @property {(launches: Launch[]) => Promise<Compiled[]>} compile
- * @property {(compiled: Compiled[]) => void} discard
- * @property {(spec: BufferSpec) => Lease} acquire memory with undefined contents and one user
- * @property {(lease: Lease) => void} release drop one user; the last gives the memory back
- * @property {(lease: Lease, words: Uint8Array) => void} write
- * @property {(launch: Launch, compiled: Compiled, bindings: Lease[], outputs: Lease[], uniforms: number[]) => void} dispatch
- * @property {(source: Lease, destination: Lease) => void} copy
+ * @property {(launches: Launch[]) => Promise<C[]>} compile
+ * @property {(compiled: C[]) => void} discard
+ * @property {(spec: BufferSpec) => L} acquire memory with undefined contents and one user
+ * @property {(lease: L) => void} release drop one user; the last gives the memory back
+ * @property {(lease: L, words: Words) => void} write
+ * @property {(launch: Launch, compiled: C, bindings: L[], outputs: L[], uniforms: number[]) => void} dispatch
+ * @property {(source: L, destination: L) => void} copy
  * @property {() => void} flush
- * @property {(lease: Lease, words: number) => Promise<Uint8Array>} read
- * @property {(lease?: Lease) => Promise<void>} finish wait until what wrote `lease` is done
+ * @property {(lease: L, words: number) => Promise<Words>} read
+ * @property {(lease?: L) => Promise<void>} finish wait until what wrote `lease` is done
  * @property {() => Promise<void>} check raise what went wrong since the last check
  */
 
@@ -128,13 +132,17 @@ export function plan(program) {
   }));
 }
 
-/** A program whose shaders are compiled and whose constants are on the device. */
+/**
+ * A program whose shaders are compiled and whose constants are on the device.
+ * @template {Lease} L
+ * @template C
+ */
 export class Program {
   /**
-   * @param {Machine} machine
+   * @param {Machine<L, C>} machine
    * @param {Description} description
-   * @param {Map<Launch, Compiled>} compiled
-   * @param {Map<number, Lease>} constants
+   * @param {Map<Launch, C>} compiled
+   * @param {Map<number, L>} constants
    */
   constructor(machine, description, compiled, constants) {
     this.machine = machine;
@@ -146,9 +154,11 @@ export class Program {
 
   /**
    * `constants` are the words of the buffers with role "constant", in buffer order.
-   * @param {Machine} machine
+   * @template {Lease} L
+   * @template C
+   * @param {Machine<L, C>} machine
    * @param {Description} description
-   * @param {Uint8Array[]} constants
+   * @param {Words[]} constants
    */
   static async load(machine, description, constants) {
     const launches = launchesOf(description.steps);
@@ -173,9 +183,9 @@ export class Program {
   /**
    * Queue one run. The inputs stay their owner's; the caller must release each of the results.
    * Each launch is made by `around`, which must call `issue` at once.
-   * @param {Lease[]} inputs
+   * @param {L[]} inputs
    * @param {(launch: Launch, issue: () => void) => void} around
-   * @returns {Lease[]}
+   * @returns {L[]}
    */
   run(inputs, around = (_, issue) => issue()) {
     const { buffers, outputs } = this.description;
@@ -208,7 +218,7 @@ export class Program {
 
   /**
    * @param {Step} step
-   * @param {Map<number, Lease>} leases
+   * @param {Map<number, L>} leases
    * @param {number | null} counter that of the innermost repeat
    * @param {(launch: Launch, issue: () => void) => void} around
    */
@@ -236,14 +246,14 @@ export class Program {
 
   /**
    * @param {Launch} launch
-   * @param {Map<number, Lease>} leases
+   * @param {Map<number, L>} leases
    * @param {number | null} counter
    */
   #launch(launch, leases, counter) {
     const { uniforms } = launch;
     const counted = counter === null || !uniforms.length ? uniforms
       : [counter, ...uniforms.slice(1)];
-    const compiled = /** @type {Compiled} */ (this.compiled.get(launch));
+    const compiled = /** @type {C} */ (this.compiled.get(launch));
     this.machine.dispatch(
       launch,
       compiled,
@@ -254,7 +264,7 @@ export class Program {
   }
 
   /**
-   * @param {Map<number, Lease>} leases
+   * @param {Map<number, L>} leases
    * @param {Set<number>} own
    * @param {number} index
    */
@@ -265,7 +275,8 @@ export class Program {
 }
 
 /**
- * @param {Map<number, Lease>} leases
+ * @template {Lease} L
+ * @param {Map<number, L>} leases
  * @param {number} index
  */
 function held(leases, index) {
@@ -275,7 +286,8 @@ function held(leases, index) {
 }
 
 /**
- * @param {Map<number, Lease>} leases
+ * @template {Lease} L
+ * @param {Map<number, L>} leases
  * @param {number} index
  */
 function retained(leases, index) {

@@ -11,8 +11,9 @@ import { WebGpuDevice } from "./webgpu.js";
 /** @typedef {import("./program.js").Description} Description */
 /** @typedef {import("./program.js").Launch} Launch */
 /** @typedef {import("./program.js").Lease} Lease */
+/** @typedef {import("./program.js").Words} Words */
 /** @typedef {{ spec: BufferSpec, lease: Lease }} Held */
-/** @typedef {{ answer: object, blobs?: Uint8Array[] }} Reply */
+/** @typedef {{ answer: object, blobs?: Words[] }} Reply */
 /** @typedef {(string | ArrayBuffer)} Message */
 
 // Chromium moves messages of this size several times faster than larger or much smaller ones.
@@ -20,15 +21,24 @@ const CHUNK_BYTES = 1 << 20;
 // Each takes a query of the device's.
 const MOST_TIMED_LAUNCHES = 8192;
 
-/** @type {any} */
-let device = null;
+/**
+ * @typedef {object} Inspected
+ * @property {() => object} facts
+ * @property {() => { bytes: number, idle: number, shaders: number }} statistics
+ * @property {() => void} lose
+ * @property {unknown} clock
+ * @property {(issue: () => void) => Promise<number>} deviceSeconds
+ */
+
+/** @type {import("./program.js").Machine<any, any> & Inspected} */
+let device;
 let ids = 0;
-/** @type {Map<number, Program>} */
+/** @type {Map<number, Program<any, any>>} */
 const programs = new Map();
 /** @type {Map<number, Held>} */
 const arrays = new Map();
 
-/** @type {Record<string, (request: any, blobs: Uint8Array[]) => Promise<Reply>>} */
+/** @type {Record<string, (request: any, blobs: Words[]) => Promise<Reply>>} */
 const operations = {
   async open({ target, limits }) {
     device = await (target === "glsl" ? WebGlDevice : WebGpuDevice).open(limits);
@@ -50,7 +60,7 @@ const operations = {
       return { answer: { arrays: outputs.map((lease, k) => hold(specs[k], lease)) } };
     }
     try {
-      /** @type {Uint8Array[]} */
+      /** @type {Words[]} */
       const read = [];
       for (const [k, lease] of outputs.entries()) {
         read.push(await device.read(lease, wordCount(specs[k])));
@@ -146,9 +156,9 @@ const operations = {
 /**
  * Call `use` with the leases of a program's inputs: arrays that are here, or the next blob.
  * @template T
- * @param {Program} program
+ * @param {Program<any, any>} program
  * @param {(number | null)[]} inputs
- * @param {Uint8Array[]} blobs
+ * @param {Words[]} blobs
  * @param {(leases: Lease[]) => Promise<T>} use
  */
 async function withInputs(program, inputs, blobs, use) {
@@ -239,7 +249,7 @@ function free(numbers) {
 
 /**
  * @param {any} request
- * @param {Uint8Array[]} blobs
+ * @param {Words[]} blobs
  * @returns {Promise<Reply>}
  */
 async function reply(request, blobs) {
@@ -284,7 +294,7 @@ function serve(socket) {
     }
     if (filled < bytes.byteLength) return;
     let at = 0;
-    /** @type {Uint8Array[]} */
+    /** @type {Words[]} */
     const blobs = request.blobs.map((/** @type {number} */ length) =>
       bytes.subarray(at, (at += length)));
     send(socket, await reply(request, blobs));

@@ -214,7 +214,7 @@ export class WebGlDevice {
   /**
    * Write words to the first elements, and zeros to the rest of the row that they end in.
    * @param {TextureLease} lease
-   * @param {Uint8Array} bytes
+   * @param {import("./program.js").Words} bytes
    */
   write({ texture, layout }, bytes) {
     const { gl } = this;

@@ -142,6 +142,7 @@ export class WebGpuDevice {
    */
   async #prepare(launch, number) {
     const { bindings, outputs, uniforms, source, entry_point: entryPoint } = launch;
+    /** @type {GPUBufferBindingType[]} */
     const types = bindings.map((b) => (outputs.includes(b) ? "storage" : "read-only-storage"));
     if (uniforms.length) types.push("uniform");
     const layout = this.#layout(types);
@@ -183,7 +184,7 @@ export class WebGpuDevice {
     }
   }
 
-  /** @param {string[]} types */
+  /** @param {GPUBufferBindingType[]} types */
   #layout(types) {
     const key = types.join(" ");
     const found = this.layouts.get(key);
@@ -191,10 +192,7 @@ export class WebGpuDevice {
     const entries = types.map((type, binding) => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
-      buffer: {
-        type: /** @type {GPUBufferBindingType} */ (type),
-        hasDynamicOffset: type === "uniform",
-      },
+      buffer: { type, hasDynamicOffset: type === "uniform" },
     }));
     const layout = this.device.createBindGroupLayout({ entries });
     this.layouts.set(key, layout);
@@ -237,7 +235,7 @@ export class WebGpuDevice {
 
   /**
    * @param {BufferLease} lease
-   * @param {Uint8Array<ArrayBuffer>} words
+   * @param {import("./program.js").Words} words
    */
   write({ buffer }, words) {
     // Before what is recorded and not sent, which may read what the buffer held.

@@ -1,8 +1,8 @@
 """Fixtures and rules that every test shares.
 
-* A test marked `wgsl`, `glsl`, `wasm`, `node`, `chromium` or `firefox` is skipped, with the reason,
-  where that cannot run; with TILEWRIGHT_REQUIRE_ALL=1 (set by `make test`) it fails instead, so
-  that a machine that lost a driver cannot pass by testing less.
+* A test marked `wgsl`, `glsl`, `wasm`, `node`, `chromium`, `firefox` or `typescript` is skipped,
+  with the reason, where that cannot run; with TILEWRIGHT_REQUIRE_ALL=1 (set by `make test`) it
+  fails instead, so that a machine that lost a driver cannot pass by testing less.
 * The disk cache of a test run is its own: an artifact that an older compiler left behind would
   otherwise make a broken one look right.
 * New outputs hold junk: memory that the last call gave back would often hold the right elements.
@@ -57,6 +57,8 @@ execute._empty = _output_of_junk
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 
+TSC = ROOT / "tests" / "web" / "node_modules" / ".bin" / "tsc"  # of npm --prefix tests/web install
+
 # Programs that succeed where a target can run. They run in a process of their own because a broken
 # driver may crash instead of raising.
 PROBES = {
@@ -72,6 +74,7 @@ with sync_playwright() as p:
     # A system's Chromium, else playwright's own; root in a container has no sandbox.
     p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"]).close()
 """,
+    "typescript": f"import subprocess; subprocess.run([{str(TSC)!r}, '--version'], check=True)",
     "firefox": "from tests.web.firefox import firefox_command; firefox_command()",
 }
 

@@ -62,6 +62,7 @@ class Channel:
         }
         self._server = _serve(self._keep, self._answer)
         self._origin = f"127.0.0.1:{self._server.socket.getsockname()[1]}"
+        # A daemon, and so are the threads of its connections: they must not keep the process alive.
         threading.Thread(
             target=self._server.serve_forever, name="tilewright-browser-files", daemon=True
         ).start()
@@ -79,6 +80,7 @@ class Channel:
             raise DeviceError(
                 f"the browser did not load the runner's page within {timeout_s:g} s"
             ) from None
+        self._server.socket.close()  # nobody else gets in
 
     def request(
         self, header: dict[str, Any], blobs: Sequence[Words] = (), timeout_s: float | None = None
