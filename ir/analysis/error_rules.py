@@ -261,6 +261,8 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
         passed = unordered(value, passed, ~zero, dtype, target)
     if not target.ieee:
         passed = passed + _gpu_extra(op, value, values)
+    if op is ops.FLOORDIV and dtype is F32:
+        passed = passed + _lost_units(value)
     if op in (ops.ADD, ops.SUB):
         passed = np.where(operands[0].fusible | operands[1].fusible, np.inf, passed)
     ulps = PROMISES.get(op.name, (0.0, 0.0))[target.column]
@@ -269,6 +271,13 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
         return finish(value, passed, ulps, dtype, target, op in _ROUNDED)
     passed = passed + np.where(value == 0, 0.0, own[0] * unit(value, F32)) + own[1]
     return finish(value, passed, ulps if dtype is F16 else 0.0, dtype, target)
+
+
+def _lost_units(quotient: Array) -> Array:
+    """NumPy's floor division, which is ours, rounds a quotient before it takes its floor: one with
+    no bits left for a half may become the next whole number."""
+    beyond = np.isfinite(quotient) & (np.abs(quotient) >= 2.0**22)
+    return np.where(beyond, 2 * unit(quotient, F32), 0.0)
 
 
 def _lost_signs(op: Op, value: Array, operands: Sequence[Bounded], target: TargetClass) -> Array:

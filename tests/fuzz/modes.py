@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 import tilewright as tw
 from tests.fuzz.compare import Finding, Outcome, bounds_of, compare_all, expected_results, outputs
@@ -16,11 +17,19 @@ from tests.fuzz.generate import WIDTHS
 from tests.fuzz.program import FuzzProgram, copies
 from tests.fuzz.schedules import GPU_TARGETS, random_schedules
 from tests.fuzz.values import random_argument
+from tilewright.codegen_cpu.target import CacheSizes, host_target
 from tilewright.compiler.api import Kernel
+from tilewright.compiler.arguments import contiguous
+from tilewright.compiler.driver import StageRecord, build
+from tilewright.compiler.interface import rebuild
+from tilewright.compiler.runtime import runtime
+from tilewright.compiler.target_cpu import CpuTargetDriver
 from tilewright.compiler.targets import BuildOptions
 from tilewright.ir.analysis.error_rules import TARGET_CLASSES
 from tilewright.ir.dtypes import from_numpy
 from tilewright.ir.signature import ArraySpec
+
+SMALL_CACHES = CacheSizes(l1=256, l2=1024, l3=8192)
 
 Mode = Callable[[FuzzProgram, Outcome, Sequence[str]], bool]
 
@@ -186,10 +195,28 @@ def one_array_twice(program: FuzzProgram, outcome: Outcome, targets: Sequence[st
     return False
 
 
+def small_caches(program: FuzzProgram, outcome: Outcome, targets: Sequence[str]) -> bool:
+    """Where caches hold next to nothing, small arrays are worked on in parts as large ones are."""
+    kernel = Kernel(program.function())
+    outputs(kernel, program)
+    traced = kernel.specializations[-1].traced
+    driver: Any = CpuTargetDriver(runtime())
+    driver.machine = replace(host_target(), caches=SMALL_CACHES)
+    artifact = build(traced, driver, BuildOptions(), StageRecord({}, {}))
+    by_name = dict(zip(traced.specs, program.arguments.values(), strict=True))
+    inputs = [contiguous(by_name[n], traced.specs[n], n) for n in traced.input_names]
+    results = driver.load(artifact, traced.input_names)(inputs)
+    bounds = bounds_of(kernel, program, TARGET_CLASSES["cpu"])
+    found = [np.asarray(r) for r in rebuild(traced.structure, results)]
+    compare_all("cpu", found, bounds, outcome, "with small caches: ")
+    return True
+
+
 MODES: dict[str, Mode] = {
     "other schedules": other_schedules,
     "reproducible": same_bits,
     "open sizes": open_sizes,
     "out=": into_given_arrays,
     "overlapping arguments": one_array_twice,
+    "small caches": small_caches,
 }

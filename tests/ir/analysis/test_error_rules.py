@@ -381,6 +381,15 @@ def test_a_remainder_on_a_gpu_is_free_near_whole_quotients() -> None:
         assert result(op, near(6.0, 0), near(2.0, 0)).bound == 0
 
 
+def test_large_floors_are_as_good_as_numpys() -> None:
+    """-14723078.5 rounds before its floor is taken."""
+    a, b = np.float32(-628.0), np.float32(4.265412280801684e-05)
+    found = result(ops.FLOORDIV, near(float(a), 0), near(float(b), 0))
+    assert found.value == -14723079
+    assert abs(float(a // b) - float(found.value)) <= found.bound <= 2
+    assert result(ops.FLOORDIV, near(2.0**21 + 0.5, 0), near(1.0, 0)).bound == 0
+
+
 def test_only_an_overflowing_product_is_fusible() -> None:
     big = near(1e30, 0)
     assert result(ops.MUL, big, big).fusible
