@@ -386,7 +386,7 @@ def test_large_floors_are_as_good_as_numpys() -> None:
     a, b = np.float32(-628.0), np.float32(4.265412280801684e-05)
     found = result(ops.FLOORDIV, near(float(a), 0), near(float(b), 0))
     assert found.value == -14723079
-    assert abs(float(a // b) - float(found.value)) <= found.bound <= 2
+    assert abs(float(a // b) - float(found.value)) <= found.bound < 3
     assert result(ops.FLOORDIV, near(2.0**21 + 0.5, 0), near(1.0, 0)).bound == 0
 
 
