@@ -17,12 +17,14 @@ from tilewright.codegen_glsl.legalize import legalize
 from tilewright.codegen_glsl.machine_types import refuse_float64
 from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.codegen_glsl.schedule import default_schedule
+from tilewright.codegen_glsl.share_shaders import share_shaders
 from tilewright.ir.artifact import GpuProgram, launches
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.fragment.grid import lower_to_fragments
+from tilewright.ir.lower.fragment.pad_operands import pad_operands
 from tilewright.ir.lower.fragment.spread_tile import spread_tile
-from tilewright.ir.lower.fragment.tiles import check_fragments, targets_of
+from tilewright.ir.lower.fragment.tiles import check_fragments, row_axis, targets_of
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.pad_rows import pad_rows
 from tilewright.ir.lower.split_inputs import split_inputs
@@ -55,7 +57,7 @@ def build(
     """`schedules` are by the names of nests; `observe` sees ``kernel``, ``schedule``, ``glsl``."""
     options = options or GlslOptions()
     lowered = lower(program, schedules, options)
-    made = assemble(lowered.program, options)
+    made = share_shaders(assemble(lowered.program, options))
     if observe:
         observe("kernel", lowered.program)
         observe("schedule", lowered.schedules)
@@ -80,13 +82,15 @@ def lower(
             return (step,)
         if options.f64 == "error":
             refuse_float64(step)
-        number = len(nests)
         nest, schedule = _scheduled(step, schedules or {})
+        copies, on_copies = _on_copies(nest, schedule)
+        before = tuple(launched for copy in copies for launched in lower_step(copy))
+        number = len(nests)
         nests.append((nest, schedule))
         if targets_of(schedule.tile) == 1:
-            return (launch(step, schedule, number),)
-        spread, ordered = spread_tile(nest, schedule.tile)
-        return (launch(spread, schedule, number), *lower_step(ordered))
+            return (*before, launch(on_copies, schedule, number))
+        spread, ordered = spread_tile(on_copies, schedule.tile)
+        return (*before, launch(spread, schedule, number), *lower_step(ordered))
 
     def launch(nest: Nest, schedule: Schedule, number: int) -> Launch:
         kernel = lower_to_fragments(nest, schedule, f"k{number}_{nest.name}")
@@ -109,6 +113,14 @@ def _scheduled(step: Nest, schedules: Mapping[str, Schedule]) -> tuple[Nest, Sch
         return nest, default_schedule(nest)
     check_fragments(nest, given)
     return nest, given
+
+
+def _on_copies(nest: Nest, schedule: Schedule) -> tuple[tuple[Nest, ...], Nest]:
+    """Nests that copy operands, and the nest that reads those."""
+    last = row_axis(nest)
+    if last is None or not schedule.pack:
+        return (), nest
+    return pad_operands(nest, schedule.pack, last)
 
 
 def source(program: GpuProgram) -> str:

@@ -2,13 +2,17 @@
 
 In: a nest with merged axes. Out: its default `Schedule`, of which this target reads `tile` (the
 elements that one fragment makes, four for each of its render targets), `unroll` (points of a
-reduction written out per iteration) and `unroll_reduce` (reductions written out whole).
+reduction written out per iteration), `unroll_reduce` (reductions written out whole) and `pack`
+(operands that are copied so that their rows begin with texels).
 """
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from tilewright.ir.lower.accesses import operations, points
-from tilewright.ir.lower.fragment.tiles import Tile, fetches, targets_of, tiles
+from tilewright.ir.lower.fragment.pad_operands import copied_texels, pad_operands, paddable
+from tilewright.ir.lower.fragment.tiles import Tile, fetches, row_axis, targets_of, tiles
 from tilewright.ir.lower.unravel import LANES
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
@@ -25,18 +29,51 @@ _LEAST_FRAGMENTS = 1024
 _WORTH_A_PASS = 0.6
 # Operations on vectors in the time that one fetch takes.
 _FETCH_COST = 8
+# Fetches in the time in which a texel of a copy is put together and written.
+_COPY_COST = 6
+
+
+class _Choice(Struct, frozen=True):
+    """A tile and which operands are copied first, and the time of it all for a texel."""
+
+    tile: Tile
+    pack: tuple[int, ...]
+    time: float
 
 
 def default_schedule(nest: Nest) -> Schedule:
     """Long bodies are repeated less often in the text."""
     cost = max((_cost(s) for s in nest.stages if s.reduce_axes), default=1)
-    tile = _default_tile(nest, cost)
-    room = _room(tile) // cost
+    chosen = _chosen(nest, cost)
     return Schedule(
-        tile=tile,
-        unroll=_unroll(tile, cost),
-        unroll_reduce=min(_MOST_EXPANDED, max(4, room)),
+        tile=chosen.tile,
+        unroll=_unroll(chosen.tile, cost),
+        unroll_reduce=min(_MOST_EXPANDED, max(4, _room(chosen.tile) // cost)),
+        pack=chosen.pack,
     )
+
+
+def _chosen(nest: Nest, cost: int) -> _Choice:
+    """What takes least time, if that is much less than single texels of what is there do."""
+    plain = _Choice((), (), 0.0)
+    texels, last = points(nest.outer) // LANES, row_axis(nest)
+    reduced = max((points(s.reduce_axes) for s in nest.stages if s.reduce_axes), default=0)
+    if last is None or not reduced or texels < 2 * _LEAST_FRAGMENTS:
+        return plain
+    single = tuple(LANES if axis is last else 1 for axis in nest.outer)
+    fitting = [t for t in tiles(nest) if texels // targets_of(t) >= _LEAST_FRAGMENTS]
+
+    def time(on: Nest, tile: Tile) -> float:
+        return _FETCH_COST * fetches(on, tile, _unroll(tile, cost)) + cost * reduced
+
+    choices = [_Choice(tile, (), time(nest, tile)) for tile in fitting]
+    pack = paddable(nest, last)
+    if pack:
+        copies, packed = pad_operands(nest, pack, last)
+        copying = _FETCH_COST * _COPY_COST * copied_texels(copies) / texels
+        choices += [_Choice(t, pack, time(packed, t) + copying) for t in (single, *fitting)]
+    best = min(choices, key=lambda choice: choice.time, default=plain)
+    return best if best.time < _WORTH_A_PASS * time(nest, ()) else plain
 
 
 def _room(tile: Tile) -> int:
@@ -49,21 +86,6 @@ def _unroll(tile: Tile, cost: int) -> int:
     """Points of a reduction in the body of its loop, a power of two."""
     fitting = min(_MOST_POINTS, max(1, _room(tile) // cost))
     return 1 << (fitting.bit_length() - 1)
-
-
-def _default_tile(nest: Nest, cost: int) -> Tile:
-    """The tile that takes least time, if that is much less than single texels do."""
-    texels = points(nest.outer) // LANES
-    reduced = max((points(s.reduce_axes) for s in nest.stages if s.reduce_axes), default=0)
-    if texels < 2 * _LEAST_FRAGMENTS or not reduced:
-        return ()
-    times = {
-        tile: _FETCH_COST * fetches(nest, tile, _unroll(tile, cost)) + cost * reduced
-        for tile in ((), *tiles(nest))
-        if texels // targets_of(tile) >= _LEAST_FRAGMENTS
-    }
-    best = min(times, key=lambda tile: times[tile])
-    return best if times[best] < _WORTH_A_PASS * times[()] else ()
 
 
 def _cost(stage: Stage) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser import Browser
 from tests.web.firefox import compile_in_firefox
-from tests.web.gallery_shaders import gallery_shaders
+from tests.web.gallery_shaders import gallery_shaders, scheduled_shaders
 
 BROKEN = "#version 300 es\nprecision highp float;\nout vec4 o;\nvoid main() { o = 1; }"
 
@@ -31,9 +31,19 @@ def test_angle_takes_every_kernel(browser: Browser) -> None:
     assert {name: text for name, text in zip(shaders, said, strict=True) if text} == {}
 
 
+@pytest.mark.chromium
+@pytest.mark.parametrize("seed", range(2))
+def test_angle_takes_other_schedules(browser: Browser, seed: int) -> None:
+    shaders = scheduled_shaders("glsl", seed)
+    assert len(shaders) > 100
+    said = browser.compile_glsl(list(shaders.values()))
+    assert {name: text for name, text in zip(shaders, said, strict=True) if text} == {}
+
+
 @pytest.mark.firefox
 def test_firefox_takes_every_kernel() -> None:
-    shaders = gallery_shaders("glsl")
+    """With its own schedules and with others."""
+    shaders = {**gallery_shaders("glsl"), **scheduled_shaders("glsl", 0)}
     *said, broken = compile_in_firefox([*shaders.values(), BROKEN])
     assert {name: text for name, text in zip(shaders, said, strict=True) if text} == {}
     assert "ERROR: 0:4" in broken

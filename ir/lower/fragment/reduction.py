@@ -161,7 +161,8 @@ class FragmentReduction:
         def inside(index: Expr, into: Registers) -> list[Stmt]:
             return self._axis(number + 1, {**bound, axis: index}, into)
 
-        return self._loop(axis.name, extent, totals, inside, self.runs[axis])
+        short = _points(self.axes[number:]) <= self.lowering.schedule.unroll
+        return self._loop(axis.name, extent, totals, inside, self.runs[axis], short)
 
     def _last_axis(self, axis: Var, extent: int, bound: Bindings, totals: Registers) -> list[Stmt]:
         """The innermost axis: expanded blocks, then what is left of them."""
@@ -236,12 +237,21 @@ class FragmentReduction:
             singles += self._add(part, inner, rest)
         return [*body, For(point, "unroll", singles)]
 
-    def _loop(self, name: str, count: int, totals: Registers, make: Body, run: int) -> list[Stmt]:
-        """`count` iterations; of long sums at most `run` between partial results."""
+    def _loop(
+        self,
+        name: str,
+        count: int,
+        totals: Registers,
+        make: Body,
+        run: int,
+        short: bool = False,
+    ) -> list[Stmt]:
+        """`count` iterations, written out if that is `short`; of long sums at most `run` between
+        partial results."""
         sums = any(part.is_sum for part in self.parts)
         if self.expanded or not sums or count <= run:
             counter = Var(name, count)
-            kind: LoopKind = "unroll" if self.expanded else "serial"
+            kind: LoopKind = "unroll" if self.expanded or short else "serial"
             return [For(counter, kind, make(counter, totals))]
         size = _run_length(count, run)
         partial = self._registers(bool(totals[0].shape))

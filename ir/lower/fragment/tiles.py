@@ -17,6 +17,7 @@ from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import flat
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.fragment.grid import axes_in_order
+from tilewright.ir.lower.fragment.pad_operands import paddable
 from tilewright.ir.lower.unravel import LANES
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
@@ -39,14 +40,21 @@ def check_fragments(nest: Nest, schedule: Schedule) -> None:
     check_schedule(nest, schedule)
     why = _objection(nest, schedule.tile) if schedule.tile else None
     if why is not None:
-        raise ShapeError(
-            f"schedule of {nest.name}: tile={schedule.tile!r} {why}",
-            help="start from a printed one: kernel.compile(…).schedule",
-        )
+        raise _misfit(nest, f"tile={schedule.tile!r} {why}")
+    last = row_axis(nest)
+    if schedule.pack and (last is None or not set(schedule.pack) <= set(paddable(nest, last))):
+        raise _misfit(nest, f"pack={schedule.pack!r} is for operands with rows of odd lengths")
     if targets_of(schedule.tile) * max(schedule.unroll, schedule.unroll_reduce) > _MOST_POINTS:
         raise LimitError(
             f"schedule of {nest.name}: tile and unroll are beyond the limit of {_MOST_POINTS}"
         )
+
+
+def _misfit(nest: Nest, why: str) -> ShapeError:
+    return ShapeError(
+        f"schedule of {nest.name}: {why}",
+        help="start from a printed one: kernel.compile(…).schedule",
+    )
 
 
 def runs_on_fragments(nest: Nest, schedule: Schedule) -> bool:
@@ -62,7 +70,7 @@ def _objection(nest: Nest, tile: Tile) -> str | None:
     targets = math.prod(tile) / LANES
     if targets not in TARGETS:
         return f"is none of {', '.join(str(t * LANES) for t in TARGETS)} points"
-    last = _row_axis(nest)
+    last = row_axis(nest)
     if last is None:
         return "is for nests with one output, whose rows are a multiple of four long"
     if tile[nest.outer.index(last)] % LANES:
@@ -73,7 +81,7 @@ def _objection(nest: Nest, tile: Tile) -> str | None:
     return None
 
 
-def _row_axis(nest: Nest) -> Var | None:
+def row_axis(nest: Nest) -> Var | None:
     """The outer axis along which the output's elements are neighbours, if texels do not cross its
     end."""
     finals = [stage for stage in nest.stages if stage.target not in nest.locals]
@@ -91,7 +99,7 @@ def _row_axis(nest: Nest) -> Var | None:
 
 def tiles(nest: Nest) -> tuple[Tile, ...]:
     """The tiles of more than one texel that fit."""
-    last = _row_axis(nest)
+    last = row_axis(nest)
     if last is None:
         return ()
     units = [LANES if axis is last else 1 for axis in nest.outer]
@@ -109,7 +117,7 @@ def tiles(nest: Nest) -> tuple[Tile, ...]:
 def fetches(nest: Nest, tile: Tile, written_out: int) -> float:
     """Texels fetched for each texel of the output, where bodies of reductions hold `written_out`
     points. With several targets another pass puts their texels in order."""
-    last = _row_axis(nest)
+    last = row_axis(nest)
     sizes = dict(zip(nest.outer, tile, strict=True)) if tile else {a: 1 for a in nest.outer}
     if last is not None and not tile:
         sizes[last] = LANES
@@ -146,8 +154,7 @@ def _load_fetches(
     factors = {atom: form.coefficient(atom) for atom in form.terms if isinstance(atom, Var)}
     if len(factors) < len(form.terms):  # at places that are data
         return math.prod(steps.values())
-    aligned = all(c * steps.get(axis, 1) % LANES == 0 for axis, c in factors.items())
-    if aligned:
+    if all(_keeps_texels(axis, c, steps.get(axis, 1)) for axis, c in factors.items()):
         return len({place // LANES for place in _places(factors, steps, form.constant)})
     lane = factors.pop(last, 0) if last is not None else 0
     each = 1 if lane == 0 else 2 if lane == 1 else LANES
@@ -155,6 +162,11 @@ def _load_fetches(
     if lane and last is not None:
         factors[last] = lane * LANES
     return each * len(set(_places(factors, texels, 0)))
+
+
+def _keeps_texels(axis: Var, factor: int, step: int) -> bool:
+    """Whether elements lie at the same place of a texel from one body to the next."""
+    return factor * step % LANES == 0 or axis.extent == step
 
 
 def _places(factors: Mapping[Var, int], steps: Mapping[Var, int], constant: int) -> Iterator[int]:

@@ -149,7 +149,9 @@ def test_odd_rows_are_fetched_element_by_element() -> None:
     x, y = Buffer("a", (10, 10), F32), Buffer("y", (8, 8), F32)
     nest = reduced(y, (3, 3), "add", lambda i, j, u, v: at(x, b.add(i, u), b.add(j, v)))
     assert fetches(nest, (), 16) == 2 * 9  # four neighbours lie in two texels
-    assert fetches(nest, (4, 4), 16) == 2 * 3 * 6 / 4 + 6
+    assert fetches(nest, (1, 8), 16) == 2 * 18 / 2 + 4
+    # Of two rows each the first begins with a texel.
+    assert fetches(nest, (4, 4), 16) == 2 * 6 / 4 + 6
 
 
 def test_places_that_are_data_are_fetched_one_by_one() -> None:
