@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tilewright.compiler.view.loops import loop_boxes
+from tilewright.compiler.view.loops import kernel_text, loop_boxes
 from tilewright.compiler.view.markup import Element, append, element
 from tilewright.compiler.view.model import LaunchPart, View
 from tilewright.compiler.view.parts import colour_class
@@ -35,51 +35,48 @@ def _detail(view: View, launch: LaunchPart, hidden: bool) -> Element:
     )
     if launch.schedule:
         append(section, element("code", {"class": "schedule"}, launch.schedule))
+    if launch.kernel is not None:
+        loops = loop_boxes(launch.kernel, launch.key)
+        append(section, element("div", {"class": "part-of-launch"}, loops))
+    code = element("div", {"class": "part-of-launch code"}, *_tabs(view, launch))
+    append(section, code)
+    return section
+
+
+def _tabs(view: View, launch: LaunchPart) -> list[Element]:
+    """The kernel's text and the generated code, one of them shown."""
     tabs = element("div", {"class": "tabs", "role": "tablist"})
     panels: list[Element] = []
     contents = {
-        "Loops": loop_boxes(launch.kernel) if launch.kernel else None,
-        "Kernel": _text(launch.text),
+        "Kernel": kernel_text(launch.text, launch.key) if launch.kernel else None,
         _LANGUAGES[view.target]: _text(launch.code),
     }
     for number, (title, content) in enumerate(contents.items()):
         if content is None:
             continue
         name = f"{launch.key}-{number}"
-        chosen = number == 0
-        append(
-            tabs,
-            element(
-                "button",
-                {
-                    "type": "button",
-                    "role": "tab",
-                    "id": f"tab-{name}",
-                    "aria-controls": name,
-                    "aria-selected": "true" if chosen else "false",
-                    "tabindex": "0" if chosen else "-1",
-                    "data-tab": str(number),
-                },
-                title,
-            ),
-        )
-        panels.append(
-            element(
-                "div",
-                {
-                    "role": "tabpanel",
-                    "id": name,
-                    "aria-labelledby": f"tab-{name}",
-                    "data-tab": str(number),
-                    "hidden": not chosen,
-                    "tabindex": "0",
-                    "class": "panel",
-                },
-                content,
-            )
-        )
-    append(section, tabs, *panels)
-    return section
+        chosen = not panels
+        attributes: dict[str, object] = {
+            "type": "button",
+            "role": "tab",
+            "id": f"tab-{name}",
+            "aria-controls": name,
+            "aria-selected": "true" if chosen else "false",
+            "tabindex": "0" if chosen else "-1",
+            "data-tab": str(number),
+        }
+        append(tabs, element("button", attributes, title))
+        panel: dict[str, object] = {
+            "role": "tabpanel",
+            "id": name,
+            "aria-labelledby": f"tab-{name}",
+            "data-tab": str(number),
+            "hidden": not chosen,
+            "tabindex": "0",
+            "class": "panel",
+        }
+        panels.append(element("div", panel, content))
+    return [tabs, *panels]
 
 
 def _text(text: str) -> Element | None:

@@ -94,6 +94,31 @@ function neighbour(list, from, step) {
   return list[Math.max(0, Math.min(list.length - 1, wanted))];
 }
 
+// Boxes of loops and their lines in the kernel's text.
+
+function pairOf(event) {
+  return event.target.closest("[data-pair]")?.dataset.pair ?? null;
+}
+
+function markPair(pair, name) {
+  for (const one of document.querySelectorAll("[data-pair]")) {
+    one.classList.toggle(name, one.dataset.pair === pair);
+  }
+}
+
+function choosePair(from) {
+  const pair = from.dataset.pair;
+  markPair(pair, "picked");
+  for (const other of document.querySelectorAll(`[data-pair="${pair}"]`)) {
+    const pane = other.closest(".loops, .panel");
+    if (other !== from && pane) {
+      pane.scrollTop += other.getBoundingClientRect().top - pane.getBoundingClientRect().top - 8;
+    }
+  }
+}
+
+document.addEventListener("mouseover", (event) => markPair(pairOf(event), "near"));
+
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
 document.addEventListener("click", (event) => {
@@ -106,6 +131,8 @@ document.addEventListener("click", (event) => {
     document.getElementById("graph").classList.toggle("fit", zoom.dataset.zoom === "fit");
   } else if (part) {
     select(part);
+  } else if (pairOf(event)) {
+    choosePair(event.target.closest("[data-pair]"));
   }
 });
 
@@ -119,6 +146,15 @@ document.addEventListener("keydown", (event) => {
     showTab(next);
     next.focus();
     event.preventDefault();
+  } else if (focused.matches(".loops") && event.key in STEPS) {
+    const boxes = [...focused.querySelectorAll(".box")];
+    const picked = boxes.find((b) => b.classList.contains("picked"));
+    const next = picked ? neighbour(boxes, picked, STEPS[event.key]) : boxes[0];
+    if (next) {
+      choosePair(next);
+      next.scrollIntoView({ block: "nearest" });
+      event.preventDefault();
+    }
   } else if (focused.matches(".part") && event.key in STEPS) {
     const pane = panes.find((p) => p.contains(focused));
     select(neighbour(parts.filter((p) => pane.contains(p)), focused, STEPS[event.key]), true);

@@ -92,6 +92,18 @@ def test_tabs(opened: tuple[Page, list[str]]) -> None:
     assert shown.inner_text(".detail:not([hidden]) .panel:not([hidden])").startswith("kernel ")
 
 
+def test_a_box_and_its_lines(opened: tuple[Page, list[str]]) -> None:
+    shown, _ = opened
+    box = shown.locator(".detail:not([hidden]) .box.serial").first
+    box.locator(".head").first.click()
+    picked = shown.locator(".detail:not([hidden]) .block.picked")
+    assert picked.inner_text().lstrip().startswith("for serial ")
+    assert picked.count() == 1
+    shown.focus(".detail:not([hidden]) .loops")
+    shown.keyboard.press("ArrowUp")
+    assert not picked.inner_text().lstrip().startswith("for serial ")
+
+
 def test_nothing_is_wider_than_the_window(opened: tuple[Page, list[str]]) -> None:
     shown, _ = opened
     assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
