@@ -31,6 +31,7 @@ from tilewright.ir.lower.gather_scatter import gather_scatter
 from tilewright.ir.lower.sorting.sort_by_exchanges import sort_by_exchanges
 from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.split_inputs import split_inputs
+from tilewright.ir.lower.split_reduction import schedule_of_parts, split_reduction
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import (
     Copy,
@@ -176,7 +177,14 @@ class _Builder(Struct):
         else:
             check_schedule(merged, schedule, self.options.workgroup_invocations)
         self.nests.append((merged, schedule))
-        return self._launch(lower_to_workgroups(merged, schedule, nest.name), nest.name)
+        if schedule.split_reduce == 1:
+            return self._lower(merged, schedule)
+        parts, rest = split_reduction(merged, schedule.split_reduce)
+        summed = self._lower(parts, schedule_of_parts(schedule))
+        return [*summed, *self._lower(rest, default_schedule(rest, self.options))]
+
+    def _lower(self, nest: Nest, schedule: Schedule) -> list[artifact.Step]:
+        return self._launch(lower_to_workgroups(nest, schedule, nest.name), nest.name)
 
     def _sort(self, step: SortRows) -> list[artifact.Step]:
         length = static_shape(step.source)[step.axis]

@@ -1,6 +1,7 @@
 """A good schedule for a nest on a WebGPU device, without tuning.
 
-Contractions go through workgroup memory. Nests that visit the data of an outer point more than
+Contractions go through workgroup memory; where there are few blocks of results, or few results of a
+product with a vector, long sums are split. Nests that visit the data of an outer point more than
 once, or that have few outer points and much to reduce, get a workgroup for each outer point.
 Everything else has one invocation for each point, or for four neighbouring ones.
 
@@ -10,14 +11,18 @@ barriers cost it more than they spare, and there are cores to keep busy, not tho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, points
 from tilewright.ir.lower.contraction import Contraction, match_contraction
+from tilewright.ir.lower.reducer import is_product
+from tilewright.ir.lower.split_reduction import can_split
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import INNER, Schedule
 
@@ -29,6 +34,9 @@ _LEAST_SIDE = 8  # of a contraction through workgroup memory
 _MANY_BLOCKS = 64  # enough for invocations that compute 8 by 8 points each
 _FEW_BLOCKS = 16  # fewer than this leave a device idle: take smaller ones
 _LEAST_VECTORS = 1024  # invocations that must be left when each takes four points
+_MOST_PARTS = 32  # of a sum
+_LEAST_PART = 64  # products: fewer are sooner computed than their sum is written and read
+_MANY_INVOCATIONS = 16384  # that keep a device busy while each reads memory
 _MANY_POINTS = 1024  # outer points that keep a device busy without workgroups of their own
 _LONG_ROW = 64
 _SHORT_ROW = 32
@@ -44,12 +52,17 @@ def default_schedule(nest: Nest, options: WgslOptions) -> Schedule:
     found = match_contraction(nest)
     if found is not None:
         tiled = _tiles(nest, found) if options.is_processor else None
-        tiled = tiled or _contraction(found, options)
+        tiled = tiled or _contraction(nest, found, options)
         if tiled is not None:
             return tiled
     if _wants_rows(nest) and not (options.is_processor and points(nest.outer) >= _PROCESSOR_POINTS):
         return Schedule(vector=INNER, workgroup=(_row_threads(nest, options),))
-    return _grid(nest, options)
+    made = _grid(nest, options)
+    if options.is_processor or not any(is_product(s) for s in nest.stages if s.reduce_axes):
+        return made
+    outer, tile = points(nest.outer), math.prod(made.tile)
+    depth = max(points(s.reduce_axes) for s in nest.stages)
+    return replace(made, split_reduce=_parts(nest, depth, _MANY_INVOCATIONS * tile // outer))
 
 
 # Contractions.
@@ -71,7 +84,7 @@ def _sizes(found: Contraction) -> _Sizes:
     )
 
 
-def _contraction(found: Contraction, options: WgslOptions) -> Schedule | None:
+def _contraction(nest: Nest, found: Contraction, options: WgslOptions) -> Schedule | None:
     """Tiles in workgroup memory."""
     sizes = _sizes(found)
     if min(sizes.rows, sizes.columns) < _LEAST_SIDE or sizes.depth < LANES:
@@ -84,7 +97,22 @@ def _contraction(found: Contraction, options: WgslOptions) -> Schedule | None:
     if parts * side * tile * depth * WORD_BYTES > options.workgroup_bytes:
         return None
     workgroup = (_along(sizes.rows, side, tile), _along(sizes.columns, side, tile))
-    return Schedule(tile=(tile, tile), workgroup=workgroup, stage_tile=depth)
+    whole = Schedule(tile=(tile, tile), workgroup=workgroup, stage_tile=depth)
+    blocks = _blocks(sizes, side * tile)
+    if blocks >= _FEW_BLOCKS:
+        return whole
+    parts = _parts(nest, sizes.depth, -(-_MANY_BLOCKS // blocks))
+    return replace(whole, split_reduce=parts, stage_tile=_slice(sizes.depth // parts))
+
+
+def _parts(nest: Nest, depth: int, wanted: int) -> int:
+    """Parts of a long sum: at most those that are wanted, and none of them short."""
+    parts = 1
+    while parts * 2 <= min(wanted, _MOST_PARTS) and depth >= 2 * parts * _LEAST_PART:
+        if not can_split(nest, parts * 2):
+            break
+        parts *= 2
+    return parts
 
 
 def _block(sizes: _Sizes, options: WgslOptions) -> tuple[int, int]:

@@ -11,11 +11,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.schedule import LANES, WORD_BYTES, grid_schedule
 from tilewright.ir.expr import Var
+from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.check_schedule import is_legal
 from tilewright.ir.lower.contraction import Contraction, match_contraction
+from tilewright.ir.lower.split_reduction import can_split
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace
@@ -27,6 +31,9 @@ _FEW_THREADS: Final = (8, 16)  # a processor's vectors
 _THREADS: Final = (32, 64, 128, 256, 512, 1024)
 _MOST_TERMS: Final = 1 << 10
 """Of the reduction of a tile that are written out: shaders of more take seconds to compile."""
+_PARTS: Final = (1, 2, 4, 8, 16, 32)
+_MOST_RESULTS: Final = 1 << 24
+"""Of the parts of sums: they are written and read again."""
 _EXPANDED: Final = (0, 8, 32)
 _TILED: Final = ("tile rows", "tile columns")
 
@@ -60,12 +67,17 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
     for axis, name in zip(reversed(axes), reversed(_TILED), strict=False):
         extent = axis.extent if isinstance(axis.extent, int) else 1
         knobs.append(Knob(name, _with(tuple(t for t in _TILES if t <= extent), values[name])))
+    parts = tuple(n for n in _PARTS if n == 1 or can_split(nest, n))
+    if len(parts) > 1:
+        knobs.append(Knob("parts", parts))
     start = tuple(knob.values.index(values[knob.name]) for knob in knobs)
 
     def make(chosen: Mapping[str, Any]) -> Schedule | None:
-        made = _schedule(nest, axes, {**values, **chosen})
-        if made is None:
+        given = {**values, **chosen}
+        made = _schedule(nest, axes, given)
+        if made is None or points(nest.outer) * given["parts"] > _MOST_RESULTS:
             return None
+        made = replace(made, split_reduce=given["parts"])
         if found is not None and made.stage_tile and _bytes(found, made) > options.workgroup_bytes:
             return None
         return made if is_legal(nest, made, options.workgroup_invocations) else None
@@ -110,6 +122,7 @@ def _values(nest: Nest, schedule: Schedule, axes: Sequence[Var]) -> dict[str, An
         "depth": schedule.stage_tile or 16,
         "threads": 64 if staged else schedule.workgroup[0],
         "expanded": schedule.unroll_reduce,
+        "parts": schedule.split_reduce,
         **tiles,
     }
 

@@ -35,6 +35,8 @@ class Schedule(Struct, frozen=True):
       other, its results waiting in memory (0: results in registers, a tile at a time).
     * `workgroup`: invocations of a workgroup on GPU targets.
     * `stage_tile`: depth of the reduced axis that a workgroup keeps in its memory (0: none).
+    * `split_reduce`: parts of a reduction that are computed as points of their own and combined by
+      a second launch, on targets with workgroups.
     """
 
     tile: tuple[int, ...] = ()
@@ -51,3 +53,4 @@ class Schedule(Struct, frozen=True):
     lines: int = 0
     workgroup: tuple[int, ...] = ()
     stage_tile: int = 0
+    split_reduce: int = 1

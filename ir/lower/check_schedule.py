@@ -15,6 +15,7 @@ from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.lower.accesses import depends
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.row_products import is_row_product
+from tilewright.ir.lower.split_reduction import can_split
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 
@@ -25,6 +26,8 @@ MOST_WRITTEN_OUT = 1 << 14
 """Vectors that one iteration may compute with the reductions that are expanded in it: a compiler
 takes seconds for them."""
 MOST_LINES = 64
+MOST_PARTS = 64
+"""Parts of one reduction: each is an operand of the expression that adds them up."""
 LANES = 4
 """Elements of a vector on GPU targets, of which tiles in workgroup memory are made."""
 
@@ -39,6 +42,8 @@ def check_schedule(nest: Nest, schedule: Schedule, invocations: int | None = Non
     check.run()
     if invocations is not None:
         check.fits_workgroups(invocations)
+    elif schedule.split_reduce != 1:
+        raise check.wrong("split_reduce", "is for targets with workgroups, and 1 elsewhere")
 
 
 def check_stack(nest: Nest, kernel: Kernel, most: int) -> None:
@@ -91,13 +96,23 @@ class _Check:
     def fits_workgroups(self, invocations: int) -> None:
         given = self.schedule
         if len(given.workgroup) > 3 or min(given.workgroup, default=1) < 1:
-            raise self._wrong("workgroup", "is not one to three sizes from 1 up")
+            raise self.wrong("workgroup", "is not one to three sizes from 1 up")
+        self._check_split()
         if math.prod(given.workgroup) > invocations:
             raise self._beyond("workgroup", invocations)
         if isinstance(given.vector, int) and given.tile and not given.stage_tile:
             extent, size = self.nest.outer[given.vector].extent, given.tile[given.vector]
             if not isinstance(extent, int) or extent % size:
-                raise self._wrong("vector", f"is an axis of {extent} points, which tiles cut")
+                raise self.wrong("vector", f"is an axis of {extent} points, which tiles cut")
+
+    def _check_split(self) -> None:
+        parts = self.schedule.split_reduce
+        if parts < 1:
+            raise self.wrong("split_reduce", "is less than 1")
+        if parts > MOST_PARTS:
+            raise self._beyond("split_reduce", MOST_PARTS)
+        if parts > 1 and not can_split(self.nest, parts):
+            raise self.wrong("split_reduce", "does not divide the only reduction of the nest")
 
     def _check_kinds(self) -> None:
         """Plain ints and tuples of them, as the printed form has."""
@@ -105,7 +120,7 @@ class _Check:
         for name in ("tile", "order", "pack", "cache_block", "workgroup"):
             value = getattr(given, name)
             if not isinstance(value, tuple) or not all(map(_is_int, value)):
-                raise self._wrong(name, "is not a tuple of integers")
+                raise self.wrong(name, "is not a tuple of integers")
         for name in (
             "width",
             "unroll",
@@ -113,24 +128,25 @@ class _Check:
             "reduce_block",
             "unroll_reduce",
             "stage_tile",
+            "split_reduce",
             "lines",
         ):
             if not _is_int(getattr(given, name)):
-                raise self._wrong(name, "is not an integer")
+                raise self.wrong(name, "is not an integer")
         if not (given.vector is None or given.vector == INNER or _is_int(given.vector)):
-            raise self._wrong("vector", f"is neither an axis, nor {INNER!r}, nor None")
+            raise self.wrong("vector", f"is neither an axis, nor {INNER!r}, nor None")
 
     def _check_sizes(self) -> None:
         given = self.schedule
         for name in ("width", "unroll"):
             value = getattr(given, name)
             if value < 1 or value & (value - 1):
-                raise self._wrong(name, "is not a power of two")
+                raise self.wrong(name, "is not a power of two")
         for name, least in (("chunks", 1), ("reduce_block", 0), ("unroll_reduce", 0), ("lines", 0)):
             if getattr(given, name) < least:
-                raise self._wrong(name, f"is less than {least}")
+                raise self.wrong(name, f"is less than {least}")
         if given.reduce_block == 1:
-            raise self._wrong("reduce_block", "combines nothing: give at least 2, or 0 for any")
+            raise self.wrong("reduce_block", "combines nothing: give at least 2, or 0 for any")
         if given.lines:
             self._check_lines()
         if given.chunks > MOST_CHUNKS:
@@ -139,24 +155,24 @@ class _Check:
     def _check_lines(self) -> None:
         given = self.schedule
         if not is_row_product(self.nest):
-            raise self._wrong("lines", "is for products of one row and a matrix, and 0 elsewhere")
+            raise self.wrong("lines", "is for products of one row and a matrix, and 0 elsewhere")
         if given.lines > MOST_LINES:
             raise self._beyond("lines", MOST_LINES)
         extent = self.nest.stages[0].reduce_axes[0].extent
         if not isinstance(extent, int) or extent % given.chunks:
-            raise self._wrong("chunks", f"do not divide the {extent} lines")
+            raise self.wrong("chunks", f"do not divide the {extent} lines")
 
     def _check_axes(self, name: str, sizes: tuple[int, ...], least: int) -> None:
         """One size for each outer axis, or none at all."""
         if sizes and len(sizes) != self.rank:
-            raise self._wrong(name, f"does not fit {self.rank} outer axes")
+            raise self.wrong(name, f"does not fit {self.rank} outer axes")
         if min(sizes, default=least) < least:
-            raise self._wrong(name, f"has a size below {least}")
+            raise self.wrong(name, f"has a size below {least}")
 
     def _check_tile(self) -> None:
         for axis, size in zip(self.nest.outer, self.schedule.tile, strict=False):
             if size > 1 and self._shapes_inner(axis):
-                raise self._wrong("tile", "has several points of an axis that sizes depend on")
+                raise self.wrong("tile", "has several points of an axis that sizes depend on")
 
     def _shapes_inner(self, axis: Var) -> bool:
         stages = self.nest.stages
@@ -167,12 +183,12 @@ class _Check:
         self._check_axes("cache_block", given.cache_block, 0)
         tile = given.tile or (1,) * self.rank
         if any(points % size for points, size in zip(given.cache_block, tile, strict=False)):
-            raise self._wrong("cache_block", f"cuts tiles of {tile}")
+            raise self.wrong("cache_block", f"cuts tiles of {tile}")
 
     def _check_order(self) -> None:
         order = self.schedule.order
         if order and sorted(order) != list(range(self.rank)):
-            raise self._wrong("order", f"is not an order of {self.rank} outer axes")
+            raise self.wrong("order", f"is not an order of {self.rank} outer axes")
 
     def _check_vector(self) -> None:
         vector, stages = self.schedule.vector, self.nest.stages
@@ -180,29 +196,34 @@ class _Check:
             # The threads of a workgroup can take turns along a scan; lanes cannot.
             scans = any(s.scans for s in stages)
             if scans and not self.schedule.workgroup:
-                raise self._wrong("vector", "is an axis along which values run in order")
+                raise self.wrong("vector", "is an axis along which values run in order")
         elif isinstance(vector, int):
             if not 0 <= vector < self.rank:
-                raise self._wrong("vector", f"is none of {self.rank} outer axes")
+                raise self.wrong("vector", f"is none of {self.rank} outer axes")
             if self._shapes_inner(self.nest.outer[vector]):
-                raise self._wrong("vector", "is an axis that others depend on in their size")
+                raise self.wrong("vector", "is an axis that others depend on in their size")
 
     def _check_pack(self) -> None:
         pack = self.schedule.pack
         if len(set(pack)) != len(pack) or not set(pack) <= {0, 1}:
-            raise self._wrong("pack", "holds something else than 0 and 1, or one of them twice")
+            raise self.wrong("pack", "holds something else than 0 and 1, or one of them twice")
         if pack and self.rank and not self.schedule.tile:
-            raise self._wrong("pack", "asks for copies in tile order, but there is no tile")
+            raise self.wrong("pack", "asks for copies in tile order, but there is no tile")
 
     def _check_staged(self) -> None:
         """A contraction through workgroup memory; its tile is that of one invocation."""
         given = self.schedule
-        if given.stage_tile < 0 or match_contraction(self.nest) is None:
-            raise self._wrong("stage_tile", "is for contractions, and 0 elsewhere")
+        found = match_contraction(self.nest)
+        if given.stage_tile < 0 or found is None:
+            raise self.wrong("stage_tile", "is for contractions, and 0 elsewhere")
+        depth = math.prod(a.extent for a in found.stage.reduce_axes if isinstance(a.extent, int))
+        depth //= max(1, given.split_reduce)
+        if depth % min(given.stage_tile, max(1, depth)) and not found.vanishes:
+            raise self.wrong("stage_tile", f"cuts the {depth} terms of a sum that 0 adds to")
         if len(given.tile) != 2 or min(given.tile) < LANES or any(t % LANES for t in given.tile):
-            raise self._wrong("tile", f"is not two multiples of {LANES}, which stage_tile needs")
+            raise self.wrong("tile", f"is not two multiples of {LANES}, which stage_tile needs")
         if len(given.workgroup) != 2:
-            raise self._wrong("workgroup", "is not two sizes, which stage_tile needs")
+            raise self.wrong("workgroup", "is not two sizes, which stage_tile needs")
 
     def _check_expansion(self) -> None:
         given = self.schedule
@@ -224,7 +245,7 @@ class _Check:
         extents = (a.extent for a in stage.reduce_axes)
         return math.prod(e for e in extents if isinstance(e, int) and 0 < e <= most)
 
-    def _wrong(self, name: str, why: str) -> ShapeError:
+    def wrong(self, name: str, why: str) -> ShapeError:
         return ShapeError(
             f"schedule of {self.nest.name}: {name}={getattr(self.schedule, name)!r} {why}",
             help="start from a printed one: kernel.compile(…).schedule",

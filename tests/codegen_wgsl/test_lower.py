@@ -105,6 +105,12 @@ STAGED = [
     Schedule(tile=(4, 4), workgroup=(16, 4), stage_tile=16),
     Schedule(tile=(8, 4), workgroup=(4, 8), stage_tile=5),
 ]
+SPLIT = [
+    Schedule(tile=(4, 4), workgroup=(8, 8), stage_tile=8, split_reduce=2),
+    Schedule(tile=(3, 2), split_reduce=4),
+    Schedule(tile=(2, 4), vector=1, width=4, split_reduce=2),
+    Schedule(vector=INNER, workgroup=(64,), split_reduce=2),
+]
 PLAIN = [Schedule(), Schedule(tile=(3, 2)), Schedule(tile=(2, 4), vector=1, width=4), ROWS]
 
 
@@ -122,6 +128,20 @@ def test_linear_relu(
     exact = x.astype(np.float64) @ w + bias
     bound = (min(depth, 512) + 6) * U * (np.abs(x) @ np.abs(w) + np.abs(bias))
     assert (np.abs(got - np.maximum(exact, 0)) <= bound).all()
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("schedule", SPLIT, ids=str)
+def test_sums_in_parts(device: Device, rng: np.random.Generator, schedule: Schedule) -> None:
+    """The same in every run: the parts are added up in a fixed order."""
+    x, w = rng.standard_normal((37, 1200), np.float32), rng.random((1200, 52), np.float32)
+    bias = rng.standard_normal(52, np.float32)
+    (got,) = run(device, linear_relu(37, 52, 1200), [x, w, bias], schedule)
+    exact = x.astype(np.float64) @ w + bias
+    bound = (512 + 6) * U * (np.abs(x) @ np.abs(w) + np.abs(bias))
+    assert (np.abs(got - np.maximum(exact, 0)) <= bound).all()
+    (again,) = run(device, linear_relu(37, 52, 1200), [x, w, bias], schedule)
+    assert got.tobytes() == again.tobytes()
 
 
 @pytest.mark.wgsl

@@ -112,6 +112,17 @@ def test_every_schedule_of_a_space_is_legal_and_within_the_limits(
     assert legal > 10
 
 
+def test_long_sums_of_few_results_are_split() -> None:
+    """With tiles in workgroup memory, and of a row; not on processors, nor where results are many
+    or sums short."""
+    assert default(linear_relu(64, 64, 4096)).split_reduce == 16
+    assert default(linear_relu(1, 1024, 1024)).split_reduce == 16
+    assert default(linear_relu(1, 1024, 1024), PROCESSOR).split_reduce == 1
+    assert default(linear_relu(512, 512, 4096)).split_reduce == 1
+    assert default(linear_relu(64, 64, 100)).split_reduce == 1
+    assert values(space(linear_relu(64, 64, 100))[1], "parts") == (1, 2, 4)
+
+
 def test_points_of_other_sizes_keep_their_tiles() -> None:
     _, large = space(linear_relu(256, 256, 64), PROCESSOR)
     _, small = space(linear_relu(64, 32, 64), PROCESSOR)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
 from tilewright.ir import build, dtypes
 from tilewright.ir.errors import LimitError, ShapeError
-from tilewright.ir.expr import Load, Var
+from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.check_schedule import MOST_CHUNKS, MOST_LINES, check_schedule
 from tilewright.ir.program import Nest, Stage
@@ -156,6 +158,41 @@ def test_tiles_through_workgroup_memory() -> None:
     for workgroup in ((4,), (2, 2, 1)):
         with pytest.raises(ShapeError, match="is not two sizes, which stage_tile needs"):
             check_schedule(nest, replace(good, workgroup=workgroup), invocations=64)
+
+
+def sum_nest(value_of: Callable[[Expr, Expr], Expr]) -> Nest:
+    i, j, k = Var("i", 8), Var("j", 8), Var("k", 18)
+    a, b = Buffer("a", (8, 18), dtypes.F32), Buffer("b", (18, 8), dtypes.F32)
+    out = Buffer("out", (8, 8), dtypes.F32)
+    value = value_of(Load(a, (i, k)), Load(b, (k, j)))
+    return Nest("sum", (i, j), (Stage((), (k,), "add", value, out, (i, j)),), ())
+
+
+def test_parts_of_a_sum() -> None:
+    nest = sum_nest(build.mul)
+    check_schedule(nest, Schedule(split_reduce=9), invocations=64)
+    for wrong, why in ((0, "is less than 1"), (4, "does not divide the only"), (18, "does not")):
+        with pytest.raises(ShapeError, match=f"split_reduce={wrong} {why}"):
+            check_schedule(nest, Schedule(split_reduce=wrong), invocations=64)
+    with pytest.raises(ShapeError, match="split_reduce=2 does not divide"):
+        check_schedule(NEST, Schedule(split_reduce=2), invocations=64)
+    with pytest.raises(LimitError, match="split_reduce is beyond the limit of 64"):
+        check_schedule(nest, Schedule(split_reduce=128), invocations=64)
+    with pytest.raises(ShapeError, match="split_reduce=2 is for targets with workgroups"):
+        check_schedule(nest, Schedule(split_reduce=2))
+    with pytest.raises(ShapeError, match="split_reduce='2' is not an integer"):
+        check_schedule(nest, Schedule(split_reduce="2"), invocations=64)  # type: ignore[arg-type]
+
+
+def test_slices_cut_only_sums_that_vanish() -> None:
+    staged = Schedule(tile=(4, 4), workgroup=(2, 2), stage_tile=4)
+    check_schedule(sum_nest(build.mul), staged, invocations=64)
+    distance = sum_nest(lambda a, b: build.mul(build.sub(a, b), build.sub(a, b)))
+    with pytest.raises(ShapeError, match="stage_tile=4 cuts the 18 terms of a sum"):
+        check_schedule(distance, staged, invocations=64)
+    check_schedule(distance, replace(staged, stage_tile=9), invocations=64)
+    with pytest.raises(ShapeError, match="stage_tile=6 cuts the 9 terms"):
+        check_schedule(distance, replace(staged, stage_tile=6, split_reduce=2), invocations=64)
 
 
 def test_sizes_of_workgroups() -> None:
