@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 _MAX_FRAMEBUFFERS = 512
 _GL_DTYPES = {"float32": "f4", "int32": "i4", "uint32": "u4"}
+_HALF = "f2"
+HALF_FLOAT_HELP = (
+    "tw.choose_device(half_float=True) keeps floats in 16 bits, or run this kernel on target 'cpu'"
+)
 
 
 def gl_dtype(layout: TextureLayout) -> str:
-    """How moderngl spells the dtype of one component."""
+    """How moderngl spells the dtype of one component as the host sees it."""
     return _GL_DTYPES[STORAGES[layout.format]]
 
 
@@ -47,10 +51,20 @@ class Lease:
 
 
 class TextureArena:
-    """All textures of a context: those in use, and idle ones of each layout."""
+    """All textures of a context: those in use, and idle ones of each layout.
 
-    def __init__(self, context: moderngl.Context, memory_bytes: int, idle_bytes: int) -> None:
+    With `half_float` floats are kept in 16 bits each.
+    """
+
+    def __init__(
+        self,
+        context: moderngl.Context,
+        memory_bytes: int,
+        idle_bytes: int,
+        half_float: bool = False,
+    ) -> None:
         self._context = context
+        self._half_float = half_float
         self._memory_bytes = memory_bytes
         self._idle_limit = idle_bytes
         self._returned: deque[tuple[TextureLayout, moderngl.Texture]] = deque()
@@ -68,7 +82,7 @@ class TextureArena:
         self.collect()
         idle = self._idle.get(layout)
         if idle:
-            self._idle_bytes -= texture_bytes(layout)
+            self._idle_bytes -= self._bytes(layout)
             self._idle.move_to_end(layout)
             return Lease(idle.pop(), layout, self._returned)
         return Lease(self._allocate(layout), layout, self._returned)
@@ -85,21 +99,37 @@ class TextureArena:
         try:
             made = self._context.framebuffer([target.handle for target in targets])
         except Exception as error:  # moderngl.Error, which derives from nothing narrower
-            formats = ", ".join(target.layout.format for target in targets)
-            raise DeviceError(f"the driver cannot draw to textures of {formats}: {error}") from None
+            formats = ", ".join(self._format(target.layout) for target in targets)
+            raise DeviceError(
+                f"the driver cannot draw to textures of {formats}: {error}",
+                help=None if self._half_float else HALF_FLOAT_HELP,
+            ) from None
         self._framebuffers[key] = made
         return made
+
+    def stored_dtype(self, layout: TextureLayout) -> str:
+        """How moderngl spells the dtype of one component as the device keeps it."""
+        return _HALF if self._is_half(layout) else gl_dtype(layout)
+
+    def _is_half(self, layout: TextureLayout) -> bool:
+        return self._half_float and STORAGES[layout.format] == "float32"
+
+    def _format(self, layout: TextureLayout) -> str:
+        return "rgba16f" if self._is_half(layout) else layout.format
+
+    def _bytes(self, layout: TextureLayout) -> int:
+        return texture_bytes(layout) // (2 if self._is_half(layout) else 1)
 
     def collect(self) -> None:
         """Take back the textures whose leases were dropped, and free what is too much."""
         while self._returned:
             layout, handle = self._returned.popleft()
             self._idle.setdefault(layout, []).append(handle)
-            self._idle_bytes += texture_bytes(layout)
+            self._idle_bytes += self._bytes(layout)
         self._trim(self._idle_limit)
 
     def _allocate(self, layout: TextureLayout) -> moderngl.Texture:
-        wanted = texture_bytes(layout)
+        wanted = self._bytes(layout)
         if self.allocated_bytes + wanted > self._memory_bytes:
             self._trim(0)
         if self.allocated_bytes + wanted > self._memory_bytes:
@@ -109,13 +139,13 @@ class TextureArena:
                 help="drop device arrays that are no longer needed, or raise memory_bytes",
             )
         size = (layout.width, layout.height)
-        handle = self._context.texture(size, LANES, dtype=gl_dtype(layout))
+        handle = self._context.texture(size, LANES, dtype=self.stored_dtype(layout))
         error = self._context.error
         if error != "GL_NO_ERROR":
             handle.release()
             raise DeviceError(
-                f"the driver refused a texture of {size[0]} x {size[1]} {layout.format} texels: "
-                f"{error}"
+                f"the driver refused a texture of {size[0]} x {size[1]} {self._format(layout)} "
+                f"texels: {error}"
             )
         # 32-bit textures cannot be filtered in WebGL; with any other filter they read as zero.
         handle.filter = (self._context.NEAREST, self._context.NEAREST)
@@ -131,13 +161,13 @@ class TextureArena:
                 del self._idle[layout]
                 continue
             self._free(layout, handles.pop())
-            self._idle_bytes -= texture_bytes(layout)
+            self._idle_bytes -= self._bytes(layout)
 
     def _free(self, layout: TextureLayout, handle: moderngl.Texture) -> None:
         for key in [key for key in self._framebuffers if handle.glo in key]:
             self._free_framebuffer(key)
         handle.release()
-        self.allocated_bytes -= texture_bytes(layout)
+        self.allocated_bytes -= self._bytes(layout)
         self.textures -= 1
 
     def _free_framebuffer(self, key: tuple[int, ...]) -> None:

@@ -42,9 +42,11 @@ _LOST = ("GL_CONTEXT_LOST", "GL_UNKNOWN_ERROR")
 class GlContext:
     """A current OpenGL context with its textures and shaders."""
 
-    def __init__(self, gl: moderngl.Context, memory_bytes: int, idle_bytes: int) -> None:
+    def __init__(
+        self, gl: moderngl.Context, memory_bytes: int, idle_bytes: int, half_float: bool = False
+    ) -> None:
         self.gl = gl
-        self.arena = TextureArena(gl, memory_bytes, idle_bytes)
+        self.arena = TextureArena(gl, memory_bytes, idle_bytes, half_float)
         # Equal sources share a program while anything uses it; then the driver's copy goes too.
         self._shaders: WeakValueDictionary[str, Shader] = WeakValueDictionary()
         self._garbage: deque[Releasable] = deque()
@@ -86,6 +88,9 @@ class GlContext:
     def upload(self, target: Lease, words: NDArray[np.generic]) -> None:
         """Write `words` to the first elements of a texture, and zeros to the rest of that row."""
         layout = target.layout
+        if self.arena.stored_dtype(layout) != gl_dtype(layout):
+            with np.errstate(over="ignore"):
+                words = words.astype(np.float16)
         per_row = layout.width * LANES
         rows, rest = divmod(words.size, per_row)
         if rows:
@@ -140,7 +145,9 @@ class GlContext:
         self.gl.release()
 
 
-def open_context(device_index: int, memory_bytes: int, idle_bytes: int) -> GlContext:
+def open_context(
+    device_index: int, memory_bytes: int, idle_bytes: int, half_float: bool = False
+) -> GlContext:
     """Open a context that accepts GLSL ES 3.00, current on this thread."""
     try:
         import moderngl
@@ -167,7 +174,7 @@ def open_context(device_index: int, memory_bytes: int, idle_bytes: int) -> GlCon
             f"found {found}",
             help=_INSTALL_MESA,
         )
-    return GlContext(gl, memory_bytes, idle_bytes)
+    return GlContext(gl, memory_bytes, idle_bytes, half_float)
 
 
 def _found_vendors() -> str:

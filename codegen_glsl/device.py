@@ -36,7 +36,8 @@ class GlOptions(Struct, frozen=True):
 
     `memory_bytes` bounds all textures together and `idle_bytes` those kept for reuse.
     A job that takes longer than `timeout_s` counts as a lost device. Without `allow_software` a
-    processor that plays a GPU is refused.
+    processor that plays a GPU is refused. With `half_float` floats are kept in 16 bits, which
+    devices without float render targets can do.
     """
 
     device_index: int = 0
@@ -44,6 +45,7 @@ class GlOptions(Struct, frozen=True):
     memory_bytes: int = 2 << 30
     idle_bytes: int = 256 << 20
     timeout_s: float | None = None
+    half_float: bool = False
 
 
 class _Session:
@@ -146,9 +148,11 @@ class GlDevice:
 
 
 def _open(options: GlOptions) -> tuple[GlContext, GlFacts]:
-    context = open_context(options.device_index, options.memory_bytes, options.idle_bytes)
+    context = open_context(
+        options.device_index, options.memory_bytes, options.idle_bytes, options.half_float
+    )
     try:
-        facts = probe(context)
+        facts = probe(context, options.half_float)
         if facts.is_software and not options.allow_software:
             raise DeviceError(
                 f"EGL device {options.device_index} is {facts.renderer}, which is software, and"

@@ -32,6 +32,7 @@ class GlFacts(Struct, frozen=True):
     max_texture_units: int
     keeps_subnormals: bool
     keeps_nan: bool
+    half_float: bool = False
 
     @property
     def is_software(self) -> bool:
@@ -63,8 +64,11 @@ _INTS = np.array([16777217, -2147483648, 0, 0], np.int32)
 _MINUS_ZERO_BITS = -2147483648
 
 
-def probe(context: GlContext) -> GlFacts:
-    """The facts about the device of `context`; `DeviceError` if it cannot run our programs."""
+def probe(context: GlContext, half_float: bool = False) -> GlFacts:
+    """The facts about the device of `context`; `DeviceError` if it cannot run our programs.
+
+    `half_float` says that it keeps floats in 16 bits.
+    """
     info = context.gl.info
     return GlFacts(
         renderer=info["GL_RENDERER"],
@@ -72,7 +76,7 @@ def probe(context: GlContext) -> GlFacts:
         max_texture_size=info["GL_MAX_TEXTURE_SIZE"],
         max_draw_buffers=info["GL_MAX_DRAW_BUFFERS"],
         max_texture_units=info["GL_MAX_TEXTURE_IMAGE_UNITS"],
-        **judge(*_run_shader(context)),
+        **judge(*_run_shader(context), half_float),
     )
 
 
@@ -88,14 +92,20 @@ def self_test() -> tuple[GpuProgram, list[NDArray[np.generic]]]:
     return GpuProgram("glsl", specs, (0, 1), (2, 3), (launch,)), [_FLOATS, _INTS]
 
 
-def judge(floats: NDArray[np.generic], ints: NDArray[np.generic]) -> dict[str, bool]:
+def judge(
+    floats: NDArray[np.generic], ints: NDArray[np.generic], half_float: bool = False
+) -> dict[str, bool]:
     """What the results of the self-test say; `DeviceError` if it was failed."""
-    _check("float32 product 1.1 * 1.1", floats[0], np.float32(1.1) * np.float32(1.1))
-    _check("float32 value 1e-8", floats[1], np.float32(1e-8))
+    if half_float:
+        _check_half(floats[0])
+    else:
+        _check("float32 product 1.1 * 1.1", floats[0], np.float32(1.1) * np.float32(1.1))
+        _check("float32 value 1e-8", floats[1], np.float32(1e-8))
     _check("int32 value 16777217", ints[0], np.int32(16777217))
     _check("int32 sum -2147483648 + 1", ints[1], np.int32(-2147483647))
     return {
         "keeps_subnormals": bool(floats[2] == _SUBNORMAL),
+        "half_float": half_float,
         "keeps_nan": bool(np.isnan(ints[2].view("f4")) and int(ints[3]) == _MINUS_ZERO_BITS),
     }
 
@@ -119,6 +129,13 @@ def _run_shader(context: GlContext) -> tuple[NDArray[np.generic], NDArray[np.gen
     results = context.download(float_output, 4), context.download(int_output, 4)
     context.check()
     return results
+
+
+def _check_half(product: np.generic) -> None:
+    """1.1 times 1.1, each rounded to 16 bits: drivers may round the result up or down."""
+    exact = float(np.float16(1.1)) ** 2
+    if abs(float(product) - exact) > np.spacing(np.float16(exact)):
+        _check("float16 product 1.1 * 1.1", product, np.float32(np.float16(exact)))
 
 
 def _check(what: str, found: np.generic, expected: np.generic) -> None:

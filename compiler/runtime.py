@@ -156,7 +156,9 @@ class Runtime:
         def native() -> GlDevice:
             from tilewright.codegen_glsl.device import GlDevice, GlOptions
 
-            return GlDevice(GlOptions(choice.egl_device, choice.software))
+            return GlDevice(
+                GlOptions(choice.egl_device, choice.software, half_float=choice.half_float)
+            )
 
         def browser() -> WebGlBrowserDevice:
             from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
@@ -171,7 +173,9 @@ class Runtime:
 
         choice = self.device_choice
         adapter: Literal["any", "hardware"] = "any" if choice.software else "hardware"
-        return BrowserOptions(choice.browser, adapter, adapter_name=choice.adapter)
+        return BrowserOptions(
+            choice.browser, adapter, adapter_name=choice.adapter, half_float=choice.half_float
+        )
 
 
 def _wait_before_forks(lock: threading.RLock) -> None:

@@ -9,7 +9,7 @@ import { DeviceProblem } from "./program.js";
 /** @typedef {{ program: WebGLProgram, source: string, users: number, uniforms: WebGLUniformLocation | null }} Shader */
 
 const LANES = 4;
-const TEXEL_BYTES = 16;
+const COMPONENT_BYTES = 4;
 const MOST_FRAMEBUFFERS = 512;
 
 // One triangle, not two, so that no fragment lies on an inner edge.
@@ -20,15 +20,13 @@ void main() {
 }
 `;
 
-/** @param {TextureLayout} layout */
-const textureBytes = ({ width, height }) => width * height * TEXEL_BYTES;
-
 export class WebGlDevice {
   /**
    * @param {WebGL2RenderingContext} gl
-   * @param {{ memoryBytes: number, idleBytes: number }} limits
+   * With `halfFloat` floats are kept in 16 bits.
+   * @param {{ memoryBytes: number, idleBytes: number, halfFloat?: boolean }} limits
    */
-  constructor(gl, { memoryBytes, idleBytes }) {
+  constructor(gl, { memoryBytes, idleBytes, halfFloat = false }) {
     this.gl = gl;
     this.memoryBytes = memoryBytes;
     this.idleBytes = idleBytes;
@@ -45,15 +43,22 @@ export class WebGlDevice {
     this.shaders = new Map();
     this.vertices = this.#compileShader(gl.VERTEX_SHADER, VERTEX_SHADER);
     this.formats = {
-      rgba32f: { internal: gl.RGBA32F, format: gl.RGBA, type: gl.FLOAT, View: Float32Array },
-      rgba32i: { internal: gl.RGBA32I, format: gl.RGBA_INTEGER, type: gl.INT, View: Int32Array },
+      rgba32f: {
+        internal: halfFloat ? gl.RGBA16F : gl.RGBA32F, stored: halfFloat ? 2 : COMPONENT_BYTES,
+        format: gl.RGBA, type: gl.FLOAT, View: Float32Array,
+      },
+      rgba32i: {
+        internal: gl.RGBA32I, stored: COMPONENT_BYTES,
+        format: gl.RGBA_INTEGER, type: gl.INT, View: Int32Array,
+      },
       rgba32ui: {
-        internal: gl.RGBA32UI, format: gl.RGBA_INTEGER, type: gl.UNSIGNED_INT, View: Uint32Array,
+        internal: gl.RGBA32UI, stored: COMPONENT_BYTES,
+        format: gl.RGBA_INTEGER, type: gl.UNSIGNED_INT, View: Uint32Array,
       },
     };
   }
 
-  /** @param {{ memoryBytes: number, idleBytes: number }} limits */
+  /** @param {{ memoryBytes: number, idleBytes: number, halfFloat?: boolean }} limits */
   static open(limits) {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = 1;
@@ -61,9 +66,12 @@ export class WebGlDevice {
       alpha: false, antialias: false, depth: false, powerPreference: "high-performance",
     });
     if (!gl) throw new DeviceProblem("missing", "the browser gives no WebGL 2 context");
-    if (!gl.getExtension("EXT_color_buffer_float")) {
-      throw new DeviceProblem(
-        "missing", "the device cannot draw to float textures: EXT_color_buffer_float is missing");
+    const half = limits.halfFloat && gl.getExtension("EXT_color_buffer_half_float");
+    if (!gl.getExtension("EXT_color_buffer_float") && !half) {
+      throw new DeviceProblem("missing", limits.halfFloat
+        ? "the device cannot draw to half-float textures: EXT_color_buffer_half_float is missing"
+        : "the device cannot draw to float textures: EXT_color_buffer_float is missing; "
+          + "tw.choose_device(half_float=True) keeps floats in 16 bits");
     }
     return new WebGlDevice(gl, limits);
   }
@@ -193,7 +201,7 @@ export class WebGlDevice {
     if (!lease) return this.#allocate(layout);
     this.pool.delete(key); // and back at the end, as the layout used last
     if (found?.length) this.pool.set(key, found);
-    this.idle -= textureBytes(layout);
+    this.idle -= this.#bytes(layout);
     lease.users = 1;
     return lease;
   }
@@ -207,7 +215,7 @@ export class WebGlDevice {
     waiting.push(lease);
     this.pool.delete(key);
     this.pool.set(key, waiting);
-    this.idle += textureBytes(lease.layout);
+    this.idle += this.#bytes(lease.layout);
     this.#trim(this.idleBytes);
   }
 
@@ -257,9 +265,14 @@ export class WebGlDevice {
   }
 
   /** @param {TextureLayout} layout */
+  #bytes({ width, height, format }) {
+    return width * height * LANES * this.formats[format].stored;
+  }
+
+  /** @param {TextureLayout} layout */
   #allocate(layout) {
     const { gl } = this;
-    const wanted = textureBytes(layout);
+    const wanted = this.#bytes(layout);
     if (this.allocated + wanted > this.memoryBytes) this.#trim(0);
     const { width, height, format } = layout;
     if (this.allocated + wanted > this.memoryBytes) {
@@ -289,8 +302,8 @@ export class WebGlDevice {
       while (this.idle > limit && waiting.length) {
         const { texture, layout } = /** @type {TextureLease} */ (waiting.shift());
         this.#free(texture);
-        this.idle -= textureBytes(layout);
-        this.allocated -= textureBytes(layout);
+        this.idle -= this.#bytes(layout);
+        this.allocated -= this.#bytes(layout);
       }
       if (!waiting.length) this.pool.delete(key);
       if (this.idle <= limit) return;

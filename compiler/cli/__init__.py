@@ -84,6 +84,13 @@ from tilewright.compiler.device_choice import RUNNERS, DeviceChoice, choose_devi
     metavar="PATH",
     help="A Chromium, Chrome or Edge.  [default: the first that is found]",
 )
+@click.option(
+    "--half-float/--no-half-float",
+    envvar="TILEWRIGHT_HALF_FLOAT",
+    show_envvar=True,
+    default=False,
+    help="Whether glsl keeps floats in 16 bits, for devices without float render targets.",
+)
 def tilewright_command(cache_dir: str | None, threads: int | None, **device: Any) -> None:
     """NumPy kernels, compiled for the CPU, WebGPU, WebGL and WebAssembly."""
     from tilewright.compiler.runtime import runtime

@@ -29,7 +29,8 @@ def device_of(target: str) -> TunedDevice:
         return TunedDevice(info.summary, info.is_software)
     if target == "glsl":
         facts = runtime().webgl.facts
-        return TunedDevice(f"{facts.renderer}, {facts.version}", facts.is_software)
+        halves = ", half-float textures" if facts.half_float else ""
+        return TunedDevice(f"{facts.renderer}, {facts.version}{halves}", facts.is_software)
     return _processor()
 
 

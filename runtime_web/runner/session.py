@@ -122,7 +122,11 @@ def _open_with(
     target: GpuTarget, options: BrowserOptions, software: bool
 ) -> tuple[Browser, dict[str, Any]]:
     browser = Browser(options, software)
-    limits = {"memoryBytes": options.memory_bytes, "idleBytes": options.idle_bytes}
+    limits = {
+        "memoryBytes": options.memory_bytes,
+        "idleBytes": options.idle_bytes,
+        "halfFloat": options.half_float,
+    }
     header: dict[str, Any] = {"op": "open", "target": target, "limits": limits, "free": []}
     try:
         answer = browser.channel.request(header, timeout_s=options.open_s).answer

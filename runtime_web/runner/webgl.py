@@ -69,7 +69,7 @@ class WebGlBrowserDevice(BrowserDevice[GlFacts]):
         floats, ints = (
             np.frombuffer(b, s.storage) for b, s in zip(reply.blobs, specs, strict=True)
         )
-        facts = GlFacts(**{**session.facts, **judge(floats, ints)})
+        facts = GlFacts(**{**session.facts, **judge(floats, ints, self.options.half_float)})
         if self.options.adapter == "hardware" and facts.is_software:
             raise software_not_allowed(facts.renderer)
         return facts

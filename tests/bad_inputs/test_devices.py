@@ -135,6 +135,7 @@ def test_an_adapter_is_chosen_by_a_part_of_its_name() -> None:
         ({"egl_device": "0"}, ValueError),
         ({"browser": 1}, TypeError),
         ({"runner": "gpu"}, ValueError),
+        ({"half_float": 1}, TypeError),
     ],
 )
 def test_choices_that_mean_nothing(choice: dict[str, Any], error: type[Exception]) -> None:

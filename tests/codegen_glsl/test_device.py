@@ -80,7 +80,7 @@ def test_a_context_that_fails_its_test_is_given_back(
 
     context = FakeContext()
 
-    def probe(_: object) -> None:
+    def probe(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(device_module, "open_context", lambda *_: context)
