@@ -145,7 +145,7 @@ class Subject:
 
     def tuned(self, budget: Budget, seed: int) -> Tuned:
         """The best schedules of a search."""
-        return tune(self.nests, _InProcess(self.candidates), budget, seed, {}, lambda *_: None)
+        return tune(self.nests, InProcess(self.candidates), budget, seed, {}, lambda *_: None)
 
 
 def _waiting(target: str) -> Any:
@@ -161,7 +161,7 @@ def _forms(nest: TunableNest) -> dict[str, Schedule]:
     return {name: schedule for name, schedule in made.items() if schedule is not None}
 
 
-class _InProcess:
+class InProcess:
     """Races candidates here: those of a benchmark need not be killed."""
 
     def __init__(self, candidates: Candidates) -> None:

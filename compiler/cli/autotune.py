@@ -121,16 +121,16 @@ class _Tuning(Struct, frozen=True):
         from tilewright.compiler.tune.nests import tunable_nests
         from tilewright.compiler.tune.session import tune
         from tilewright.compiler.tune.start import starting_points
-        from tilewright.compiler.tune.subject import traced_call
+        from tilewright.compiler.tune.subject import open_sizes, traced_call
         from tilewright.compiler.tune.worker import Job
         from tilewright.compiler.tune.worker_process import WorkerProcess
 
         name = str(self.path.kernel)
         options = replace(kernel.options, schedules=None)
         given = kernel_arguments(kernel, [parse_argument(text) for text in self.texts])
-        traced, _ = traced_call(kernel, given)
+        traced, values = traced_call(kernel, given)
         nests = tunable_nests(traced, kernel.target, options)
-        blank = self._record(kernel, traced, seed)
+        blank = replace(self._record(kernel, traced, seed), sizes=open_sizes(traced, values))
         start = starting_points(self.database, blank, nests)
         known = self.database.failures(blank.key)
         threads, devices = runtime().pool.num_threads, runtime().device_choice

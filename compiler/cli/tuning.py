@@ -48,7 +48,7 @@ def list_records(database: TuningDatabase, as_json: bool) -> None:
     for r in records:
         row = (
             r.kernel,
-            ", ".join(r.arguments),
+            r.tuned_for,
             r.target,
             r.device,
             f"{r.gain:.2f}x",

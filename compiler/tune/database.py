@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 import warnings
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -35,7 +36,10 @@ FORMAT: Final = 1
 _PATIENCE_SECONDS: Final = 10.0
 _MOST_BYTES: Final = 256 << 20
 
-Key = tuple[str, str, str, str]
+_BUCKETS: Final = (1 << 8, 1 << 14)
+"""Sizes at which other things begin to count: long loops; caches and threads."""
+
+Key = tuple[str, str, str, str, int]
 
 
 class Failure(Struct, frozen=True):
@@ -74,12 +78,26 @@ class TuningRecord(Struct, frozen=True):
     seed: int
     date: str
     failures: tuple[Failure, ...] = ()
+    sizes: dict[str, int] = {}
     format: int = FORMAT
 
     @property
     def key(self) -> Key:
         """Records of the same key compete."""
-        return self.graph, self.target, self.device, self.compiler
+        return self.graph, self.target, self.device, self.compiler, self.bucket
+
+    @property
+    def bucket(self) -> int:
+        """How large open dimensions were: 0, 1 or 2; 0 without any."""
+        points = 1 if self.sizes else 0
+        for size in self.sizes.values():
+            points = min(points * size, _BUCKETS[-1])  # a file may hold numbers of any length
+        return bisect_right(_BUCKETS, points)
+
+    @property
+    def tuned_for(self) -> str:
+        """The arguments, and the sizes of open dimensions."""
+        return ", ".join([*self.arguments, *(f"{n} = {size}" for n, size in self.sizes.items())])
 
     @property
     def gain(self) -> float:
@@ -101,10 +119,14 @@ class TuningDatabase:
         """Changes with the file: its size and time of change; zeros where there is none."""
         return file_stamp(str(self.path))
 
-    def best(self, key: Key) -> TuningRecord | None:
-        """The fastest record of a key."""
+    def best(self, graph: str, target: str, device: str, compiler: str) -> TuningRecord | None:
+        """The fastest record, of the largest sizes for which there are any."""
         self._refresh()
-        return self._best.get(key)
+        for bucket in range(len(_BUCKETS), -1, -1):
+            record = self._best.get((graph, target, device, compiler, bucket))
+            if record is not None:
+                return record
+        return None
 
     def failures(self, key: Key) -> Sequence[Failure]:
         """Of all records of a key."""

@@ -21,10 +21,11 @@ def tuned_schedules(
 ) -> Mapping[str, Schedule]:
     """By the names of nests; none where nothing was tuned for this device and this compiler.
 
-    A device is opened only where there is a record of the graph.
+    A kernel with open dimensions is compiled once for all sizes, and gets what was best for large
+    ones. A device is opened only where there is a record of the graph.
     """
     digest = graph_digest(graph, target, options)
     if not any(r.graph == digest and r.schedules for r in runtime.tuning.records()):
         return {}
-    record = runtime.tuning.best((digest, target, device_of(target).name, versions()))
+    record = runtime.tuning.best(digest, target, device_of(target).name, versions())
     return {} if record is None else record.schedules

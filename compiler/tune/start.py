@@ -23,7 +23,7 @@ def starting_points(
     """By the names of nests: points near the schedules of the records of a family, the most alike
     first. `like` is a record of what is to be tuned."""
     found = [record for record in database.records() if _is_akin(record, like)]
-    found.sort(key=lambda record: _distance(record, like.arguments))
+    found.sort(key=lambda record: _distance(record, like))
     return {
         nest.name: [
             nest.space.near(record.schedules[nest.name])
@@ -38,13 +38,14 @@ def _is_akin(record: TuningRecord, like: TuningRecord) -> bool:
     return all(getattr(record, f) == getattr(like, f) for f in ("family", "device", "compiler"))
 
 
-def _distance(record: TuningRecord, arguments: Sequence[str]) -> float:
+def _distance(record: TuningRecord, like: TuningRecord) -> float:
     """How far the sizes are apart, as factors."""
-    ours, theirs = (_sizes(a) for a in (arguments, record.arguments))
+    ours, theirs = _sizes(like), _sizes(record)
     if len(ours) != len(theirs):
         return math.inf
     return sum(abs(math.log2((a + 1) / (b + 1))) for a, b in zip(ours, theirs, strict=True))
 
 
-def _sizes(arguments: Sequence[str]) -> list[int]:
-    return [int(size) for text in arguments for size in _SIZE.findall(text)]
+def _sizes(record: TuningRecord) -> list[int]:
+    fixed = [int(size) for text in record.arguments for size in _SIZE.findall(text)]
+    return [*fixed, *(size for _, size in sorted(record.sizes.items()))]

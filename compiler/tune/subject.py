@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tilewright.compiler.api import scalars_of
 from tilewright.compiler.cache.store import new_digest
 from tilewright.compiler.driver import trace_for
 from tilewright.compiler.runtime import runtime
+from tilewright.ir.sizes import bind_symbols
 from tilewright.ir.text.print_graph import print_graph
 from tilewright.ir.text.style import CANONICAL
 
@@ -29,6 +32,14 @@ def traced_call(
     values, specs = kernel._describe(tuple(positional), named)
     scalars = scalars_of(values, specs)
     return trace_for(kernel.python, specs, scalars, kernel.target, runtime()), values
+
+
+def open_sizes(traced: Traced, values: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of open dimensions in a call, by their names."""
+    shapes = [t.shape for t in traced.graph.inputs]
+    names = traced.input_names
+    found = bind_symbols(shapes, [np.shape(values[n]) for n in names], names)
+    return {symbol.name: size for symbol, size in found.items()}
 
 
 def graph_digest(graph: Graph, target: str, options: BuildOptions) -> str:

@@ -22,7 +22,9 @@ _MOST_ROUNDS: Final = 25
 _HOPELESS: Final = 1.3
 """One that takes this many times as long in the first rounds is not timed further."""
 _FAR: Final = 4.0
-"""The same of its first runs, before any round: these may be the slowest candidates of all."""
+"""One that takes this many times as long is timed in no round: it may be the slowest of all."""
+_LONG_SECONDS: Final = 10e-3
+"""A run that takes so long is hardly longer with cold caches."""
 _TICK: Final = 1e-9
 """Shorter than what any clock shows: nothing takes no time."""
 
@@ -41,10 +43,16 @@ def race(
 ) -> Outcome:
     """Time two programs for about `seconds`. Each has run before."""
     timers = (new, old)
-    once = tuple(_once(timer) for timer in timers)
-    if once[0] > _FAR * once[1]:
+    once = [min(_per_run(timer, 1), _per_run(timer, 1)) for timer in timers]
+    if once[0] > max(_FAR * once[1], _LONG_SECONDS):
         return Outcome(once[0] / once[1], once[0], 0.0)
-    runs = tuple(max(1, int(_STRETCH_SECONDS / seconds)) for seconds in once)
+    # Now caches are warm and threads awake. Both run equally often, so that the beginning of a
+    # stretch counts equally.
+    stretch = max(_STRETCH_SECONDS, seconds / (2 * _MOST_ROUNDS))
+    warm = [_per_run(t, max(1, int(stretch / s))) for t, s in zip(timers, once, strict=True)]
+    if warm[0] > _FAR * warm[1]:
+        return Outcome(warm[0] / warm[1], warm[0], 0.0)
+    runs = max(1, int(stretch / min(warm)))
     ratios: list[float] = []
     times: list[float] = []
     end = clock() + seconds
@@ -52,16 +60,15 @@ def race(
         if number >= _LEAST_ROUNDS and (clock() >= end or statistics.median(ratios) > _HOPELESS):
             break
         order = (0, 1) if number % 2 else (1, 0)  # neither always finds the other's data in caches
-        found = {k: max(timers[k](runs[k]), _TICK) for k in order}
+        found = {k: _per_run(timers[k], runs) for k in order}
         ratios.append(found[0] / found[1])
         times.append(found[0])
     wins = sum(ratio < 1 for ratio in ratios) / len(ratios)
     return Outcome(statistics.median(ratios), statistics.median(times), wins)
 
 
-def _once(timer: Timer) -> float:
-    """Seconds of a run: tells how many fill a stretch, so that the clock does not show."""
-    return max(min(timer(1) for _ in range(2)), _TICK)
+def _per_run(timer: Timer, runs: int) -> float:
+    return max(timer(runs), _TICK)
 
 
 def calls_timer(call: Callable[[], object]) -> Timer:

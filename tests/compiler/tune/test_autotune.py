@@ -209,6 +209,27 @@ def test_later_calls_use_a_record(own_records: TuningDatabase) -> None:
     assert schedules_of_a_call(tw.kernel(scaled)) == plain
 
 
+def test_a_kernel_with_open_dimensions_gets_what_was_best_for_large_ones(
+    file: str, own_records: TuningDatabase
+) -> None:
+    with Path(file).open("a") as more:
+        more.write("""
+@tw.kernel(x=tw.f32[tw.dim("N"), 4])
+def scaled(x):
+    return x * 3 + 1
+""")
+    for size in (10, 500_000):
+        assert autotune(f"{file}:scaled", own_records, "--arg", f"x=f32[{size},4]") == 0
+    few, many = own_records.records()
+    assert (few.sizes, many.sizes) == ({"N": 10}, {"N": 500_000})
+    kernel = tw.kernel(x=tw.f32[tw.dim("N"), 4])(scaled)
+    (name,) = schedules_of_a_call(kernel)
+    other = Schedule(tile=(4,), vector=0, width=4, order=(0,))
+    own_records.add([replace(few, schedules={name: CHOSEN}, seconds=1e-9)])
+    own_records.add([replace(many, schedules={name: other}, seconds=1e-6)])
+    assert schedules_of_a_call(tw.kernel(x=tw.f32[tw.dim("N"), 4])(scaled)) == {name: other}
+
+
 @pytest.mark.parametrize("part", ["device", "compiler", "target", "graph"])
 def test_records_of_others_are_not_used(own_records: TuningDatabase, part: str) -> None:
     (name,) = plain = schedules_of_a_call(tw.kernel(scaled))

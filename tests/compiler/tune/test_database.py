@@ -53,8 +53,8 @@ def test_what_was_added_is_read_by_another(database: TuningDatabase) -> None:
     assert database.stamp() == (0, 0)
     assert database.add([RECORD]) == 1
     assert quietly(TuningDatabase(database.path)) == [RECORD]
-    assert database.best(RECORD.key) == RECORD
-    assert database.best(("a1", "cpu", "another processor", RECORD.compiler)) is None
+    assert database.best("a1", "cpu", RECORD.device, RECORD.compiler) == RECORD
+    assert database.best("a1", "cpu", "another processor", RECORD.compiler) is None
 
 
 def test_the_fastest_of_a_key_counts(database: TuningDatabase) -> None:
@@ -276,8 +276,30 @@ def test_failures_of_all_records_of_a_key_are_known(database: TuningDatabase) ->
     database.add([replace(RECORD, failures=(hangs,)), other])
     database.add([replace(RECORD, seconds=9e-6, failures=(wrong,))])
     assert list(database.failures(RECORD.key)) == [hangs, wrong]
-    assert not database.failures(("a1", "cpu", "another processor", RECORD.compiler))
+    assert not database.failures(("a1", "cpu", "another processor", RECORD.compiler, 0))
     assert str(hangs) == "t5: Schedule(width=64): no answer after 60 s"
+
+
+def test_records_of_open_dimensions_compete_with_those_of_like_sizes(
+    database: TuningDatabase,
+) -> None:
+    """A call with few elements takes less time, whatever the schedule."""
+    few = replace(RECORD, sizes={"N": 10}, seconds=1e-7)
+    many = replace(RECORD, sizes={"N": 1000, "M": 1000}, seconds=1e-2)
+    more = replace(RECORD, sizes={"N": 4000, "M": 1000}, seconds=2e-2)
+    some = replace(RECORD, sizes={"N": 1000}, seconds=1e-5)
+    key = ("a1", "cpu", RECORD.device, RECORD.compiler)
+    for records, best in (([few], few), ([some], some), ([more, many], many), ([few, some], many)):
+        database.add(records)
+        assert database.best(*key) == best
+    assert [r.bucket for r in quietly(database)] == [0, 1, 2]
+    assert few.tuned_for == "x: f32[64, 1000], N = 10"
+
+
+@pytest.mark.parametrize("size", [0, -5, HUGE])
+def test_any_number_may_be_a_size(size: int) -> None:
+    record = replace(RECORD, sizes={str(k): size for k in range(100)})
+    assert record.bucket == (2 if size > 0 else 0) or size < 0
 
 
 def test_nowhere_holds_nothing() -> None:

@@ -51,6 +51,16 @@ def test_the_most_alike_come_first(tmp_path: Path) -> None:
     assert len(tiles) == 3
 
 
+def test_sizes_of_open_dimensions_count(tmp_path: Path) -> None:
+    database = TuningDatabase(tmp_path / "records")
+    records = [replace(record(name, n, 8), sizes={"N": n}) for name, n in (("a", 99), ("b", 9))]
+    open_ones = [replace(r, arguments=("x: f32[N, 8]",)) for r in records]
+    database.add(open_ones)
+    found = starting_points(database, replace(open_ones[1], sizes={"N": 12}), [NEST])
+    tiles = [NEST.space.schedule(p).tile[0] for p in found[NEST.name]]  # type: ignore[union-attr]
+    assert tiles[0] > tiles[1]  # of size 9, then of size 99
+
+
 def test_without_records_there_is_nothing_to_start_from(tmp_path: Path) -> None:
     database = TuningDatabase(tmp_path / "records")
     assert starting_points(database, OURS, [NEST]) == {NEST.name: []}

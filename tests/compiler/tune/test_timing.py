@@ -59,8 +59,8 @@ def test_single_rounds_that_were_disturbed_do_not_count() -> None:
 
 def test_a_hopeless_one_is_not_timed_further() -> None:
     clock = Clock()
-    race(clock.program(2e-3), clock.program(1e-3), 100.0, clock)
-    assert clock.now < 0.1
+    race(clock.program(2e-3), clock.program(1e-3), 1.0, clock)
+    assert clock.now < 0.3
 
 
 def test_it_ends_when_its_time_is_over() -> None:
@@ -96,3 +96,20 @@ def test_one_that_is_far_slower_is_timed_in_no_round() -> None:
 
 def test_what_shows_on_no_clock_is_not_divided_by() -> None:
     assert race(lambda _: 0.0, lambda _: 0.0, 0.0).ratio == 1.0
+
+
+def test_a_longer_race_has_longer_stretches() -> None:
+    """As many rounds as there may be fill its time."""
+    clock = Clock()
+    race(clock.program(1e-5), clock.program(1e-5), 2.0, clock)
+    assert 1.8 < clock.now < 2.3
+
+
+def test_runs_are_counted_when_all_is_warm() -> None:
+    """A stretch of few runs is mostly what it takes to wake threads."""
+
+    def program(cold: float) -> Timer:
+        first = [cold, cold]
+        return lambda runs: first.pop() if first else (5e-5 + runs * 1e-5) / runs
+
+    assert race(program(1e-4), program(1e-5), 0.0).ratio == pytest.approx(1)
