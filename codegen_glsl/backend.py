@@ -22,6 +22,7 @@ from tilewright.ir.artifact import GpuProgram, launches
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.fragment.grid import lower_to_fragments
+from tilewright.ir.lower.fragment.merge_reductions import merge_reductions
 from tilewright.ir.lower.fragment.pad_operands import pad_operands
 from tilewright.ir.lower.fragment.spread_tile import spread_tile
 from tilewright.ir.lower.fragment.tiles import check_fragments, row_axis, targets_of
@@ -101,7 +102,8 @@ def lower(
         gather_only((*program.init, *program.steps)),
         lambda s: split_inputs(s, _MOST_TEXTURES + 1) if isinstance(s, Nest) else (s,),
     )
-    steps = map_steps(pad_rows(narrow, external), lower_step)
+    merged = merge_reductions(pad_rows(narrow, external), _MOST_TEXTURES)
+    steps = map_steps(merged, lower_step)
     return Lowered(replace(program, steps=steps, init=()), tuple(nests))
 
 

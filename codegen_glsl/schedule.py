@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import operations, points
 from tilewright.ir.lower.fragment.pad_operands import copied_texels, pad_operands, paddable
 from tilewright.ir.lower.fragment.tiles import Tile, fetches, row_axis, targets_of, tiles
@@ -43,7 +44,7 @@ class _Choice(Struct, frozen=True):
 
 def default_schedule(nest: Nest) -> Schedule:
     """Long bodies are repeated less often in the text."""
-    cost = max((_cost(s) for s in nest.stages if s.reduce_axes), default=1)
+    cost = _cost_of_bodies(nest)
     chosen = _chosen(nest, cost)
     return Schedule(
         tile=chosen.tile,
@@ -86,6 +87,15 @@ def _unroll(tile: Tile, cost: int) -> int:
     """Points of a reduction in the body of its loop, a power of two."""
     fitting = min(_MOST_POINTS, max(1, _room(tile) // cost))
     return 1 << (fitting.bit_length() - 1)
+
+
+def _cost_of_bodies(nest: Nest) -> int:
+    """Operations for one point in the longest body: stages over the same axes share one."""
+    costs: dict[tuple[Var, ...], int] = {}
+    for stage in nest.stages:
+        if stage.reduce_axes:
+            costs[stage.reduce_axes] = costs.get(stage.reduce_axes, 0) + _cost(stage)
+    return max(costs.values(), default=1)
 
 
 def _cost(stage: Stage) -> int:
