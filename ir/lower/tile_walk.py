@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from tilewright.ir import build
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import INDEX
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Expr, Size, Var
+from tilewright.ir.expr import Apply, Expr, Size, Var, post_order
 from tilewright.ir.kernel import For, LoopKind, Stmt
+from tilewright.ir.lower.accesses import operations
 from tilewright.ir.lower.segments import Interior, interior
 from tilewright.ir.lower.tails import may_repeat, tail_blocks
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
+from tilewright.ir.traverse import variables
 
 _LEAST_INTERIOR = 16
 """Rows are cut off as a border only where there are so many times as many."""
@@ -26,6 +29,9 @@ _WIDE = 2
 """Vectors for which a piece is worth it, however small a part of the axis it is."""
 _LEAST_SHARE_OF_TASKS = 16
 """A piece is cut into tasks, as a whole axis would be, if so many of it make up the axis."""
+_CHEAP = 10
+"""Operations at a point of a reduction beside which a test of positions counts."""
+_TESTS = (*ops.COMPARISONS, ops.MIN, ops.MAX)
 
 
 class Tile(Struct):
@@ -68,6 +74,7 @@ class TileWalk:
         self.is_rare = False
         self.pieces = 0
         self.may_repeat = may_repeat(nest)
+        self.checked = _checked_inside(nest)
 
     def tile_body(self) -> list[Stmt]:
         """What is done with the current tile."""
@@ -84,7 +91,7 @@ class TileWalk:
         if axis in self.spans:
             return self._tiles_of(position, axis, self.spans[axis])
         if isinstance(extent, int):
-            if axis is self.vector_axis or size > 1:
+            if axis is self.vector_axis or size > 1 or axis in self.checked:
                 inside = self._interior(axis, Interior(0, extent))
                 if self._is_cut(axis, extent, inside):
                     return self._cut(position, axis, inside)
@@ -248,3 +255,23 @@ class TileWalk:
         counter = Var(f"{axis.name}_r", build.sub(extent, done))
         self.tiles[axis] = Tile(build.add(done, counter), 1)
         return [For(counter, "serial", self.outer_loops(position + 1))]
+
+
+def _checked_inside(nest: Nest) -> set[Var]:
+    """Outer axes on which a test of positions depends at each point of a reduction (the zeros
+    around an image), so that nothing but a border of its own gets it out of the loop. Where much is
+    computed at each point, a test does not count."""
+    found: set[Var] = set()
+    for stage in nest.stages:
+        if not stage.reduce_axes or operations(stage.value) > _CHEAP:
+            continue
+        for node in post_order((stage.value,)):
+            if isinstance(node, Apply) and _is_test(node):
+                used = set(variables((node,)))
+                if not used.isdisjoint(stage.reduce_axes):
+                    found |= used & set(nest.outer)
+    return found
+
+
+def _is_test(node: Apply) -> bool:
+    return node.operands[0].dtype is INDEX and node.op in _TESTS

@@ -19,7 +19,7 @@ from tilewright.codegen_cpu import backend
 from tilewright.codegen_cpu.schedule import default_schedule
 from tilewright.codegen_cpu.target import cpu_target, host_target
 from tilewright.ir.errors import ShapeError
-from tilewright.ir.lower.check_schedule import MOST_EXPANDED
+from tilewright.ir.lower.check_schedule import MOST_EXPANDED, is_legal
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.program import Nest, nests
 from tilewright.ir.schedule import Schedule
@@ -66,7 +66,7 @@ def schedules(draw: Any, nest: Nest) -> Schedule:
     lanes = width * unroll if vector == "inner" else 1
     tile = tuple(draw(st.integers(1, 20)) for _ in range(rank))
     assume(math.prod(tile) * lanes <= MOST_EXPANDED)
-    return Schedule(
+    drawn = Schedule(
         tile=tile,
         vector=vector,
         width=width,
@@ -76,6 +76,8 @@ def schedules(draw: Any, nest: Nest) -> Schedule:
         reduce_block=draw(st.sampled_from((0, 2, 5, 16))),
         unroll_reduce=draw(st.sampled_from((0, 8, 32))),
     )
+    assume(is_legal(nest, drawn))  # together they may be too much code
+    return drawn
 
 
 @pytest.mark.parametrize("name", CASES)

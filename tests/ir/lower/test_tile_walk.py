@@ -8,13 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F32, INDEX
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, Load, Size, Var
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var, post_order
 from tilewright.ir.interpret.kernel import Frame, Machine, interpret_kernel
-from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store, statements
+from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, Store, expressions, statements
 from tilewright.ir.lower.nest import lower_nest
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
@@ -221,6 +222,29 @@ def test_windows_at_the_ends_of_rows_are_expanded() -> None:
     around = [s for s in kernel.body if s is not rows]
     assert _reduced_in_order((rows,)) == set()
     assert _reduced_in_order(around) == {"r", "s"}
+
+
+def test_tests_of_positions_are_not_in_a_reduction_of_single_rows() -> None:
+    """They would be made at each of its points."""
+    schedule = Schedule(tile=(1, 4), vector=1, width=4)
+    kernel = lower_nest(clamped_windows(64, 16), schedule, "k")
+    rows = next(s for s in kernel.body if isinstance(s, For) and s.var.name == "i_t")
+    assert rows.extent == 61
+    inside = post_order(e for s in statements(rows.body) for e in expressions(s))
+    tests = [n for n in inside if isinstance(n, Apply) and n.op in (ops.MIN, ops.MAX)]
+    assert not any(rows.var in post_order((test,)) for test in tests if test.dtype is INDEX)
+
+
+def test_where_much_is_computed_tests_of_positions_stay() -> None:
+    """Borders of their own would be much code."""
+    (stage,) = clamped_windows(64, 16).stages
+    value = stage.value
+    for _ in range(3):
+        value = Apply(ops.EXP, (value,))
+    nest = replace(clamped_windows(64, 16), stages=(replace(stage, value=value),))
+    nest = replace(nest, outer=tuple(a for a in stage.indices if isinstance(a, Var)))
+    kernel = lower_nest(nest, Schedule(tile=(1, 4), vector=1, width=4), "k")
+    assert [name for name in counters(kernel) if name.startswith("s i_t")] == ["s i_t<64"]
 
 
 def _reduced_in_order(body: Sequence[Stmt]) -> set[str]:
