@@ -9,6 +9,7 @@ import numpy as np
 from tilewright.codegen_glsl.array_spec import array_spec, check_layout, on_another_device
 from tilewright.codegen_glsl.texture import texture_of
 from tilewright.ir.errors import DeviceLostError
+from tilewright.ir.reading import Reading
 from tilewright.ir.transfer import pack, unpack, word_count
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ class GlDeviceArray:
     @property
     def ndim(self) -> int:
         return len(self.spec.shape)
+
+    def read(self) -> Reading:
+        """A reading whose copy begins when it is waited for."""
+        return Reading(self.numpy)
 
     def numpy(self) -> NDArray[np.generic]:
         """A new host array with these values."""

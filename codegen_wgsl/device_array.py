@@ -23,6 +23,7 @@ from tilewright.codegen_wgsl.pool import PooledBuffer
 from tilewright.codegen_wgsl.repack import pack_on_device, packed_like
 from tilewright.ir.artifact import BufferSpec
 from tilewright.ir.errors import DeviceLostError
+from tilewright.ir.reading import Reading
 from tilewright.ir.transfer import check_spec, pack, unpack
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ class DeviceArray:
 
     def numpy(self) -> NDArray[Any]:
         """A copy on the host; waits for the work that computes it."""
+        return self.read().numpy()
+
+    def read(self) -> Reading:
+        """Begin to copy to the host, and do not wait: see `Reading`."""
         device = self._device
         spec, buffer = self._held
         nbytes = buffer.nbytes
@@ -88,8 +93,7 @@ class DeviceArray:
             encoder = device.raw.create_command_encoder()
             encoder.copy_buffer_to_buffer(buffer.raw, 0, staging.raw, 0, nbytes)
             device.submit(encoder.finish())
-        with device.mapped(staging, nbytes) as words:
-            return unpack(words, spec, copy=True)
+        return Reading(_Copy(device, spec, staging))
 
     def buffer_for(self, device: Device, spec: BufferSpec, name: str) -> PooledBuffer:
         """The buffer, as a program on `device` binds it for argument `name`; elements that lie in
@@ -114,6 +118,26 @@ class DeviceArray:
     def _check_alive(self) -> None:
         if self._device.generation != self._generation:
             raise DeviceLostError("the device that held this array was lost, and the array with it")
+
+
+class _Copy:
+    """A staging buffer that submitted work fills; called once, it gives the array in it. One that
+    nobody waits for gives its buffer back too."""
+
+    def __init__(self, device: Device, spec: BufferSpec, staging: PooledBuffer) -> None:
+        self._device = device
+        self._generation = device.generation
+        self._filled = spec, staging
+        self._returning = weakref.finalize(self, device.staging_pool.release, staging)
+        self._returning.atexit = False
+
+    def __call__(self) -> NDArray[Any]:
+        spec, staging = self._filled
+        if self._device.generation != self._generation:
+            raise DeviceLostError("the device was lost before the array was read")
+        self._returning.detach()
+        with self._device.mapped(staging, staging.nbytes) as words:
+            return unpack(words, spec, copy=True)
 
 
 def upload(device: Device, value: Any, spec: BufferSpec, name: str = "the array") -> DeviceArray:

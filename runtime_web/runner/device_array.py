@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from tilewright.ir.errors import DeviceLostError
+from tilewright.ir.reading import Reading
 from tilewright.ir.transfer import unpack
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class BrowserArray:
     @property
     def ndim(self) -> int:
         return len(self.spec.shape)
+
+    def read(self) -> Reading:
+        """A reading whose copy begins when it is waited for."""
+        return Reading(self.numpy)
 
     def numpy(self) -> NDArray[Any]:
         """A new host array with these values; waits for the work that computes them."""
