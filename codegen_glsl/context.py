@@ -6,6 +6,7 @@ lost; `device.py` opens another one.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,13 +15,14 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from tilewright.codegen_glsl.arena import Lease, TextureArena, gl_dtype
+from tilewright.codegen_glsl.probe import is_software
 from tilewright.codegen_glsl.shader import Releasable, Shader
 from tilewright.codegen_glsl.texture import LANES, STORAGES
 from tilewright.ir.errors import DeviceError, DeviceLostError
 from tilewright.ir.runtime_directory import runtime_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import moderngl
     from numpy.typing import NDArray
@@ -39,6 +41,24 @@ _VENDORS = Path("/usr/share/glvnd/egl_vendor.d")
 _LOST = ("GL_CONTEXT_LOST", "GL_UNKNOWN_ERROR")
 
 
+class HostTimer:
+    """A timer query by the host's clock: waits before and after what is issued inside of it."""
+
+    def __init__(self, finish: Callable[[], None]) -> None:
+        self._finish = finish
+        self._begin = 0
+        self.elapsed = 0
+        """Nanoseconds."""
+
+    def __enter__(self) -> None:
+        self._finish()
+        self._begin = time.perf_counter_ns()
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+        self.elapsed = time.perf_counter_ns() - self._begin
+
+
 class GlContext:
     """A current OpenGL context with its textures and shaders."""
 
@@ -50,7 +70,7 @@ class GlContext:
         # Equal sources share a program while anything uses it; then the driver's copy goes too.
         self._shaders: WeakValueDictionary[str, Shader] = WeakValueDictionary()
         self._garbage: deque[Releasable] = deque()
-        self._timers: list[moderngl.Query] = []
+        self._timers: list[moderngl.Query | HostTimer] = []
         gl.enable_only(gl.NOTHING)
 
     def shader(self, name: str, source: str) -> Shader:
@@ -123,12 +143,20 @@ class GlContext:
         """Wait until everything that was issued is done."""
         self.gl.finish()
 
-    def take_timer(self) -> moderngl.Query:
+    def take_timer(self) -> moderngl.Query | HostTimer:
         """A query for the time of what is issued inside of it, to be given back when it was read:
-        queries live as long as the context."""
-        return self._timers.pop() if self._timers else self.gl.query(time=True)
+        queries live as long as the context.
 
-    def give_timer(self, timer: moderngl.Query) -> None:
+        Where a processor plays the GPU its clock is the host's. Mesa's llvmpipe begins a query anew
+        with each part of a texture that it draws, and tells the time of the last one.
+        """
+        if self._timers:
+            return self._timers.pop()
+        if is_software(self.gl.info["GL_RENDERER"]):
+            return HostTimer(self.finish)
+        return self.gl.query(time=True)
+
+    def give_timer(self, timer: moderngl.Query | HostTimer) -> None:
         """Keep a query for the next one who times."""
         self._timers.append(timer)
 

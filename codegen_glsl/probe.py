@@ -37,7 +37,7 @@ class GlFacts(Struct, frozen=True):
     @property
     def is_software(self) -> bool:
         """Whether a processor plays the GPU, as far as the name tells."""
-        return any(name in self.renderer.lower() for name in _SOFTWARE)
+        return is_software(self.renderer)
 
 
 # MRT to two formats, texelFetch from two, one float product, one large integer.
@@ -62,6 +62,11 @@ _SUBNORMAL = np.float32(1e-40)
 _FLOATS = np.array([1.1, 1e-8, _SUBNORMAL, 1.0, np.nan, -0.0, 0.0, 0.0], np.float32)
 _INTS = np.array([16777217, -2147483648, 0, 0], np.int32)
 _MINUS_ZERO_BITS = -2147483648
+
+
+def is_software(renderer: str) -> bool:
+    """Whether a renderer of this name is a processor, as far as that tells."""
+    return any(name in renderer.lower() for name in _SOFTWARE)
 
 
 def probe(context: GlContext, half_float: bool = False) -> GlFacts:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import moderngl
 
-    from tilewright.codegen_glsl.context import GlContext
+    from tilewright.codegen_glsl.context import GlContext, HostTimer
 
 _MOST_OPEN: Final = 256
 # A query's result is read as 32 bits of nanoseconds.
@@ -27,7 +27,7 @@ class DrawTimers:
 
     def __init__(self, context: GlContext) -> None:
         self._context = context
-        self._open: list[tuple[Hashable, float, moderngl.Query]] = []
+        self._open: list[tuple[Hashable, float, moderngl.Query | HostTimer]] = []
         self._seconds_of: defaultdict[Hashable, float] = defaultdict(float)
 
     @contextmanager

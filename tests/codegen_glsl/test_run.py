@@ -7,6 +7,7 @@ import pickle
 import re
 import resource
 import threading
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -231,6 +232,24 @@ def test_the_time_of_a_call_is_told_apart(
     else:
         assert found.launches == ()
     np.testing.assert_array_equal(long([a])[0], before)
+
+
+def test_the_clock_of_software_is_the_hosts(device: Device) -> None:
+    """Llvmpipe's queries tell a small part of the time of a large texture."""
+    if not device.facts.is_software:
+        pytest.skip("the device is not software")
+    a = np.zeros(1 << 20, np.float32)
+    text = " + ".join(["sin(a)"] * 8)
+    loaded = device.load(elementwise(text, a.shape, "float32", "float32"))
+    held = device.upload(a)
+    loaded.device_seconds([held])
+    device.synchronize()
+    begin = time.perf_counter()
+    found = loaded.device_seconds([held], runs=8)
+    passed = (time.perf_counter() - begin) / 9  # one run goes before
+    assert passed / 2 < found < 2 * passed
+    (launch,) = loaded.times([held], runs=4).launches
+    assert launch > found / 4
 
 
 def test_a_launch_that_draws_nothing_takes_no_time(device: Device) -> None:
