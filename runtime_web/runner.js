@@ -25,6 +25,7 @@ const MOST_TIMED_LAUNCHES = 8192;
  * @typedef {object} Inspected
  * @property {() => object} facts
  * @property {() => { bytes: number, idle: number, shaders: number }} statistics
+ * @property {(sources: string[], pipelines: boolean) => Promise<string[][]>} logs
  * @property {() => void} lose
  * @property {unknown} clock
  * @property {(issue: () => void) => Promise<number>} deviceSeconds
@@ -140,6 +141,10 @@ const operations = {
   async synchronize() {
     await device.finish([...arrays.values()].pop()?.lease);
     return { answer: {} };
+  },
+
+  async logs({ sources, pipelines }) {
+    return { answer: { logs: await device.logs(sources, pipelines) } };
   },
 
   /** What is in use, for whoever looks for leaks. */

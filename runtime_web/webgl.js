@@ -116,6 +116,19 @@ export class WebGlDevice {
     return shaders;
   }
 
+  /**
+   * What the compiler says of each shader; nothing if all is well.
+   * @param {string[]} sources
+   */
+  async logs(sources) {
+    return sources.map((source) => {
+      const shader = this.#shader(source);
+      const log = this.#log(shader.program);
+      this.discard([shader]);
+      return log ? [log] : [];
+    });
+  }
+
   /** @param {Shader[]} shaders */
   discard(shaders) {
     for (const shader of shaders) {
@@ -159,6 +172,18 @@ export class WebGlDevice {
   }
 
   /**
+   * Why a program could not be linked; waits for the driver.
+   * @param {WebGLProgram} program
+   */
+  #log(program) {
+    const { gl } = this;
+    if (gl.getProgramParameter(program, gl.LINK_STATUS)) return "";
+    if (gl.isContextLost()) throw new DeviceProblem("lost", "the WebGL context was lost");
+    const logs = (gl.getAttachedShaders(program) ?? []).map((s) => gl.getShaderInfoLog(s));
+    return [...logs, gl.getProgramInfoLog(program)].filter(Boolean).join("\n") || "it gave no log";
+  }
+
+  /**
    * Wait for the driver, and tie samplers `t0`, `t1`, … to the units of their numbers.
    * @param {Launch} launch
    * @param {number} number
@@ -167,12 +192,8 @@ export class WebGlDevice {
   #finish({ name }, number, shader) {
     const { gl } = this;
     const { program } = shader;
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) {
-      if (gl.isContextLost()) throw new DeviceProblem("lost", "the WebGL context was lost");
-      const logs = (gl.getAttachedShaders(program) ?? []).map((s) => gl.getShaderInfoLog(s));
-      const log = [...logs, gl.getProgramInfoLog(program)].filter(Boolean).join("\n");
-      throw new DeviceProblem("shader", log, number);
-    }
+    const log = this.#log(program);
+    if (log) throw new DeviceProblem("shader", log, number);
     gl.useProgram(program);
     const count = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS);
     for (let k = 0; k < count; k++) {

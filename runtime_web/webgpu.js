@@ -8,6 +8,8 @@ import { DeviceProblem, wordCount } from "./program.js";
 /** @typedef {{ key: string, users: number, pipeline: GPUComputePipeline }} Pipeline */
 /** A launch's pipeline, and its bind groups by the buffers that they bind. */
 /** @typedef {{ pipeline: Pipeline, layout: GPUBindGroupLayout, groups: Map<string, GPUBindGroup> }} Prepared */
+/** `adapters` asks for all that the adapter has. */
+/** @typedef {{ memoryBytes: number, idleBytes: number, adapters: boolean }} Limits */
 /** @typedef {{ queries: GPUQuerySet, resolved: GPUBuffer, staging: GPUBuffer }} Timer */
 
 const WORD_BYTES = 4;
@@ -40,7 +42,7 @@ export class WebGpuDevice {
   /**
    * @param {GPUAdapter} adapter
    * @param {GPUDevice} device
-   * @param {{ memoryBytes: number, idleBytes: number }} limits
+   * @param {Limits} limits
    */
   constructor(adapter, device, { memoryBytes, idleBytes }) {
     this.adapter = adapter;
@@ -77,14 +79,15 @@ export class WebGpuDevice {
     this.timers = [];
   }
 
-  /** @param {{ memoryBytes: number, idleBytes: number }} limits */
+  /** @param {Limits} limits */
   static async open(limits) {
     const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) throw new DeviceProblem("missing", "the browser gives no WebGPU adapter");
     const device = await adapter.requestDevice({
       requiredFeatures: /** @type {GPUFeatureName[]} */ (
         FEATURES.filter((name) => adapter.features.has(name))),
-      requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+      requiredLimits: Object.fromEntries(
+        limits.adapters ? LIMITS.map((name) => [name, adapter.limits[name]]) : []),
     });
     return new WebGpuDevice(adapter, device, limits);
   }
@@ -125,6 +128,26 @@ export class WebGpuDevice {
     if (!failed) return done;
     this.discard(done);
     throw failed.reason;
+  }
+
+  /**
+   * What the compiler says of each module, warnings too, and then, with `pipelines`, of a pipeline
+   * of it, which takes software adapters up to seconds; nothing if all is well.
+   * @param {string[]} sources
+   * @param {boolean} pipelines
+   */
+  async logs(sources, pipelines) {
+    return Promise.all(sources.map(async (code) => {
+      const { device } = this;
+      device.pushErrorScope("validation");
+      const module = device.createShaderModule({ code });
+      await device.popErrorScope();
+      const { messages } = await module.getCompilationInfo();
+      const said = messages.map(shown);
+      if (!pipelines || messages.some(({ type }) => type === "error")) return said;
+      return device.createComputePipelineAsync({ layout: "auto", compute: { module } }).then(
+        () => said, (error) => [...said, `pipeline: ${error.message}`]);
+    }));
   }
 
   /** @param {Prepared[]} prepared */
@@ -178,8 +201,7 @@ export class WebGpuDevice {
       await invalid;
       this.#checkAlive();
       const { messages } = await module.getCompilationInfo();
-      const said = messages.map((m) => `${m.type} ${m.lineNum}:${m.linePos}: ${m.message}`);
-      const log = said.join("\n") || /** @type {Error} */ (error).message;
+      const log = messages.map(shown).join("\n") || /** @type {Error} */ (error).message;
       throw new DeviceProblem("shader", log, number);
     }
   }
@@ -503,6 +525,9 @@ export class WebGpuDevice {
     }
   }
 }
+
+/** @param {GPUCompilationMessage} message */
+const shown = ({ type, lineNum, linePos, message }) => `${type} ${lineNum}:${linePos}: ${message}`;
 
 /** Long enough for a loss to be told after what it broke. */
 const soon = () => new Promise((resume) => setTimeout(resume, 200));

@@ -135,7 +135,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once: Playwright cannot run twice in one process."""
+    """Chromium for pages, started once: Playwright cannot run twice on one thread."""
     from tests.browser import Browser
 
     with Browser() as opened:
@@ -144,7 +144,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def webgl_browser() -> Iterator[WebGlBrowserDevice]:
-    """The product's own WebGL runner, in a browser of its own."""
+    """WebGL in a browser of its own."""
     from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
 
     with WebGlBrowserDevice() as opened:
@@ -153,10 +153,11 @@ def webgl_browser() -> Iterator[WebGlBrowserDevice]:
 
 @pytest.fixture(scope="session")
 def webgpu_browser() -> Iterator[WebGpuBrowserDevice]:
-    """The product's own WebGPU runner, in a browser of its own."""
+    """WebGPU in a browser of its own. Default limits: what passes runs on every device."""
+    from tilewright.runtime_web.runner.options import BrowserOptions
     from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
 
-    with WebGpuBrowserDevice() as opened:
+    with WebGpuBrowserDevice(BrowserOptions(default_limits=True)) as opened:
         yield opened
 
 

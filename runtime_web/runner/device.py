@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from tilewright.ir.errors import DeviceError
+from tilewright.runtime_web.runner.launch import Browser
 from tilewright.runtime_web.runner.options import BrowserOptions
 from tilewright.runtime_web.runner.program import LoadedBrowserProgram
-from tilewright.runtime_web.runner.session import GpuTarget, Session
+from tilewright.runtime_web.runner.session import GpuTarget, Opener, Session
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,8 +38,9 @@ class BrowserDevice(ABC, Generic[Facts]):
     has_clock: ClassVar[bool] = True
     """Whether to ask the device for its times; browsers without its clock say so."""
 
-    def __init__(self, options: BrowserOptions | None = None) -> None:
+    def __init__(self, options: BrowserOptions | None = None, opener: Opener = Browser) -> None:
         self.options = options or BrowserOptions()
+        self._opener = opener
         self._lock = threading.Lock()
         self._closed = False
         self._session: Session | None = None
@@ -113,6 +115,13 @@ class BrowserDevice(ABC, Generic[Facts]):
             session.request("lose")
             self._forget(session)
 
+    def logs(self, sources: Sequence[str], pipelines: bool = True) -> list[list[str]]:
+        """What the browser's compiler says of each shader; nothing if all is well. Pipelines of
+        WebGPU are made too, unless they need not be: large ones take software seconds."""
+        texts = list(sources)
+        reply = self.run(lambda s: s.request("logs", sources=texts, pipelines=pipelines))
+        return list(reply.answer["logs"])
+
     def statistics(self) -> dict[str, int]:
         """How much of the device is in use, in the page's words: for whoever looks for leaks."""
         return self.run(lambda session: session.request("statistics").answer)
@@ -141,7 +150,7 @@ class BrowserDevice(ABC, Generic[Facts]):
             if self._closed:
                 raise DeviceError("the device is closed")
             if self._session is None:
-                session = Session(self.target, self.options)
+                session = Session(self.target, self.options, self._opener)
                 try:
                     self._facts = self._describe(session)
                 except BaseException:

@@ -13,7 +13,8 @@ class BrowserOptions(Struct, frozen=True):
     `adapter` says what may compute: "any" takes software where there is no GPU. `memory_bytes`
     bounds all arrays together and `idle_bytes` those kept for reuse. A request that takes longer
     than `timeout_s` counts as a lost device; opening takes at most `open_s`. `adapter_name` must be
-    a part of what a WebGPU adapter says of itself. With `half_float` WebGL keeps floats in 16 bits.
+    a part of what a WebGPU adapter says of itself; with `default_limits` its device keeps to those
+    that every WebGPU device has. With `half_float` WebGL keeps floats in 16 bits.
     """
 
     executable: str = ""
@@ -21,6 +22,7 @@ class BrowserOptions(Struct, frozen=True):
     memory_bytes: int = 2 << 30
     idle_bytes: int = 256 << 20
     timeout_s: float | None = None
-    open_s: float = 60.0
+    open_s: float = 30.0
     adapter_name: str = ""
     half_float: bool = False
+    default_limits: bool = False

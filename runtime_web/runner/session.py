@@ -9,17 +9,17 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 from tilewright.codegen_glsl.shader import numbered
 from tilewright.codegen_glsl.worker import Worker
 from tilewright.ir.errors import DeviceError, DeviceLostError, IRError, LimitError
-from tilewright.runtime_web.runner.launch import INSTALL_HELP, Browser, has_gpu
+from tilewright.runtime_web.runner.launch import INSTALL_HELP, has_gpu
 
 if TYPE_CHECKING:
     from tilewright.ir.artifact import ShaderLaunch
     from tilewright.ir.transfer import Words
-    from tilewright.runtime_web.runner.channel import Reply
+    from tilewright.runtime_web.runner.channel import Channel, Reply
     from tilewright.runtime_web.runner.options import BrowserOptions
 
 T = TypeVar("T")
@@ -28,17 +28,35 @@ GpuTarget = Literal["glsl", "wgsl"]
 _PATIENCE_S: Final = 10.0
 
 
+class RunningBrowser(Protocol):
+    """What a session asks of a browser, on its own thread."""
+
+    version: str
+    pid: int
+    channel: Channel
+
+    def close(self) -> None:
+        """End the browser; it may have ended already."""
+
+    def kill(self) -> None:
+        """As `close`, for a browser that may not answer."""
+
+
+Opener = Callable[["BrowserOptions", bool], RunningBrowser]
+"""Starts a browser, which computes in software or not, and has it load the page of its channel."""
+
+
 class Session:
     """A browser whose page has opened the device of one target; `facts` is what it says of it, and
     `lost` whether it has gone since."""
 
-    def __init__(self, target: GpuTarget, options: BrowserOptions) -> None:
+    def __init__(self, target: GpuTarget, options: BrowserOptions, opener: Opener) -> None:
         self._options = options
         self._dropped: deque[int] = deque()
         self.lost = False
         self._worker = Worker("tilewright-browser")
         try:
-            self._browser, self.facts = self._worker.run(lambda: _open(target, options))
+            self._browser, self.facts = self._worker.run(lambda: _open(target, options, opener))
         except BaseException:
             self._worker.stop()
             raise
@@ -105,26 +123,29 @@ class Session:
         return reply
 
 
-def _open(target: GpuTarget, options: BrowserOptions) -> tuple[Browser, dict[str, Any]]:
+def _open(
+    target: GpuTarget, options: BrowserOptions, opener: Opener
+) -> tuple[RunningBrowser, dict[str, Any]]:
     """On the GPU if there may be one; in software where that fails or there is none."""
     if options.adapter != "software" and has_gpu():
         try:
-            return _open_with(target, options, software=False)
+            return _open_with(target, options, opener, software=False)
         except DeviceError:
             if options.adapter == "hardware":
                 raise
     elif options.adapter == "hardware":
         raise software_not_allowed("this machine has no GPU")
-    return _open_with(target, options, software=True)
+    return _open_with(target, options, opener, software=True)
 
 
 def _open_with(
-    target: GpuTarget, options: BrowserOptions, software: bool
-) -> tuple[Browser, dict[str, Any]]:
-    browser = Browser(options, software)
+    target: GpuTarget, options: BrowserOptions, opener: Opener, software: bool
+) -> tuple[RunningBrowser, dict[str, Any]]:
+    browser = opener(options, software)
     limits = {
         "memoryBytes": options.memory_bytes,
         "idleBytes": options.idle_bytes,
+        "adapters": not options.default_limits,
         "halfFloat": options.half_float,
     }
     header: dict[str, Any] = {"op": "open", "target": target, "limits": limits, "free": []}
@@ -132,7 +153,7 @@ def _open_with(
         answer = browser.channel.request(header, timeout_s=options.open_s).answer
         _raise_problem(answer, browser.version)
     except TimeoutError:
-        browser.close()
+        browser.kill()
         raise DeviceError(
             f"{browser.version} did not open a device within {options.open_s:g} s"
         ) from None
@@ -150,7 +171,7 @@ def software_not_allowed(found: str) -> DeviceError:
     )
 
 
-def _end(worker: Worker, browser: Browser) -> None:
+def _end(worker: Worker, browser: RunningBrowser) -> None:
     worker.stop(browser.close)
     worker.join(_PATIENCE_S)
 

@@ -14,9 +14,9 @@ import pytest
 from msgspec import Struct
 
 import tilewright as tw
-from tests.browser import program_data, results_of
-from tests.web.firefox import run_in_firefox
+from tests.web.firefox import Firefox
 from tilewright.compiler.runtime import runtime
+from tilewright.runtime_web.runner.options import BrowserOptions
 from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
 from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
 
@@ -65,13 +65,13 @@ def _chromium_webgl(jobs: Sequence[Job]) -> list[Sequence[Array]]:
 
 
 def _chromium_webgpu(jobs: Sequence[Job]) -> list[Sequence[Array]]:
-    with WebGpuBrowserDevice() as device:
+    with WebGpuBrowserDevice(BrowserOptions(default_limits=True)) as device:
         return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
 
 
 def _firefox(jobs: Sequence[Job]) -> list[Sequence[Array]]:
-    said = run_in_firefox([program_data(j.program, j.inputs, j.constants) for j in jobs])
-    return [results_of(j.program, texts) for j, texts in zip(jobs, said, strict=True)]
+    with WebGlBrowserDevice(BrowserOptions(timeout_s=60), Firefox) as device:
+        return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
 
 
 ADAPTERS: Mapping[str, Adapter] = {
