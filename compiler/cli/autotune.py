@@ -185,7 +185,7 @@ def _report(name: str, found: Tuned) -> None:
     for why, count in Counter(failure.error for failure in found.failures).items():
         click.echo(f"{count} failed: {printable(why)}")
     if not found.schedules:
-        click.echo("the default is the fastest")
+        click.echo("nothing faster than the default was found")
         return
     gain = found.default_seconds / found.seconds
     click.echo(f"{gain:.2f} times as fast as the default ({found.seconds * 1e6:.4g} us)")

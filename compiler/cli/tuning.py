@@ -94,14 +94,14 @@ def _of(kernel: str, database: TuningDatabase) -> list[TuningRecord]:
 @click.argument("file")
 @database_option
 def merge(file: str, database: TuningDatabase) -> None:
-    """Add the records of FILE that are new, or faster than ours."""
+    """Add the records of FILE that are new, or gain more than ours."""
     from tilewright.compiler.tune.database import TuningDatabase
 
     other = TuningDatabase(file)
     if not other.path.is_file():
         raise BadFileError(f"cannot read {file!r}: there is no such file")
     count = database.merge(other)
-    click.echo(f"{count} of {len(other.records())} records are new or faster")
+    click.echo(f"{count} of {len(other.records())} records are new or gain more")
 
 
 @tuning.command(epilog=examples("tilewright tuning export best.jsonl"))

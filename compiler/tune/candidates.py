@@ -88,8 +88,7 @@ class Candidates:
             if len(self._known) > 1:  # the loser of the last race; the best is asked for again
                 self._known.pop(next(iter(self._known)))
             made = self.compiled(schedules)
-            self.check(made)
-            self._known[key] = self._timer_of(made)
+            self._known[key] = self._timer_of(made, self.check(made))
         else:
             self._known[key] = self._known.pop(key)
         return self._known[key]
@@ -106,10 +105,11 @@ class Candidates:
                 raise WrongResultError(str(wrong))
         return found
 
-    def _timer_of(self, made: Specialization) -> Timer:
-        """Of calls, or on a GPU of what the device does: transfers are the same for all."""
+    def _timer_of(self, made: Specialization, outputs: list[np.ndarray]) -> Timer:
+        """Of calls into the same outputs, or on a GPU of what the device does: allocations and
+        transfers are the same for all."""
         if self.target not in ("wgsl", "glsl"):
-            return calls_timer(lambda: made.run(self.inputs))
+            return calls_timer(lambda: made.run(self.inputs, outputs))
         arrays = [made.target.upload(i) for i in self.inputs]
         loaded: Any = made.executable
         return lambda runs: float(loaded.device_seconds(arrays, runs))

@@ -4,8 +4,9 @@
 
 Lines are appended, each in one write under a lock, so tuners that share a file lose nothing, and
 one that is killed leaves at most a line without an end, which the next one closes. Of several
-records of one key the fastest counts. A line that is damaged, or of a format that we do not know,
-is left alone and not used.
+records of one key that with the largest gain over the default counts: it was measured in turns,
+while times of different hours do not compare. A line that is damaged, or of a format that we do not
+know, is left alone and not used.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class TuningDatabase:
         return file_stamp(str(self.path))
 
     def best(self, graph: str, target: str, device: str, compiler: str) -> TuningRecord | None:
-        """The fastest record, of the largest sizes for which there are any."""
+        """The record that counts, of the largest sizes for which there are any."""
         self._refresh()
         for bucket in range(len(_BUCKETS), -1, -1):
             record = self._best.get((graph, target, device, compiler, bucket))
@@ -134,7 +135,7 @@ class TuningDatabase:
         return self._failures.get(key, ())
 
     def records(self) -> list[TuningRecord]:
-        """The fastest record of every key, in the order of the file."""
+        """The record that counts of every key, in the order of the file."""
         self._refresh()
         return list(self._best.values())
 
@@ -151,12 +152,12 @@ class TuningDatabase:
         return len(lines)
 
     def merge(self, other: TuningDatabase) -> int:
-        """Append those of the other's records that are faster than ours, or new; how many."""
+        """Append those of the other's records that gain more than ours, or are new; how many."""
         ours = {record.key: record for record in self.records()}
         return self.add(
             record
             for record in other.records()
-            if record.key not in ours or record.seconds < ours[record.key].seconds
+            if record.key not in ours or record.gain > ours[record.key].gain
         )
 
     def remove(self, kernel: str) -> int:
@@ -204,7 +205,7 @@ class TuningDatabase:
         for record in self._read():
             failures[record.key] += record.failures
             known = best.get(record.key)
-            if known is None or record.seconds < known.seconds:
+            if known is None or record.gain > known.gain:
                 best[record.key] = record
         self._best, self._failures, self._read_at = best, failures, stamp
 

@@ -42,8 +42,8 @@ class Budget(Struct, frozen=True):
 class Tuned(Struct, frozen=True):
     """`schedules` are those that differ from the defaults; none of them if nothing was faster.
 
-    `seconds` is a call with them, `default_seconds` one without, timed in turns. `is_whole`: no
-    interrupt has ended the search.
+    `seconds` is a call with them, `default_seconds` one without, timed in turns. `trials` is how
+    many schedules were tried; `is_whole`: no interrupt has ended the search.
     """
 
     schedules: Mapping[str, Schedule]
@@ -51,12 +51,8 @@ class Tuned(Struct, frozen=True):
     default_seconds: float
     attempts: Mapping[str, Sequence[Attempt]]
     failures: tuple[Failure, ...]
+    trials: int
     is_whole: bool = True
-
-    @property
-    def trials(self) -> int:
-        """Schedules that were tried."""
-        return sum(len(a) - 1 for a in self.attempts.values())
 
 
 class Progress(Protocol):
@@ -166,4 +162,5 @@ class _Session:
             default,
             self.attempts,
             tuple(self.failures),
+            self.trials,
         )

@@ -87,6 +87,7 @@ def main(target: str, count: int, seed: int, jobs: int) -> None:
     with ProcessPoolExecutor(jobs, context) as pool:
         work = pool.map(outcome, names, repeat(target), repeat(share), repeat(seed))
         for found in work:
+            click.echo(f"{found.name}: {found.tried} schedules, {found.different} different")
             for problem in found.wrong:
                 click.echo(f"{found.name}: {problem}")
             total.tried += found.tried

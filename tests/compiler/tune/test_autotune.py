@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
+import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 import tilewright as tw
+from tests.bad_inputs.calls import HEAVY
 from tests.compiler.tune.test_database import RECORD
 from tilewright.compiler.cache import ArtifactCache
 from tilewright.compiler.cache.artifacts import versions
@@ -111,6 +117,28 @@ def test_an_interrupt_keeps_what_was_found_and_ends_the_run(
     assert record.kernel == "total"
     assert record.schedules
     assert record.gain == pytest.approx(2)
+
+
+@pytest.mark.parametrize("number", range(12 if HEAVY else 3))
+def test_a_tuner_killed_at_any_moment_does_no_harm(
+    file: str, database: TuningDatabase, number: int
+) -> None:
+    """Some of these moments are while it starts, some in the search, some while it writes."""
+    database.add([RECORD])
+    rng = random.Random(number)
+    where = ("--database", str(database.path), "--seconds", "1", "--trials", "2")
+    program = "import sys; from tilewright.compiler.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "autotune", file, *where]
+    for _ in range(2):
+        tuner = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.3, 3.5))
+        tuner.kill()
+        tuner.wait()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert RECORD in TuningDatabase(database.path).records()
+    assert autotune(f"{file}:twice", database) == 0
+    assert database.records()[-1].kernel == "twice"
 
 
 def test_what_failed_before_is_not_tried_again(

@@ -153,6 +153,7 @@ def test_an_interrupt_keeps_what_was_found() -> None:
     best = max(r.new["a"].width for r in table.asked[:4])
     assert found.schedules == {"a": Schedule(width=best)}
     assert not found.is_whole
+    assert found.trials == 3
 
 
 def test_no_more_candidates_than_the_budget() -> None:
