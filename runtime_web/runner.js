@@ -27,6 +27,7 @@ const MOST_TIMED_LAUNCHES = 8192;
  * @property {() => { bytes: number, idle: number, shaders: number }} statistics
  * @property {(sources: string[], pipelines: boolean) => Promise<string[][]>} logs
  * @property {() => void} lose
+ * @property {(error: Error) => Promise<DeviceProblem>} explained
  * @property {unknown} clock
  * @property {(issue: () => void) => Promise<number>} deviceSeconds
  */
@@ -262,9 +263,17 @@ async function reply(request, blobs) {
     free(request.free);
     return await operations[request.op](request, blobs);
   } catch (error) {
-    const { kind = "bug", message = String(error), shader = 0 } = /** @type {any} */ (error);
+    const { kind, message, shader } = await problem(/** @type {Error} */ (error));
     return { answer: { error: { kind, message, shader } } };
   }
+}
+
+/** @param {Error} error */
+async function problem(error) {
+  if (error instanceof DeviceProblem) return error;
+  if (!device) return new DeviceProblem("device", `it did not open: ${error.message}`);
+  if (error instanceof DOMException) return device.explained(error);
+  return new DeviceProblem("bug", `${error} ${error.stack}`);
 }
 
 /**

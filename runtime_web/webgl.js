@@ -385,6 +385,16 @@ export class WebGlDevice {
     this.gl.flush();
   }
 
+  /**
+   * What an error of the browser's means.
+   * @param {Error} error
+   */
+  async explained(error) {
+    const lost = this.gl.isContextLost();
+    return lost ? new DeviceProblem("lost", "the WebGL context was lost")
+      : new DeviceProblem("bug", error.message);
+  }
+
   async check() {
     const { gl } = this;
     const error = gl.getError();

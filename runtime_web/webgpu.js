@@ -199,7 +199,8 @@ export class WebGpuDevice {
       return pipeline;
     } catch (error) {
       await invalid;
-      this.#checkAlive();
+      const loss = this.#loss();
+      if (loss) throw loss;
       const { messages } = await module.getCompilationInfo();
       const log = messages.map(shown).join("\n") || /** @type {Error} */ (error).message;
       throw new DeviceProblem("shader", log, number);
@@ -293,9 +294,7 @@ export class WebGpuDevice {
     const mapped = staging.mapAsync(GPUMapMode.READ).then(() => null, (error) => error);
     await this.check(); // mapping an invalid buffer fails too, with less to say
     const failed = await mapped;
-    if (failed) await Promise.race([this.device.lost, soon()]);
-    this.#checkAlive();
-    if (failed) throw new DeviceProblem("device", `reading back failed: ${failed.message}`);
+    if (failed) throw await this.explained(failed);
     try {
       return use(staging.getMappedRange());
     } finally {
@@ -401,7 +400,8 @@ export class WebGpuDevice {
 
   async check() {
     const answers = await Promise.all(this.pending.splice(0));
-    this.#checkAlive();
+    const loss = this.#loss();
+    if (loss) throw loss;
     const error = answers.find((answer) => answer !== null);
     if (!error) return;
     const kind = error instanceof GPUOutOfMemoryError ? "memory" : "device";
@@ -415,8 +415,18 @@ export class WebGpuDevice {
     await this.check();
   }
 
-  #checkAlive() {
-    if (this.gone) throw new DeviceProblem("lost", `the WebGPU device was lost (${this.gone})`);
+  /**
+   * What an error of the browser's means: a loss breaks calls before it is told.
+   * @param {Error} error
+   */
+  async explained(error) {
+    await Promise.race([this.device.lost, soon()]);
+    return this.#loss() ?? new DeviceProblem("device", error.message);
+  }
+
+  #loss() {
+    return this.gone
+      ? new DeviceProblem("lost", `the WebGPU device was lost (${this.gone})`) : null;
   }
 
   /** Whether the device has a clock for `deviceSeconds`. */

@@ -71,6 +71,7 @@ class Browser:
         self.channel = Channel()
         self._playwright: Playwright | None = None
         self._browser: PlaywrightBrowser | None = None
+        self.pid = 0
         try:
             self._playwright = start()
             self._browser = _launch(self._playwright, options, software)
@@ -81,12 +82,12 @@ class Browser:
             session.send("Target.createTarget", {"url": self.channel.address})
             self.channel.connect(options.open_s)
         except BaseException:
-            self.close()
+            self.kill()
             raise
 
     def kill(self) -> None:
         """As `close`, for a browser that may not answer."""
-        if self._browser is not None and self._browser.is_connected():
+        if self.pid and self._browser is not None and self._browser.is_connected():
             with contextlib.suppress(OSError):
                 os.kill(self.pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
         self.close()

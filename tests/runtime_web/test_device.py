@@ -10,17 +10,22 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.codegen_glsl.programs import buffer, elementwise, launch, program
-from tilewright.ir.errors import DeviceError, DeviceLostError
+from tests.codegen_wgsl.programs import add_program
+from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError
 from tilewright.runtime_web.runner import launch as launch_module
+from tilewright.runtime_web.runner import session as session_module
+from tilewright.runtime_web.runner.device import BrowserDevice
 from tilewright.runtime_web.runner.device_array import BrowserArray
 from tilewright.runtime_web.runner.options import BrowserOptions
 from tilewright.runtime_web.runner.program import LoadedBrowserProgram
 from tilewright.runtime_web.runner.webgl import WebGlBrowserDevice
+from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
 
 pytestmark = pytest.mark.chromium
 
@@ -71,23 +76,80 @@ def test_facts_meet_what_webgl_2_guarantees(webgl_browser: WebGlBrowserDevice) -
     assert facts.renderer in repr(webgl_browser.upload(X))
 
 
-def chain(double: LoadedBrowserProgram, value: BrowserArray) -> None:
+def victims(device: BrowserDevice[Any], kind: str) -> list[int]:
+    """The processes of a device's browser: the main one, or those of a type."""
+    main = device.run(lambda session: session.pid)
+    if kind == "browser":
+        return [main]
+    found = [pid for pid in children(main) if f"--type={kind}".encode() in command_line(pid)]
+    assert found
+    return found
+
+
+def chain(double: LoadedBrowserProgram, value: BrowserArray, inputs: int) -> None:
     """Many calls: a page may answer a few more when its browser has ended."""
     for _ in range(10_000):
-        (value,) = double([value], outputs_on_device=True)
+        (value,) = double([value] * inputs, outputs_on_device=True)
 
 
-def test_a_killed_browser_costs_its_arrays_and_one_call() -> None:
-    with WebGlBrowserDevice() as own:
-        double = own.load(DOUBLE)
-        (kept,) = double([X], outputs_on_device=True)
-        os.kill(own.run(lambda session: session.pid), signal.SIGKILL)
-        with pytest.raises(DeviceLostError, match="has ended"):
-            chain(double, kept)
-        np.testing.assert_array_equal(double([X])[0], X * 2)
+@pytest.mark.parametrize(
+    ("opened", "kind"),
+    [
+        (WebGlBrowserDevice, "browser"),
+        (WebGlBrowserDevice, "gpu-process"),
+        (WebGpuBrowserDevice, "gpu-process"),
+        (WebGpuBrowserDevice, "renderer"),
+    ],
+)
+def test_whatever_is_killed_in_a_chain_costs_its_arrays_and_one_call(
+    opened: type[BrowserDevice[Any]], kind: str
+) -> None:
+    program, inputs = (DOUBLE, 1) if opened is WebGlBrowserDevice else (add_program(9), 2)
+    with opened() as own:
+        double = own.load(program)
+        (kept,) = double([X] * inputs, outputs_on_device=True)
+        for pid in victims(own, kind):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(DeviceLostError, match=r"has ended|was lost"):
+            chain(double, kept, inputs)
+        np.testing.assert_array_equal(double([X] * inputs)[0], X * 2)
         with pytest.raises(DeviceLostError, match="values are gone"):
             kept.numpy()
-        np.testing.assert_array_equal(double([X])[0], X * 2)
+        np.testing.assert_array_equal(double([X] * inputs)[0], X * 2)
+
+
+def test_software_takes_the_place_of_a_gpu_that_does_not_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[bool] = []
+
+    def opener(options: BrowserOptions, software: bool) -> launch_module.Browser:
+        tried.append(software)
+        if not software:
+            raise DeviceError("the driver hangs")
+        return launch_module.Browser(options, software)
+
+    monkeypatch.setattr(session_module, "has_gpu", lambda: True)
+    with WebGlBrowserDevice(opener=opener) as own:
+        np.testing.assert_array_equal(own.load(DOUBLE)([X])[0], X * 2)
+        assert own.facts.is_software
+    assert tried == [False, True]
+    with pytest.raises(DeviceError, match="the driver hangs"):
+        WebGlBrowserDevice(BrowserOptions(adapter="hardware"), opener)
+
+
+def test_webgpu_keeps_to_its_memory() -> None:
+    """One program's three buffers fit, a second copy of its result does not."""
+    with WebGpuBrowserDevice(BrowserOptions(memory_bytes=3 << 20, idle_bytes=1 << 20)) as own:
+        add = own.load(add_program(1 << 18))
+        ones = np.ones(1 << 18, np.float32)
+        (kept,) = add([ones, ones], outputs_on_device=True)
+        with pytest.raises(LimitError, match=r"needs 1048576 bytes; \d+ of 3145728 bytes"):
+            add([ones, ones])
+        np.testing.assert_array_equal(kept.numpy(), 2 * ones)
+        del kept
+        np.testing.assert_array_equal(add([ones, ones])[0], 2 * ones)
+        assert own.statistics()["idle"] <= 1 << 20
 
 
 def test_a_lost_context_is_noticed_and_replaced() -> None:
