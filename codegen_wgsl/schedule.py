@@ -3,7 +3,8 @@
 Contractions go through workgroup memory; where there are few blocks of results, or few results of a
 product with a vector, long sums are split. Nests that visit the data of an outer point more than
 once, or that have few outer points and much to reduce, get a workgroup for each outer point.
-Everything else has one invocation for each point, or for four neighbouring ones.
+Everything else has one invocation for each point, or for four neighbouring ones, and for four along
+another axis where their windows overlap.
 
 A processor that plays a GPU runs the invocations of a workgroup in one thread, a few at a time:
 barriers cost it more than they spare, and there are cores to keep busy, not thousands of lanes.
@@ -19,11 +20,11 @@ from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.ir.expr import Var
-from tilewright.ir.lower.accesses import Access, accesses, points
+from tilewright.ir.lower.accesses import Access, accesses, operations, points
 from tilewright.ir.lower.contraction import Contraction, match_contraction
 from tilewright.ir.lower.reducer import is_product
 from tilewright.ir.lower.split_reduction import can_split
-from tilewright.ir.program import Nest
+from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 
 LANES = 4
@@ -41,6 +42,8 @@ _MANY_POINTS = 1024  # outer points that keep a device busy without workgroups o
 _LONG_ROW = 64
 _SHORT_ROW = 32
 _EXPANDED_REDUCTION = 32
+_MANY_WINDOWS = 4096  # invocations that must be left when each computes overlapping windows
+_MOST_WRITTEN_OUT = 64  # operations of a point of which an invocation computes four or sixteen
 _MOST_THREADS = 256  # that a row gets: more wait longer for each other than they work
 _PROCESSOR_POINTS = 32  # outer points that keep the cores of a processor busy
 _PROCESSOR_THREADS = 16  # a vector of a processor or two
@@ -203,6 +206,10 @@ def _grid(nest: Nest, options: WgslOptions) -> Schedule:
     expanded = max((points(s.reduce_axes) for s in nest.stages if s.reduce_axes), default=0)
     unroll = _EXPANDED_REDUCTION if expanded <= _EXPANDED_REDUCTION else 0
     axis = _vector_axis(nest)
+    window = _window_axis(nest, axis, options)
+    if window is not None:
+        axes, sizes = ((window,), (LANES,)) if axis is None else ((window, axis), (LANES, LANES))
+        return grid_schedule(nest, axes, sizes, _WORKGROUP, unroll)
     if axis is None:
         threads = _WORKGROUP
         if options.is_processor:
@@ -245,6 +252,48 @@ def _vector_axis(nest: Nest) -> Var | None:
         return None
     good = sum(a.stride(axis) in (0, 1) for a in found)
     return axis if 2 * good > len(found) else None
+
+
+def _window_axis(nest: Nest, across: Var | None, options: WgslOptions) -> Var | None:
+    """An axis along which the windows of neighbouring points overlap: an invocation that computes
+    several of them reads what they share once. Not the last one, along which invocations are
+    neighbours."""
+    if any(s.axes or s.scans for s in nest.stages):
+        return None
+    if max((_written_out(s) for s in nest.stages), default=0) > _MOST_WRITTEN_OUT:
+        return None
+    left = points(nest.outer) // (LANES if across is None else LANES * LANES)
+    if left < (_PROCESSOR_POINTS * _PROCESSOR_THREADS if options.is_processor else _MANY_WINDOWS):
+        return None
+    loads = [a for a in accesses(nest) if not a.is_store]
+    for axis in reversed(nest.outer[:-1]):
+        # The last tile of an axis is moved so that it fits: little is done twice on a long one.
+        fits = points((axis,)) % LANES == 0 or points((axis,)) >= LANES * LANES
+        if fits and _overlaps(loads, axis):
+            return axis
+    return None
+
+
+def _written_out(stage: Stage) -> int:
+    """Operations at one point: expanded reductions count whole, longer ones stay loops."""
+    terms = points(stage.reduce_axes)
+    return _MOST_WRITTEN_OUT + 1 if terms > _EXPANDED_REDUCTION else terms * operations(stage.value)
+
+
+def _overlaps(loads: Sequence[Access], axis: Var) -> bool:
+    """Whether some load reads at one point what it, or another, reads at the next."""
+    for load in loads:
+        step = load.stride(axis)
+        if not step:
+            continue
+        if any(load.stride(r) == step and r.extent != 1 for r in load.stage.reduce_axes):
+            return True
+        for other in loads:
+            same = other.buffer is load.buffer and other.form.terms == load.form.terms
+            away = abs(other.form.constant - load.form.constant)
+            if same and away % step == 0 and 0 < away // abs(step) < LANES:
+                return True
+    return False
 
 
 def _is_aligned(access: Access, axis: Var) -> bool:

@@ -111,7 +111,13 @@ SPLIT = [
     Schedule(tile=(2, 4), vector=1, width=4, split_reduce=2),
     Schedule(vector=INNER, workgroup=(64,), split_reduce=2),
 ]
-PLAIN = [Schedule(), Schedule(tile=(3, 2)), Schedule(tile=(2, 4), vector=1, width=4), ROWS]
+PLAIN = [
+    Schedule(),
+    Schedule(tile=(3, 2)),
+    Schedule(tile=(64, 4)),
+    Schedule(tile=(2, 4), vector=1, width=4),
+    ROWS,
+]
 
 
 @pytest.mark.wgsl

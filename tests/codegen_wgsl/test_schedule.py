@@ -156,3 +156,66 @@ def test_calls_use_what_the_device_has() -> None:
     options = WgslOptions().on(runtime().webgpu.info)
     ((_, schedule),) = rows.specializations[-1].artifact.schedules
     assert schedule == default(softmax(512, 700), options)
+
+
+@tw.kernel
+def depthwise(x: Any, w: Any) -> Any:
+    (height, width, channels), (down, across, _) = x.shape, w.shape
+    return tw.compute(
+        (height - down + 1, width - across + 1, channels),
+        lambda i, j, c: tw.sum(lambda p, q: x[i + p, j + q, c] * w[p, q, c], (down, across)),
+    )
+
+
+@tw.kernel
+def sharpened(x: Any) -> Any:
+    x = x[:, 1:]  # with whole rows it would have one axis
+    return 3 * x[1:-1] - x[:-2] - x[2:]
+
+
+def only_schedule(kernel: Any, *specs: Any) -> Schedule:
+    (found,) = kernel.compile(*specs, target="wgsl").schedule.values()
+    assert isinstance(found, Schedule)
+    return found
+
+
+def test_overlapping_windows_are_read_once() -> None:
+    """Four outputs of a depthwise convolution along the width, for four channels each, read
+    three rows of six places and nine weights."""
+    made = depthwise.compile(tw.f32[114, 114, 64], tw.f32[3, 3, 64], target="wgsl")
+    (schedule,) = made.schedule.values()
+    assert (schedule.tile, schedule.vector) == ((1, 4, 4), 2)
+    assert made.source.count("b0[") == 18
+    assert made.source.count("b1[") == 9
+    assert only_schedule(sharpened, tw.f32[514, 511]).tile == (4, 1)
+
+
+def long(x: Any) -> Any:
+    return np.sin(np.exp(np.tan(np.sin(np.exp(np.tan(np.sin(x)))))))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "specs"),
+    [
+        (sharpened, (tw.f32[34, 64],)),  # too few points
+        (sharpened, (tw.f32[9, 16384],)),  # too short for tiles that do not fit
+        (depthwise, (tw.f32[120, 120, 64], tw.f32[7, 7, 64])),  # a loop shares nothing
+        (tw.kernel(lambda x: x[:-1, 1:] + 1), (tw.f32[513, 512],)),  # no overlap
+        (tw.kernel(lambda x: x[:-4, 1:] + x[4:, 1:]), (tw.f32[516, 512],)),  # nor within four
+        (tw.kernel(lambda x: x[:, 1:] - x[:, :-1]), (tw.f32[512, 513],)),  # along the last axis
+        (tw.kernel(lambda x: long(x[1:, 1:] - x[:-1, 1:])), (tw.f32[513, 512],)),
+    ],
+)
+def test_where_windows_are_not_shared(kernel: Any, specs: Any) -> None:
+    tile = only_schedule(kernel, *specs).tile
+    assert max(tile[:-1], default=1) == 1
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("shape", [(67, 1100), (66, 1101), (65, 1099)])
+def test_tiles_that_do_not_fit_are_moved(shape: tuple[int, int], rng: np.random.Generator) -> None:
+    x = rng.standard_normal(shape, np.float32)
+    assert only_schedule(sharpened, x).tile[0] == 4
+    tw.testing.check(sharpened, (x,), targets=["wgsl"])
+    x = rng.standard_normal((21, 18, 100), np.float32)
+    tw.testing.check(depthwise, (x, x[:3, :3].copy()), targets=["wgsl"])

@@ -3,7 +3,9 @@
 In: a nest whose outer extents are static. Out: a kernel whose body is a ``group`` loop around a
 ``local`` loop. Invocations are numbered row-major over the tiles of the outer axes, so that
 neighbours work on neighbouring elements of the last axis. Where tiles do not fill an axis, the
-last ones compute their surplus points at the axis's end and store nothing for them.
+last one begins earlier, so that it ends where the axis does, and stores nothing for the points
+that it shares with the one before; on an axis shorter than a tile surplus points are computed at
+its end.
 
 The other two forms of a nest are in `workgroup/rows.py` and `workgroup/contraction.py`.
 """
@@ -19,12 +21,19 @@ from tilewright.ir.kernel import For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import NestLowering, Point
 from tilewright.ir.lower.tile_walk import Tile
+from tilewright.ir.program import Nest
+from tilewright.ir.schedule import Schedule
 
 WORKGROUP = 64
 
 
 class GridLowering(NestLowering):
-    """State of the lowering of one nest."""
+    """State of the lowering of one nest. `firsts` are the points of moved tiles from which on they
+    are stored."""
+
+    def __init__(self, nest: Nest, schedule: Schedule) -> None:
+        super().__init__(nest, schedule)
+        self.firsts: dict[Var, Expr] = {}
 
     def kernel(self, name: str) -> Kernel:
         threads = invocations(self.schedule.workgroup)
@@ -37,12 +46,18 @@ class GridLowering(NestLowering):
         for axis, tile in zip(
             self.order, split_index(position, list(counts.values())), strict=True
         ):
-            size = self.sizes[axis]
-            self.tiles[axis] = Tile(build.mul(tile, build.index(size)), size)
+            self.tiles[axis] = self._tile(axis, build.mul(tile, build.index(self.sizes[axis])))
         body = self.tile_body()
         if total % threads:
             body = [If(build.lt(position, build.index(total)), body)]
         return finish_kernel(name, on_grid(group, local, body), self.locals)
+
+    def _tile(self, axis: Var, first: Expr) -> Tile:
+        extent, size = static_extent(axis), self.sizes[axis]
+        if extent % size == 0 or extent < size:
+            return Tile(first, size)
+        self.firsts[axis] = first
+        return Tile(build.minimum(first, build.index(extent - size)), size)
 
     def over_tile(self, make: Callable[[Point], list[Stmt]]) -> list[Stmt]:
         """As for a CPU, but surplus points of an axis are clamped to its end and guarded."""
@@ -53,7 +68,9 @@ class GridLowering(NestLowering):
             place = build.add(self.tiles[axis].origin, counter)
             extent = static_extent(axis)
             bindings[axis] = clamped[axis] = place
-            if extent % self.tiles[axis].size:
+            if axis in self.firsts:
+                inside = build.logical_and(inside, build.ge(place, self.firsts[axis]))
+            elif extent % self.tiles[axis].size:
                 inside = build.logical_and(inside, build.lt(place, build.index(extent)))
                 clamped[axis] = build.minimum(place, build.index(extent - 1))
         tile = tuple(counters)
