@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -147,9 +148,18 @@ class _Tuning(Struct, frozen=True):
             failures=found.failures,
         )
         if self.database.add([record]):
-            where = printable(str(self.database.path))
-            click.echo(f"recorded in {where!r}; `tilewright tuning remove {name}` forgets it")
+            click.echo(self._where(name))
         return found
+
+    def _where(self, name: str) -> str:
+        """Where the record is, and how to be rid of it."""
+        from tilewright.compiler.runtime import runtime
+
+        path, forget = str(self.database.path), f"tilewright tuning remove {name}"
+        if path == runtime().tuning_file:
+            return f"later calls use the record in {path!r}; `{forget}` forgets it"
+        forget += f" --database {shlex.quote(path)}"
+        return f"recorded in {path!r}, which later calls do not read; `{forget}` forgets it"
 
     def _record(self, kernel: Kernel, traced: Traced, seed: int) -> TuningRecord:
         """A record of the kernel, without what is yet to be found."""

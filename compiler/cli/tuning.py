@@ -68,9 +68,7 @@ def show(kernel: str, database: TuningDatabase) -> None:
 
     found = _of(kernel, database)
     for record in found:
-        click.echo(
-            printable(f"# {record.kernel}({', '.join(record.arguments)}) on {record.target}")
-        )
+        click.echo(printable(f"# {record.kernel}({record.tuned_for}) on {record.target}"))
         click.echo(printable(f"# {record.device}; {record.compiler}; seed {record.seed}"))
         microseconds = f"{record.seconds * 1e6:.4g} us, {record.default_seconds * 1e6:.4g} without"
         click.echo(f"# {microseconds}: {record.gain:.2f} times as fast")

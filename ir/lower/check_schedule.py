@@ -20,6 +20,7 @@ from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 
 MOST_CHUNKS = (1 << 16) - 1
+MOST_POINTS = 1 << 40
 MOST_EXPANDED = 1 << 12
 """Points that one iteration of the innermost loops may compute: each costs code and registers."""
 MOST_WRITTEN_OUT = 1 << 14
@@ -151,6 +152,8 @@ class _Check:
             self._check_lines()
         if given.chunks > MOST_CHUNKS:
             raise self._beyond("chunks", MOST_CHUNKS)
+        if given.reduce_block > MOST_POINTS:
+            raise self._beyond("reduce_block", MOST_POINTS)
 
     def _check_lines(self) -> None:
         given = self.schedule
@@ -181,6 +184,8 @@ class _Check:
     def _check_cache_block(self) -> None:
         given = self.schedule
         self._check_axes("cache_block", given.cache_block, 0)
+        if max(given.cache_block, default=0) > MOST_POINTS:
+            raise self._beyond("cache_block", MOST_POINTS)
         tile = given.tile or (1,) * self.rank
         if any(points % size for points, size in zip(given.cache_block, tile, strict=False)):
             raise self.wrong("cache_block", f"cuts tiles of {tile}")
@@ -224,6 +229,8 @@ class _Check:
             raise self.wrong("tile", f"is not two multiples of {LANES}, which stage_tile needs")
         if len(given.workgroup) != 2:
             raise self.wrong("workgroup", "is not two sizes, which stage_tile needs")
+        if given.cache_block:
+            raise self.wrong("cache_block", "is for what is not in workgroup memory")
 
     def _check_expansion(self) -> None:
         given = self.schedule

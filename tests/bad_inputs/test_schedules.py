@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -167,6 +168,22 @@ def test_row_19_schedules_beyond_the_limits(case: str, target: str) -> None:
     kernel = tw.kernel(schedule={name: TOO_LARGE[case]})(function)
     with pytest.raises(tw.LimitError, match=f"schedule of {name}: .* beyond the limit"):
         kernel.compile(*arguments, target=target)
+
+
+@pytest.mark.parametrize("target", NAMES)
+@pytest.mark.parametrize("field", Schedule.__struct_fields__)
+def test_row_19_no_number_is_too_large(field: str, target: str) -> None:
+    """As in a record that somebody has edited: an error that says so, or no harm."""
+    for name in ("product", "rows", "map"):
+        function, arguments = KERNELS[name]
+        for nest, default in nests(name, target):
+            value = getattr(default, field)
+            for large in (1 << 30, 10**30):
+                whole: Any = (large,) * len(value) if isinstance(value, tuple) else large
+                for given in (whole, (large,) if isinstance(value, tuple) else -large):
+                    changed = {nest: replace(default, **{field: given})}
+                    with suppress(tw.LimitError, tw.ShapeError):
+                        tw.kernel(schedule=changed)(function).compile(*arguments, target=target)
 
 
 @pytest.mark.parametrize("target", ["cpu", "wasm"])

@@ -96,8 +96,18 @@ def test_what_is_not_tuned_is_said(
     said = capsys.readouterr()
     assert "not tuned, as their arguments are not given: product" in said.err
     assert "error: broken: " in said.err
-    assert f"recorded in {str(database.path)!r}" in said.out
-    assert "`tilewright tuning remove total` forgets it" in said.out
+    path = str(database.path)
+    assert f"recorded in {path!r}, which later calls do not read" in said.out
+    assert f"`tilewright tuning remove total --database {path}` forgets it" in said.out
+
+
+def test_it_is_said_where_later_calls_find_a_record(
+    file: str, own_records: TuningDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert autotune(f"{file}:twice", own_records) == 0
+    said = capsys.readouterr().out
+    assert f"later calls use the record in {str(own_records.path)!r}" in said
+    assert "`tilewright tuning remove twice` forgets it" in said
 
 
 def test_an_interrupt_keeps_what_was_found_and_ends_the_run(
