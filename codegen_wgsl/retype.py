@@ -9,6 +9,7 @@ bits: inputs are checked when they are uploaded, results wrap. float64 becomes f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from tilewright.codegen_wgsl.storage import Storage, computed_as
 from tilewright.ir import build, ops
@@ -27,6 +28,10 @@ _EXACT = frozenset(
         *(ops.FLOOR, ops.CEIL, ops.TRUNC, ops.RINT, ops.COPYSIGN),
     }
 )
+
+_INFINITE: Final = 0x7F800000
+# 65520, half way to what would come after the largest float16.
+_TOO_LARGE_FOR_HALF: Final = 0x477FF000
 
 
 def retype(kernel: Kernel, storage: Storage) -> Kernel:
@@ -182,8 +187,7 @@ def _bitcast(source: DType, target: DType, value: Expr) -> Expr:
     if source.is_float and target.is_float:
         return value
     if source is F16:
-        half = Apply(ops.BITCAST, (Apply(ops.CAST, (value,), F16),), U32)
-        return wrap(build.cast(half, computed_as(target)), target)
+        return wrap(build.cast(_half_bits(value), computed_as(target)), target)
     if target is F16:
         bits = Apply(ops.AND, (build.cast(value, U32), build.const(0xFFFF, U32)))
         return Apply(ops.CAST, (Apply(ops.BITCAST, (bits,), F16),), F32)
@@ -193,4 +197,33 @@ def _bitcast(source: DType, target: DType, value: Expr) -> Expr:
 
 
 def _rounded_to_half(value: Expr) -> Expr:
-    return Apply(ops.CAST, (Apply(ops.CAST, (value,), F16),), F32)
+    """A float32 rounded to the nearest float16. WGSL leaves open what becomes of those beyond its
+    range, infinities and NaN among them: SwiftShader makes NaN of all."""
+    bits, magnitude, fits = _half_range(value)
+    rounded = Apply(ops.CAST, (Apply(ops.CAST, (value,), F16),), F32)
+    sign = Apply(ops.AND, (bits, build.const(1 << 31, U32)))
+    infinite = build.bitcast(Apply(ops.OR, (sign, build.const(_INFINITE, U32))), F32)
+    is_nan = Apply(ops.GT, (magnitude, build.const(_INFINITE, U32)))
+    return build.select(fits, rounded, build.select(is_nan, value, infinite))
+
+
+def _half_bits(value: Expr) -> Expr:
+    """The bits of a float32 that holds a float16, in the low half of a word."""
+    bits, magnitude, fits = _half_range(value)
+    finite = Apply(ops.BITCAST, (Apply(ops.CAST, (value,), F16),), U32)
+    # What is left are infinities and NaN, whose digits keep their places.
+    sign = Apply(ops.AND, (_right(bits, 16), build.const(1 << 15, U32)))
+    digits = Apply(ops.AND, (_right(magnitude, 13), build.const(0x3FF, U32)))
+    special = Apply(ops.OR, (Apply(ops.OR, (sign, build.const(0x7C00, U32))), digits))
+    return build.select(fits, finite, special)
+
+
+def _half_range(value: Expr) -> tuple[Expr, Expr, Expr]:
+    """The bits of a float32, those of its magnitude, and whether a finite float16 is near to it."""
+    bits = build.bitcast(value, U32)
+    magnitude = Apply(ops.AND, (bits, build.const((1 << 31) - 1, U32)))
+    return bits, magnitude, build.lt(magnitude, build.const(_TOO_LARGE_FOR_HALF, U32))
+
+
+def _right(bits: Expr, places: int) -> Expr:
+    return Apply(ops.SHR_RAW, (bits, build.const(places, U32)))

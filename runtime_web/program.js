@@ -203,7 +203,7 @@ export class Program {
         for (const index of release) this.#release(leases, own, index);
       }
       this.machine.flush();
-      return outputs.map((index) => retained(leases, index));
+      return outputs.map((index) => this.#result(leases, index));
     } finally {
       for (const index of own) this.#release(leases, own, index);
     }
@@ -264,6 +264,19 @@ export class Program {
   }
 
   /**
+   * An output, held for the caller. One without elements need not be written by any step.
+   * @param {Map<number, L>} leases
+   * @param {number} index
+   */
+  #result(leases, index) {
+    const spec = this.description.buffers[index];
+    if (!leases.has(index) && spec.size === 0) return this.machine.acquire(spec);
+    const lease = held(leases, index);
+    lease.users++;
+    return lease;
+  }
+
+  /**
    * @param {Map<number, L>} leases
    * @param {Set<number>} own
    * @param {number} index
@@ -282,16 +295,5 @@ export class Program {
 function held(leases, index) {
   const lease = leases.get(index);
   if (!lease) throw new DeviceProblem("bug", `buffer ${index} is used before it is written`);
-  return lease;
-}
-
-/**
- * @template {Lease} L
- * @param {Map<number, L>} leases
- * @param {number} index
- */
-function retained(leases, index) {
-  const lease = held(leases, index);
-  lease.users++;
   return lease;
 }

@@ -120,6 +120,12 @@ def test_empty_arrays(device: Device) -> None:
     assert on_device.numpy().shape == (0,)
 
 
+def test_an_empty_output_that_no_step_writes(device: Device) -> None:
+    buffers = (buffer("input", "float32", (3,)), buffer("output", "float32", (0, 2)))
+    program = device.load(GpuProgram("wgsl", buffers, (0,), (1,), ()))
+    assert program([np.ones(3, np.float32)])[0].shape == (0, 2)
+
+
 def test_programs_chain_on_the_device(device: Device) -> None:
     program = device.load(add_program(100))
     ones = np.ones(100, np.float32)
