@@ -25,7 +25,7 @@ from tilewright.ir.lower.fragment.grid import lower_to_fragments
 from tilewright.ir.lower.fragment.merge_reductions import merge_reductions
 from tilewright.ir.lower.fragment.pad_operands import pad_operands
 from tilewright.ir.lower.fragment.spread_tile import spread_tile
-from tilewright.ir.lower.fragment.tiles import check_fragments, row_axis, targets_of
+from tilewright.ir.lower.fragment.tiles import check_block, check_fragments, row_axis, targets_of
 from tilewright.ir.lower.gather_only import gather_only
 from tilewright.ir.lower.pad_rows import pad_rows
 from tilewright.ir.lower.split_inputs import split_inputs
@@ -97,9 +97,13 @@ def lower(
         kernel = lower_to_fragments(nest, schedule, f"k{number}_{nest.name}")
         return Launch(legalize(kernel, fast=options.fast))
 
+    def at_a_time(name: str) -> int:
+        given = (schedules or {}).get(name)
+        return 0 if given is None else check_block(name, given)
+
     external = {b.root for b in (*program.inputs, *program.outputs)}
     narrow = map_steps(
-        gather_only((*program.init, *program.steps)),
+        gather_only((*program.init, *program.steps), at_a_time),
         lambda s: split_inputs(s, _MOST_TEXTURES + 1) if isinstance(s, Nest) else (s,),
     )
     merged = merge_reductions(pad_rows(narrow, external), _MOST_TEXTURES)

@@ -1,16 +1,19 @@
 """The schedules of a nest that are worth trying as fragment shaders: the elements that one fragment
-makes in its render targets, the operands that are copied so that rows begin with texels, and how
-much of a reduction is written out, in each iteration of its loop or whole."""
+makes in its render targets, the operands that are copied so that rows begin with texels, how many
+elements a fragment reduces in one pass, and how much of a reduction is written out, in each
+iteration of its loop or whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 
+from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.fragment.pad_operands import paddable
 from tilewright.ir.lower.fragment.tiles import fetches, row_axis, runs_on_fragments, tiles
+from tilewright.ir.lower.split_reductions import PARTS
 from tilewright.ir.lower.unravel import LANES
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
@@ -18,21 +21,42 @@ from tilewright.ir.schedule_space import Knob, ScheduleSpace
 
 _UNROLLS: Final = (1, 2, 4, 8, 16, 32)
 _EXPANDED: Final = (0, 4, 8, 16, 32, 64)
+_BLOCKS: Final = (0, 32, 64, 128, 256, 512, 1024, 2048)
 _MOST_TILES: Final = 6
 
 
-def schedule_space(nest: Nest, default: Schedule) -> ScheduleSpace:
-    """The space of `nest`, which is as it is lowered, around the schedule that it would have."""
+def schedule_spaces(nests: Sequence[tuple[Nest, Schedule]]) -> list[tuple[Nest, ScheduleSpace]]:
+    """The space of each of the nests of a program, which are as they are lowered, around the
+    schedule that it would have."""
+    known = {nest.name: (nest, default) for nest, default in nests}
+
+    def is_free(name: str) -> bool:
+        """Whether a nest of that name, and those that make its partial results, have no tiles,
+        which are about the axes that a nest has in this number of passes."""
+        return name not in known or (not _has_tiles(*known[name]) and is_free(name + PARTS))
+
+    return [
+        (nest, _space(nest, default, nest.name + PARTS in known, is_free(nest.name)))
+        for nest, default in nests
+    ]
+
+
+def _space(nest: Nest, default: Schedule, is_split: bool, is_free: bool) -> ScheduleSpace:
+    """`is_split` says that it combines partial results, `is_free` that it may do so of others."""
     if not any(stage.reduce_axes for stage in nest.stages):
         return ScheduleSpace((), lambda _: default, lambda _: {}, ())
     last = row_axis(nest)
     packs = _packs(paddable(nest, last)) if last is not None else ((),)
-    knobs = (
+    knobs: tuple[Knob, ...] = (
         Knob("tile", _tiles(nest, default, len(packs) > 1), is_ordered=False),
         Knob("pack", packs, is_ordered=False),
         Knob("unroll", tuple(sorted({*_UNROLLS, default.unroll}))),
         Knob("unroll_reduce", tuple(sorted({*_EXPANDED, default.unroll_reduce}))),
     )
+    longest = max(points(stage.reduce_axes) for stage in nest.stages)
+    is_long = is_split or longest > 2 * _BLOCKS[1]
+    if is_free and is_long and not nest.name.endswith(PARTS):
+        knobs = (*knobs, Knob("reduce_block", _BLOCKS))
     start = tuple(knob.values.index(getattr(default, knob.name)) for knob in knobs)
 
     def make(values: Mapping[str, Any]) -> Schedule | None:
@@ -50,10 +74,17 @@ def _packs(operands: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(dict.fromkeys(((), *((k,) for k in operands), operands)))
 
 
-def _tiles(nest: Nest, default: Schedule, packs: bool) -> tuple[tuple[int, ...], ...]:
-    """Single texels, and the tiles that fetch least."""
+def _has_tiles(nest: Nest, default: Schedule) -> bool:
+    last = row_axis(nest)
+    return last is not None and (bool(paddable(nest, last)) or len(_tiles(nest, default)) > 1)
+
+
+def _tiles(nest: Nest, default: Schedule, packs: bool = False) -> tuple[tuple[int, ...], ...]:
+    """Single texels, and the tiles that fetch least, if that is less."""
     cost = {tile: fetches(nest, tile, default.unroll) for tile in tiles(nest)}
-    best = sorted(cost, key=lambda tile: cost[tile])[:_MOST_TILES]
+    plain = fetches(nest, (), default.unroll) if cost else 0.0
+    less = [tile for tile in cost if cost[tile] < plain]
+    best = sorted(less, key=lambda tile: cost[tile])[:_MOST_TILES]
     single: tuple[int, ...] = ()
     if packs:  # which copies are made for; they need a tile to be one
         last = row_axis(nest)

@@ -208,8 +208,12 @@ def to_program(graph: Graph, target: Target, observe: Observer) -> tuple[Graph, 
 def _check_names(options: BuildOptions, stages: dict[str, Any]) -> None:
     """A schedule under a name that no nest has would be ignored, which nobody means."""
     known = [name for name, _ in stages.get("schedule", ())]
-    for name in options.schedules or {}:
-        if name not in known:
+    given = options.schedules or {}
+    for name in given:
+        # Of the passes of a reduction, its last one's schedule says how many there are.
+        last = name.split("_parts")[0]
+        chosen = last in given and given[last].reduce_block
+        if name not in known and not chosen:
             raise ShapeError(
                 f"there is a schedule for {name!r}, but no such nest",
                 help=f"the nests of this kernel are {', '.join(known)}",

@@ -62,12 +62,12 @@ class GlslTargetDriver:
     def schedule_spaces(
         self, program: Program, options: BuildOptions
     ) -> list[tuple[Nest, ScheduleSpace]]:
-        """How much of each reduction is written out."""
+        """Texels per fragment, copies of operands, passes of reductions, and how much of each is
+        written out."""
         from tilewright.codegen_glsl import backend
-        from tilewright.codegen_glsl.schedule_space import schedule_space
+        from tilewright.codegen_glsl.schedule_space import schedule_spaces
 
-        nests = backend.lower(program, None, _chosen(options)).nests
-        return [(nest, schedule_space(nest, default)) for nest, default in nests]
+        return schedule_spaces(backend.lower(program, None, _chosen(options)).nests)
 
     def finish(self, made: GlslArtifact) -> GlslArtifact:
         """What `build` made is complete."""

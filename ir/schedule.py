@@ -18,17 +18,18 @@ class Schedule(Struct, frozen=True):
     """How one nest is tiled, vectorised and spread over threads.
 
     * `tile`: points of each outer axis that one innermost iteration computes, kept in registers;
-      empty means one each.
+      empty means one each. Of a fragment: 4, 8 or 16 points, four for each of its render targets.
     * `vector`: which outer axis lies across vector lanes; ``"inner"`` for the last axis of each
       stage (own or reduced); None for scalar code.
     * `width`: lanes of one vector; `unroll`: vectors per iteration of an inner vector loop.
     * `order`: the outer axes from the outermost tile loop to the innermost; empty means as written.
     * `chunks`: tasks that the first axis of `order` is split into; 1 runs on the caller's thread.
-    * `reduce_block`: reduced points accumulated in one run before partial results are combined.
+    * `reduce_block`: reduced points accumulated in one run before partial results are combined; of
+      a fragment those of one pass.
     * `unroll_reduce`: reduce loops with at most this many points in all are expanded.
     * `share_windows`: rows of a tile combine what their windows have in common once.
     * `pack`: operands of a contraction copied into tile order first: 1 those that vary along the
-      vector axis, 0 those that do not.
+      vector axis, 0 those that do not; for fragments copied so that their rows begin with texels.
     * `cache_block`: points of each outer axis that are walked before the next, whole tiles (0: all
       of them); the loops over blocks stand outside of all loops over tiles, in the same order.
     * `lines`: lines of the matrix that a product of one row reads at a time, from one end to the

@@ -6,7 +6,7 @@ Targets that cannot write where they like (fragment shaders) run nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tilewright.ir.lower.gather_scatter import gather_scatter
 from tilewright.ir.lower.scan_by_doubling import scan_by_doubling
@@ -18,9 +18,16 @@ from tilewright.ir.program import Nest, Ordered, SortRows, Step, map_steps
 _LONGEST_RANKED_ROW = 2048
 
 
-def gather_only(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Sorts, scans and scatters as gathers; long reductions in several passes."""
-    return map_steps(map_steps(steps, _gather), _split)
+def gather_only(
+    steps: Sequence[Step], at_a_time: Callable[[str], int] = lambda _: 0
+) -> tuple[Step, ...]:
+    """Sorts, scans and scatters as gathers; long reductions in several passes, each of as many
+    elements as `at_a_time` says of a nest by its name (0: as is usual)."""
+
+    def split(step: Step) -> Sequence[Step]:
+        return split_reductions(step, at_a_time(step.name)) if isinstance(step, Nest) else (step,)
+
+    return map_steps(map_steps(steps, _gather), split)
 
 
 def _gather(step: Step) -> Sequence[Step]:
@@ -41,7 +48,3 @@ def _sort(step: SortRows) -> Sequence[Step]:
     if not isinstance(length, int) or length <= _LONGEST_RANKED_ROW:
         return sort_by_rank(step)
     return sort_by_passes(step, length)
-
-
-def _split(step: Step) -> Sequence[Step]:
-    return split_reductions(step) if isinstance(step, Nest) else (step,)

@@ -1,8 +1,9 @@
 """A nest with a long reduction -> partial reductions in a nest of their own, then the rest.
 
-In: a nest. Out: nests in which no point reduces more than `LONGEST` elements, and few points do
-not reduce more than `BLOCK` each: independent work is what a GPU needs. Every pass is a shallow
-tree, so the height of the whole stays within `numerics.md`.
+In: a nest, and how many elements a point shall reduce at a time. Out: nests in which no point
+reduces more than twice as many; if nothing is said, no more than `LONGEST`, and few points not more
+than `BLOCK` each: independent work is what a GPU needs. Every pass is a shallow tree, so the height
+of the whole stays within `numerics.md`.
 """
 
 from __future__ import annotations
@@ -20,25 +21,31 @@ from tilewright.ir.traverse import substitute
 LONGEST = 4096
 BLOCK = 256
 FEW_POINTS = 2048
+MOST_AT_A_TIME = LONGEST // 2
+PARTS = "_parts"
+"""Ends the name of a nest that makes the partial results of another."""
 
 
-def split_reductions(nest: Nest) -> tuple[Nest, ...]:
+def split_reductions(nest: Nest, at_a_time: int = 0) -> tuple[Nest, ...]:
     """`nest` with its long reductions done in passes before it."""
     before: list[Nest] = []
     stages: list[Stage] = []
     outer = _product(nest.outer)
     for stage in nest.stages:
-        while outer is not None and _is_long(stage, outer):
-            partial, stage = _split(replace(nest, stages=tuple(stages)), stage)
-            before += split_reductions(partial)
+        while outer is not None and _is_long(stage, outer, at_a_time):
+            earlier = replace(nest, stages=tuple(stages))
+            partial, stage = _split(earlier, stage, at_a_time or BLOCK)
+            before += split_reductions(partial, at_a_time)
         stages.append(stage)
     return (*before, replace(nest, stages=tuple(stages)))
 
 
-def _is_long(stage: Stage, outer: int) -> bool:
+def _is_long(stage: Stage, outer: int, at_a_time: int) -> bool:
     elements = _product(stage.reduce_axes)
     if elements is None or stage.axes or outer == 0:
         return False
+    if at_a_time:
+        return elements > 2 * at_a_time
     return elements > LONGEST or (elements > 2 * BLOCK and outer < FEW_POINTS)
 
 
@@ -51,7 +58,7 @@ def _product(axes: tuple[Var, ...]) -> int | None:
     return total
 
 
-def _split(earlier: Nest, stage: Stage) -> tuple[Nest, Stage]:
+def _split(earlier: Nest, stage: Stage, at_a_time: int) -> tuple[Nest, Stage]:
     """The nest of partial results of `stage`, and the stage that combines them.
 
     `earlier` has the stages before it: those that it needs are done again in the new nest.
@@ -60,13 +67,13 @@ def _split(earlier: Nest, stage: Stage) -> tuple[Nest, Stage]:
     size, elements = axis.extent, _product(stage.reduce_axes)
     assert isinstance(size, int)
     assert elements is not None
-    block = _block(size, max(1, BLOCK * size // elements))
+    block = _block(size, max(1, at_a_time * size // elements))
     parts = -(-size // block)
     part = Var("part", parts)
     first = _part_is_outermost(earlier, stage)
     shape = tuple(a.extent for a in earlier.outer if a.extent is not None)
     temporary = Buffer(
-        f"{stage.target.name}_parts",
+        f"{stage.target.name}{PARTS}",
         (parts, *shape) if first else (*shape, parts),
         stage.value.dtype,
     )
@@ -79,7 +86,7 @@ def _split(earlier: Nest, stage: Stage) -> tuple[Nest, Stage]:
     reduced = tuple(renamed[a] for a in stage.reduce_axes)
     place = (part, *outer) if first else (*outer, part)
     partial = Nest(
-        f"{earlier.name}_parts",
+        f"{earlier.name}{PARTS}",
         place,
         (
             *needed,

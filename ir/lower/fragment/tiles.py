@@ -18,6 +18,7 @@ from tilewright.ir.lower.accesses import flat
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.fragment.grid import axes_in_order
 from tilewright.ir.lower.fragment.pad_operands import paddable
+from tilewright.ir.lower.split_reductions import MOST_AT_A_TIME
 from tilewright.ir.lower.unravel import LANES
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
@@ -38,21 +39,34 @@ def targets_of(tile: Tile) -> int:
 def check_fragments(nest: Nest, schedule: Schedule) -> None:
     """Raise `ShapeError` or `LimitError` unless fragments can run `nest` under `schedule`."""
     check_schedule(nest, schedule)
+    check_block(nest.name, schedule)
     why = _objection(nest, schedule.tile) if schedule.tile else None
     if why is not None:
-        raise _misfit(nest, f"tile={schedule.tile!r} {why}")
+        raise _misfit(nest.name, f"tile={schedule.tile!r} {why}")
     last = row_axis(nest)
     if schedule.pack and (last is None or not set(schedule.pack) <= set(paddable(nest, last))):
-        raise _misfit(nest, f"pack={schedule.pack!r} is for operands with rows of odd lengths")
+        raise _misfit(nest.name, f"pack={schedule.pack!r} is for operands with rows of odd lengths")
     if targets_of(schedule.tile) * max(schedule.unroll, schedule.unroll_reduce) > _MOST_POINTS:
         raise LimitError(
             f"schedule of {nest.name}: tile and unroll are beyond the limit of {_MOST_POINTS}"
         )
 
 
-def _misfit(nest: Nest, why: str) -> ShapeError:
+def check_block(name: str, schedule: Schedule) -> int:
+    """How many elements a fragment reduces at a time, 0 if that is not said."""
+    block = schedule.reduce_block
+    if not isinstance(block, int) or block < 0 or block == 1:
+        raise _misfit(name, f"reduce_block={block!r} is neither 0 nor at least 2")
+    if block > MOST_AT_A_TIME:
+        raise LimitError(
+            f"schedule of {name}: reduce_block is beyond the limit of {MOST_AT_A_TIME}"
+        )
+    return block
+
+
+def _misfit(name: str, why: str) -> ShapeError:
     return ShapeError(
-        f"schedule of {nest.name}: {why}",
+        f"schedule of {name}: {why}",
         help="start from a printed one: kernel.compile(…).schedule",
     )
 

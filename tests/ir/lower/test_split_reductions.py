@@ -47,8 +47,8 @@ REDUCTIONS: dict[str, tuple[Callable[..., Any], np.ndarray]] = {
 }
 
 
-def split(program: Program) -> tuple[list[Nest], Program]:
-    steps = tuple(n for nest in nests(program.steps) for n in split_reductions(nest))
+def split(program: Program, at_a_time: int = 0) -> tuple[list[Nest], Program]:
+    steps = tuple(n for nest in nests(program.steps) for n in split_reductions(nest, at_a_time))
     inside = {*program.outputs, *program.temporaries}
     made = dict.fromkeys(s.target for n in steps for s in n.stages if s.target not in n.locals)
     parts = tuple(b for b in made if b not in inside)
@@ -68,6 +68,25 @@ def test_the_same_in_passes(name: str) -> None:
     assert len(steps) > len(list(nests(program.steps)))
     (found,) = interpret_program(whole, [x])
     np.testing.assert_array_equal(found, np.asarray(function(x)).reshape(found.shape))
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@pytest.mark.parametrize("at_a_time", [2, 30, 100])
+def test_passes_are_as_long_as_is_said(name: str, at_a_time: int) -> None:
+    function, x = REDUCTIONS[name]
+    steps, whole = split(program_of(function, [x], WORKGROUP), at_a_time)
+    (found,) = interpret_program(whole, [x])
+    np.testing.assert_array_equal(found, np.asarray(function(x)).reshape(found.shape))
+    for stage in (stage for nest in steps for stage in nest.stages):
+        sizes = [a.extent for a in stage.reduce_axes if isinstance(a.extent, int)]
+        assert np.prod(sizes, dtype=int) <= 2 * at_a_time
+
+
+def test_what_is_said_to_fit_stays_whole() -> None:
+    function, x = REDUCTIONS["sum"]
+    program = program_of(function, [x], WORKGROUP)
+    assert len(split(program, 300)[0]) == len(nests(program.steps))
+    assert len(split(program, 299)[0]) == len(nests(program.steps)) + 1
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)

@@ -16,7 +16,13 @@ from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.collapse import collapse_axes
 from tilewright.ir.lower.fragment.spread_tile import spread_tile
-from tilewright.ir.lower.fragment.tiles import check_fragments, fetches, targets_of, tiles
+from tilewright.ir.lower.fragment.tiles import (
+    check_block,
+    check_fragments,
+    fetches,
+    targets_of,
+    tiles,
+)
 from tilewright.ir.program import Nest, Program
 from tilewright.ir.schedule import Schedule
 
@@ -179,6 +185,16 @@ def test_tiles_need_whole_texels_and_one_output() -> None:
     for nest in (matmul(8, 8, 6), Nest("two", (), (), ())):
         with pytest.raises(ShapeError, match="tile="):
             check_fragments(nest, Schedule(tile=(4, 4)))
+
+
+def test_passes_of_reductions_have_limits() -> None:
+    nest = matmul(8, 8, 12)
+    check_fragments(nest, Schedule(reduce_block=2048))
+    with pytest.raises(LimitError, match="reduce_block is beyond the limit of 2048"):
+        check_fragments(nest, Schedule(reduce_block=2049))
+    for block in (-1, 1, "8"):
+        with pytest.raises(ShapeError, match="reduce_block"):
+            check_block("n", Schedule(reduce_block=block))  # type: ignore[arg-type]
 
 
 def test_what_is_written_out_has_a_limit() -> None:
