@@ -1,11 +1,12 @@
 // WebGL 2 as a machine for programs: arrays are textures, launches are draws to them.
 
+import { Pool } from "./pool.js";
 import { DeviceProblem } from "./program.js";
 
 /** @typedef {import("./program.js").BufferSpec} BufferSpec */
 /** @typedef {import("./program.js").Launch} Launch */
 /** @typedef {import("./program.js").TextureLayout} TextureLayout */
-/** @typedef {{ users: number, texture: WebGLTexture, layout: TextureLayout }} TextureLease */
+/** @typedef {import("./pool.js").Pooled & { texture: WebGLTexture, layout: TextureLayout }} TextureLease */
 /** @typedef {{ program: WebGLProgram, source: string, users: number, uniforms: WebGLUniformLocation | null }} Shader */
 
 const LANES = 4;
@@ -26,14 +27,10 @@ export class WebGlDevice {
    * With `halfFloat` floats are kept in 16 bits.
    * @param {{ memoryBytes: number, idleBytes: number, halfFloat?: boolean }} limits
    */
-  constructor(gl, { memoryBytes, idleBytes, halfFloat = false }) {
+  constructor(gl, { halfFloat = false, ...limits }) {
     this.gl = gl;
-    this.memoryBytes = memoryBytes;
-    this.idleBytes = idleBytes;
-    this.allocated = 0;
-    this.idle = 0;
-    /** Idle textures by layout, the layouts longest unused first. @type {Map<string, TextureLease[]>} */
-    this.pool = new Map();
+    /** @type {Pool<TextureLease>} */
+    this.pool = new Pool(limits, ({ texture }) => this.#free(texture));
     /** Framebuffers by the textures they draw to. @type {Map<string, { framebuffer: WebGLFramebuffer, textures: WebGLTexture[] }>} */
     this.framebuffers = new Map();
     /** @type {Map<WebGLTexture, number>} */
@@ -90,7 +87,7 @@ export class WebGlDevice {
   }
 
   statistics() {
-    return { bytes: this.allocated, idle: this.idle, shaders: this.shaders.size };
+    return { bytes: this.pool.allocated, idle: this.pool.idle, shaders: this.shaders.size };
   }
 
   /** Lose the context, as a reset of the driver does. */
@@ -216,28 +213,18 @@ export class WebGlDevice {
    */
   acquire({ texture: layout }) {
     if (!layout) throw new DeviceProblem("bug", "a buffer has no texture layout");
-    const key = layoutKey(layout);
-    const found = this.pool.get(key);
-    const lease = found?.pop();
-    if (!lease) return this.#allocate(layout);
-    this.pool.delete(key); // and back at the end, as the layout used last
-    if (found?.length) this.pool.set(key, found);
-    this.idle -= this.#bytes(layout);
-    lease.users = 1;
-    return lease;
+    const { width, height, format } = layout;
+    const bytes = this.#bytes(layout);
+    const kind = `${width} ${height} ${format}`;
+    return this.pool.acquire(
+      kind, bytes, `a texture of ${width} x ${height} texels`,
+      () => ({ users: 1, kind, bytes, texture: this.#allocate(layout), layout }));
   }
 
   /** @param {TextureLease} lease */
   release(lease) {
-    lease.users--;
-    if (lease.users > 0) return;
-    const key = layoutKey(lease.layout);
-    const waiting = this.pool.get(key) ?? [];
-    waiting.push(lease);
-    this.pool.delete(key);
-    this.pool.set(key, waiting);
-    this.idle += this.#bytes(lease.layout);
-    this.#trim(this.idleBytes);
+    this.pool.release(lease);
+    this.pool.trim();
   }
 
   /**
@@ -291,17 +278,8 @@ export class WebGlDevice {
   }
 
   /** @param {TextureLayout} layout */
-  #allocate(layout) {
+  #allocate({ width, height, format }) {
     const { gl } = this;
-    const wanted = this.#bytes(layout);
-    if (this.allocated + wanted > this.memoryBytes) this.#trim(0);
-    const { width, height, format } = layout;
-    if (this.allocated + wanted > this.memoryBytes) {
-      throw new DeviceProblem(
-        "limit",
-        `a texture of ${width} x ${height} texels needs ${wanted} bytes; `
-        + `${this.allocated} of ${this.memoryBytes} bytes are in use`);
-    }
     const texture = gl.createTexture();
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, texture);
@@ -309,26 +287,8 @@ export class WebGlDevice {
     // 32-bit textures cannot be filtered: with any other filter they read as zero.
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
-    this.allocated += wanted;
     this.numbers.set(texture, this.made++);
-    return { users: 1, texture, layout };
-  }
-
-  /**
-   * Free idle textures until no more than `limit` bytes of them are left.
-   * @param {number} limit
-   */
-  #trim(limit) {
-    for (const [key, waiting] of this.pool) {
-      while (this.idle > limit && waiting.length) {
-        const { texture, layout } = /** @type {TextureLease} */ (waiting.shift());
-        this.#free(texture);
-        this.idle -= this.#bytes(layout);
-        this.allocated -= this.#bytes(layout);
-      }
-      if (!waiting.length) this.pool.delete(key);
-      if (this.idle <= limit) return;
-    }
+    return texture;
   }
 
   /** @param {WebGLTexture} texture */
@@ -469,6 +429,3 @@ export class WebGlDevice {
     return framebuffer;
   }
 }
-
-/** @param {TextureLayout} layout */
-const layoutKey = ({ width, height, format }) => `${width} ${height} ${format}`;

@@ -1,10 +1,12 @@
 // WebGPU as a machine for programs: arrays are storage buffers, launches are dispatches.
 
+import { Pool } from "./pool.js";
 import { DeviceProblem, wordCount } from "./program.js";
+import { UniformTable, uniformBytes } from "./webgpu_uniforms.js";
 
 /** @typedef {import("./program.js").BufferSpec} BufferSpec */
 /** @typedef {import("./program.js").Launch} Launch */
-/** @typedef {{ users: number, buffer: GPUBuffer, serial: number }} BufferLease */
+/** @typedef {import("./pool.js").Pooled & { buffer: GPUBuffer, serial: number }} BufferLease */
 /** @typedef {{ key: string, users: number, pipeline: GPUComputePipeline }} Pipeline */
 /** A launch's pipeline, and its bind groups by the buffers that they bind. */
 /** @typedef {{ pipeline: Pipeline, layout: GPUBindGroupLayout, groups: Map<string, GPUBindGroup> }} Prepared */
@@ -16,7 +18,6 @@ const WORD_BYTES = 4;
 // Shaders may view any buffer as vec4, and WebGPU has no empty bindings.
 const GRANULE = 16;
 const SHARED_STAGING_BYTES = 64 << 20;
-const UNIFORM_BYTES = 1 << 20;
 // A command buffer is kept in memory as a whole, and none of it runs before it is submitted.
 const DISPATCHES_PER_SUBMIT = 4096;
 // A chain of calls meets a few buffers in turn; more variants are not worth their memory.
@@ -44,11 +45,9 @@ export class WebGpuDevice {
    * @param {GPUDevice} device
    * @param {Limits} limits
    */
-  constructor(adapter, device, { memoryBytes, idleBytes }) {
+  constructor(adapter, device, limits) {
     this.adapter = adapter;
     this.device = device;
-    this.memoryBytes = memoryBytes;
-    this.idleBytes = idleBytes;
     this.gone = "";
     device.lost.then(({ message }) => {
       this.gone = message || "it gave no reason";
@@ -56,11 +55,10 @@ export class WebGpuDevice {
     device.addEventListener("uncapturederror", ({ error }) => {
       this.pending.push(Promise.resolve(error));
     });
-    this.allocated = 0;
-    this.idle = 0;
     this.made = 0;
-    /** Idle buffers by size, the sizes longest unused first. @type {Map<number, BufferLease[]>} */
-    this.pool = new Map();
+    // What is recorded and was not submitted may use what waits: that must not be freed.
+    /** @type {Pool<BufferLease>} */
+    this.pool = new Pool(limits, ({ buffer }) => buffer.destroy(), () => this.flush());
     /** @type {Map<number, GPUBuffer[]>} */
     this.staging = new Map();
     /** @type {Map<string, GPUBindGroupLayout>} */
@@ -107,7 +105,7 @@ export class WebGpuDevice {
   }
 
   statistics() {
-    return { bytes: this.allocated, idle: this.idle, shaders: this.pipelines.size };
+    return { bytes: this.pool.allocated, idle: this.pool.idle, shaders: this.pipelines.size };
   }
 
   /** Lose the device, as a reset of the driver does. */
@@ -229,15 +227,19 @@ export class WebGpuDevice {
    * @returns {BufferLease}
    */
   acquire(spec) {
-    const size = bufferBytes(spec);
-    const waiting = this.pool.get(size);
-    const lease = waiting?.pop();
-    if (!lease) return this.#allocate(size);
-    this.pool.delete(size); // and back at the end, as the size used last
-    if (waiting?.length) this.pool.set(size, waiting);
-    this.idle -= size;
-    lease.users = 1;
-    return lease;
+    const bytes = bufferBytes(spec);
+    const { limits } = this.device;
+    const most = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+    if (bytes > most) {
+      throw new DeviceProblem(
+        "limit", `a buffer of ${bytes} bytes exceeds the ${most} bytes that the device binds`);
+    }
+    const kind = String(bytes);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    return this.pool.acquire(kind, bytes, "a buffer", () => {
+      const buffer = this.#create({ size: bytes, usage });
+      return { users: 1, kind, bytes, buffer, serial: this.made++ };
+    });
   }
 
   /**
@@ -245,15 +247,8 @@ export class WebGpuDevice {
    * @param {BufferLease} lease
    */
   release(lease) {
-    lease.users--;
-    if (lease.users > 0) return;
-    const { size } = lease.buffer;
-    const waiting = this.pool.get(size) ?? [];
-    waiting.push(lease);
-    this.pool.delete(size);
-    this.pool.set(size, waiting);
-    this.idle += size;
-    if (!this.encoder) this.#trim(this.idleBytes);
+    this.pool.release(lease);
+    if (!this.encoder) this.pool.trim();
   }
 
   /**
@@ -312,49 +307,9 @@ export class WebGpuDevice {
     return waiting.pop() ?? this.#create({ size: room, usage });
   }
 
-  /** @param {number} size */
-  #allocate(size) {
-    const { limits } = this.device;
-    const most = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-    if (size > most) {
-      throw new DeviceProblem(
-        "limit", `a buffer of ${size} bytes exceeds the ${most} bytes that the device binds`);
-    }
-    if (this.allocated + size > this.memoryBytes) {
-      this.flush();
-      this.#trim(0);
-    }
-    if (this.allocated + size > this.memoryBytes) {
-      throw new DeviceProblem(
-        "limit",
-        `a buffer needs ${size} bytes; ${this.allocated} of ${this.memoryBytes} bytes are in use`);
-    }
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const buffer = this.#create({ size, usage });
-    this.allocated += size;
-    return { users: 1, buffer, serial: this.made++ };
-  }
-
   /** @param {GPUBufferDescriptor} descriptor */
   #create(descriptor) {
     return this.#guarded("out-of-memory", () => this.device.createBuffer(descriptor));
-  }
-
-  /**
-   * Free idle buffers until no more than `limit` bytes of them are left. Not while anything is
-   * recorded that was not submitted: it may use them.
-   * @param {number} limit
-   */
-  #trim(limit) {
-    for (const [size, waiting] of this.pool) {
-      while (this.idle > limit && waiting.length) {
-        waiting.shift()?.buffer.destroy();
-        this.idle -= size;
-        this.allocated -= size;
-      }
-      if (!waiting.length) this.pool.delete(size);
-      if (this.idle <= limit) return;
-    }
   }
 
   // --- Work -------------------------------------------------------------------------------------
@@ -395,7 +350,7 @@ export class WebGpuDevice {
     this.encoder = null;
     this.dispatches = 0;
     this.#guarded("validation", () => this.device.queue.submit([encoder.finish()]));
-    this.#trim(this.idleBytes);
+    this.pool.trim();
   }
 
   async check() {
@@ -541,56 +496,3 @@ const shown = ({ type, lineNum, linePos, message }) => `${type} ${lineNum}:${lin
 
 /** Long enough for a loss to be told after what it broke. */
 const soon = () => new Promise((resume) => setTimeout(resume, 200));
-
-/** Uniforms may be declared as an array of vec4. @param {number[]} values */
-const uniformBytes = (values) => Math.ceil((values.length * WORD_BYTES) / GRANULE) * GRANULE;
-
-/** Uniform values in slots of one buffer, bound with dynamic offsets; equal ones share a slot. */
-class UniformTable {
-  /**
-   * @param {GPUDevice} device
-   * @param {number} alignment
-   */
-  constructor(device, alignment) {
-    this.device = device;
-    this.alignment = alignment;
-    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-    this.buffer = device.createBuffer({ size: UNIFORM_BYTES, usage });
-    this.words = new Int32Array(UNIFORM_BYTES / WORD_BYTES);
-    /** @type {Map<string, number>} */
-    this.offsets = new Map();
-    this.next = 0;
-    this.written = 0;
-  }
-
-  /**
-   * Where `values` are; null when there is no room: submit, `clear`, ask again.
-   * @param {number[]} values
-   */
-  offset(values) {
-    const key = values.join();
-    const found = this.offsets.get(key);
-    if (found !== undefined) return found;
-    const offset = this.next;
-    const size = Math.ceil(uniformBytes(values) / this.alignment) * this.alignment;
-    if (offset + size > UNIFORM_BYTES) return null;
-    this.words.set(values, offset / WORD_BYTES);
-    this.offsets.set(key, offset);
-    this.next += size;
-    return offset;
-  }
-
-  clear() {
-    this.offsets.clear();
-    this.next = this.written = 0;
-  }
-
-  /** Send what the device has not got yet. */
-  write() {
-    const { written, next, words } = this;
-    if (next === written) return;
-    const [from, to] = [written / WORD_BYTES, next / WORD_BYTES];
-    this.device.queue.writeBuffer(this.buffer, written, words.subarray(from, to));
-    this.written = next;
-  }
-}
