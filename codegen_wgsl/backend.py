@@ -17,7 +17,7 @@ from tilewright.codegen_wgsl.emit import Shader, emit_kernel
 from tilewright.codegen_wgsl.emit.shader import ENTRY_POINT
 from tilewright.codegen_wgsl.legalize import legalize
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import default_schedule
+from tilewright.codegen_wgsl.schedule import default_schedule, separate_axis
 from tilewright.codegen_wgsl.storage import Storage, static_shape
 from tilewright.ir import artifact
 from tilewright.ir import build as b
@@ -170,7 +170,7 @@ class _Builder(Struct):
                 )
 
     def _nest(self, nest: Nest) -> list[artifact.Step]:
-        merged = collapse_axes(nest)
+        merged = collapse_axes(nest, kept=separate_axis(nest))
         schedule = self.given.get(nest.name)
         if schedule is None:
             schedule = default_schedule(merged, self.options)

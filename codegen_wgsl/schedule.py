@@ -255,9 +255,8 @@ def _vector_axis(nest: Nest) -> Var | None:
 
 
 def _window_axis(nest: Nest, across: Var | None, options: WgslOptions) -> Var | None:
-    """An axis along which the windows of neighbouring points overlap: an invocation that computes
-    several of them reads what they share once. Not the last one, along which invocations are
-    neighbours."""
+    """An axis along which an invocation that computes several points reads what their windows
+    share once. Not the last one, along which invocations are neighbours."""
     if any(s.axes or s.scans for s in nest.stages):
         return None
     if max((_written_out(s) for s in nest.stages), default=0) > _MOST_WRITTEN_OUT:
@@ -265,13 +264,27 @@ def _window_axis(nest: Nest, across: Var | None, options: WgslOptions) -> Var | 
     left = points(nest.outer) // (LANES if across is None else LANES * LANES)
     if left < (_PROCESSOR_POINTS * _PROCESSOR_THREADS if options.is_processor else _MANY_WINDOWS):
         return None
+    axis = _overlapping_axis(nest)
+    if axis is None:
+        return None
+    # The last tile of an axis is moved so that it fits: little is done twice on a long one.
+    extent = points((axis,))
+    return axis if extent % LANES == 0 or extent >= LANES * LANES else None
+
+
+def separate_axis(nest: Nest) -> Var | None:
+    """An axis whose windows overlap, and which is not to be merged with those after it: their rows
+    are whole vectors."""
+    axis = _overlapping_axis(nest)
+    if axis is None or points(nest.outer[nest.outer.index(axis) + 1 :]) % LANES:
+        return None
+    return axis
+
+
+def _overlapping_axis(nest: Nest) -> Var | None:
+    """The innermost axis but the last along which neighbouring points read the same elements."""
     loads = [a for a in accesses(nest) if not a.is_store]
-    for axis in reversed(nest.outer[:-1]):
-        # The last tile of an axis is moved so that it fits: little is done twice on a long one.
-        fits = points((axis,)) % LANES == 0 or points((axis,)) >= LANES * LANES
-        if fits and _overlaps(loads, axis):
-            return axis
-    return None
+    return next((a for a in reversed(nest.outer[:-1]) if _overlaps(loads, a)), None)
 
 
 def _written_out(stage: Stage) -> int:

