@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.codegen_glsl.nests import at, mapped, program_of, run
+from tests.codegen_glsl.nests import at, mapped, program_of
+from tests.codegen_glsl.runners import RUNNERS, Device
 from tilewright.codegen_glsl import share_shaders as sharing
 from tilewright.codegen_glsl.backend import build
-from tilewright.codegen_glsl.device import GlDevice
 from tilewright.codegen_glsl.share_shaders import share_shaders
 from tilewright.ir import build as b
 from tilewright.ir.artifact import GpuProgram, Repeat, ShaderLaunch
@@ -91,12 +91,13 @@ def many() -> tuple[Program, np.ndarray]:
     return program_of([x], [sums[-1]], steps), values
 
 
-@pytest.mark.glsl
-def test_the_results_of_a_large_program_stay(device: GlDevice) -> None:
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_the_results_of_a_large_program_stay(request: pytest.FixtureRequest, runner: str) -> None:
+    device: Device = request.getfixturevalue(runner)
     program, x = many()
     sources = {step.source for step in build(program).steps if isinstance(step, ShaderLaunch)}
     assert len(sources) <= 10  # of 61
-    (found,) = run(device, program, [x])
+    (found,) = device.load(build(program))([x])
     rows = np.arange(35)
     expected = x[rows] + sum(x[rows * (k + 1)] for k in range(30))
     np.testing.assert_array_equal(found, expected)

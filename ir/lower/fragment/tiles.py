@@ -40,10 +40,10 @@ def check_fragments(nest: Nest, schedule: Schedule) -> None:
     """Raise `ShapeError` or `LimitError` unless fragments can run `nest` under `schedule`."""
     check_schedule(nest, schedule)
     check_block(nest.name, schedule)
-    why = _objection(nest, schedule.tile) if schedule.tile else None
+    last = row_axis(nest)
+    why = _objection(nest, schedule.tile, last) if schedule.tile else None
     if why is not None:
         raise _misfit(nest.name, f"tile={schedule.tile!r} {why}")
-    last = row_axis(nest)
     if schedule.pack and (last is None or not set(schedule.pack) <= set(paddable(nest, last))):
         raise _misfit(nest.name, f"pack={schedule.pack!r} is for operands with rows of odd lengths")
     if targets_of(schedule.tile) * max(schedule.unroll, schedule.unroll_reduce) > _MOST_POINTS:
@@ -80,11 +80,10 @@ def runs_on_fragments(nest: Nest, schedule: Schedule) -> bool:
     return True
 
 
-def _objection(nest: Nest, tile: Tile) -> str | None:
+def _objection(nest: Nest, tile: Tile, last: Var | None) -> str | None:
     targets = math.prod(tile) / LANES
     if targets not in TARGETS:
         return f"is none of {', '.join(str(t * LANES) for t in TARGETS)} points"
-    last = row_axis(nest)
     if last is None:
         return "is for nests with one output, whose rows are a multiple of four long"
     if tile[nest.outer.index(last)] % LANES:
@@ -120,7 +119,7 @@ def tiles(nest: Nest) -> tuple[Tile, ...]:
     found: list[Tile] = []
     for counts in product(TARGETS, repeat=len(nest.outer)):
         tile = tuple(c * u for c, u in zip(counts, units, strict=True))
-        if targets_of(tile) > 1 and runs_on_fragments(nest, Schedule(tile=tile)):
+        if targets_of(tile) > 1 and _objection(nest, tile, last) is None:
             found.append(tile)
     return tuple(found)
 
