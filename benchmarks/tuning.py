@@ -76,7 +76,7 @@ CASES = {
         product,
         {"a": (128, 128), "b": (128, 128)},
         "wgsl",
-        ("form", "rows", "columns", "depth", "threads", "lanes"),
+        ("form", "rows", "columns", "depth", "threads", "tile columns"),
     ),
 }
 

@@ -16,8 +16,8 @@ class WgslOptions(Struct, frozen=True):
     `fast`: operations in their fast forms, built-in functions among them.
 
     The other fields are what the device has that the program is compiled for; the defaults are what
-    every WebGPU device has. `subgroups`: invocations may exchange values without memory.
-    `is_processor`: it is a processor that plays a GPU, on which barriers are dear.
+    every WebGPU device has. `is_processor`: it is a processor that plays a GPU, on which barriers
+    are dear.
     """
 
     f64: Literal["error", "f32"] = "error"
@@ -25,7 +25,6 @@ class WgslOptions(Struct, frozen=True):
     storage_buffers: int = 8
     workgroup_invocations: int = 256
     workgroup_bytes: int = 16 << 10
-    subgroups: bool = False
     is_processor: bool = False
 
     def on(self, device: DeviceInfo) -> WgslOptions:
@@ -36,6 +35,5 @@ class WgslOptions(Struct, frozen=True):
             storage_buffers=limits.storage_buffers,
             workgroup_invocations=min(limits.workgroup_invocations, limits.workgroup_size[0]),
             workgroup_bytes=limits.workgroup_storage,
-            subgroups="subgroup" in device.features,
             is_processor=device.is_software,
         )

@@ -59,14 +59,13 @@ def values(found: ScheduleSpace, name: str) -> tuple[Any, ...]:
     return known
 
 
-def test_options_on_a_device_have_its_limits_and_features() -> None:
+def test_options_on_a_device_have_its_limits() -> None:
     assert WgslOptions(f64="f32", fast=True).on(LARGE) == WgslOptions(
         f64="f32",
         fast=True,
         storage_buffers=16,
         workgroup_invocations=1024,
         workgroup_bytes=49152,
-        subgroups=True,
     )
     narrow = replace(LARGE, limits=replace(LARGE.limits, workgroup_size=(128, 1024, 64)))
     assert WgslOptions().on(narrow).workgroup_invocations == 128
