@@ -1,6 +1,7 @@
 """Random schedules of the gallery's kernels: under each, results must be right.
 
     python -m tests.compiler.tune.gallery_schedules --target wgsl --count 5000 [--seed N] [--jobs N]
+        [--kernel NAME …]
 
 Points are drawn from the spaces that the tuner searches, for all nests of a kernel at a time.
 """
@@ -78,9 +79,10 @@ def chosen_entries() -> list[Entry]:
 @click.option("--count", default=5000)
 @click.option("--seed", default=0)
 @click.option("--jobs", default=1)
-def main(target: str, count: int, seed: int, jobs: int) -> None:
+@click.option("--kernel", "only", multiple=True, help="Of the gallery; all, if none is named.")
+def main(target: str, count: int, seed: int, jobs: int, only: Sequence[str]) -> None:
     """Try about COUNT schedules, the same number for each kernel of the gallery."""
-    names = [entry.name for entry in entries()]
+    names = list(only) or [entry.name for entry in entries()]
     share = -(-count // len(names))
     context = multiprocessing.get_context("spawn")
     total, refused = Outcome("all"), []
