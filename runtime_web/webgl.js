@@ -11,6 +11,7 @@ import { DeviceProblem } from "./program.js";
 
 const LANES = 4;
 const COMPONENT_BYTES = 4;
+const CANARY = [0x7469_6c65, 0x7772_6967, 0x6874_2d31, 0x8000_0001];
 const MOST_FRAMEBUFFERS = 512;
 
 // One triangle, not two, so that no fragment lies on an inner edge.
@@ -38,6 +39,8 @@ export class WebGlDevice {
     this.made = 0;
     /** @type {Map<string, Shader>} */
     this.shaders = new Map();
+    /** @type {WebGLFramebuffer | null} */
+    this.canary = null;
     this.vertices = this.#compileShader(gl.VERTEX_SHADER, VERTEX_SHADER);
     this.formats = {
       rgba32f: {
@@ -268,6 +271,7 @@ export class WebGlDevice {
       gl.readPixels(0, rows, texels, 1, format, type, last);
       words.set(last.subarray(0, count - rows * perRow), rows * perRow);
     }
+    this.#checkAlive();
     await this.check();
     return new Uint8Array(words.buffer);
   }
@@ -353,6 +357,32 @@ export class WebGlDevice {
     const lost = this.gl.isContextLost();
     return lost ? new DeviceProblem("lost", "the WebGL context was lost")
       : new DeviceProblem("bug", error.message);
+  }
+
+  /**
+   * Raise if the context was lost before now. Browsers tell of a loss in a later task; until then
+   * reads give zeros and report no error. What was written at the start must still be there.
+   */
+  #checkAlive() {
+    const { gl } = this;
+    this.canary ??= this.#makeCanary();
+    const found = new Uint32Array(LANES);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.canary);
+    gl.readPixels(0, 0, 1, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, found);
+    if (found.some((value, k) => value !== CANARY[k])) {
+      throw new DeviceProblem("lost", "the WebGL context was lost");
+    }
+  }
+
+  #makeCanary() {
+    const { gl } = this;
+    const texture = this.#allocate({ width: 1, height: 1, format: "rgba32ui" });
+    gl.texSubImage2D(
+      gl.TEXTURE_2D, 0, 0, 0, 1, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, new Uint32Array(CANARY));
+    const framebuffer = gl.createFramebuffer();
+    gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+    return framebuffer;
   }
 
   async check() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -116,6 +117,35 @@ def test_whatever_is_killed_in_a_chain_costs_its_arrays_and_one_call(
         with pytest.raises(DeviceLostError, match="values are gone"):
             kept.numpy()
         np.testing.assert_array_equal(double([X] * inputs)[0], X * 2)
+
+
+@pytest.mark.parametrize("opened", [WebGlBrowserDevice, WebGpuBrowserDevice])
+def test_results_of_a_call_in_which_the_device_is_lost_are_never_wrong(
+    opened: type[BrowserDevice[Any]],
+) -> None:
+    """Until a browser tells of a loss, WebGL reads zeros and reports no error."""
+    program, inputs = (DOUBLE, 1) if opened is WebGlBrowserDevice else (add_program(9), 2)
+    with opened() as own:
+        double = own.load(program)
+        found: list[np.ndarray] = []
+        begun = threading.Event()
+
+        def calls() -> None:
+            with contextlib.suppress(DeviceLostError):
+                while True:
+                    found.append(double([X] * inputs)[0])
+                    begun.set()
+
+        caller = threading.Thread(target=calls)
+        doomed = victims(own, "gpu-process")
+        caller.start()
+        begun.wait(30)
+        for pid in doomed:
+            os.kill(pid, signal.SIGKILL)
+        caller.join(60)
+        assert not caller.is_alive()
+        for result in found:
+            np.testing.assert_array_equal(result, X * 2)
 
 
 def test_software_takes_the_place_of_a_gpu_that_does_not_work(
