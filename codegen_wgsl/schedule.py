@@ -52,6 +52,8 @@ _PROCESSOR_TILES = ((8, 8), (8, 4), (4, 4), (2, 4))  # rows, columns
 
 def default_schedule(nest: Nest, options: WgslOptions) -> Schedule:
     """The schedule that is used where nothing was tuned."""
+    if points(nest.outer) == 0:
+        return _grid(nest, options)  # it is never launched
     found = match_contraction(nest)
     if found is not None:
         tiled = _tiles(nest, found) if options.is_processor else None

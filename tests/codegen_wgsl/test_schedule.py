@@ -16,8 +16,9 @@ from tilewright.codegen_wgsl.backend import build, tunable_nests
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.schedule_space import schedule_space
 from tilewright.compiler.runtime import runtime
+from tilewright.ir import ops
 from tilewright.ir.dtypes import F32
-from tilewright.ir.expr import Load
+from tilewright.ir.expr import Apply, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.program import Nest, Program, Stage
@@ -218,3 +219,25 @@ def test_tiles_that_do_not_fit_are_moved(shape: tuple[int, int], rng: np.random.
     tw.testing.check(sharpened, (x,), targets=["wgsl"])
     x = rng.standard_normal((21, 18, 100), np.float32)
     tw.testing.check(depthwise, (x, x[:3, :3].copy()), targets=["wgsl"])
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((0, 300), (300, 40)),
+        ((3, 300), (300, 0)),
+        ((0, 16, 32), (32, 16)),
+        ((4, 0), (0, 5)),
+        ((0,), (0, 7)),
+    ],
+)
+@pytest.mark.parametrize("is_processor", [False, True])
+def test_products_without_results_or_terms(left: Any, right: Any, is_processor: bool) -> None:
+    a, b = (Buffer(name, shape, F32) for name, shape in (("a", left), ("b", right)))
+    *outer, depth = (Var(f"i{k}", n) for k, n in enumerate(left))
+    column = Var("j", right[1])
+    out = Buffer("out", (*left[:-1], right[1]), F32)
+    value = Apply(ops.MUL, (Load(a, (*outer, depth)), Load(b, (depth, column))))
+    stage = Stage((), (depth,), "add", value, out, (*outer, column))
+    made = program([a, b], [out], [Nest("product", (*outer, column), (stage,), ())])
+    assert build(made, WgslOptions(is_processor=is_processor)).schedules
