@@ -77,6 +77,7 @@ def _full(bounded: Bounded, shape: tuple[int, ...]) -> Bounded:
         np.array(np.broadcast_to(bounded.bound, shape), np.float64),
         np.broadcast_to(bounded.unsigned, shape),
         np.broadcast_to(bounded.fusible, shape),
+        np.broadcast_to(bounded.tanh, shape),
     )
 
 
@@ -86,6 +87,7 @@ def _reshaped(bounded: Bounded, shape: tuple[int, ...]) -> Bounded:
         bounded.bound.reshape(shape),
         bounded.unsigned.reshape(shape),
         bounded.fusible.reshape(shape),
+        bounded.tanh.reshape(shape),
     )
 
 
@@ -321,7 +323,13 @@ def _load(node: Load, indices: Sequence[Bounded], tensors: Tensors) -> Bounded:
     for index in indices:
         known = known & (index.bound == 0)
     bound = np.where(known, source.bound[places], np.inf)
-    return Bounded(source.value[places], bound, source.unsigned[places], source.fusible[places])
+    return Bounded(
+        source.value[places],
+        bound,
+        source.unsigned[places],
+        source.fusible[places],
+        source.tanh[places],
+    )
 
 
 def _combine_exactly(

@@ -30,13 +30,15 @@ class Bounded(Struct, frozen=True):
 
     `unsigned`: if the value is zero, it may have either sign, since nobody says which of two equal
     zeros `maximum` returns. `fusible`: a product of finite numbers that overflows; a sum that
-    takes it in without rounding it (an FMA, which `numerics.md` allows) may be finite.
+    takes it in without rounding it (an FMA, which `numerics.md` allows) may be finite. `tanh`: a
+    hyperbolic tangent, which has a form of its own beside a one (`elementary/in_context.py`).
     """
 
     value: Array
     bound: Array
     unsigned: Array = False
     fusible: Array = False
+    tanh: Array = False
 
 
 class TargetClass(Struct, frozen=True):
@@ -192,7 +194,8 @@ def apply_operation(node: Apply, operands: Sequence[Bounded], target: TargetClas
     made = _result(node, operands, target)
     if not node.dtype.is_float:
         return carried(made, node.dtype, target)
-    return Bounded(made.value, made.bound, _unsigned(node, operands), _fusible(node, operands))
+    fusible, tanh = _fusible(node, operands), np.asarray(node.op is ops.TANH)
+    return Bounded(made.value, made.bound, _unsigned(node, operands), fusible, tanh)
 
 
 def _unsigned(node: Apply, operands: Sequence[Bounded]) -> Array:
@@ -265,12 +268,22 @@ def _float(node: Apply, operands: Sequence[Bounded], target: TargetClass) -> Bou
         passed = passed + _lost_units(value)
     if op in (ops.ADD, ops.SUB):
         passed = np.where(operands[0].fusible | operands[1].fusible, np.inf, passed)
+        if target.ieee and dtype is not F16:
+            ulps_of_form = PROMISES["sigmoid"][target.column]
+            passed = passed + _is_one_and_tanh(op, *operands) * ulps_of_form * unit(value, dtype)
     ulps = PROMISES.get(op.name, (0.0, 0.0))[target.column]
     own = fast_error(op, dtype, value, values) if target.fast else None
     if own is None:
         return finish(value, passed, ulps, dtype, target, op in _ROUNDED)
     passed = passed + np.where(value == 0, 0.0, own[0] * unit(value, F32)) + own[1]
     return finish(value, passed, ulps if dtype is F16 else 0.0, dtype, target)
+
+
+def _is_one_and_tanh(op: Op, a: Bounded, b: Bounded) -> Array:
+    """Where ``1 + tanh(u)`` or ``1 - tanh(u)`` is computed as the logistic function that it is."""
+    first = (a.value == 1) & (a.bound == 0) & b.tanh
+    second = (b.value == 1) & (b.bound == 0) & a.tanh
+    return first | second if op is ops.ADD else first
 
 
 def _lost_units(quotient: Array) -> Array:

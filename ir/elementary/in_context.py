@@ -1,8 +1,8 @@
 """Shorter forms of functions where what an operand is computed from says enough about it.
 
-In: an operation whose operands are not expanded yet. Out: the same value from fewer operations, and
-never less exact than function by function; or None. Only for IEEE arithmetic, where infinities
-and their quotients are what they should be.
+In: an operation whose operands are not expanded yet. Out: the same value from fewer operations, as
+exact as function by function or within a bound of its own (docs/numerics.md); or None. Only for
+IEEE arithmetic, where infinities and their quotients are what they should be.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def tanh_of_softplus(node: Expr, machine: Machine) -> Expr | None:
 
 
 def tanh_and_one(node: Expr, machine: Machine) -> Expr | None:
-    """``1 + tanh(u)`` is ``2 / (1 + e**(-2 u))``, and keeps its digits for negative u."""
+    """``1 + tanh(u)`` is ``2 / (1 + e**(-2 u))``, and keeps its digits for negative u: within the
+    bound of `sigmoid`."""
     if not machine.ieee or node.dtype is F16 or not isinstance(node, Apply):
         return None
     if node.op not in (ops.ADD, ops.SUB):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -110,3 +111,16 @@ def test_a_number_in_place_of_nan_is_wrong() -> None:
     assert testing.compare("cpu", 0, nan, expected) is None
     assert testing.compare("cpu", 0, number, expected) is not None
     assert testing.compare("cpu", 0, nan, Bounded(np.ones(1), np.full(1, 9.0))) is not None
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: 0.5 * x * (1 + np.tanh(0.7978845608 * (x + 0.044715 * x * x * x))),
+        lambda x: 1 - np.tanh(x),
+        lambda x: np.tanh(x[::-1].reshape(64, 64)) + 1,
+    ],
+)
+def test_a_tangent_beside_a_one_has_the_bound_of_its_form(function: Callable[..., Any]) -> None:
+    x = np.linspace(-0.2, 0.2, 4096, dtype=np.float32)
+    assert tw.testing.check(function, (x,), targets=("cpu", "wasm")).worst["cpu"] > 0.1
