@@ -127,9 +127,9 @@ def test_text_of_a_small_module() -> None:
     assert wat(programs.linked(programs.ADD_CONSTANT).binary) == (
         "(module\n"
         "  (type (func (param i32 i32 i32 i32) (result i32))) ;; 0\n"
-        "  (memory 1)\n"
-        "  (global (mut i32) (i32.const 65536))\n"
-        "  (global i32 (i32.const 65536))\n"
+        "  (memory 2)\n"
+        "  (global (mut i32) (i32.const 131072))\n"
+        "  (global i32 (i32.const 131072))\n"
         '  (export "tw_main" (func 0))\n'
         '  (export "memory" (memory 0))\n'
         '  (export "__stack_pointer" (global 0))\n'
