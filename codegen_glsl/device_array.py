@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tilewright.codegen_glsl.array_spec import array_spec, check_layout, on_another_device
 from tilewright.codegen_glsl.texture import texture_of
+from tilewright.ir.array_on_device import ArrayOnDevice
 from tilewright.ir.errors import DeviceLostError
-from tilewright.ir.reading import Reading
 from tilewright.ir.transfer import pack, unpack, word_count
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from tilewright.codegen_glsl.arena import Lease
     from tilewright.codegen_glsl.context import GlContext
@@ -25,7 +25,7 @@ class ArrayLostError(DeviceLostError):
     """An array of a device that was lost before is used; the device that is there is well."""
 
 
-class GlDeviceArray:
+class GlDeviceArray(ArrayOnDevice):
     """An immutable array in a texture; the texture is reused when the last reference is dropped.
 
     Passing it to a loaded program moves no data; `numpy()` waits for the device and copies.
@@ -33,6 +33,8 @@ class GlDeviceArray:
 
     __slots__ = ("_context", "_lease", "device", "spec")
     target = "glsl"
+    called = "GlDeviceArray"
+    spec: BufferSpec
 
     def __init__(
         self, device: GlDevice, context: GlContext, lease: Lease, spec: BufferSpec
@@ -56,29 +58,7 @@ class GlDeviceArray:
 
         return device.run(job)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.spec.shape
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        return np.dtype(self.spec.dtype)
-
-    @property
-    def size(self) -> int:
-        return self.spec.size
-
-    @property
-    def ndim(self) -> int:
-        return len(self.spec.shape)
-
-    def read(self) -> Reading:
-        """A reading whose copy begins when it is waited for."""
-        return Reading(self.numpy)
-
     def numpy(self) -> NDArray[np.generic]:
-        """A new host array with these values."""
-
         def job(context: GlContext) -> NDArray[np.generic]:
             words = context.download(self.lease(context), word_count(self.spec))
             context.check()
@@ -101,16 +81,6 @@ class GlDeviceArray:
         if device is not self.device:
             raise on_another_device(self.shape)
         check_layout(spec, self.spec)
-
-    def __array__(
-        self, dtype: DTypeLike | None = None, copy: bool | None = None
-    ) -> NDArray[np.generic]:
-        if copy is False:
-            raise ValueError("a device array cannot become a host array without a copy")
-        return np.asarray(self.numpy(), dtype=dtype)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a GlDeviceArray cannot leave its device; copy or pickle its .numpy()")
 
     def __repr__(self) -> str:
         where = self.device.facts.renderer

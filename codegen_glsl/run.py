@@ -20,7 +20,8 @@ from tilewright.codegen_glsl.plan import plan_textures
 from tilewright.codegen_glsl.texture import texture_of
 from tilewright.codegen_glsl.timers import DrawTimers
 from tilewright.ir.artifact import CopyBuffer, Repeat, ShaderLaunch
-from tilewright.ir.errors import IRError, ShapeError
+from tilewright.ir.errors import ShapeError
+from tilewright.ir.loaded_arguments import input_names, packed_constants
 from tilewright.ir.run_times import RunTimes, slope
 from tilewright.ir.transfer import pack, unpack, word_count
 
@@ -133,18 +134,12 @@ class LoadedGlProgram:
     ) -> None:
         """`constants` are the values of the buffers with role "constant", in buffer order; `names`
         are what errors call the inputs."""
-        self._names = tuple(names) or tuple(f"argument {k}" for k in range(len(program.inputs)))
+        self._names = input_names(program, names)
         check_program(program, device.facts)
-        indexes = [i for i, spec in enumerate(program.buffers) if spec.role == "constant"]
-        if len(indexes) != len(constants):
-            raise IRError(f"{len(constants)} constants were given for {len(indexes)} buffers")
+        # Kept on the host, so that a lost device costs a reload and not the program.
+        self._constants = packed_constants(program, constants)
         self.device = device
         self.program = program
-        # Kept on the host, so that a lost device costs a reload and not the program.
-        self._constants = {
-            i: pack(value, program.buffers[i], "a constant")
-            for i, value in zip(indexes, constants, strict=True)
-        }
         self._plan = plan_textures(program)
         self._prepared: _Prepared | None = None
         device.run(self._prepare)

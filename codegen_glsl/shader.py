@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Protocol, cast
 
 from tilewright.ir.errors import DeviceError, IRError
+from tilewright.ir.text.numbered import numbered
 
 if TYPE_CHECKING:
     from collections import deque
@@ -93,10 +94,3 @@ def compiler_log(text: str) -> str:
     """The driver's own lines of moderngl's message."""
     kept = [line for line in text.splitlines() if line.strip() and set(line.strip()) != {"="}]
     return "\n".join(kept)
-
-
-def numbered(source: str) -> str:
-    """`source` with line numbers, as the driver counts them."""
-    lines = source.splitlines()
-    width = len(str(len(lines)))
-    return "\n".join(f"{number:{width}} | {line}" for number, line in enumerate(lines, 1))

@@ -9,12 +9,12 @@ products (texels put in order, paddings) is cheap. Shaders with loops are left a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tilewright.ir.artifact import GpuProgram, Repeat, ShaderLaunch, Step
+from tilewright.ir.artifact import GpuProgram, Repeat, ShaderLaunch, Step, launches
 
 MANY = 24
 """A program of up to so many distinct shaders stays as it is."""
@@ -31,19 +31,11 @@ class _Shared(Struct, frozen=True):
 
 def share_shaders(program: GpuProgram) -> GpuProgram:
     """The program with as few shaders as this makes of them."""
-    sources = list(dict.fromkeys(launch.source for launch in _launches(program.steps)))
+    sources = list(dict.fromkeys(launch.source for launch in launches(program.steps)))
     if len(sources) <= MANY:
         return program
     shared = _shared(s for s in sources if "for (" not in s and "uniform int u[" not in s)
     return replace(program, steps=_replaced(program.steps, shared))
-
-
-def _launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
-    for step in steps:
-        if isinstance(step, ShaderLaunch):
-            yield step
-        elif isinstance(step, Repeat):
-            yield from _launches(step.steps)
 
 
 def _replaced(steps: Sequence[Step], shared: Mapping[str, _Shared]) -> tuple[Step, ...]:

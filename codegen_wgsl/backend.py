@@ -31,7 +31,7 @@ from tilewright.ir.lower.gather_scatter import gather_scatter
 from tilewright.ir.lower.sorting.sort_by_exchanges import sort_by_exchanges
 from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
 from tilewright.ir.lower.split_inputs import split_inputs
-from tilewright.ir.lower.split_reduction import schedule_of_parts, split_reduction
+from tilewright.ir.lower.split_k import schedule_of_parts, split_k
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import (
     Copy,
@@ -179,7 +179,7 @@ class _Builder(Struct):
         self.nests.append((merged, schedule))
         if schedule.split_reduce == 1:
             return self._lower(merged, schedule)
-        parts, rest = split_reduction(merged, schedule.split_reduce)
+        parts, rest = split_k(merged, schedule.split_reduce)
         summed = self._lower(parts, schedule_of_parts(schedule))
         return [*summed, *self._lower(rest, default_schedule(rest, self.options))]
 

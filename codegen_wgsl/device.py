@@ -28,6 +28,7 @@ from tilewright.codegen_wgsl.adapter import (
 from tilewright.codegen_wgsl.pool import BufferPool, PooledBuffer
 from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError, TilewrightError
 from tilewright.ir.runtime_directory import runtime_directory
+from tilewright.ir.text.numbered import numbered
 from tilewright.ir.transfer import Words
 
 if TYPE_CHECKING:
@@ -272,13 +273,6 @@ class Device:
         if isinstance(error, self._wgpu.GPUOutOfMemoryError):
             return DeviceError(f"{where} ran out of memory while {doing}")
         return DeviceError(f"{where} failed while {doing}: {str(error).strip()}")
-
-
-def numbered(source: str) -> str:
-    """`source` with line numbers, as compiler logs count them."""
-    lines = source.splitlines()
-    width = len(str(len(lines)))
-    return "\n".join(f"{number:>{width}} | {line}" for number, line in enumerate(lines, 1))
 
 
 def _layout_entry(binding: int, access: Access) -> dict[str, Any]:

@@ -7,9 +7,8 @@ when asked. The buffer goes back to its pool when the array is collected.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.codegen_wgsl.array_layout import (
@@ -21,20 +20,19 @@ from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.pool import PooledBuffer
 from tilewright.codegen_wgsl.repack import pack_on_device, packed_like
+from tilewright.ir.array_on_device import ArrayOnDevice
 from tilewright.ir.artifact import BufferSpec
 from tilewright.ir.errors import DeviceLostError
 from tilewright.ir.reading import Reading
 from tilewright.ir.transfer import check_spec, pack, unpack
 
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
-
-class DeviceArray:
+class DeviceArray(ArrayOnDevice):
     """An immutable array on a WebGPU device."""
 
     __slots__ = ("__weakref__", "_device", "_generation", "_held", "_returning")
     target = "wgsl"
+    called = "DeviceArray"
 
     def __init__(self, device: Device, spec: BufferSpec, buffer: PooledBuffer) -> None:
         self._device = device
@@ -48,38 +46,13 @@ class DeviceArray:
         self._returning.atexit = False
 
     @property
-    def _spec(self) -> BufferSpec:
+    def spec(self) -> BufferSpec:
         return self._held[0]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._spec.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self._spec.dtype)
-
-    @property
-    def ndim(self) -> int:
-        return len(self._spec.shape)
-
-    @property
-    def size(self) -> int:
-        return self._spec.size
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a DeviceArray cannot leave its device; copy or pickle its .numpy()")
 
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, on {self._device.info.name!r})"
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a device array cannot become a host array without a copy")
-        return np.asarray(self.numpy(), dtype=dtype)
-
     def numpy(self) -> NDArray[Any]:
-        """A copy on the host; waits for the work that computes it."""
         return self.read().numpy()
 
     def read(self) -> Reading:
@@ -101,9 +74,9 @@ class DeviceArray:
         if device is not self._device:
             raise on_another_device(name)
         self._check_alive()
-        if needs_packing(self._spec, spec):
+        if needs_packing(self.spec, spec):
             self._pack(spec.packed)
-        check_layout(self._spec, spec, name)
+        check_layout(self.spec, spec, name)
         return self._held[1]
 
     def _pack(self, packed: int) -> None:

@@ -28,7 +28,8 @@ from tilewright.codegen_wgsl.record import PreparedStep, Recorder, prepare, prep
 from tilewright.codegen_wgsl.timestamps import PassTimer
 from tilewright.codegen_wgsl.uniforms import UniformTable, uniform_bytes
 from tilewright.ir.artifact import GpuProgram, ShaderLaunch, launches, repeated
-from tilewright.ir.errors import IRError, ShapeError
+from tilewright.ir.errors import ShapeError
+from tilewright.ir.loaded_arguments import input_names, packed_constants
 from tilewright.ir.run_times import RunTimes, slope
 from tilewright.ir.transfer import WORD_BYTES, Words, pack, unpack
 
@@ -66,10 +67,11 @@ class LoadedProgram:
     ) -> None:
         self._device = device
         self._program = program
-        self._names = tuple(names) or tuple(f"argument {k}" for k in range(len(program.inputs)))
+        self._names = input_names(program, names)
         check_program(program, device.info)
-        self._constants = _pack_constants(program, constants)
+        self._constants = packed_constants(program, constants)
         self._sizes = [buffer_bytes(spec) for spec in program.buffers]
+        self._output_bytes = sum(self._sizes[index] for index in program.outputs)
         # Buffers and uniform slots are the program's, so two threads must not record at once.
         self._lock = threading.Lock()
         self._prepared = self._prepare()
@@ -217,10 +219,6 @@ class LoadedProgram:
         with self._device.mapped(staging, self._output_bytes) as words:
             return list(self._unpack_outputs(words))
 
-    @property
-    def _output_bytes(self) -> int:
-        return sum(self._sizes[index] for index in self._program.outputs)
-
     def _run_to_device(self, uploads: Sequence[Words | DeviceArray]) -> list[DeviceArray]:
         program, device = self._program, self._device
         with self._lock, device.guard("running a program"):
@@ -255,11 +253,9 @@ class LoadedProgram:
         if self._prepared.generation != device.generation:
             self._prepared = self._prepare()
         bound = {**self._prepared.constants, **results}
-        arrays = dict(zip(program.inputs, uploads, strict=True))
-        names = dict(zip(program.inputs, self._names, strict=True))
-        for index, value in arrays.items():
+        for index, value, name in zip(program.inputs, uploads, self._names, strict=True):
             if isinstance(value, DeviceArray):
-                bound[index] = value.buffer_for(device, program.buffers[index], names[index])
+                bound[index] = value.buffer_for(device, program.buffers[index], name)
         pool = device.storage_pool  # of this generation, also if the device is lost meanwhile
         taken: list[PooledBuffer] = []
         try:
@@ -267,7 +263,7 @@ class LoadedProgram:
                 if index not in bound:
                     bound[index] = pool.acquire(nbytes)
                     taken.append(bound[index])
-            for index, value in arrays.items():
+            for index, value in zip(program.inputs, uploads, strict=True):
                 if not isinstance(value, DeviceArray) and value.size:
                     device.raw.queue.write_buffer(bound[index].raw, 0, value)
             yield [bound[index] for index in range(len(self._sizes))]
@@ -319,13 +315,3 @@ def _staging_bytes(nbytes: int) -> int:
 def _uniform_table(program: GpuProgram, device: Device) -> UniformTable | None:
     widest = max((uniform_bytes(launch.uniforms) for launch in launches(program.steps)), default=0)
     return UniformTable(widest, device.info.limits.uniform_alignment) if widest else None
-
-
-def _pack_constants(program: GpuProgram, constants: Sequence[NDArray[Any]]) -> dict[int, Words]:
-    wanted = [k for k, spec in enumerate(program.buffers) if spec.role == "constant"]
-    if len(wanted) != len(constants):
-        raise IRError(f"{len(constants)} constants were given for {len(wanted)} buffers")
-    return {
-        index: pack(value, program.buffers[index], f"constant {number}")
-        for number, (index, value) in enumerate(zip(wanted, constants, strict=True))
-    }

@@ -23,7 +23,7 @@ from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, operations, points
 from tilewright.ir.lower.contraction import Contraction, match_contraction
 from tilewright.ir.lower.reducer import is_product
-from tilewright.ir.lower.split_reduction import can_split
+from tilewright.ir.lower.split_k import can_split
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 

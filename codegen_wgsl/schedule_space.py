@@ -19,7 +19,7 @@ from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.check_schedule import is_legal
 from tilewright.ir.lower.contraction import Contraction, match_contraction
-from tilewright.ir.lower.split_reduction import can_split
+from tilewright.ir.lower.split_k import can_split
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace

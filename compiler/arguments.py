@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from tilewright.ir import dtypes
 from tilewright.ir.dtypes import DType
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
+
+if TYPE_CHECKING:
+    from tilewright.compiler.trace.run import Traced
 
 
 class Binder:
@@ -102,6 +105,11 @@ def checked_dtype(value: Any, name: str) -> DType:
     from tilewright.compiler.converted_arguments import native_dtype
 
     return native_dtype(value, name)
+
+
+def contiguous_inputs(traced: Traced, values: Mapping[str, Any]) -> list[np.ndarray]:
+    """What a traced function's program is run on, from the arguments of a call by name."""
+    return [contiguous(values[n], traced.specs[n], n) for n in traced.input_names]
 
 
 def contiguous(value: Any, spec: ArgumentSpec, name: str) -> np.ndarray:

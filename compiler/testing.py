@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.compiler.api import Kernel
-from tilewright.compiler.arguments import contiguous
+from tilewright.compiler.arguments import contiguous_inputs
 from tilewright.compiler.targets import NUMERICS, check_target
 from tilewright.ir.analysis.error_bounds import bound_graph
 from tilewright.ir.analysis.error_rules import TARGET_CLASSES, Bounded, target_class
@@ -111,7 +111,7 @@ def _run(
     values, specs = on_target._describe(tuple(args), {})
     compiled: Specialization = on_target._specialization(values, specs)
     traced = compiled.traced
-    inputs = [contiguous(values[n], traced.specs[n], n) for n in traced.input_names]
+    inputs = contiguous_inputs(traced, values)
     graph = traced.graph
     symbols = bind_symbols(
         [t.shape for t in graph.inputs], [i.shape for i in inputs], traced.input_names

@@ -7,10 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from msgspec import Struct
 
-from tilewright.compiler.arguments import contiguous
+from tilewright.compiler.arguments import contiguous_inputs
 from tilewright.compiler.driver import compile_traced
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.tune.subject import traced_call
@@ -41,10 +40,7 @@ def on_device(kernel: Kernel, arguments: Sequence[Any], seconds: float) -> OnDev
     made = compile_traced(traced, kernel.target, kernel.options, runtime())
     figures = made.figures()
     assert figures is not None  # the sizes are those of the arguments
-    inputs = [
-        np.asarray(contiguous(values[name], traced.specs[name], name))
-        for name in traced.input_names
-    ]
+    inputs = contiguous_inputs(traced, values)
     function: Any = made.executable
     return OnDevice(figures, median_times(function, inputs, seconds))
 

@@ -115,7 +115,7 @@ def _tell(answers: RawIOBase, reply: Reply) -> None:
 
 
 def _prepared(job: Job) -> Candidates:
-    from tilewright.compiler.arguments import contiguous
+    from tilewright.compiler.arguments import contiguous_inputs
     from tilewright.compiler.cache import ArtifactCache
     from tilewright.compiler.cli.argument_values import kernel_arguments, parse_argument
     from tilewright.compiler.cli.kernel_file import KernelPath, load_kernel
@@ -130,7 +130,7 @@ def _prepared(job: Job) -> Candidates:
     kernel = load_kernel(KernelPath(job.file, job.kernel)).on(job.target)
     given = kernel_arguments(kernel, [parse_argument(text) for text in job.arguments])
     traced, values = traced_call(kernel, given)
-    inputs = [contiguous(values[n], traced.specs[n], n) for n in traced.input_names]
+    inputs = contiguous_inputs(traced, values)
     return Candidates(traced, job.target, kernel.options, [np.asarray(i) for i in inputs])
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from tilewright.compiler.arguments import contiguous
+from tilewright.compiler.arguments import contiguous_inputs
 from tilewright.compiler.bench.device import GPU_TARGETS, median_times
 from tilewright.compiler.bench.measure import Effort, measure
 from tilewright.compiler.driver import compile_traced
@@ -29,7 +27,7 @@ def timed_call(
     a call."""
     traced, values = traced_call(kernel, arguments)
     made = compile_traced(traced, kernel.target, kernel.options, runtime())
-    inputs = [np.asarray(contiguous(values[n], traced.specs[n], n)) for n in traced.input_names]
+    inputs = contiguous_inputs(traced, values)
     made.run(inputs)
     timings = measure({"call": lambda: made.run(inputs)}, Effort(seconds=_SECONDS / 2))
     executable: Any = made.executable

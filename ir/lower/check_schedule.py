@@ -15,7 +15,7 @@ from tilewright.ir.kernel import Buffer, Kernel
 from tilewright.ir.lower.accesses import depends
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.row_products import is_row_product
-from tilewright.ir.lower.split_reduction import can_split
+from tilewright.ir.lower.split_k import can_split
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 

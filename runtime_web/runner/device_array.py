@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilewright.ir.array_on_device import ArrayOnDevice
 from tilewright.ir.errors import DeviceLostError
-from tilewright.ir.reading import Reading
 from tilewright.ir.transfer import unpack
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from tilewright.ir.artifact import BufferSpec
     from tilewright.runtime_web.runner.device import BrowserDevice
     from tilewright.runtime_web.runner.session import Session
 
 
-class BrowserArray:
+class BrowserArray(ArrayOnDevice):
     """An immutable array; its memory is reused when the last reference is dropped.
 
     `spec` says how its elements lie on the device.
@@ -26,6 +26,8 @@ class BrowserArray:
 
     __slots__ = ("_number", "_session", "device", "spec")
     target: str
+    called = "BrowserArray"
+    spec: BufferSpec
 
     def __init__(
         self, device: BrowserDevice[Any], session: Session, number: int, spec: BufferSpec
@@ -38,28 +40,7 @@ class BrowserArray:
     def __del__(self) -> None:
         self._session.drop(self._number)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.spec.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.spec.dtype)
-
-    @property
-    def size(self) -> int:
-        return self.spec.size
-
-    @property
-    def ndim(self) -> int:
-        return len(self.spec.shape)
-
-    def read(self) -> Reading:
-        """A reading whose copy begins when it is waited for."""
-        return Reading(self.numpy)
-
     def numpy(self) -> NDArray[Any]:
-        """A new host array with these values; waits for the work that computes them."""
         reply = self.device.run(lambda session: session.request("read", array=self.on(session)))
         return unpack(np.frombuffer(reply.blobs[0], self.spec.storage), self.spec)
 
@@ -80,14 +61,6 @@ class BrowserArray:
         self.spec = other.spec
         self._session, other._session = other._session, self._session
         self._number, other._number = other._number, self._number
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a device array cannot become a host array without a copy")
-        return np.asarray(self.numpy(), dtype=dtype)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a BrowserArray cannot leave its device; copy or pickle its .numpy()")
 
     def __repr__(self) -> str:
         where = self.device.name

@@ -15,8 +15,9 @@ import numpy as np
 from msgspec import Struct
 
 from tilewright.ir.artifact import launches
-from tilewright.ir.errors import IRError, ShapeError
+from tilewright.ir.errors import ShapeError
 from tilewright.ir.gpu_encoding import describe_program
+from tilewright.ir.loaded_arguments import input_names, packed_constants
 from tilewright.ir.run_times import RunTimes, slope
 from tilewright.ir.transfer import pack, unpack
 from tilewright.runtime_web.runner.device_array import BrowserArray
@@ -75,9 +76,9 @@ class LoadedBrowserProgram:
         device.check(program)
         self.device = device
         self.program = program
-        self._names = tuple(names) or tuple(f"argument {k}" for k in range(len(program.inputs)))
+        self._names = input_names(program, names)
         # Kept on the host, so that a lost device costs a reload and not the program.
-        self._constants = _pack_constants(program, constants)
+        self._constants = list(packed_constants(program, constants).values())
         self._loaded: _Loaded | None = None
         device.run(self._load)
 
@@ -195,13 +196,3 @@ class LoadedBrowserProgram:
             reply = session.request("load", self._constants, sources, program=described)
             loaded = self._loaded = _Loaded(session, reply.answer["program"])
         return loaded
-
-
-def _pack_constants(program: GpuProgram, constants: Sequence[HostArray]) -> list[Words]:
-    specs = [spec for spec in program.buffers if spec.role == "constant"]
-    if len(specs) != len(constants):
-        raise IRError(f"{len(constants)} constants were given for {len(specs)} buffers")
-    return [
-        pack(value, spec, f"constant {number}")
-        for number, (value, spec) in enumerate(zip(constants, specs, strict=True))
-    ]

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
-from tilewright.codegen_glsl.shader import numbered
 from tilewright.codegen_glsl.worker import Worker
 from tilewright.ir.errors import DeviceError, DeviceLostError, IRError, LimitError
+from tilewright.ir.text.numbered import numbered
 from tilewright.runtime_web.runner.launch import INSTALL_HELP, has_gpu
 
 if TYPE_CHECKING:

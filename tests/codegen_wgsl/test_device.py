@@ -11,8 +11,9 @@ from msgspec import structs
 
 from tilewright.codegen_wgsl import adapter
 from tilewright.codegen_wgsl.adapter import DeviceOptions, request_adapter
-from tilewright.codegen_wgsl.device import SUBMITS_IN_FLIGHT, Device, numbered
+from tilewright.codegen_wgsl.device import SUBMITS_IN_FLIGHT, Device
 from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError
+from tilewright.ir.text.numbered import numbered
 
 pytestmark = pytest.mark.wgsl
 

@@ -32,9 +32,9 @@ def unpacked(device: Device, x: np.ndarray) -> DeviceArray:
 def packed_words(device: Device, x: np.ndarray) -> np.ndarray:
     count = 4 // x.dtype.itemsize
     array = unpacked(device, x)
-    wanted = repack.packed_like(array._spec, count)
+    wanted = repack.packed_like(array.spec, count)
     array.buffer_for(device, wanted, "x")
-    assert array._spec == wanted
+    assert array.spec == wanted
     return array.numpy()
 
 

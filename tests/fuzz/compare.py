@@ -19,10 +19,11 @@ from msgspec.structs import replace
 import tilewright as tw
 from tests.fuzz.program import FuzzProgram, copies
 from tilewright.compiler.api import Kernel
-from tilewright.compiler.arguments import contiguous
+from tilewright.compiler.arguments import contiguous_inputs
 from tilewright.compiler.interface import rebuild
 from tilewright.compiler.targets import BuildOptions
 from tilewright.compiler.testing import compare
+from tilewright.compiler.trace.run import Traced
 from tilewright.ir.analysis.error_bounds import bound_graph
 from tilewright.ir.analysis.error_rules import GPU, TARGET_CLASSES, Bounded, TargetClass
 from tilewright.ir.sizes import bind_symbols
@@ -140,12 +141,16 @@ def _verify(kernel: Kernel, outcome: Outcome) -> None:
         outcome.findings.append(Finding(kernel.target, "broken program", str(error)))
 
 
+def inputs_of(traced: Traced, program: FuzzProgram) -> list[np.ndarray]:
+    """What the traced program is run on."""
+    by_name = dict(zip(traced.specs, program.arguments.values(), strict=True))
+    return contiguous_inputs(traced, by_name)
+
+
 def bounds_of(kernel: Kernel, program: FuzzProgram, promises: TargetClass) -> list[Bounded]:
     """One per result (the same tensor may be returned twice), for the kernel's last call."""
     traced = kernel.specializations[-1].traced
-    by_name = dict(zip(traced.specs, program.arguments.values(), strict=True))
-    names = traced.input_names
-    inputs = [contiguous(by_name[n], traced.specs[n], n) for n in names]
+    names, inputs = traced.input_names, inputs_of(traced, program)
     symbols = bind_symbols([t.shape for t in traced.graph.inputs], [i.shape for i in inputs], names)
     return list(rebuild(traced.structure, bound_graph(traced.graph, inputs, promises, symbols)))
 

@@ -12,14 +12,21 @@ import numpy as np
 from msgspec.structs import replace
 
 import tilewright as tw
-from tests.fuzz.compare import Finding, Outcome, bounds_of, compare_all, expected_results, outputs
+from tests.fuzz.compare import (
+    Finding,
+    Outcome,
+    bounds_of,
+    compare_all,
+    expected_results,
+    inputs_of,
+    outputs,
+)
 from tests.fuzz.generate import WIDTHS
 from tests.fuzz.program import FuzzProgram, copies
 from tests.fuzz.schedules import GPU_TARGETS, random_schedules
 from tests.fuzz.values import random_argument
 from tilewright.codegen_cpu.target import CacheSizes, host_target
 from tilewright.compiler.api import Kernel
-from tilewright.compiler.arguments import contiguous
 from tilewright.compiler.driver import StageRecord, build
 from tilewright.compiler.interface import rebuild
 from tilewright.compiler.runtime import runtime
@@ -203,9 +210,7 @@ def small_caches(program: FuzzProgram, outcome: Outcome, targets: Sequence[str])
     driver: Any = CpuTargetDriver(runtime())
     driver.machine = replace(host_target(), caches=SMALL_CACHES)
     artifact = build(traced, driver, BuildOptions(), StageRecord({}, {}))
-    by_name = dict(zip(traced.specs, program.arguments.values(), strict=True))
-    inputs = [contiguous(by_name[n], traced.specs[n], n) for n in traced.input_names]
-    results = driver.load(artifact, traced.input_names)(inputs)
+    results = driver.load(artifact, traced.input_names)(inputs_of(traced, program))
     bounds = bounds_of(kernel, program, TARGET_CLASSES["cpu"])
     found = [np.asarray(r) for r in rebuild(traced.structure, results)]
     compare_all("cpu", found, bounds, outcome, "with small caches: ")

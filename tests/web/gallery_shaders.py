@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import BuildOptions, open_target
 from tilewright.compiler.tune.nests import tunable_nests
 from tilewright.compiler.tune.subject import traced_call
-from tilewright.ir.artifact import Repeat, ShaderLaunch, Step
+from tilewright.ir.artifact import launches
 from tilewright.ir.schedule import Schedule
 
 ATTEMPTS = 10
@@ -25,7 +25,7 @@ def gallery_shaders(target: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in entries():
         compiled = tw.kernel(entry.kernel).compile(*entry.inputs(), target=target)
-        for number, launch in enumerate(_launches(compiled.specialization.artifact.program.steps)):
+        for number, launch in enumerate(launches(compiled.specialization.artifact.program.steps)):
             found.setdefault(launch.source, f"{entry.name} {number} ({launch.name})")
     return {name: source for source, name in found.items()}
 
@@ -43,7 +43,7 @@ def scheduled_shaders(target: str, seed: int) -> dict[str, str]:
             continue
         kernel = tw.kernel(schedule=schedules)(entry.kernel)
         compiled = kernel.compile(*entry.inputs(), target=target)
-        for number, launch in enumerate(_launches(compiled.specialization.artifact.program.steps)):
+        for number, launch in enumerate(launches(compiled.specialization.artifact.program.steps)):
             if launch.source not in usual:
                 found.setdefault(launch.source, f"{entry.name} {number} under {schedules}")
     return {name: source for source, name in found.items()}
@@ -64,11 +64,3 @@ def _drawn(entry: Entry, target: str, rng: np.random.Generator) -> Mapping[str, 
                 drawn[nest.name] = schedule
                 break
     return drawn
-
-
-def _launches(steps: Sequence[Step]) -> Iterator[ShaderLaunch]:
-    for step in steps:
-        if isinstance(step, ShaderLaunch):
-            yield step
-        elif isinstance(step, Repeat):
-            yield from _launches(step.steps)

@@ -12,15 +12,14 @@ from itertools import zip_longest
 
 from msgspec.structs import replace
 
-from tilewright.ir.expr import Expr, Load, Var, post_order
+from tilewright.ir.analysis.effects import touched
+from tilewright.ir.expr import Expr, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.fragment.tiles import TARGETS
 from tilewright.ir.lower.reducer import is_product
-from tilewright.ir.program import Copy, Nest, Repeat, Stage, Step, extents, leaves
+from tilewright.ir.program import Nest, Repeat, Stage, Step, extents
 from tilewright.ir.traverse import substitute
-
-Roots = frozenset[Buffer]
 
 LITTLE = 1 << 14
 """Elements that take less time than another launch does."""
@@ -48,14 +47,15 @@ def _place(made: Sequence[Step], nest: Nest, most_inputs: int) -> int | None:
     """The number of a step that `nest` can be made together with."""
     if not _reduces(nest):
         return None
-    reads, writes = _reads(nest), _writes(nest)
+    reads, writes = _touched(nest, writes=False), _touched(nest, writes=True)
     for number in range(len(made) - 1, -1, -1):
         step = made[number]
-        if _writes(step) & (reads | writes) or _reads(step) & writes:
+        earlier_reads, earlier_writes = _touched(step, writes=False), _touched(step, writes=True)
+        if earlier_writes & (reads | writes) or earlier_reads & writes:
             return None  # nor with what is before it
         if isinstance(step, Nest) and _reduces(step) and _alike(step, nest):
-            inputs, targets = _reads(step) | reads, _writes(step) | writes
-            pays = _reads(step) & reads or _elements(nest) <= LITTLE
+            inputs, targets = earlier_reads | reads, earlier_writes | writes
+            pays = earlier_reads & reads or _elements(nest) <= LITTLE
             if pays and len(inputs) <= most_inputs and len(targets) <= TARGETS[-1]:
                 return number
     return None
@@ -102,23 +102,7 @@ def _on_axes(stage: Stage, bindings: dict[Var, Expr], reduced: tuple[Var, ...]) 
     )
 
 
-def _reads(step: Step) -> Roots:
-    found: set[Buffer] = set()
-    for leaf in leaves((step,)):
-        if isinstance(leaf, Copy):
-            found.add(leaf.source.root)
-        elif isinstance(leaf, Nest):
-            nodes = post_order([s.value for s in leaf.stages])
-            sources = [n.source for n in nodes if isinstance(n, Load)]
-            found.update(b.root for b in sources if isinstance(b, Buffer) and b not in leaf.locals)
-    return frozenset(found)
-
-
-def _writes(step: Step) -> Roots:
-    found: set[Buffer] = set()
-    for leaf in leaves((step,)):
-        if isinstance(leaf, Copy):
-            found.add(leaf.target.root)
-        elif isinstance(leaf, Nest):
-            found.update(s.target.root for s in leaf.stages if s.target not in leaf.locals)
-    return frozenset(found)
+def _touched(step: Step, *, writes: bool) -> set[Buffer]:
+    """The arrays that a step writes, or reads."""
+    own = step.locals if isinstance(step, Nest) else ()
+    return touched((step,), writes=writes) - set(own)

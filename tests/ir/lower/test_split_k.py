@@ -12,7 +12,7 @@ from tests.ir.lower.traced_programs import numbers, program_of
 from tilewright.ir.fuse.options import WORKGROUP
 from tilewright.ir.interpret.program import interpret_program
 from tilewright.ir.lower.contraction import match_contraction
-from tilewright.ir.lower.split_reduction import can_split, schedule_of_parts, split_reduction
+from tilewright.ir.lower.split_k import can_split, schedule_of_parts, split_k
 from tilewright.ir.program import Nest, Program, nests
 from tilewright.ir.schedule import INNER, Schedule
 
@@ -28,7 +28,7 @@ KERNELS: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
 
 def split(program: Program, parts: int) -> Program:
     (nest,) = nests(program.steps)
-    steps = split_reduction(nest, parts)
+    steps = split_k(nest, parts)
     temporary = steps[0].stages[0].target
     return Program(
         program.name, program.symbols, program.inputs, program.outputs, program.constants,
@@ -58,7 +58,7 @@ def only(function: Callable[..., Any], *arrays: np.ndarray) -> Nest:
 
 
 def test_parts_of_a_contraction_are_its_batch() -> None:
-    parts, rest = split_reduction(only(lambda a, b: a @ b, numbers(6, 24), numbers(24, 5)), 4)
+    parts, rest = split_k(only(lambda a, b: a @ b, numbers(6, 24), numbers(24, 5)), 4)
     found = match_contraction(parts)
     assert found is not None
     assert [a.extent for a in found.batch] == [4]

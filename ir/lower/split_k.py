@@ -16,6 +16,7 @@ from tilewright.ir.expr import Expr, Load, Var, post_order
 from tilewright.ir.graph import COMBINERS
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.reducer import combine
+from tilewright.ir.lower.split_reductions import PARTS
 from tilewright.ir.ops import Op
 from tilewright.ir.program import Nest, Stage, extents
 from tilewright.ir.schedule import Schedule
@@ -25,13 +26,13 @@ _WORD_BITS = 32
 
 
 def can_split(nest: Nest, parts: int) -> bool:
-    """Whether `split_reduction` can: one reduction over one row of points whose length the parts
+    """Whether `split_k` can: one reduction over one row of points whose length the parts
     divide, of 32-bit values that no other stage computes."""
     stage = _only_reduction(nest)
     return stage is not None and _split_axis(stage, parts) is not None
 
 
-def split_reduction(nest: Nest, parts: int) -> tuple[Nest, Nest]:
+def split_k(nest: Nest, parts: int) -> tuple[Nest, Nest]:
     """See the module docstring; the partial results' outermost axis is the part."""
     stage = _only_reduction(nest)
     assert stage is not None
@@ -46,7 +47,7 @@ def split_reduction(nest: Nest, parts: int) -> tuple[Nest, Nest]:
     bindings[axis] = build.add(build.mul(part, build.index(block)), renamed[axis])
     value = substitute(stage.value, bindings)
     outer = (part, *(renamed[a] for a in nest.outer))
-    temporary = Buffer(f"{stage.target.name}_parts", extents(outer), value.dtype)
+    temporary = Buffer(f"{stage.target.name}{PARTS}", extents(outer), value.dtype)
     reduced = tuple(renamed[a] for a in stage.reduce_axes)
     partial = replace(stage, reduce_axes=reduced, value=value, target=temporary, indices=outer)
     places = [Load(temporary, (build.index(k), *nest.outer)) for k in range(parts)]
@@ -54,7 +55,7 @@ def split_reduction(nest: Nest, parts: int) -> tuple[Nest, Nest]:
     assert op is not None
     total = replace(stage, reduce_axes=(), combiner=None, value=_pairwise(op, places))
     stages = tuple(total if s is stage else s for s in nest.stages)
-    return Nest(f"{nest.name}_parts", outer, (partial,), ()), replace(nest, stages=stages)
+    return Nest(f"{nest.name}{PARTS}", outer, (partial,), ()), replace(nest, stages=stages)
 
 
 def schedule_of_parts(schedule: Schedule) -> Schedule:
