@@ -14,7 +14,6 @@ from tilewright.codegen_glsl.emit.function import Block, FunctionText
 from tilewright.codegen_glsl.emit.shader import ShaderEmitter
 from tilewright.codegen_glsl.emit.textures import FETCHES
 from tilewright.codegen_glsl.machine_types import stored_dtype
-from tilewright.codegen_glsl.options import GlslOptions
 from tilewright.codegen_glsl.texture import layout_for
 from tilewright.ir.analysis.rounds import Rounds
 from tilewright.ir.artifact import TextureLayout
@@ -24,23 +23,17 @@ from tilewright.ir.kernel import Buffer, For, Kernel
 _CALL: Final = re.compile(rf"\b({'|'.join(FETCHES)})\d+\(")
 
 
-def count_fetches(kernel: Kernel, options: GlslOptions | None = None) -> int:
+def count_fetches(kernel: Kernel) -> int:
     """By all fragments that the kernel's outputs need."""
-    chosen = options or GlslOptions()
-    layouts = {b.root: _layout(b.root, chosen) for b in kernel.parameters}
+    layouts = {b.root: _layout(b.root) for b in kernel.parameters}
     emitter = _CountingEmitter(kernel, layouts)
     emitter.shader()
     return round(emitter.text.fetches * emitter.fragments)
 
 
-def _layout(buffer: Buffer, options: GlslOptions) -> TextureLayout:
+def _layout(buffer: Buffer) -> TextureLayout:
     size = prod(n for n in buffer.shape if isinstance(n, int))
-    return layout_for(
-        size,
-        stored_dtype(buffer.dtype).name,
-        width=options.texture_width,
-        max_size=options.max_texture_size,
-    )
+    return layout_for(size, stored_dtype(buffer.dtype).name)
 
 
 class _CountingText(FunctionText):

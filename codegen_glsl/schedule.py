@@ -13,7 +13,7 @@ from msgspec import Struct
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import operations, points
 from tilewright.ir.lower.fragment.pad_operands import copied_texels, pad_operands, paddable
-from tilewright.ir.lower.fragment.tiles import Tile, fetches, row_axis, targets_of, tiles
+from tilewright.ir.lower.fragment.tiles import Tile, fetches, one_texel, row_axis, targets_of, tiles
 from tilewright.ir.lower.unravel import LANES
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
@@ -61,7 +61,7 @@ def _chosen(nest: Nest, cost: int) -> _Choice:
     reduced = max((points(s.reduce_axes) for s in nest.stages if s.reduce_axes), default=0)
     if last is None or not reduced or texels < 2 * _LEAST_FRAGMENTS:
         return plain
-    single = tuple(LANES if axis is last else 1 for axis in nest.outer)
+    single = one_texel(nest, last)
     fitting = [t for t in tiles(nest) if texels // targets_of(t) >= _LEAST_FRAGMENTS]
 
     def time(on: Nest, tile: Tile) -> float:

@@ -12,9 +12,15 @@ from msgspec.structs import replace
 
 from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.fragment.pad_operands import paddable
-from tilewright.ir.lower.fragment.tiles import fetches, row_axis, runs_on_fragments, tiles
+from tilewright.ir.lower.fragment.tiles import (
+    Tile,
+    fetches,
+    one_texel,
+    row_axis,
+    runs_on_fragments,
+    tiles,
+)
 from tilewright.ir.lower.split_reductions import PARTS
-from tilewright.ir.lower.unravel import LANES
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.schedule_space import Knob, ScheduleSpace
@@ -46,9 +52,12 @@ def _space(nest: Nest, default: Schedule, is_split: bool, is_free: bool) -> Sche
     if not any(stage.reduce_axes for stage in nest.stages):
         return ScheduleSpace((), lambda _: default, lambda _: {}, ())
     last = row_axis(nest)
-    packs = _packs(paddable(nest, last)) if last is not None else ((),)
+    packs: tuple[tuple[int, ...], ...] = ((),)
+    single: Tile = ()  # copies need a tile to be made for, if only of one texel
+    if last is not None and (padded := paddable(nest, last)):
+        packs, single = _packs(padded), one_texel(nest, last)
     knobs: tuple[Knob, ...] = (
-        Knob("tile", _tiles(nest, default, len(packs) > 1), is_ordered=False),
+        Knob("tile", _tiles(nest, default, single), is_ordered=False),
         Knob("pack", packs, is_ordered=False),
         Knob("unroll", tuple(sorted({*_UNROLLS, default.unroll}))),
         Knob("unroll_reduce", tuple(sorted({*_EXPANDED, default.unroll_reduce}))),
@@ -79,14 +88,10 @@ def _has_tiles(nest: Nest, default: Schedule) -> bool:
     return last is not None and (bool(paddable(nest, last)) or len(_tiles(nest, default)) > 1)
 
 
-def _tiles(nest: Nest, default: Schedule, packs: bool = False) -> tuple[tuple[int, ...], ...]:
+def _tiles(nest: Nest, default: Schedule, single: Tile = ()) -> tuple[Tile, ...]:
     """Single texels, and the tiles that fetch least, if that is less."""
     cost = {tile: fetches(nest, tile, default.unroll) for tile in tiles(nest)}
     plain = fetches(nest, (), default.unroll) if cost else 0.0
     less = [tile for tile in cost if cost[tile] < plain]
     best = sorted(less, key=lambda tile: cost[tile])[:_MOST_TILES]
-    single: tuple[int, ...] = ()
-    if packs:  # which copies are made for; they need a tile to be one
-        last = row_axis(nest)
-        single = tuple(LANES if axis is last else 1 for axis in nest.outer)
     return tuple(dict.fromkeys((default.tile, single, *best)))

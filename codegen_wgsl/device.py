@@ -202,13 +202,18 @@ class Device:
         with self.mapped(fence, FENCE_BYTES):
             pass
 
+    def stage(self, source: wgpu.GPUBuffer, nbytes: int) -> PooledBuffer:
+        """Queue a copy of the first `nbytes` of a buffer to memory that the host can map."""
+        staging = self.staging_pool.acquire(nbytes)
+        encoder = self.raw.create_command_encoder()
+        encoder.copy_buffer_to_buffer(source, 0, staging.raw, 0, nbytes)
+        self.submit(encoder.finish())
+        return staging
+
     def read_words(self, source: wgpu.GPUBuffer, nbytes: int) -> Words:
         """A copy of the first `nbytes` of a buffer, once all work submitted so far is done."""
         with self.guard("reading a buffer"):
-            staging = self.staging_pool.acquire(nbytes)
-            encoder = self.raw.create_command_encoder()
-            encoder.copy_buffer_to_buffer(source, 0, staging.raw, 0, nbytes)
-            self.raw.queue.submit([encoder.finish()])
+            staging = self.stage(source, nbytes)
         with self.mapped(staging, nbytes) as words:
             return words.copy()
 

@@ -59,13 +59,9 @@ class DeviceArray(ArrayOnDevice):
         """Begin to copy to the host, and do not wait: see `Reading`."""
         device = self._device
         spec, buffer = self._held
-        nbytes = buffer.nbytes
         self._check_alive()
         with device.guard("reading a DeviceArray"):
-            staging = device.staging_pool.acquire(nbytes)
-            encoder = device.raw.create_command_encoder()
-            encoder.copy_buffer_to_buffer(buffer.raw, 0, staging.raw, 0, nbytes)
-            device.submit(encoder.finish())
+            staging = device.stage(buffer.raw, buffer.nbytes)
         return Reading(_Copy(device, spec, staging))
 
     def buffer_for(self, device: Device, spec: BufferSpec, name: str) -> PooledBuffer:

@@ -22,6 +22,8 @@ void main() {
 }
 `;
 
+const lost = () => new DeviceProblem("lost", "the WebGL context was lost");
+
 export class WebGlDevice {
   /**
    * @param {WebGL2RenderingContext} gl
@@ -165,7 +167,7 @@ export class WebGlDevice {
    */
   #compileShader(kind, source) {
     const shader = this.gl.createShader(kind);
-    if (!shader) throw new DeviceProblem("lost", "the WebGL context was lost");
+    if (!shader) throw lost();
     this.gl.shaderSource(shader, source);
     this.gl.compileShader(shader);
     return shader;
@@ -178,7 +180,7 @@ export class WebGlDevice {
   #log(program) {
     const { gl } = this;
     if (gl.getProgramParameter(program, gl.LINK_STATUS)) return "";
-    if (gl.isContextLost()) throw new DeviceProblem("lost", "the WebGL context was lost");
+    if (gl.isContextLost()) throw lost();
     const logs = (gl.getAttachedShaders(program) ?? []).map((s) => gl.getShaderInfoLog(s));
     return [...logs, gl.getProgramInfoLog(program)].filter(Boolean).join("\n") || "it gave no log";
   }
@@ -354,9 +356,7 @@ export class WebGlDevice {
    * @param {Error} error
    */
   async explained(error) {
-    const lost = this.gl.isContextLost();
-    return lost ? new DeviceProblem("lost", "the WebGL context was lost")
-      : new DeviceProblem("bug", error.message);
+    return this.gl.isContextLost() ? lost() : new DeviceProblem("bug", error.message);
   }
 
   /**
@@ -370,7 +370,7 @@ export class WebGlDevice {
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.canary);
     gl.readPixels(0, 0, 1, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, found);
     if (found.some((value, k) => value !== CANARY[k])) {
-      throw new DeviceProblem("lost", "the WebGL context was lost");
+      throw lost();
     }
   }
 
@@ -389,7 +389,7 @@ export class WebGlDevice {
     const { gl } = this;
     const error = gl.getError();
     if (error === gl.CONTEXT_LOST_WEBGL || gl.isContextLost()) {
-      throw new DeviceProblem("lost", "the WebGL context was lost");
+      throw lost();
     }
     if (error === gl.OUT_OF_MEMORY) {
       throw new DeviceProblem("memory", "the device ran out of memory");

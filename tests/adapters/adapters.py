@@ -7,6 +7,7 @@ for all the kernels of a call.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,12 +35,15 @@ class Job(Struct, frozen=True, eq=False):
     inputs: tuple[Array, ...]
 
 
+Run = Callable[[Sequence[Job]], list[Sequence[Array]]]
+
+
 class Adapter(Struct, frozen=True):
     """`run` gives the results of each job; `needs` is the mark of what must be installed."""
 
     target: str
     needs: str
-    run: Callable[[Sequence[Job]], list[Sequence[Array]]]
+    run: Run
 
 
 def job(function: Callable[..., Any], arguments: Sequence[Array], target: str) -> Job:
@@ -49,37 +53,30 @@ def job(function: Callable[..., Any], arguments: Sequence[Array], target: str) -
     return Job(made.artifact.program, made.artifact.constants, tuple(arguments))
 
 
-def _wgpu(jobs: Sequence[Job]) -> list[Sequence[Array]]:
-    device = runtime().webgpu
-    return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
+def _on(opened: Callable[[], AbstractContextManager[Any]]) -> Run:
+    """Runs jobs on a device that is opened for them."""
+
+    def run(jobs: Sequence[Job]) -> list[Sequence[Array]]:
+        with opened() as device:
+            return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
+
+    return run
 
 
-def _egl(jobs: Sequence[Job]) -> list[Sequence[Array]]:
-    device = runtime().webgl
-    return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
+def _chromium_webgpu() -> WebGpuBrowserDevice:
+    return WebGpuBrowserDevice(BrowserOptions(default_limits=True))
 
 
-def _chromium_webgl(jobs: Sequence[Job]) -> list[Sequence[Array]]:
-    with WebGlBrowserDevice() as device:
-        return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
-
-
-def _chromium_webgpu(jobs: Sequence[Job]) -> list[Sequence[Array]]:
-    with WebGpuBrowserDevice(BrowserOptions(default_limits=True)) as device:
-        return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
-
-
-def _firefox(jobs: Sequence[Job]) -> list[Sequence[Array]]:
-    with WebGlBrowserDevice(BrowserOptions(timeout_s=60), Firefox) as device:
-        return [device.load(j.program, j.constants)(j.inputs) for j in jobs]
+def _firefox_webgl() -> WebGlBrowserDevice:
+    return WebGlBrowserDevice(BrowserOptions(timeout_s=60), Firefox)
 
 
 ADAPTERS: Mapping[str, Adapter] = {
-    "wgpu": Adapter("wgsl", "wgsl", _wgpu),
-    "chromium-webgpu": Adapter("wgsl", "chromium", _chromium_webgpu),
-    "egl": Adapter("glsl", "glsl", _egl),
-    "chromium-webgl": Adapter("glsl", "chromium", _chromium_webgl),
-    "firefox-webgl": Adapter("glsl", "firefox", _firefox),
+    "wgpu": Adapter("wgsl", "wgsl", _on(lambda: nullcontext(runtime().webgpu))),
+    "chromium-webgpu": Adapter("wgsl", "chromium", _on(_chromium_webgpu)),
+    "egl": Adapter("glsl", "glsl", _on(lambda: nullcontext(runtime().webgl))),
+    "chromium-webgl": Adapter("glsl", "chromium", _on(WebGlBrowserDevice)),
+    "firefox-webgl": Adapter("glsl", "firefox", _on(_firefox_webgl)),
 }
 
 by_adapter = pytest.mark.parametrize(

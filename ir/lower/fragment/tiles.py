@@ -110,12 +110,17 @@ def row_axis(nest: Nest) -> Var | None:
     return last if isinstance(last.extent, int) and last.extent % LANES == 0 else None
 
 
+def one_texel(nest: Nest, last: Var) -> Tile:
+    """The tile of a single texel, along the rows of the output."""
+    return tuple(LANES if axis is last else 1 for axis in nest.outer)
+
+
 def tiles(nest: Nest) -> tuple[Tile, ...]:
     """The tiles of more than one texel that fit."""
     last = row_axis(nest)
     if last is None:
         return ()
-    units = [LANES if axis is last else 1 for axis in nest.outer]
+    units = one_texel(nest, last)
     found: list[Tile] = []
     for counts in product(TARGETS, repeat=len(nest.outer)):
         tile = tuple(c * u for c, u in zip(counts, units, strict=True))
