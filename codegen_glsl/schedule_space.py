@@ -5,7 +5,8 @@ iteration of its loop or whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -36,19 +37,23 @@ def schedule_spaces(nests: Sequence[tuple[Nest, Schedule]]) -> list[tuple[Nest, 
     schedule that it would have."""
     known = {nest.name: (nest, default) for nest, default in nests}
 
+    @cache
     def is_free(name: str) -> bool:
         """Whether a nest of that name, and those that make its partial results, have no tiles,
         which are about the axes that a nest has in this number of passes."""
         return name not in known or (not _has_tiles(*known[name]) and is_free(name + PARTS))
 
     return [
-        (nest, _space(nest, default, nest.name + PARTS in known, is_free(nest.name)))
+        (nest, _space(nest, default, nest.name + PARTS in known, is_free))
         for nest, default in nests
     ]
 
 
-def _space(nest: Nest, default: Schedule, is_split: bool, is_free: bool) -> ScheduleSpace:
-    """`is_split` says that it combines partial results, `is_free` that it may do so of others."""
+def _space(
+    nest: Nest, default: Schedule, is_split: bool, is_free: Callable[[str], bool]
+) -> ScheduleSpace:
+    """`is_split` says that it combines partial results, `is_free` of its name that it may do so of
+    others."""
     if not any(stage.reduce_axes for stage in nest.stages):
         return ScheduleSpace((), lambda _: default, lambda _: {}, ())
     last = row_axis(nest)
@@ -64,7 +69,7 @@ def _space(nest: Nest, default: Schedule, is_split: bool, is_free: bool) -> Sche
     )
     longest = max(points(stage.reduce_axes) for stage in nest.stages)
     is_long = is_split or longest > 2 * _BLOCKS[1]
-    if is_free and is_long and not nest.name.endswith(PARTS):
+    if is_long and not nest.name.endswith(PARTS) and is_free(nest.name):
         knobs = (*knobs, Knob("reduce_block", _BLOCKS))
     start = tuple(knob.values.index(getattr(default, knob.name)) for knob in knobs)
 

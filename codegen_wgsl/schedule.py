@@ -207,18 +207,13 @@ def _row_threads(nest: Nest, options: WgslOptions) -> int:
 def _grid(nest: Nest, options: WgslOptions) -> Schedule:
     expanded = max((points(s.reduce_axes) for s in nest.stages if s.reduce_axes), default=0)
     unroll = _EXPANDED_REDUCTION if expanded <= _EXPANDED_REDUCTION else 0
-    axis = _vector_axis(nest)
-    window = _window_axis(nest, axis, options)
-    if window is not None:
-        axes, sizes = ((window,), (LANES,)) if axis is None else ((window, axis), (LANES, LANES))
-        return grid_schedule(nest, axes, sizes, _WORKGROUP, unroll)
-    if axis is None:
-        threads = _WORKGROUP
-        if options.is_processor:
-            while threads > _PROCESSOR_THREADS and threads * _PROCESSOR_POINTS > points(nest.outer):
-                threads //= 2
-        return Schedule(workgroup=(threads,), unroll_reduce=unroll)
-    return grid_schedule(nest, (axis,), (LANES,), _WORKGROUP, unroll)
+    across = _vector_axis(nest)
+    axes = tuple(a for a in (_window_axis(nest, across, options), across) if a is not None)
+    threads = _WORKGROUP
+    if not axes and options.is_processor:
+        while threads > _PROCESSOR_THREADS and threads * _PROCESSOR_POINTS > points(nest.outer):
+            threads //= 2
+    return grid_schedule(nest, axes, (LANES,) * len(axes), threads, unroll)
 
 
 def grid_schedule(

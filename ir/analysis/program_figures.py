@@ -10,12 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.ir.analysis.kernel_figures import KernelFigures, kernel_figures
-from tilewright.ir.analysis.program_costs import buffer_bytes, gpu_costs
-from tilewright.ir.artifact import CopyBuffer, GpuProgram, ShaderLaunch, launches, repeated
+from tilewright.ir.artifact import CopyBuffer, GpuProgram, ShaderLaunch, repeated
 from tilewright.ir.expr import Var
 from tilewright.ir.kernel import Kernel
 from tilewright.ir.program import Copy, Launch, Program, Repeat, RepeatWhile, Step
 from tilewright.ir.sizes import evaluate
+from tilewright.ir.transfer import WORD_BYTES, word_count
 
 _TEXEL_BYTES: Final = 16
 
@@ -102,13 +102,19 @@ def program_figures(program: Program, symbols: Mapping[Var, int]) -> ProgramFigu
     return ProgramFigures(tuple(found), copied=copied)
 
 
+def sizes_in_bytes(program: GpuProgram) -> list[int]:
+    """What the elements of each buffer take."""
+    return [word_count(spec) * WORD_BYTES for spec in program.buffers]
+
+
 def gpu_figures(
     program: GpuProgram, kernels: Sequence[Kernel], fetches: Sequence[int] = ()
 ) -> ProgramFigures:
     """Of a program of shaders, made of these kernels in this order. Fragment shaders move whole
     texels: as many as `fetches` says, launch by launch, and one to each target."""
     steps = list(repeated(program.steps))
-    sizes = buffer_bytes(program)
+    sizes = sizes_in_bytes(program)
+    scratch = (n for b, n in zip(program.buffers, sizes, strict=True) if b.role == "temporary")
     shaders = [(s, times) for s, times in steps if isinstance(s, ShaderLaunch)]
     found = [
         LaunchFigures(launch.name, times, kernel_figures(kernel))
@@ -121,9 +127,9 @@ def gpu_figures(
         ]
     return ProgramFigures(
         tuple(found),
-        len({launch.source for launch in launches(program.steps)}),
+        len({launch.source for launch, _ in shaders}),
         sum(times * sizes[s.source] for s, times in steps if isinstance(s, CopyBuffer)),
-        gpu_costs(program).scratch,
+        sum(scratch),
     )
 
 

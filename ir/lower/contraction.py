@@ -33,24 +33,31 @@ class Contraction(Struct, frozen=True, eq=False):
 
 def match_contraction(nest: Nest) -> Contraction | None:
     """The contraction that `nest` computes, if it does nothing else but maps of its points."""
-    reducing = [s for s in nest.stages if s.reduce_axes]
-    if len(reducing) != 1 or any(s.axes for s in nest.stages):
+    stage = only_reduction(nest)
+    if stage is None or not nest.outer or not is_product(stage):
         return None
-    (stage,) = reducing
-    if not nest.outer or not is_product(stage):
-        return None
-    if any(not isinstance(a.extent, int) for a in (*nest.outer, *stage.reduce_axes)):
-        return None
-    loads = [n for n in post_order((stage.value,)) if isinstance(n, Load)]
-    if any(load.source in nest.locals for load in loads):
-        return None
-    rows, columns = _rows_and_columns(nest, loads)
+    rows, columns = _rows_and_columns(nest, _loads(stage))
     if not rows or not columns:
         return None
     left, right = _parts(stage.value, set(rows), set(columns))
     batch = tuple(a for a in nest.outer if a not in rows and a not in columns)
     vanishes = _is_product_of(stage.value, (*left, *right))
     return Contraction(stage, left, right, batch, rows, columns, vanishes)
+
+
+def only_reduction(nest: Nest) -> Stage | None:
+    """The one stage that reduces, of values that no other stage computes; extents are static."""
+    reducing = [s for s in nest.stages if s.reduce_axes]
+    if len(reducing) != 1 or any(s.axes for s in nest.stages):
+        return None
+    (stage,) = reducing
+    if any(not isinstance(a.extent, int) for a in (*nest.outer, *stage.reduce_axes)):
+        return None
+    return None if any(n.source in nest.locals for n in _loads(stage)) else stage
+
+
+def _loads(stage: Stage) -> list[Load]:
+    return [n for n in post_order((stage.value,)) if isinstance(n, Load)]
 
 
 def _rows_and_columns(nest: Nest, loads: list[Load]) -> tuple[tuple[Var, ...], tuple[Var, ...]]:

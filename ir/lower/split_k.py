@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from tilewright.ir import build
-from tilewright.ir.expr import Expr, Load, Var, post_order
+from tilewright.ir.expr import Expr, Load, Var
 from tilewright.ir.graph import COMBINERS
 from tilewright.ir.kernel import Buffer
+from tilewright.ir.lower.contraction import only_reduction
 from tilewright.ir.lower.reducer import combine
 from tilewright.ir.lower.split_reductions import PARTS
 from tilewright.ir.ops import Op
@@ -28,13 +29,13 @@ _WORD_BITS = 32
 def can_split(nest: Nest, parts: int) -> bool:
     """Whether `split_k` can: one reduction over one row of points whose length the parts
     divide, of 32-bit values that no other stage computes."""
-    stage = _only_reduction(nest)
+    stage = _whole(nest)
     return stage is not None and _split_axis(stage, parts) is not None
 
 
 def split_k(nest: Nest, parts: int) -> tuple[Nest, Nest]:
     """See the module docstring; the partial results' outermost axis is the part."""
-    stage = _only_reduction(nest)
+    stage = _whole(nest)
     assert stage is not None
     axis = _split_axis(stage, parts)
     assert axis is not None
@@ -71,19 +72,12 @@ def schedule_of_parts(schedule: Schedule) -> Schedule:
     )
 
 
-def _only_reduction(nest: Nest) -> Stage | None:
-    reducing = [s for s in nest.stages if s.reduce_axes]
-    if len(reducing) != 1 or any(s.axes for s in nest.stages):
+def _whole(nest: Nest) -> Stage | None:
+    """The reduction that parts can be made of."""
+    stage = only_reduction(nest)
+    if stage is None or stage.combiner is None or COMBINERS[stage.combined_by].op is None:
         return None
-    (stage,) = reducing
-    if stage.combiner is None or COMBINERS[stage.combined_by].op is None:
-        return None
-    if stage.value.dtype.bits != _WORD_BITS:
-        return None
-    if any(not isinstance(a.extent, int) for a in (*nest.outer, *stage.reduce_axes)):
-        return None
-    loads = [n for n in post_order((stage.value,)) if isinstance(n, Load)]
-    return None if any(n.source in nest.locals for n in loads) else stage
+    return stage if stage.value.dtype.bits == _WORD_BITS else None
 
 
 def _split_axis(stage: Stage, parts: int) -> Var | None:

@@ -35,10 +35,12 @@ _TESTS = (*ops.COMPARISONS, ops.MIN, ops.MAX)
 
 
 class Tile(Struct):
-    """Where the current tile begins on an axis, and how many points it has there."""
+    """Where the current tile begins on an axis, and how many points it has there; where it was
+    moved so that it fits, the first point that it stores."""
 
     origin: Expr
     size: int
+    stored_from: Expr | None = None
 
 
 class Span(Struct):

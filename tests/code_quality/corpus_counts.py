@@ -15,6 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 import tilewright as tw
+from tests.code_quality.program_costs import cpu_costs, gpu_costs
 from tests.corpus.all_cases import Case
 from tilewright.codegen_cpu import backend as cpu
 from tilewright.codegen_cpu.target import cpu_target
@@ -24,7 +25,6 @@ from tilewright.compiler.runtime import runtime
 from tilewright.compiler.targets import open_target
 from tilewright.compiler.trace.run import Traced
 from tilewright.ir import ops
-from tilewright.ir.analysis.program_costs import cpu_costs, gpu_costs
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, post_order
 from tilewright.ir.fuse.options import CPU
 from tilewright.ir.fuse.program_builder import build_program

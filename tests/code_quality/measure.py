@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 
 from benchmarks.gallery import Entry
+from tests.code_quality.program_costs import cpu_costs, gpu_costs
 from tilewright.codegen_cpu import backend as cpu
 from tilewright.codegen_cpu.jit import compile_object, verbose_assembly
 from tilewright.codegen_cpu.target import cpu_target
@@ -19,7 +20,6 @@ from tilewright.codegen_wgsl import backend as wgsl
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.arguments import describe
 from tilewright.compiler.trace.run import trace
-from tilewright.ir.analysis.program_costs import cpu_costs, gpu_costs
 from tilewright.ir.fuse.options import CPU, FRAGMENT, WORKGROUP, FusionOptions
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.graph import Graph

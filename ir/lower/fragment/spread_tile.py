@@ -8,19 +8,19 @@ elements fetch 8 texels for 64 products, and single texels 20.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 
 from msgspec.structs import replace
 
 from tilewright.ir import build
-from tilewright.ir.expr import Expr, Load, Var
+from tilewright.ir.expr import Expr, Load, Source, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.fragment.grid import axes_in_order
 from tilewright.ir.lower.fragment.tiles import Tile
 from tilewright.ir.lower.unravel import LANES, static_extent
 from tilewright.ir.program import Nest, Stage
-from tilewright.ir.traverse import substitute
+from tilewright.ir.traverse import replace_sources, substitute
 
 Offset = Mapping[Var, int]
 """The place of a texel in its tile: points of each axis, along rows texels."""
@@ -73,14 +73,14 @@ class _Spread:
     def _copied(self, offset: Offset, number: int) -> list[Stage]:
         """The stages for one texel of a tile."""
         bindings: dict[Var, Expr] = {axis: self._place(axis, offset) for axis in self.axes}
-        own: dict[object, Buffer] = {}
+        own: dict[Source, Source] = {}
         copies: list[Stage] = []
         for stage in self.nest.stages:
-            value = substitute(stage.value, bindings, _reading(own))
+            value = replace_sources(substitute(stage.value, bindings), own)
             if stage.target in self.nest.locals:
                 name = f"{stage.target.name}_{number}"
-                own[stage.target] = Buffer(name, (), stage.target.dtype, "scratch")
-                copies.append(replace(stage, value=value, target=own[stage.target]))
+                target = own[stage.target] = Buffer(name, (), stage.target.dtype, "scratch")
+                copies.append(replace(stage, value=value, target=target))
             else:
                 target = self.targets[number]
                 copies.append(replace(stage, value=value, target=target, indices=self._outer()))
@@ -119,13 +119,3 @@ class _Spread:
         view = Buffer(root.name, shape, root.dtype, root.space, base=root)
         stage = Stage((), (), None, value, view, outer)
         return Nest(f"{self.nest.name}_rows", outer, (stage,), ())
-
-
-def _reading(own: Mapping[object, Buffer]) -> Callable[[Load], Expr | None]:
-    """Loads of locals as those of one texel's own."""
-
-    def load(node: Load) -> Expr | None:
-        local = own.get(node.source)
-        return None if local is None else Load(local, node.indices)
-
-    return load

@@ -8,7 +8,7 @@ each texel of its tile; what several of them read is fetched once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import product
 
 from tilewright.ir.errors import IRError, LimitError, ShapeError
@@ -136,9 +136,8 @@ def fetches(nest: Nest, tile: Tile, written_out: int) -> float:
     """Texels fetched for each texel of the output, where bodies of reductions hold `written_out`
     points. With several targets another pass puts their texels in order."""
     last = row_axis(nest)
-    sizes = dict(zip(nest.outer, tile, strict=True)) if tile else {a: 1 for a in nest.outer}
-    if last is not None and not tile:
-        sizes[last] = LANES
+    assert last is not None
+    sizes = dict(zip(nest.outer, tile or one_texel(nest, last), strict=True))
     targets = targets_of(tile)
     made = sum(_stage_fetches(stage, nest, sizes, last, written_out) for stage in nest.stages)
     ordering = targets + 2 if targets > 1 else 0
@@ -146,7 +145,7 @@ def fetches(nest: Nest, tile: Tile, written_out: int) -> float:
 
 
 def _stage_fetches(
-    stage: Stage, nest: Nest, sizes: Mapping[Var, int], last: Var | None, written_out: int
+    stage: Stage, nest: Nest, sizes: Mapping[Var, int], last: Var, written_out: int
 ) -> float:
     """Texels fetched by one fragment for a stage."""
     steps = dict(sizes)
@@ -165,19 +164,19 @@ def _stage_fetches(
 
 
 def _load_fetches(
-    buffer: Buffer, indices: Sequence[Expr], steps: Mapping[Var, int], last: Var | None
+    buffer: Buffer, indices: tuple[Expr, ...], steps: Mapping[Var, int], last: Var
 ) -> int:
     """Different texels that the points of a body need of one load."""
-    form = flat(buffer, tuple(indices))
+    form = flat(buffer, indices)
     factors = {atom: form.coefficient(atom) for atom in form.terms if isinstance(atom, Var)}
     if len(factors) < len(form.terms):  # at places that are data
         return math.prod(steps.values())
     if all(_keeps_texels(axis, c, steps.get(axis, 1)) for axis, c in factors.items()):
         return len({place // LANES for place in _places(factors, steps, form.constant)})
-    lane = factors.pop(last, 0) if last is not None else 0
+    lane = factors.pop(last, 0)
     each = 1 if lane == 0 else 2 if lane == 1 else LANES
-    texels = {**steps, last: steps[last] // LANES} if last is not None else steps
-    if lane and last is not None:
+    texels = {**steps, last: steps[last] // LANES}
+    if lane:
         factors[last] = lane * LANES
     return each * len(set(_places(factors, texels, 0)))
 

@@ -21,19 +21,12 @@ from tilewright.ir.kernel import For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import NestLowering, Point
 from tilewright.ir.lower.tile_walk import Tile
-from tilewright.ir.program import Nest
-from tilewright.ir.schedule import Schedule
 
 WORKGROUP = 64
 
 
 class GridLowering(NestLowering):
-    """State of the lowering of one nest. `firsts` are the points of moved tiles from which on they
-    are stored."""
-
-    def __init__(self, nest: Nest, schedule: Schedule) -> None:
-        super().__init__(nest, schedule)
-        self.firsts: dict[Var, Expr] = {}
+    """State of the lowering of one nest."""
 
     def kernel(self, name: str) -> Kernel:
         threads = invocations(self.schedule.workgroup)
@@ -56,8 +49,7 @@ class GridLowering(NestLowering):
         extent, size = static_extent(axis), self.sizes[axis]
         if extent % size == 0 or extent < size:
             return Tile(first, size)
-        self.firsts[axis] = first
-        return Tile(build.minimum(first, build.index(extent - size)), size)
+        return Tile(build.minimum(first, build.index(extent - size)), size, first)
 
     def over_tile(self, make: Callable[[Point], list[Stmt]]) -> list[Stmt]:
         """As for a CPU, but surplus points of an axis are clamped to its end and guarded."""
@@ -65,12 +57,13 @@ class GridLowering(NestLowering):
         bindings, clamped = dict(self.points), dict(self.points)
         inside: Expr = build.TRUE
         for axis, counter in zip(self.tiled, counters, strict=True):
-            place = build.add(self.tiles[axis].origin, counter)
+            tile_of_axis = self.tiles[axis]
+            place = build.add(tile_of_axis.origin, counter)
             extent = static_extent(axis)
             bindings[axis] = clamped[axis] = place
-            if axis in self.firsts:
-                inside = build.logical_and(inside, build.ge(place, self.firsts[axis]))
-            elif extent % self.tiles[axis].size:
+            if tile_of_axis.stored_from is not None:
+                inside = build.logical_and(inside, build.ge(place, tile_of_axis.stored_from))
+            elif extent % tile_of_axis.size:
                 inside = build.logical_and(inside, build.lt(place, build.index(extent)))
                 clamped[axis] = build.minimum(place, build.index(extent - 1))
         tile = tuple(counters)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
+from tilewright.ir.analysis.program_figures import sizes_in_bytes
 from tilewright.ir.artifact import CopyBuffer, GpuProgram, ShaderLaunch, repeated
 from tilewright.ir.kernel import Buffer, Kernel, loaded_buffers
 from tilewright.ir.program import Copy, Launch, Program, leaves
-from tilewright.ir.transfer import WORD_BYTES, word_count
 
 
 class Costs(NamedTuple):
@@ -27,16 +27,11 @@ class Costs(NamedTuple):
 def gpu_costs(program: GpuProgram) -> Costs:
     """The costs of a program of shaders."""
     steps = [step for step, _ in repeated(program.steps)]
-    sizes = buffer_bytes(program)
+    sizes = sizes_in_bytes(program)
     temporary = (
         size for spec, size in zip(program.buffers, sizes, strict=True) if spec.role == "temporary"
     )
     return Costs(len(steps), sum(moved_by(step, sizes) for step in steps), sum(temporary))
-
-
-def buffer_bytes(program: GpuProgram) -> list[int]:
-    """The size of each buffer on the device."""
-    return [word_count(spec) * WORD_BYTES for spec in program.buffers]
 
 
 def moved_by(step: ShaderLaunch | CopyBuffer, sizes: list[int]) -> int:
