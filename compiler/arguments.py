@@ -17,6 +17,7 @@ from tilewright.ir.dtypes import DType
 from tilewright.ir.signature import ArgumentSpec, ArraySpec, ScalarSpec, StaticSpec
 
 if TYPE_CHECKING:
+    from tilewright.compiler.interface import Interface
     from tilewright.compiler.trace.run import Traced
 
 
@@ -107,9 +108,9 @@ def checked_dtype(value: Any, name: str) -> DType:
     return native_dtype(value, name)
 
 
-def contiguous_inputs(traced: Traced, values: Mapping[str, Any]) -> list[np.ndarray]:
-    """What a traced function's program is run on, from the arguments of a call by name."""
-    return [contiguous(values[n], traced.specs[n], n) for n in traced.input_names]
+def contiguous_inputs(called: Traced | Interface, values: Mapping[str, Any]) -> list[np.ndarray]:
+    """What a function's program is run on, from the arguments of a call by name."""
+    return [contiguous(values[n], called.specs[n], n) for n in called.input_names]
 
 
 def contiguous(value: Any, spec: ArgumentSpec, name: str) -> np.ndarray:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from tilewright.ir.kernel import Kernel, loaded_buffers
-from tilewright.ir.program import Nest, Ordered, Program, SortRows, leaves
+from tilewright.ir.program import Nest, Ordered, Program, SortRows, kernels, leaves
+
+if TYPE_CHECKING:
+    from tilewright.compiler.specialization import Specialization
 
 _NUMBERED: Final = re.compile(r"k\d+_")
 
@@ -66,6 +69,14 @@ class Owners:
             if owner is not None and made & {b.root for b in loaded_buffers(kernel.body)}:
                 return owner
         return None
+
+
+def lowered_kernels(made: Specialization) -> list[Kernel]:
+    """The kernel of each launch, those that run once before all calls first."""
+    stage = made.stage("kernel")
+    if isinstance(stage, Program):
+        return kernels((*stage.init, *stage.steps))
+    return list(cast("Sequence[Kernel]", stage))
 
 
 def plain_name(launch: str) -> str:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from tilewright.compiler.owners import Owners
+from tilewright.compiler.owners import Owners, lowered_kernels
 from tilewright.ir.artifact import CopyBuffer, GpuProgram, Repeat, ShaderLaunch, Step, launches
 from tilewright.ir.dtypes import from_numpy
-from tilewright.ir.kernel import Kernel
-from tilewright.ir.program import Program, kernels
+from tilewright.ir.program import Program
 
 if TYPE_CHECKING:
     from tilewright.compiler.specialization import Specialization
@@ -36,11 +35,9 @@ def _inputs(made: Specialization) -> dict[int, str]:
 
 def _labels(made: Specialization, program: GpuProgram) -> list[str]:
     """What the user wrote that each launch computes."""
-    stage = made.stage("kernel")
-    lowered = kernels(stage.steps) if isinstance(stage, Program) else stage
     owners = Owners(cast("Program", made.stage("program")))
     names = [launch.name for launch in launches(program.steps)]
-    return [owners.labels_of(s) for s in owners.of(cast("Sequence[Kernel]", lowered), names)]
+    return [owners.labels_of(s) for s in owners.of(lowered_kernels(made), names)]
 
 
 class _Listing:

@@ -51,7 +51,7 @@ _HOMES = {
 }
 NAMES: Sequence[str] = tuple(_HOMES)
 # Their shaders hold all sizes: what is declared open is compiled for the sizes of each call.
-_FIXED_SIZES = ("wgsl", "glsl")
+GPU_TARGETS: Sequence[str] = ("wgsl", "glsl")
 
 
 def check_target(name: str) -> str:
@@ -67,7 +67,7 @@ def check_target(name: str) -> str:
 
 def has_open_dimensions(target: str) -> bool:
     """Whether one compiled kernel of the target serves every size of a dimension."""
-    return target not in _FIXED_SIZES
+    return target not in GPU_TARGETS
 
 
 def open_target(name: str, runtime: Runtime) -> Target:

@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from tilewright.compiler.arguments import contiguous_inputs
-from tilewright.compiler.driver import compile_traced
-from tilewright.compiler.runtime import runtime
-from tilewright.compiler.tune.subject import traced_call
 from tilewright.ir.analysis.program_figures import ProgramFigures
 from tilewright.ir.run_times import RunTimes
 
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
     from tilewright.compiler.gpu_results import GpuFunction
 
-GPU_TARGETS: Final = ("wgsl", "glsl")
 _STRETCH_SECONDS: Final = 2e-3
 _MOST_RUNS: Final = 100
 _LEAST_ROUNDS: Final = 3
@@ -36,11 +32,11 @@ class OnDevice(Struct, frozen=True):
 
 def on_device(kernel: Kernel, arguments: Sequence[Any], seconds: float) -> OnDevice:
     """Count and time a call of `kernel` with these arguments, for about `seconds`."""
-    traced, values = traced_call(kernel, {}, arguments)
-    made = compile_traced(traced, kernel.target, kernel.options, runtime())
+    values, specs = kernel._describe(tuple(arguments), {})
+    made = kernel._specialization(values, specs)
     figures = made.figures()
     assert figures is not None  # the sizes are those of the arguments
-    inputs = contiguous_inputs(traced, values)
+    inputs = contiguous_inputs(made.interface, values)
     function: Any = made.executable
     return OnDevice(figures, median_times(function, inputs, seconds))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tilewright.compiler.bench.report import time_text
+from tilewright.compiler.bench.report import plain_table, time_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,29 +44,33 @@ _WIDE: Final = 112
 def device_tables(results: Sequence[Result], width: int) -> Iterator[Table]:
     """A row per kernel that ran on a GPU: times, and what was counted; side by side in a wide
     terminal."""
+    from rich.markup import escape
+
     shown = [(r.name, r.on_device) for r in results if r.on_device is not None]
     if not shown:
         return
     work = (*_WORK, *_OF_TARGET[next(r.target for r in results if r.on_device)])
     parts = (_TIMES + work,) if width >= _WIDE else (_TIMES, work)
     for columns in parts:
-        made = _table("kernel", [title for title, _ in columns])
+        made = plain_table("kernel", [title for title, _ in columns])
         for name, found in shown:
-            made.add_row(_escaped(name), *(text(found) for _, text in columns))
+            made.add_row(escape(name), *(text(found) for _, text in columns))
         yield made
 
 
 def launch_table(found: OnDevice) -> Table:
     """A row per launch of one kernel."""
+    from rich.markup import escape
+
     titles = ("runs", "device", "share", "read", "written", "op/byte", "rate")
-    made = _table("launch", titles)
+    made = plain_table("launch", titles)
     times = found.times.launches or (None,) * len(found.figures.launches)
     total = sum(found.times.launches)
     for launch, seconds in zip(found.figures.launches, times, strict=True):
         each = launch.each
         moved = each.bytes_read + each.bytes_written
         made.add_row(
-            _escaped(launch.name),
+            escape(launch.name),
             str(launch.times),
             "–" if seconds is None else time_text(seconds),
             "–" if seconds is None or not total else f"{100 * seconds / total:.0f} %",
@@ -119,19 +123,3 @@ def _scaled(count: float) -> str:
 
 def _optional(number: float | None) -> str:
     return "–" if number is None else short_text(number)
-
-
-def _table(first: str, titles: Sequence[str]) -> Table:
-    from rich.table import Table
-
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    made.add_column(first)
-    for title in titles:
-        made.add_column(title, justify="right", no_wrap=True)
-    return made
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -21,16 +21,23 @@ def geometric_mean(values: Iterable[float]) -> float:
     return math.exp(sum(logarithms) / len(logarithms)) if logarithms else math.nan
 
 
+def plain_table(first: str, titles: Sequence[str]) -> Table:
+    """A table without lines: a column of names, and columns of numbers."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made.add_column(first)
+    for title in titles:
+        made.add_column(title, justify="right", no_wrap=True)
+    return made
+
+
 def table(results: Sequence[Result]) -> Table:
     """One row per kernel."""
     from rich.markup import escape
-    from rich.table import Table
 
     rivals = _rivals(results)
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    made.add_column("kernel")
-    for title in ("time", "rate", *rivals, "error"):
-        made.add_column(title, justify="right", no_wrap=True)
+    made = plain_table("kernel", ("time", "rate", *rivals, "error"))
     family = ""
     for result in results:
         if result.family != family:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from tilewright.compiler.bench.device import GPU_TARGETS, OnDevice, on_device
+from tilewright.compiler.bench.device import OnDevice, on_device
 from tilewright.compiler.bench.measure import Call, Effort, Timings, measure
 from tilewright.compiler.bench.subject import Function, Subject, largest_error
 from tilewright.compiler.bench.threads import thread_count
 from tilewright.compiler.bench.work import Work, work_of
+from tilewright.compiler.targets import GPU_TARGETS
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel

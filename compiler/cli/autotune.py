@@ -22,6 +22,7 @@ from tilewright.ir.errors import TilewrightError
 
 if TYPE_CHECKING:
     from tilewright.compiler.api import Kernel
+    from tilewright.compiler.targets import BuildOptions
     from tilewright.compiler.trace.run import Traced
     from tilewright.compiler.tune.database import TuningDatabase, TuningRecord
     from tilewright.compiler.tune.session import Budget, Tuned
@@ -131,7 +132,9 @@ class _Tuning(Struct, frozen=True):
         given = kernel_arguments(kernel, [parse_argument(text) for text in self.texts])
         traced, values = traced_call(kernel, given)
         nests = tunable_nests(traced, kernel.target, options)
-        blank = replace(self._record(kernel, traced, seed), sizes=open_sizes(traced, values))
+        blank = replace(
+            self._record(kernel, options, traced, seed), sizes=open_sizes(traced, values)
+        )
         start = starting_points(self.database, blank, nests)
         known = self.database.failures(blank.key)
         threads, devices = runtime().pool.num_threads, runtime().device_choice
@@ -161,14 +164,15 @@ class _Tuning(Struct, frozen=True):
         forget += f" --database {shlex.quote(path)}"
         return f"recorded in {path!r}, which later calls do not read; `{forget}` forgets it"
 
-    def _record(self, kernel: Kernel, traced: Traced, seed: int) -> TuningRecord:
+    def _record(
+        self, kernel: Kernel, options: BuildOptions, traced: Traced, seed: int
+    ) -> TuningRecord:
         """A record of the kernel, without what is yet to be found."""
         from tilewright.compiler.cache.artifacts import versions
         from tilewright.compiler.tune.database import TuningRecord
         from tilewright.compiler.tune.device import device_of
         from tilewright.compiler.tune.subject import family_digest, graph_digest
 
-        options = replace(kernel.options, schedules=None)
         device = device_of(kernel.target)
         return TuningRecord(
             kernel=str(self.path.kernel),

@@ -12,6 +12,7 @@ from tilewright.compiler.cli.argument_values import Argument, kernel_arguments, 
 from tilewright.compiler.cli.kernel_file import KernelPath, load_kernel
 from tilewright.compiler.cli.options import argument_option, examples, kernel_path, target_option
 from tilewright.compiler.output_file import check_writable, write_atomically
+from tilewright.compiler.targets import GPU_TARGETS
 
 if TYPE_CHECKING:
     from tilewright.compiler.compiled import Compiled
@@ -80,7 +81,7 @@ def show(
     stage = stage or "graph"
     chosen = target or _TARGET_OF.get(stage) or kernel.target
     compiled = kernel.compile(**kernel_specs(kernel, arguments), target=chosen)
-    if stage in ("wgsl", "glsl") and stage == chosen:
+    if stage in GPU_TARGETS and stage == chosen:
         from tilewright.compiler.shader_listing import shader_listing
 
         text = shader_listing(compiled.specialization)

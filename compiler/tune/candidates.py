@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from tilewright.compiler.driver import prepare
 from tilewright.compiler.runtime import runtime
+from tilewright.compiler.targets import GPU_TARGETS
 from tilewright.compiler.testing import compare
 from tilewright.compiler.tune.timing import Outcome, Timer, calls_timer, race
 from tilewright.ir.analysis.error_bounds import bound_graph
@@ -108,7 +109,7 @@ class Candidates:
     def _timer_of(self, made: Specialization, outputs: list[np.ndarray]) -> Timer:
         """Of calls into the same outputs, or on a GPU of what the device does: allocations and
         transfers are the same for all."""
-        if self.target not in ("wgsl", "glsl"):
+        if self.target not in GPU_TARGETS:
             return calls_timer(lambda: made.run(self.inputs, outputs))
         arrays = [made.target.upload(i) for i in self.inputs]
         loaded: Any = made.executable

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from tilewright.compiler.driver import to_program
+from tilewright.compiler.driver import prepare
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.targets import open_target
 from tilewright.compiler.tune.session import TunableNest
 from tilewright.ir.lower.accesses import work
 
@@ -19,10 +18,9 @@ if TYPE_CHECKING:
 
 def tunable_nests(traced: Traced, target_name: str, options: BuildOptions) -> list[TunableNest]:
     """The nests of the function's program on a target that have more than one schedule."""
-    target = open_target(target_name, runtime())
-    _, program = to_program(traced.graph, target, lambda *_: None)
+    prepared = prepare(traced, target_name, runtime())
     found: dict[str, TunableNest] = {}
-    for nest, space in target.schedule_spaces(program, options):
+    for nest, space in prepared.target.schedule_spaces(prepared.program, options):
         known = found.get(nest.name)  # the two halves of a loop that goes to and fro share a name
         if known is not None:
             found[nest.name] = replace(known, work=known.work + work(nest))

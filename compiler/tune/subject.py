@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"\d+")
 
 
-def traced_call(
-    kernel: Kernel, named: Mapping[str, Any], positional: Sequence[Any] = ()
-) -> tuple[Traced, dict[str, Any]]:
+def traced_call(kernel: Kernel, named: Mapping[str, Any]) -> tuple[Traced, dict[str, Any]]:
     """The function traced as a call traces it, and the values of its arguments by name."""
-    values, specs = kernel._describe(tuple(positional), named)
+    values, specs = kernel._describe((), named)
     scalars = scalars_of(values, specs)
     return trace_for(kernel.python, specs, scalars, kernel.target, runtime()), values
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct, field
 
-from tilewright.compiler.driver import to_program
-from tilewright.compiler.owners import Owners, plain_name
+from tilewright.compiler.owners import Owners, lowered_kernels, plain_name
 from tilewright.compiler.view.sources import SourceLines, read_sources
 from tilewright.ir.artifact import GpuProgram, launches
 from tilewright.ir.expr import Const
@@ -83,7 +82,6 @@ class View(Struct, eq=False):
     graphs: list[GraphPart]
     steps: tuple[str, ...]
     launches: list[LaunchPart]
-    program: Program
     specialization: Specialization
     figures: ProgramFigures | None = None
     times: RunTimes | None = None
@@ -109,7 +107,7 @@ def make_view(
     call_seconds: float | None = None,
 ) -> View:
     """Everything about a compiled kernel; `times` and `call_seconds` are what was measured."""
-    graph, _ = to_program(made.traced.graph, made.target, lambda *_: None)
+    graph = cast("Graph", made.stage("optimized"))
     fused: list[Fused] = []
     program = build_program(graph, made.target.fusion, "program", fused)
     steps = _step_names(fused, program)
@@ -122,7 +120,6 @@ def make_view(
         graphs,
         steps,
         _launches(made, steps, Owners(program)),
-        program,
         made,
         made.figures(),
         times,
@@ -229,14 +226,6 @@ def _launches(made: Specialization, steps: Sequence[str], owners: Owners) -> lis
     return found
 
 
-def lowered_kernels(made: Specialization) -> list[Kernel]:
-    """The kernel of each launch, those that run once before all calls first."""
-    stage = made.stage("kernel")
-    if isinstance(stage, Program):
-        return kernels((*stage.init, *stage.steps))
-    return list(cast("Sequence[Kernel]", stage))
-
-
 def _code_of(made: Specialization, lowered: Sequence[Kernel]) -> Iterator[tuple[str, str]]:
     """Name and generated code of each kernel."""
     program = getattr(made.artifact, "program", None)
@@ -255,10 +244,8 @@ def _code_of(made: Specialization, lowered: Sequence[Kernel]) -> Iterator[tuple[
 
 def _measure(view: View) -> None:
     """Give the launches their figures and times, which are of the calls' launches in order."""
-    offset = 0
     stage = view.specialization.stage("kernel")
-    if isinstance(stage, Program):
-        offset = len(kernels(stage.init)) if view.target in ("cpu", "wasm") else 0
+    offset = len(kernels(stage.init)) if isinstance(stage, Program) else 0
     shown = view.launches[offset:]
     if view.figures is not None:
         for launch, figures in zip(shown, view.figures.launches, strict=True):
@@ -276,8 +263,6 @@ def _link(view: View) -> None:
         for node in part.nodes:
             node.line = _line_key(view, node.tensor)
             view.link(node.key, node.line, *(f"g{k}" for k in node.steps))
-            for step in node.steps:
-                view.link(node.key, f"g{step}")
     for launch in view.launches:
         if launch.step is None:
             continue

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tilewright.compiler.arguments import contiguous_inputs
-from tilewright.compiler.bench.device import GPU_TARGETS, median_times
+from tilewright.compiler.bench.device import median_times
 from tilewright.compiler.bench.measure import Effort, measure
 from tilewright.compiler.driver import compile_traced
 from tilewright.compiler.runtime import runtime
+from tilewright.compiler.targets import GPU_TARGETS
 from tilewright.compiler.tune.subject import traced_call
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from tests.fuzz.compare import (
 )
 from tests.fuzz.generate import WIDTHS
 from tests.fuzz.program import FuzzProgram, copies
-from tests.fuzz.schedules import GPU_TARGETS, random_schedules
+from tests.fuzz.schedules import random_schedules
 from tests.fuzz.values import random_argument
 from tilewright.codegen_cpu.target import CacheSizes, host_target
 from tilewright.compiler.api import Kernel
@@ -31,7 +31,7 @@ from tilewright.compiler.driver import StageRecord, build
 from tilewright.compiler.interface import rebuild
 from tilewright.compiler.runtime import runtime
 from tilewright.compiler.target_cpu import CpuTargetDriver
-from tilewright.compiler.targets import BuildOptions
+from tilewright.compiler.targets import GPU_TARGETS, BuildOptions
 from tilewright.ir.analysis.error_rules import TARGET_CLASSES
 from tilewright.ir.dtypes import from_numpy
 from tilewright.ir.signature import ArraySpec

@@ -11,14 +11,13 @@ from tests.ir.lower.traced_programs import program_of
 from tilewright.codegen_cpu.backend import lower
 from tilewright.codegen_cpu.target import cpu_target, host_target
 from tilewright.compiler.arguments import describe
-from tilewright.compiler.driver import to_program, trace_for
+from tilewright.compiler.driver import prepare, trace_for
 from tilewright.compiler.runtime import runtime
-from tilewright.compiler.targets import BuildOptions, open_target
+from tilewright.compiler.targets import GPU_TARGETS, BuildOptions
 from tilewright.ir.errors import LimitError, ShapeError, TilewrightError
 from tilewright.ir.schedule import INNER, Schedule
 
 ATTEMPTS = 6
-GPU_TARGETS = ("wgsl", "glsl")
 
 
 def random_schedule(rng: np.random.Generator, rank: int) -> Schedule:
@@ -62,11 +61,10 @@ def _from_spaces(program: FuzzProgram, target: str, seed: int) -> Mapping[str, S
     rng = np.random.default_rng(seed)
     arguments = program.arguments
     specs = {name: describe(value, name)[0] for name, value in arguments.items()}
-    driver, options = open_target(target, runtime()), BuildOptions()
     try:
         traced = trace_for(program.function(), specs, {}, target, runtime())
-        _, lowered = to_program(traced.graph, driver, lambda *_: None)
-        spaces = driver.schedule_spaces(lowered, options)
+        made = prepare(traced, target, runtime())
+        spaces = made.target.schedule_spaces(made.program, BuildOptions())
     except TilewrightError:  # what the target has no dtypes for
         return {}
     found: dict[str, Schedule] = {}

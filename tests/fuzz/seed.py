@@ -12,7 +12,7 @@ from tests.fuzz.generate import generate
 from tests.fuzz.modes import run_mode
 from tests.fuzz.passes import PassCounter
 from tests.fuzz.program import FuzzProgram, shrink
-from tests.fuzz.schedules import GPU_TARGETS
+from tilewright.compiler.targets import GPU_TARGETS
 
 Run = Callable[[FuzzProgram, str], Outcome]
 

@@ -10,9 +10,9 @@ import pytest
 from tests.fuzz.compare import run_program
 from tests.fuzz.generate import generate
 from tests.fuzz.program import copies
-from tests.fuzz.schedules import GPU_TARGETS, random_schedules
+from tests.fuzz.schedules import random_schedules
 from tilewright.compiler.api import Kernel
-from tilewright.compiler.targets import BuildOptions
+from tilewright.compiler.targets import GPU_TARGETS, BuildOptions
 
 
 def _check(seeds: range, target: str) -> None:
