@@ -1,10 +1,11 @@
-"""Makes any kernel expressible in WGSL: first its dtypes, then its operations."""
+"""Makes any kernel expressible in WGSL: first its stores, then its dtypes, then its operations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tilewright.codegen_wgsl.emit.operations import LEGAL, VALUES
+from tilewright.codegen_wgsl.pack_stores import pack_stores
 from tilewright.codegen_wgsl.retype import retype
 from tilewright.codegen_wgsl.rules import MACHINE, Rules
 from tilewright.codegen_wgsl.storage import Storage
@@ -30,7 +31,8 @@ from tilewright.ir.traverse import rewrite_to_fixpoint
 def legalize(kernel: Kernel, storage: Storage, *, fast: bool = False) -> Kernel:
     """`kernel` with only operations and dtypes that the emitter spells; `fast`: in their fast
     forms."""
-    typed = retype(kernel, storage)
+    words = storage.words_of(kernel)
+    typed = retype(pack_stores(kernel, words) if words else kernel, storage)
     relaxed = relax(typed.body, MACHINE) if fast else typed.body
     body = _Legalizer().block(simplify_indices(relaxed))
     check_legal(body)

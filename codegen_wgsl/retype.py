@@ -203,19 +203,24 @@ def _rounded_to_half(value: Expr) -> Expr:
     rounded = Apply(ops.CAST, (Apply(ops.CAST, (value,), F16),), F32)
     sign = Apply(ops.AND, (bits, build.const(1 << 31, U32)))
     infinite = build.bitcast(Apply(ops.OR, (sign, build.const(_INFINITE, U32))), F32)
-    is_nan = Apply(ops.GT, (magnitude, build.const(_INFINITE, U32)))
-    return build.select(fits, rounded, build.select(is_nan, value, infinite))
+    return build.select(fits, rounded, build.select(_is_nan(magnitude), value, infinite))
 
 
 def _half_bits(value: Expr) -> Expr:
     """The bits of a float32 that holds a float16, in the low half of a word."""
     bits, magnitude, fits = _half_range(value)
     finite = Apply(ops.BITCAST, (Apply(ops.CAST, (value,), F16),), U32)
-    # What is left are infinities and NaN, whose digits keep their places.
+    # What is left are infinities and NaN, whose digits keep their places; but one must be left.
     sign = Apply(ops.AND, (_right(bits, 16), build.const(1 << 15, U32)))
     digits = Apply(ops.AND, (_right(magnitude, 13), build.const(0x3FF, U32)))
-    special = Apply(ops.OR, (Apply(ops.OR, (sign, build.const(0x7C00, U32))), digits))
+    least = build.cast(_is_nan(magnitude), U32)
+    infinite = Apply(ops.OR, (sign, build.const(0x7C00, U32)))
+    special = Apply(ops.OR, (infinite, Apply(ops.MAX, (digits, least))))
     return build.select(fits, finite, special)
+
+
+def _is_nan(magnitude: Expr) -> Expr:
+    return Apply(ops.GT, (magnitude, build.const(_INFINITE, U32)))
 
 
 def _half_range(value: Expr) -> tuple[Expr, Expr, Expr]:

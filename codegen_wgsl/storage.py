@@ -2,12 +2,17 @@
 
 In: the program's buffers. Out: the buffers that kernels bind instead, of dtypes that WGSL has in
 memory, and the `BufferSpec` of each. Inputs and constants of narrow dtypes are packed, several
-elements to a word, lowest bits first; everything that kernels write has a word for each element,
-so that no two invocations write to one word.
+elements to a word, lowest bits first; so are the arrays that kernels write in whole words
+(`choose_packing.py`). The others have a word for each element, so that no two invocations write to
+one word.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from math import prod
+
+from tilewright.codegen_wgsl.pack_stores import WORD_BITS, elements_per_word
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.affine import Linear, linear, offset, row_major_strides
 from tilewright.ir.analysis.ranges import interval
@@ -15,10 +20,9 @@ from tilewright.ir.artifact import BufferSpec, Role
 from tilewright.ir.dtypes import BOOL, F16, F32, F64, I32, I64, INDEX, U32, U64, DType
 from tilewright.ir.errors import LimitError, UnsupportedError
 from tilewright.ir.expr import Apply, Expr, Load
-from tilewright.ir.kernel import Buffer, Store
+from tilewright.ir.kernel import Buffer, Kernel, Store, stored_roots
 
 _MOST_ELEMENTS = (1 << 31) - 1
-WORD_BITS = 32
 _WIDE = {I64: I32, U64: U32, F64: F32}
 
 
@@ -37,28 +41,21 @@ def stored_as(dtype: DType) -> DType:
 
 
 class Storage:
-    """The bound form of each root buffer of one program."""
+    """The bound form of each root buffer of one program. `written` are those to pack among what
+    kernels write."""
 
-    def __init__(self) -> None:
-        self.packed: dict[Buffer, int] = {}
+    def __init__(self, written: Collection[Buffer] = ()) -> None:
+        self.packed = {root: elements_per_word(root.dtype) for root in written}
         self._bound: dict[Buffer, Buffer] = {}
 
     def declare(self, root: Buffer, role: Role) -> BufferSpec:
-        """Decide how `root` is stored."""
-        shape = static_shape(root)
-        size = 1
-        for extent in shape:
-            size *= extent
-        if size > _MOST_ELEMENTS:
-            raise LimitError(
-                f"an array of {size} elements is more than indices of 32 bits can tell apart",
-                help="split the array, or run this kernel on target 'cpu'",
-            )
-        packed = 1
-        if role in ("input", "constant") and root.dtype.bits < WORD_BITS:
-            packed = self.packed[root] = WORD_BITS // root.dtype.bits
+        """How `root` is stored."""
+        shape = checked_shape(root)
+        if role in ("input", "constant"):
+            self.packed[root] = elements_per_word(root.dtype)
+        packed = self.packed.get(root, 1)
         word = U32 if packed > 1 else stored_as(root.dtype)
-        return BufferSpec(role, root.dtype.name, word.name, shape, size, packed)
+        return BufferSpec(role, root.dtype.name, word.name, shape, prod(shape), packed)
 
     def bound(self, buffer: Buffer) -> Buffer:
         """The buffer that stands for a global one (or for a view of it) in legal kernels."""
@@ -69,14 +66,14 @@ class Storage:
 
     def _make(self, buffer: Buffer) -> Buffer:
         root = buffer.root
-        if root in self.packed:
+        each = self.packed.get(root, 1)
+        if each > 1:
             if buffer is not root:
                 return self.bound(root)
-            elements = build.product(root.shape)
-            words = build.size_floordiv(
-                build.size_add(elements, self.packed[root] - 1), self.packed[root]
-            )
-            return Buffer(root.name, (words,), U32)
+            rounded = build.size_add(build.product(root.shape), each - 1)
+            words = Buffer(root.name, (build.size_floordiv(rounded, each),), U32)
+            self._bound[words] = words
+            return words
         base = None if buffer.base is None else self.bound(buffer.base)
         dtype = stored_as(buffer.dtype)
         return Buffer(buffer.name, buffer.shape, dtype, buffer.space, buffer.strides, base)
@@ -89,6 +86,11 @@ class Storage:
             return self._unpack(buffer, indices, per_word)
         value: Expr = Load(bound, indices)
         return Apply(ops.NE, (value, build.zero(U32))) if buffer.dtype is BOOL else value
+
+    def words_of(self, kernel: Kernel) -> dict[Buffer, Buffer]:
+        """The words of the arrays that `kernel` has to write packed."""
+        roots = stored_roots(kernel.body)
+        return {root: self.bound(root) for root in roots if self.packed.get(root, 1) > 1}
 
     def store(self, buffer: Buffer, indices: tuple[Expr, ...], value: Expr) -> Store:
         """Write a value that was computed as `computed_as` says."""
@@ -126,6 +128,17 @@ def divide(form: Linear, divisor: int) -> tuple[Expr, Expr]:
     return Apply(ops.QUO, (whole, build.index(divisor))), Apply(
         ops.REM, (whole, build.index(divisor))
     )
+
+
+def checked_shape(root: Buffer) -> tuple[int, ...]:
+    """The shape of an array whose elements indices of this target can tell apart."""
+    shape = static_shape(root)
+    if prod(shape) > _MOST_ELEMENTS:
+        raise LimitError(
+            f"an array of {prod(shape)} elements is more than indices of 32 bits can tell apart",
+            help="split the array, or run this kernel on target 'cpu'",
+        )
+    return shape
 
 
 def static_shape(buffer: Buffer) -> tuple[int, ...]:

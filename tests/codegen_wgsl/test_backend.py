@@ -74,14 +74,23 @@ def test_a_loop_that_data_end_is_refused() -> None:
 
 @pytest.mark.wgsl
 @pytest.mark.parametrize("dtype", [F32, U8, F16, I64], ids=str)
-def test_copies_between_packed_and_plain(device: Device, dtype: dtypes.DType) -> None:
-    """An input is packed, an output is not: that takes a shader where the dtype is narrow."""
+@pytest.mark.parametrize("alone", [True, False])
+def test_copies_between_packed_and_plain(device: Device, dtype: dtypes.DType, alone: bool) -> None:
+    """An input is packed, an array with an element that is written alone is not: a copy from one
+    to the other takes a shader where the dtype is narrow."""
     x, out = Buffer("x", (3, 5), dtype), Buffer("out", (3, 5), dtype)
-    made = program([x], [out], [Copy(x, out)])
-    (step,) = compile_program(made).program.steps
-    assert isinstance(step, ShaderLaunch) == (dtype.bits < 32)
+    (i,) = axes(i=1)
+    place = (b.add(i, b.index(1)), b.index(2))
+    stage = Stage((), (), None, Load(x, (i, b.index(0))), out, place, "one")
+    single = [] if alone else [Nest("one", (i,), (stage,), ())]
+    made = program([x], [out], [Copy(x, out), *single])
+    copy, *_ = compile_program(made).program.steps
+    assert isinstance(copy, ShaderLaunch) == (dtype.bits < 32 and not alone)
     given = np.arange(-7, 8).astype(dtype.numpy).reshape(3, 5)
-    np.testing.assert_array_equal(run(device, made, [given])[0], given)
+    wanted = given.copy()
+    if not alone:
+        wanted[1, 2] = given[0, 0]
+    np.testing.assert_array_equal(run(device, made, [given])[0], wanted)
 
 
 @pytest.mark.wgsl

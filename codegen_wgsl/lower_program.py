@@ -1,0 +1,96 @@
+"""Steps of a program -> launches of kernels, copies and repeats.
+
+In: steps, the options, and the schedules that were chosen by the names of nests. Out: the steps in
+their order, every nest, scatter and sort lowered; `nests` collects each nest as it was lowered,
+with its schedule. How arrays lie in memory is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+
+from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.codegen_wgsl.schedule import default_schedule, separate_axis
+from tilewright.codegen_wgsl.storage import static_shape
+from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.lower.check_schedule import check_schedule
+from tilewright.ir.lower.collapse import collapse_axes
+from tilewright.ir.lower.gather_scatter import gather_scatter
+from tilewright.ir.lower.sorting.sort_by_exchanges import sort_by_exchanges
+from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
+from tilewright.ir.lower.split_inputs import split_inputs
+from tilewright.ir.lower.split_k import schedule_of_parts, split_k
+from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
+from tilewright.ir.program import (
+    Copy,
+    Launch,
+    Nest,
+    Ordered,
+    Repeat,
+    RepeatWhile,
+    SortRows,
+    Step,
+)
+from tilewright.ir.schedule import Schedule
+
+# The length of rows up to which every element is compared with all others.
+_MOST_RANKED = 256
+
+
+class ProgramLowering(Struct):
+    """State of the lowering of one program."""
+
+    options: WgslOptions
+    given: Mapping[str, Schedule]
+    nests: list[tuple[Nest, Schedule]] = field(default_factory=list)
+
+    def steps(self, steps: Sequence[Step]) -> list[Step]:
+        """The steps in lowered form."""
+        return [made for step in steps for made in self._step(step)]
+
+    def _step(self, step: Step) -> list[Step]:
+        match step:
+            case Nest():
+                parts = split_inputs(step, self.options.storage_buffers)
+                return [made for part in parts for made in self.nest(part)]
+            case Ordered():
+                return self.steps(gather_scatter(step))
+            case SortRows():
+                return self._sort(step)
+            case Copy() | Launch():
+                return [step]
+            case Repeat():
+                return [Repeat(step.counter, tuple(self.steps(step.steps)))]
+            case RepeatWhile():
+                raise UnsupportedError(
+                    "a loop that ends when its data say so cannot run on the WebGPU target, where "
+                    "the host would have to read the condition back in every round",
+                    help='use tw.loop with a fixed number of steps, or target="cpu"',
+                )
+
+    def nest(self, nest: Nest) -> list[Step]:
+        """The launches of one nest."""
+        merged = collapse_axes(nest, kept=separate_axis(nest))
+        schedule = self.given.get(nest.name)
+        if schedule is None:
+            schedule = default_schedule(merged, self.options)
+        else:
+            check_schedule(merged, schedule, self.options.workgroup_invocations)
+        self.nests.append((merged, schedule))
+        if schedule.split_reduce == 1:
+            return [_launch(merged, schedule)]
+        parts, rest = split_k(merged, schedule.split_reduce)
+        summed = _launch(parts, schedule_of_parts(schedule))
+        return [summed, _launch(rest, default_schedule(rest, self.options))]
+
+    def _sort(self, step: SortRows) -> list[Step]:
+        length = static_shape(step.source)[step.axis]
+        if length <= _MOST_RANKED:
+            return self.steps(sort_by_rank(step))
+        return self.steps(sort_by_exchanges(step))
+
+
+def _launch(nest: Nest, schedule: Schedule) -> Launch:
+    return Launch(lower_to_workgroups(nest, schedule, nest.name))
