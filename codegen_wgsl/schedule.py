@@ -24,6 +24,7 @@ from tilewright.ir.lower.accesses import Access, accesses, operations, points
 from tilewright.ir.lower.contraction import Contraction, match_contraction
 from tilewright.ir.lower.reducer import is_product
 from tilewright.ir.lower.split_k import can_split
+from tilewright.ir.lower.workgroup.contraction import shared_rows
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 
@@ -98,16 +99,21 @@ def _contraction(nest: Nest, found: Contraction, options: WgslOptions) -> Schedu
     if sizes.depth % depth and not found.vanishes:
         return None
     side, tile = _block(sizes, options)
-    parts = len(found.left) + len(found.right)
-    if parts * side * tile * depth * WORD_BYTES > options.workgroup_bytes:
-        return None
     workgroup = (_along(sizes.rows, side, tile), _along(sizes.columns, side, tile))
     whole = Schedule(tile=(tile, tile), workgroup=workgroup, stage_tile=depth)
+    if slice_bytes(found, whole) > options.workgroup_bytes:
+        return None
     blocks = _blocks(sizes, side * tile)
     if blocks >= _FEW_BLOCKS:
         return whole
     parts = _parts(nest, sizes.depth, -(-_MANY_BLOCKS // blocks))
     return replace(whole, split_reduce=parts, stage_tile=_slice(sizes.depth // parts))
+
+
+def slice_bytes(found: Contraction, schedule: Schedule) -> int:
+    """Workgroup memory of a contraction: a slice of each operand."""
+    rows, columns = shared_rows(found, schedule)
+    return (sum(rows) + sum(columns)) * schedule.stage_tile * WORD_BYTES
 
 
 def _parts(nest: Nest, depth: int, wanted: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import LANES, WORD_BYTES, grid_schedule
+from tilewright.codegen_wgsl.schedule import LANES, grid_schedule, slice_bytes
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.check_schedule import is_legal
@@ -78,7 +78,8 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
         if made is None or points(nest.outer) * given["parts"] > _MOST_RESULTS:
             return None
         made = replace(made, split_reduce=given["parts"])
-        if found is not None and made.stage_tile and _bytes(found, made) > options.workgroup_bytes:
+        room = options.workgroup_bytes
+        if found is not None and made.stage_tile and slice_bytes(found, made) > room:
             return None
         return made if is_legal(nest, made, options.workgroup_invocations) else None
 
@@ -140,10 +141,3 @@ def _schedule(nest: Nest, axes: Sequence[Var], values: Mapping[str, Any]) -> Sch
     if math.prod(sizes) * values["expanded"] > _MOST_TERMS:
         return None
     return grid_schedule(nest, axes, sizes, values["threads"], values["expanded"])
-
-
-def _bytes(found: Contraction, schedule: Schedule) -> int:
-    """Workgroup memory: a slice of each operand."""
-    rows, columns = (s * t for s, t in zip(schedule.workgroup, schedule.tile, strict=True))
-    words = len(found.left) * rows + len(found.right) * columns
-    return math.prod((words, schedule.stage_tile, WORD_BYTES))

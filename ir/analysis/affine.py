@@ -45,6 +45,42 @@ def linear(node: Expr) -> Linear:
     return Linear({a: c for a, c in terms.items() if c}, constant)
 
 
+_QUOTIENT_OF = {ops.MOD: ops.FLOORDIV, ops.REM: ops.QUO}
+
+
+def rejoined(form: Linear) -> Linear:
+    """``d * c * (x // d) + c * (x % d)`` as ``c * x``: a position that was taken apart into
+    coordinates, of which an array that is contiguous there needs only the whole."""
+    terms, constant = dict(form.terms), form.constant
+    while (pair := _taken_apart(terms)) is not None:
+        quotient, remainder = pair
+        del terms[quotient]
+        factor = terms.pop(remainder)
+        constant += _collect(remainder.operands[0], factor, terms)
+    return Linear({a: c for a, c in terms.items() if c}, constant)
+
+
+def _taken_apart(terms: dict[Expr, int]) -> tuple[Expr, Expr] | None:
+    """A quotient and a remainder among the terms that make one number."""
+    divisions = {_key(a.op, a): a for a in terms if isinstance(a, Apply) and len(a.operands) == 2}
+    for remainder in divisions.values():
+        opposite = _QUOTIENT_OF.get(remainder.op)
+        divisor = build.known(remainder.operands[1])
+        if opposite is None or not divisor:
+            continue
+        quotient = divisions.get(_key(opposite, remainder))
+        if quotient is not None and terms[quotient] == terms[remainder] * divisor:
+            return quotient, remainder
+    return None
+
+
+def _key(op: ops.Op, division: Apply) -> tuple[ops.Op, Expr, int | Expr]:
+    """What tells divisions apart: literals are new objects wherever they are made."""
+    x, divisor = division.operands
+    known = build.known(divisor)
+    return op, x, divisor if known is None else known
+
+
 def _collect(node: Expr, factor: int, terms: dict[Expr, int]) -> int:
     """Add ``factor * node`` to `terms`; returns the literal part."""
     if isinstance(node, Const):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from tilewright.ir import ops
-from tilewright.ir.analysis.affine import Linear, linear, offset, row_major_strides
+from tilewright.ir.analysis.affine import Linear, linear, offset, rejoined, row_major_strides
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.kernel import Buffer
@@ -107,7 +107,7 @@ class Environment:
         if found is None:
             strides = buffer.strides or row_major_strides(buffer.shape)
             legal = [self._legal_size(stride) for stride in strides]
-            found = self._offsets[key] = linear(offset(indices, legal))
+            found = self._offsets[key] = rejoined(linear(offset(indices, legal)))
         return found
 
 

@@ -111,8 +111,8 @@ class ContractionLowering(NestLowering):
         operands = (found.left, found.right)[which]
         tile, threads = schedule.tile[which], schedule.workgroup[which]
         shared = tuple(
-            Buffer(("left", "right")[which], (self.depth, tile * threads), o.dtype, "workgroup")
-            for o in operands
+            Buffer(("left", "right")[which], (self.depth, length), o.dtype, "workgroup")
+            for o, length in zip(operands, shared_rows(found, schedule)[which], strict=True)
         )
         self.locals += shared
         first = build.mul(thread, build.index(tile))
@@ -239,7 +239,7 @@ class ContractionLowering(NestLowering):
         slots = self.depth * quads
         turn, lane = Var("turn", -(-slots // self.threads)), Var("lanes", LANES)
         slot = build.add(build.mul(turn, build.index(self.threads)), self.lane)
-        if unit_stride(operand, self.reduced[-1]):
+        if _is_turned(operand, side.axes, self.reduced):
             quad, k = split_index(slot, (quads, self.depth))
         else:
             k, quad = split_index(slot, (self.depth, quads))
@@ -283,6 +283,33 @@ class ContractionLowering(NestLowering):
             quads = build.minimum(quads, build.index(side.extent // LANES - 1))
         *others, last = split_index(quads, [*sizes[:-1], sizes[-1] // LANES])
         return [*others, build.add(build.mul(last, build.index(LANES)), lane)]
+
+
+def shared_rows(found: Contraction, schedule: Schedule) -> tuple[list[int], list[int]]:
+    """How many elements of workgroup memory each reduced point takes, for each operand of the rows
+    and of the columns.
+
+    What is turned on the way is stored by neighbours one row apart: rows of an odd number of
+    vectors then lie in different banks.
+    """
+    reduced = found.stage.reduce_axes
+    lengths: list[list[int]] = []
+    for axes, operands, tile, threads in zip(
+        (found.rows, found.columns),
+        (found.left, found.right),
+        schedule.tile,
+        schedule.workgroup,
+        strict=True,
+    ):
+        block = tile * threads
+        turned = block if block // LANES % 2 else block + LANES
+        lengths.append([turned if _is_turned(o, axes, reduced) else block for o in operands])
+    return lengths[0], lengths[1]
+
+
+def _is_turned(operand: Expr, own: Sequence[Var], reduced: Sequence[Var]) -> bool:
+    """Whether neighbours in memory are neighbours along the reduced axes, and not along its own."""
+    return unit_stride(operand, reduced[-1]) and not unit_stride(operand, own[-1])
 
 
 def _product(sizes: Sequence[int]) -> int:

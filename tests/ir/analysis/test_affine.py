@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.ir.index_expressions import index_expressions, points, value_at
 from tilewright.ir import build, ops
-from tilewright.ir.analysis.affine import linear, offset, row_major_strides
+from tilewright.ir.analysis.affine import linear, offset, rejoined, row_major_strides
 from tilewright.ir.expr import Apply, Var
 
 ROW, COL = Var("i", 4), Var("j", 3)
@@ -46,6 +46,33 @@ def test_other_operations_are_atoms() -> None:
     product = build.mul(ROW, COL)
     form = linear(build.add(build.mul(half, build.index(4)), product))
     assert form.terms == {half: 4, product: 1}
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_rejoined_forms_keep_the_value(data: st.DataObject) -> None:
+    """Of sums in which quotients and remainders of the same numbers are likely."""
+    number = data.draw(index_expressions((ROW, COL)))
+    sizes, factors = st.sampled_from([1, 2, 3]), st.sampled_from([-6, -2, 1, 2, 3, 4, 6, 9])
+    total = data.draw(index_expressions((ROW, COL)))
+    for op in data.draw(st.permutations([ops.MOD, ops.FLOORDIV, ops.REM, ops.QUO])):
+        part = Apply(op, (number, build.index(data.draw(sizes))))
+        total = build.add(total, build.mul(part, build.index(data.draw(factors))))
+    form = rejoined(linear(total))
+    for point in points((ROW, COL)):
+        atoms = sum(c * value_at(a, point) for a, c in form.terms.items())
+        assert atoms + form.constant == value_at(total, point)
+
+
+def test_coordinates_of_one_position_are_rejoined() -> None:
+    position = build.add(build.mul(ROW, build.index(7)), COL)
+    rest, last = build.floordiv(position, build.index(3)), build.mod(position, build.index(3))
+    first, middle = build.floordiv(rest, build.index(5)), build.mod(rest, build.index(5))
+    contiguous = offset([first, middle, last], [15, 3, 1])
+    assert rejoined(linear(contiguous)).terms == {ROW: 7, COL: 1}
+    padded = rejoined(linear(offset([first, middle, last], [16, 3, 1])))
+    assert padded.terms == {first: 16, middle: 3, last: 1}
+    assert rejoined(linear(offset([first, last], [15, 1]))).terms == {first: 15, last: 1}
 
 
 def test_offsets_are_row_major() -> None:
