@@ -24,6 +24,7 @@ from tilewright.codegen_wgsl.storage import Storage, checked_shape
 from tilewright.ir import artifact
 from tilewright.ir import build as b
 from tilewright.ir.artifact import BufferSpec, CopyBuffer, GpuProgram, Role, ShaderLaunch
+from tilewright.ir.dtypes import F16
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.kernel import Buffer, Kernel
@@ -124,8 +125,13 @@ class _Builder(Struct):
 
     def _place(self, lowered: Sequence[Step]) -> tuple[BufferSpec, ...]:
         """Number the buffers, and decide how each lies in memory."""
-        written = [root for root, role in self.roles.items() if role in WRITABLE]
-        self.storage = Storage(choose_packing(lowered, written))
+        native_half = self.options.native_half
+        written = [
+            root
+            for root, role in self.roles.items()
+            if role in WRITABLE and not (native_half and root.dtype is F16)
+        ]
+        self.storage = Storage(choose_packing(lowered, written), native_half)
         specs = tuple(self.storage.declare(root, role) for root, role in self.roles.items())
         for index, root in enumerate(self.roles):
             self.indexes[root] = self.indexes[self.storage.bound(root)] = index
@@ -170,7 +176,7 @@ class _Builder(Struct):
 
     def _launch(self, kernel: Kernel) -> list[artifact.Step]:
         legal = legalize(kernel, self.storage, fast=self.options.fast)
-        shader = emit_kernel(legal)
+        shader = emit_kernel(legal, native_half=self.options.native_half)
         if 0 in shader.grid or not shader.written:
             return []
         self.kernels.append(legal)

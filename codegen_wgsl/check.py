@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from tilewright.codegen_wgsl.adapter import DeviceInfo
 from tilewright.codegen_wgsl.buffer_sizes import buffer_bytes
+from tilewright.codegen_wgsl.half_probe import ENABLE_HALF, HALF_FEATURE
 from tilewright.ir.artifact import BufferSpec, GpuProgram, ShaderLaunch, launches
-from tilewright.ir.errors import IRError, LimitError
+from tilewright.ir.errors import DeviceError, IRError, LimitError
 from tilewright.ir.transfer import check_spec
 
 WRITABLE = ("output", "temporary")
@@ -47,6 +48,12 @@ def _check_launch(launch: ShaderLaunch, program: GpuProgram, info: DeviceInfo) -
         raise LimitError(
             f"launch {launch.name} binds {len(launch.bindings)} buffers, but {info.name} "
             f"allows {limits.storage_buffers}"
+        )
+    if launch.source.startswith(ENABLE_HALF) and HALF_FEATURE not in info.features:
+        raise DeviceError(
+            f"launch {launch.name} was compiled for a device that computes with float16, which "
+            f"{info.name} does not",
+            help="compile it for any device (kernel.compile), or for this one, by a call",
         )
     if not set(launch.outputs) <= set(launch.bindings):
         raise IRError(f"launch {launch.name} writes buffers that it does not bind")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.ir.dtypes import F64
+from tilewright.ir.dtypes import F64, DType
 from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.expr import Expr, post_order
 from tilewright.ir.location import Location
@@ -37,13 +37,22 @@ def _first_float64(program: Program) -> tuple[str, Location | None]:
     for k, buffer in enumerate(program.inputs):
         if buffer.dtype is F64:
             return f"argument {k}", None
-    for value, label, loc in _values(program.steps):
+    for value, label, loc in values_of(program.steps):
         if any(node.dtype is F64 for node in post_order((value,))):
             return label or "an intermediate result", loc
     return "", None
 
 
-def _values(steps: Sequence[Step]) -> Iterator[tuple[Expr, str, Location | None]]:
+def has_dtype(program: Program, dtype: DType) -> bool:
+    """Whether an array or a value of `program` is of `dtype`."""
+    constants = (buffer for buffer, _ in program.constants)
+    buffers = (*program.inputs, *program.outputs, *program.temporaries, *constants)
+    roots = (value for value, _, _ in values_of(program.steps))
+    return dtype in {b.dtype for b in buffers} | {node.dtype for node in post_order(roots)}
+
+
+def values_of(steps: Sequence[Step]) -> Iterator[tuple[Expr, str, Location | None]]:
+    """What each step stores, what it is called, and where it was written."""
     for step in steps:
         match step:
             case Nest():
@@ -52,8 +61,8 @@ def _values(steps: Sequence[Step]) -> Iterator[tuple[Expr, str, Location | None]
             case Ordered():
                 yield step.value, step.name, None
             case Repeat():
-                yield from _values(step.steps)
+                yield from values_of(step.steps)
             case RepeatWhile():
-                yield from _values((*step.test, *step.body))
+                yield from values_of((*step.test, *step.body))
             case _:
                 pass

@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from tilewright.codegen_wgsl.adapter import (
     request_adapter,
     request_device,
 )
+from tilewright.codegen_wgsl.half_probe import computes_halves
 from tilewright.codegen_wgsl.pool import BufferPool, PooledBuffer
 from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError, TilewrightError
 from tilewright.ir.runtime_directory import runtime_directory
@@ -81,6 +83,11 @@ class Device:
     def info(self) -> DeviceInfo:
         """What was opened."""
         return self._info
+
+    @cached_property
+    def computes_halves(self) -> bool:
+        """Whether programs may compute with float16."""
+        return computes_halves(self)
 
     @property
     def runner(self) -> str:

@@ -35,7 +35,7 @@ def legalize(kernel: Kernel, storage: Storage, *, fast: bool = False) -> Kernel:
     typed = retype(pack_stores(kernel, words) if words else kernel, storage)
     relaxed = relax(typed.body, MACHINE) if fast else typed.body
     body = _Legalizer().block(simplify_indices(relaxed))
-    check_legal(body)
+    check_legal(body, storage.native_half)
     return finish_kernel(kernel.name, body, typed.locals)
 
 
@@ -76,12 +76,13 @@ class _Legalizer:
         return fresh
 
 
-def check_legal(body: Sequence[Stmt]) -> None:
+def check_legal(body: Sequence[Stmt], native_half: bool = False) -> None:
     """Raise `IRError` for what the emitter cannot spell."""
+    values = VALUES | {F16} if native_half else VALUES
     roots = [e for s in statements(body) for e in expressions(s)]
     for node in post_order(roots):
         if isinstance(node, Apply) and node.op not in LEGAL:
             raise IRError(f"{node.op.name} on {node.operands[0].dtype} was not legalised for WGSL")
         through_half = isinstance(node, Apply) and node.op in (ops.CAST, ops.BITCAST)
-        if node.dtype not in VALUES and not (through_half and node.dtype is F16):
+        if node.dtype not in values and not (through_half and node.dtype is F16):
             raise IRError(f"a value of dtype {node.dtype} was not legalised for WGSL")

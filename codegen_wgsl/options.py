@@ -17,7 +17,7 @@ class WgslOptions(Struct, frozen=True):
 
     The other fields are what the device has that the program is compiled for; the defaults are what
     every WebGPU device has. `is_processor`: it is a processor that plays a GPU, on which barriers
-    are dear.
+    are dear. `native_half`: it computes with float16 (`native_half.py`).
     """
 
     f64: Literal["error", "f32"] = "error"
@@ -26,8 +26,9 @@ class WgslOptions(Struct, frozen=True):
     workgroup_invocations: int = 256
     workgroup_bytes: int = 16 << 10
     is_processor: bool = False
+    native_half: bool = False
 
-    def on(self, device: DeviceInfo) -> WgslOptions:
+    def on(self, device: DeviceInfo, native_half: bool = False) -> WgslOptions:
         """The same for programs that need to run on `device` only."""
         limits = device.limits
         return replace(
@@ -36,4 +37,5 @@ class WgslOptions(Struct, frozen=True):
             workgroup_invocations=min(limits.workgroup_invocations, limits.workgroup_size[0]),
             workgroup_bytes=limits.workgroup_storage,
             is_processor=device.is_software,
+            native_half=native_half,
         )

@@ -2,7 +2,8 @@
 
 In: expressions of any dtype. Out: expressions of bool, int32, uint32, float32 and index. Narrow
 integers are computed in 32 bits and wrapped after each operation that may leave their range;
-float16 is computed in float32 and rounded after each operation. 64-bit integers are carried in 32
+float16 is computed in float32 and rounded after each operation, or on devices that have it as
+`native_half.py` says. 64-bit integers are carried in 32
 bits: inputs are checked when they are uploaded, results wrap. float64 becomes float32.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from tilewright.codegen_wgsl import native_half
 from tilewright.codegen_wgsl.storage import Storage, computed_as
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U32, U64, DType
@@ -72,7 +74,8 @@ class Retyper:
         value = self.expr(stmt.value)
         if stmt.buffer.space == "global":
             return self.storage.store(stmt.buffer, indices, value)
-        return Store(self.local(stmt.buffer), indices, value)
+        local = self.local(stmt.buffer)
+        return Store(local, indices, native_half.narrow(value) if local.dtype is F16 else value)
 
     def _loop_variable(self, var: Var) -> Var:
         """A variable whose extent is an expression gets that expression rewritten."""
@@ -88,7 +91,8 @@ class Retyper:
         """The form of a register, scratch or workgroup buffer."""
         found = self.locals.get(buffer)
         if found is None:
-            dtype = computed_as(buffer.dtype)
+            shared = buffer.space == "workgroup" and buffer.dtype is F16
+            dtype = self.storage.stored_as(F16) if shared else computed_as(buffer.dtype)
             found = Buffer(buffer.name, buffer.shape, dtype, buffer.space, buffer.strides)
             self.locals[buffer] = found
         return found
@@ -110,7 +114,7 @@ class Retyper:
             case Load():
                 return self._load(node, operands)
             case Apply():
-                return _apply(node, operands)
+                return self._apply(node, operands)
             case Var() if node.dtype is computed_as(node.dtype):
                 return node
             case _:
@@ -122,7 +126,25 @@ class Retyper:
             raise IRError(f"{buffer.name} is read in a kernel but is not a buffer")
         if buffer.space == "global":
             return self.storage.load(buffer, indices)
-        return Load(self.local(buffer), indices)
+        value = Load(self.local(buffer), indices)
+        return native_half.widen(value) if value.dtype is F16 else value
+
+    def _apply(self, node: Apply, operands: tuple[Expr, ...]) -> Expr:
+        if not self.storage.native_half:
+            return _apply(node, operands)
+        if node.op is ops.BITCAST and node.operands[0].dtype is F16 and node.dtype.is_integer:
+            return wrap(
+                build.cast(native_half.bits(operands[0]), computed_as(node.dtype)), node.dtype
+            )
+        if node.dtype is not F16 or node.op is ops.BITCAST or node.op is ops.NEXTAFTER:
+            return _apply(node, operands)
+        if node.op is ops.CAST:
+            return native_half.rounded(build.cast(operands[0], F32))
+        found = native_half.apply(node, operands)
+        if found is not None:
+            return found
+        value = build.apply(node.op, *operands)
+        return value if node.op in _EXACT else native_half.rounded(value)
 
 
 def _constant(node: Const) -> Expr:

@@ -4,7 +4,8 @@ In: the program's buffers. Out: the buffers that kernels bind instead, of dtypes
 memory, and the `BufferSpec` of each. Inputs and constants of narrow dtypes are packed, several
 elements to a word, lowest bits first; so are the arrays that kernels write in whole words
 (`choose_packing.py`). The others have a word for each element, so that no two invocations write to
-one word.
+one word. On devices that have float16 kernels bind arrays of it as they are, whose bytes are
+those of two to a word.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import prod
 
+from tilewright.codegen_wgsl import native_half
 from tilewright.codegen_wgsl.pack_stores import WORD_BITS, elements_per_word
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.affine import Linear, linear, offset, row_major_strides
@@ -42,20 +44,27 @@ def stored_as(dtype: DType) -> DType:
 
 class Storage:
     """The bound form of each root buffer of one program. `written` are those to pack among what
-    kernels write."""
+    kernels write; `native_half`: the device has float16."""
 
-    def __init__(self, written: Collection[Buffer] = ()) -> None:
+    def __init__(self, written: Collection[Buffer] = (), native_half: bool = False) -> None:
+        self.native_half = native_half
         self.packed = {root: elements_per_word(root.dtype) for root in written}
         self._bound: dict[Buffer, Buffer] = {}
 
     def declare(self, root: Buffer, role: Role) -> BufferSpec:
         """How `root` is stored."""
         shape = checked_shape(root)
+        if self.stored_as(root.dtype) is F16:
+            return _spec(role, root, U32, shape, elements_per_word(F16))
         if role in ("input", "constant"):
             self.packed[root] = elements_per_word(root.dtype)
         packed = self.packed.get(root, 1)
         word = U32 if packed > 1 else stored_as(root.dtype)
-        return BufferSpec(role, root.dtype.name, word.name, shape, prod(shape), packed)
+        return _spec(role, root, word, shape, packed)
+
+    def stored_as(self, dtype: DType) -> DType:
+        """The dtype of one element in memory, where elements are not packed."""
+        return F16 if dtype is F16 and self.native_half else stored_as(dtype)
 
     def bound(self, buffer: Buffer) -> Buffer:
         """The buffer that stands for a global one (or for a view of it) in legal kernels."""
@@ -75,7 +84,7 @@ class Storage:
             self._bound[words] = words
             return words
         base = None if buffer.base is None else self.bound(buffer.base)
-        dtype = stored_as(buffer.dtype)
+        dtype = self.stored_as(buffer.dtype)
         return Buffer(buffer.name, buffer.shape, dtype, buffer.space, buffer.strides, base)
 
     def load(self, buffer: Buffer, indices: tuple[Expr, ...]) -> Expr:
@@ -85,6 +94,8 @@ class Storage:
         if per_word > 1:
             return self._unpack(buffer, indices, per_word)
         value: Expr = Load(bound, indices)
+        if bound.dtype is F16:
+            return native_half.widen(value)
         return Apply(ops.NE, (value, build.zero(U32))) if buffer.dtype is BOOL else value
 
     def words_of(self, kernel: Kernel) -> dict[Buffer, Buffer]:
@@ -95,6 +106,8 @@ class Storage:
     def store(self, buffer: Buffer, indices: tuple[Expr, ...], value: Expr) -> Store:
         """Write a value that was computed as `computed_as` says."""
         bound = self.bound(buffer)
+        if bound.dtype is F16:
+            return Store(bound, indices, native_half.narrow(value))
         return Store(bound, indices, build.cast(value, bound.dtype))
 
     def _unpack(self, buffer: Buffer, indices: tuple[Expr, ...], per_word: int) -> Expr:
@@ -113,6 +126,10 @@ class Storage:
         if dtype is F16:
             return Apply(ops.CAST, (Apply(ops.BITCAST, (field,), F16),), F32)
         return Apply(ops.NE, (field, build.zero(U32))) if dtype is BOOL else field
+
+
+def _spec(role: Role, root: Buffer, word: DType, shape: tuple[int, ...], packed: int) -> BufferSpec:
+    return BufferSpec(role, root.dtype.name, word.name, shape, prod(shape), packed)
 
 
 def divide(form: Linear, divisor: int) -> tuple[Expr, Expr]:

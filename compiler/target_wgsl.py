@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tilewright.codegen_wgsl.artifact import WgslArtifact
+from tilewright.codegen_wgsl.demote import has_dtype
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.compiler.gpu_results import GpuFunction
 from tilewright.compiler.target_errors import refuse_reproducible
@@ -51,7 +52,7 @@ class WgslTargetDriver:
         from tilewright.codegen_wgsl import backend  # saved kernels run without it
 
         refuse_reproducible(self.name, options)
-        return backend.build(program, self._chosen(options), options.schedules, observe)
+        return backend.build(program, self._chosen(program, options), options.schedules, observe)
 
     def schedule_spaces(
         self, program: Program, options: BuildOptions
@@ -60,7 +61,7 @@ class WgslTargetDriver:
         from tilewright.codegen_wgsl import backend
         from tilewright.codegen_wgsl.schedule_space import schedule_space
 
-        chosen = self._chosen(options)
+        chosen = self._chosen(program, options)
         nests = backend.tunable_nests(program, chosen)
         return [(nest, schedule_space(nest, default, chosen)) for nest, default in nests]
 
@@ -105,12 +106,14 @@ class WgslTargetDriver:
         """All shaders as one text."""
         return str(stages["wgsl"])
 
-    def _chosen(self, options: BuildOptions) -> WgslOptions:
+    def _chosen(self, program: Program, options: BuildOptions) -> WgslOptions:
         f64: Literal["error", "f32"] = "f32" if options.f64 == "f32" else "error"
         chosen = WgslOptions(f64=f64, fast=options.numerics == "fast")
         if options.portable:
             return chosen
         try:
-            return chosen.on(self.runtime.webgpu.info)
+            device = self.runtime.webgpu
+            halves = has_dtype(program, dtypes.F16) and device.computes_halves
+            return chosen.on(device.info, native_half=halves)
         except DeviceError:  # whoever wants to run it hears of that, after what is wrong with it
             return chosen

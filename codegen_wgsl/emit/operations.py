@@ -52,6 +52,8 @@ _CALL = {
     ops.NATIVE_MIN: "min",
     ops.NATIVE_MAX: "max",
 }
+_PACK = "pack2x16float(vec2<f32>({}, 0.0f))"
+_UNPACK = "unpack2x16float({}).x"
 _SHIFT = {ops.SHL_RAW: "<<", ops.SHR_RAW: ">>"}
 LEGAL = frozenset({*_INFIX, *_CALL, *_SHIFT, ops.NEG, ops.NOT, ops.SELECT, ops.CAST, ops.BITCAST})
 VALUES = frozenset({BOOL, I32, U32, F32, INDEX})
@@ -77,10 +79,10 @@ def operation(op: Op, result: DType, dtype: DType, lanes: int, operands: Sequenc
         case ops.SELECT:
             return f"select({operands[2]}, {operands[1]}, {operands[0]})"
         case ops.CAST:
-            return _cast(dtype, result, lanes, operands[0])
+            return f"{value(result, lanes)}({operands[0]})"
         case ops.BITCAST:
-            if F16 in (dtype, result):  # a float16 is a u32 already
-                return operands[0]
+            if F16 in (dtype, result):
+                return _half_bitcast(dtype, lanes, operands[0])
             return f"bitcast<{value(result, lanes)}>({operands[0]})"
     raise IRError(f"{op.name} on {dtype} is not legal in WGSL")
 
@@ -101,12 +103,20 @@ def is_call(op: Op, dtype: DType) -> bool:
     return op in (ops.CAST, ops.BITCAST)
 
 
-def _cast(source: DType, target: DType, lanes: int, operand: str) -> str:
-    if target is F16:
-        return _lanewise(lanes, operand, lambda x: f"pack2x16float(vec2<f32>({x}, 0.0f))", U32)
+def packed_half(op: Op, result: DType, lanes: int, operand: str) -> str:
+    """A conversion from or to float16 where that is no type: it is the low half of a ``u32``."""
+    if op is ops.BITCAST:
+        return operand
+    if result is F16:
+        return _lanewise(lanes, operand, _PACK.format, U32)
+    return _lanewise(lanes, operand, _UNPACK.format, F32)
+
+
+def _half_bitcast(source: DType, lanes: int, operand: str) -> str:
+    """Between a float16 and the low half of a ``u32``; naga has no `bitcast` of two of them."""
     if source is F16:
-        return _lanewise(lanes, operand, lambda x: f"unpack2x16float({x}).x", F32)
-    return f"{value(target, lanes)}({operand})"
+        return _lanewise(lanes, operand, lambda x: _PACK.format(f"f32({x})"), U32)
+    return _lanewise(lanes, operand, lambda x: f"f16({_UNPACK.format(x)})", F16)
 
 
 def _lanewise(lanes: int, operand: str, spell: Spell, result: DType) -> str:

@@ -13,10 +13,21 @@ from tilewright.codegen_wgsl.emit import types
 from tilewright.codegen_wgsl.emit.layout import WIDTH
 from tilewright.codegen_wgsl.emit.statements import StatementEmitter
 from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
+from tilewright.codegen_wgsl.half_probe import ENABLE_HALF
+from tilewright.ir.dtypes import F16
 from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Var
-from tilewright.ir.kernel import Buffer, For, Kernel, Stmt, loaded_buffers, stored_roots
+from tilewright.ir.expr import Var, post_order
+from tilewright.ir.kernel import (
+    Buffer,
+    For,
+    Kernel,
+    Stmt,
+    expressions,
+    loaded_buffers,
+    statements,
+    stored_roots,
+)
 
 ENTRY_POINT = "main"
 GROUPS_PER_DIMENSION = 65535
@@ -32,9 +43,11 @@ class Shader(Struct, frozen=True, eq=False):
     symbols: tuple[Var, ...]
 
 
-def emit_kernel(kernel: Kernel) -> Shader:
-    """The WGSL form of a legal kernel."""
-    return _ShaderEmitter(kernel).emit()
+def emit_kernel(kernel: Kernel, *, native_half: bool = False) -> Shader:
+    """The WGSL form of a legal kernel; `native_half`: with float16 as a type."""
+    emitter = _ShaderEmitter(kernel)
+    emitter.native_half = native_half
+    return emitter.emit()
 
 
 def fold_grid(groups: int) -> tuple[int, int, int]:
@@ -97,7 +110,8 @@ class _ShaderEmitter(StatementEmitter):
     # The text around the body.
 
     def _text(self, threads: int) -> str:
-        parts = [self._bindings(), *self._module_variables()]
+        parts = [ENABLE_HALF] if self.native_half and _has_half(self.kernel) else []
+        parts += [self._bindings(), *self._module_variables()]
         parts.append("")
         parts.append(f"@compute @workgroup_size({threads})")
         parts.append(
@@ -156,6 +170,12 @@ def element_count(buffer: Buffer) -> int:
             raise IRError(f"buffer {buffer.name} has no static size")
         size *= extent
     return size
+
+
+def _has_half(kernel: Kernel) -> bool:
+    buffers = (*kernel.parameters, *kernel.locals)
+    roots = [e for s in statements(kernel.body) for e in expressions(s)]
+    return F16 in {b.dtype for b in buffers} | {node.dtype for node in post_order(roots)}
 
 
 def _peel(body: tuple[Stmt, ...]) -> tuple[For | None, For | None, tuple[Stmt, ...]]:

@@ -1,7 +1,4 @@
-"""dtypes and literals in WGSL's spelling.
-
-float16 exists in memory only: such a value is the low half of a ``u32``.
-"""
+"""dtypes and literals in WGSL's spelling."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from tilewright.ir.dtypes import BOOL, F16, F32, I32, INDEX, U32, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Value
 
-_SCALARS = {BOOL: "bool", I32: "i32", INDEX: "i32", U32: "u32", F32: "f32", F16: "u32"}
+_SCALARS = {BOOL: "bool", I32: "i32", INDEX: "i32", U32: "u32", F32: "f32", F16: "f16"}
 _READABLE = 10
 
 
@@ -36,6 +33,8 @@ def literal(number: Value, dtype: DType) -> str:
         return "true" if number else "false"
     if dtype is F32:
         return _float(float(number))
+    if dtype is F16:
+        return _half(float(number))
     if dtype is U32:
         return f"{int(number)}u"
     whole = int(number)
@@ -53,6 +52,12 @@ def is_literal(number: Value, dtype: DType) -> bool:
 def bits(number: float) -> int:
     """The bit pattern of a float32."""
     return int(np.float32(number).view(np.uint32))
+
+
+def _half(number: float) -> str:
+    if abs(number) < 2.0**-14 and bits(number):  # -0 and subnormal numbers
+        return f"f16({_float(number)})"
+    return f"{number!r}h"
 
 
 def _float(number: float) -> str:

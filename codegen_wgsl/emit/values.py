@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.emit import types
 from tilewright.codegen_wgsl.emit.function import FunctionText
-from tilewright.codegen_wgsl.emit.operations import is_call, operation
+from tilewright.codegen_wgsl.emit.operations import is_call, operation, packed_half
 from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
 from tilewright.ir import ops
-from tilewright.ir.dtypes import F16, DType
+from tilewright.ir.dtypes import F16, U32, DType
 from tilewright.ir.emit.environment import Lanes, Value
 from tilewright.ir.emit.expressions import ExpressionEmitter
 from tilewright.ir.errors import IRError
@@ -29,7 +29,10 @@ class Pending(Value, frozen=True):
 
 
 class ValueEmitter(ExpressionEmitter[FunctionText]):
-    """Evaluates expressions into the current scope; loads are left to a subclass."""
+    """Evaluates expressions into the current scope; loads are left to a subclass. `native_half`:
+    float16 is a type, and not the low half of a ``u32``."""
+
+    native_half = False
 
     def __init__(self, environment: CountingEnvironment) -> None:
         super().__init__(FunctionText(), environment)
@@ -50,7 +53,8 @@ class ValueEmitter(ExpressionEmitter[FunctionText]):
     def literal(self, node: Const) -> str:
         if types.is_literal(node.value, node.dtype):
             return types.literal(node.value, node.dtype)
-        return f"bitcast<f32>({self._opaque(types.bits(float(node.value)))})"
+        text = f"bitcast<f32>({self._opaque(types.bits(float(node.value)))})"
+        return f"f16({text})" if node.dtype is F16 else text
 
     def _opaque(self, bits: int) -> str:
         """A variable that holds `bits`: what it yields is no constant expression, where NaN and
@@ -67,7 +71,8 @@ class ValueEmitter(ExpressionEmitter[FunctionText]):
         dtype = node.operands[-1].dtype
         depth = self.depth_of(node)
         lanes = max(v.lanes for v in values)
-        by_lane = lanes > 1 and F16 in (dtype, node.dtype)
+        packed = F16 in (dtype, node.dtype) and not self.native_half
+        by_lane = lanes > 1 and (packed or _is_half_bitcast(node))
         nesting = 0
         texts: list[str] = []
         for operand, value in zip(node.operands, values, strict=True):
@@ -78,7 +83,10 @@ class ValueEmitter(ExpressionEmitter[FunctionText]):
             texts.append(self._operand_text(node, operand, value, lanes))
         if node.op is ops.CAST and _is_same(dtype, node.dtype):
             return self._unchanged(node, values[0])
-        right = operation(node.op, node.dtype, dtype, lanes, texts)
+        if packed:
+            right = packed_half(node.op, node.dtype, lanes, texts[0])
+        else:
+            right = operation(node.op, node.dtype, dtype, lanes, texts)
         return self.place(node, right, lanes, depth, nesting)
 
     def _unchanged(self, cast: Apply, value: Value) -> Value:
@@ -97,7 +105,8 @@ class ValueEmitter(ExpressionEmitter[FunctionText]):
     def _operand_text(self, user: Apply, node: Expr, value: Value, lanes: int) -> str:
         text = value.text
         if value.lanes < lanes:
-            kind = types.value(node.dtype, lanes)
+            packed = node.dtype is F16 and not self.native_half
+            kind = types.value(U32 if packed else node.dtype, lanes)
             return f"{kind}({text})"
         if isinstance(value, Pending):
             inner_call = isinstance(node, Load) or (
@@ -114,6 +123,10 @@ class ValueEmitter(ExpressionEmitter[FunctionText]):
         if value.lanes != 1:
             raise IRError(f"{value.lanes} lanes are stored to {lanes}")
         return f"{types.value(dtype, lanes)}({value.text})"
+
+
+def _is_half_bitcast(node: Apply) -> bool:
+    return node.op is ops.BITCAST and F16 in (node.dtype, node.operands[0].dtype)
 
 
 def _is_same(a: DType, b: DType) -> bool:

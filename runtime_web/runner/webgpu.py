@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tilewright.codegen_wgsl.adapter import SOFTWARE_ADAPTER, DeviceInfo, DeviceLimits
 from tilewright.codegen_wgsl.array_layout import check_layout, needs_packing, on_another_device
 from tilewright.codegen_wgsl.check import check_program
+from tilewright.codegen_wgsl.half_probe import computes_halves
 from tilewright.codegen_wgsl.repack import packing_program
 from tilewright.ir.errors import DeviceError
 from tilewright.ir.transfer import check_spec, pack
@@ -36,6 +38,11 @@ class WebGpuBrowserDevice(BrowserDevice[DeviceInfo]):
     def info(self) -> DeviceInfo:
         """What was opened."""
         return self._facts
+
+    @cached_property
+    def computes_halves(self) -> bool:
+        """Whether programs may compute with float16."""
+        return computes_halves(self)
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from tests.codegen_wgsl.programs import add_program
 from tilewright.codegen_wgsl.adapter import DeviceInfo, DeviceLimits
 from tilewright.codegen_wgsl.check import check_program
 from tilewright.ir.artifact import GpuProgram, Repeat, ShaderLaunch
-from tilewright.ir.errors import IRError, LimitError, TilewrightError
+from tilewright.ir.errors import DeviceError, IRError, LimitError, TilewrightError
 
 LIMITS = DeviceLimits(
     workgroup_invocations=64,
@@ -54,6 +54,12 @@ def test_limits_may_be_reached() -> None:
         (launched(grid=(1, 1, -1)), {}, IRError, "the emitter must fold it"),
         (launched(bindings=(0, 1)), {}, IRError, "writes buffers that it does not bind"),
         (launched(bindings=(0, 0, 2)), {}, IRError, r"binds a buffer twice: \(0, 0, 2\)"),
+        (
+            launched(source=f"enable f16;\n{LAUNCH.source}"),
+            {},
+            DeviceError,
+            "for a device that computes with float16, which a device does not",
+        ),
         (launched(outputs=(0,)), {}, IRError, "writes buffer 0, whose role is input"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Golden
 from tests.ir.operation_cases import spelling_table
-from tilewright.codegen_wgsl.emit.operations import LEGAL, is_call, operation
+from tilewright.codegen_wgsl.emit.operations import LEGAL, is_call, operation, packed_half
 from tilewright.ir import ops
 from tilewright.ir.dtypes import BOOL, F16, F32, I32, INDEX, U32, DType
 from tilewright.ir.errors import IRError
@@ -24,13 +24,22 @@ def test_every_operation(golden: Golden) -> None:
 
 
 def test_halves_are_words() -> None:
-    assert operation(ops.CAST, F16, F32, 1, ["a"]) == "pack2x16float(vec2<f32>(a, 0.0f))"
-    assert operation(ops.CAST, F32, F16, 1, ["a"]) == "unpack2x16float(a).x"
-    assert operation(ops.CAST, F32, F16, 2, ["a"]) == (
+    assert packed_half(ops.CAST, F16, 1, "a") == "pack2x16float(vec2<f32>(a, 0.0f))"
+    assert packed_half(ops.CAST, F32, 1, "a") == "unpack2x16float(a).x"
+    assert packed_half(ops.CAST, F32, 2, "a") == (
         "vec2<f32>(unpack2x16float(a.x).x, unpack2x16float(a.y).x)"
     )
-    assert operation(ops.BITCAST, F16, U32, 1, ["a"]) == "a"
-    assert operation(ops.BITCAST, U32, F16, 4, ["a"]) == "a"
+    assert packed_half(ops.BITCAST, F16, 1, "a") == "a"
+    assert packed_half(ops.BITCAST, U32, 4, "a") == "a"
+
+
+def test_halves_that_are_a_type() -> None:
+    assert operation(ops.CAST, F16, F32, 4, ["a"]) == "vec4<f16>(a)"
+    assert operation(ops.CAST, F32, F16, 1, ["a"]) == "f32(a)"
+    assert operation(ops.BITCAST, U32, F16, 1, ["a"]) == "pack2x16float(vec2<f32>(f32(a), 0.0f))"
+    assert operation(ops.BITCAST, F16, U32, 2, ["a"]) == (
+        "vec2<f16>(f16(unpack2x16float(a.x).x), f16(unpack2x16float(a.y).x))"
+    )
 
 
 def test_amounts_of_shifts_are_unsigned() -> None:
