@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec import Struct
 
 from tilewright.ir.errors import DeviceError
+from tilewright.ir.subgroups import LEAST_SUBGROUP, MOST_SUBGROUP
 
 if TYPE_CHECKING:
     import wgpu
@@ -22,7 +23,8 @@ INSTALL_HELP = (
     "install a Vulkan driver (Debian, Ubuntu: mesa-vulkan-drivers, which also runs without a GPU; "
     'NVIDIA: the vendor\'s driver) and see it in `vulkaninfo --summary`, or use target="cpu"'
 )
-WANTED_FEATURES = ("shader-f16", "subgroup", "timestamp-query")
+SUBGROUPS = "subgroup"
+WANTED_FEATURES = ("shader-f16", SUBGROUPS, "timestamp-query")
 SOFTWARE_ADAPTER = "CPU"
 COMPUTE_BACKENDS = ("Vulkan", "Metal", "DX12")
 
@@ -48,7 +50,11 @@ class DeviceLimits(Struct, frozen=True):
 
 
 class DeviceInfo(Struct, frozen=True):
-    """What `tilewright targets` prints and what tuning records are keyed by."""
+    """What `tilewright targets` prints and what tuning records are keyed by.
+
+    `subgroup_sizes` are the fewest and the most invocations of a subgroup; None where shaders
+    cannot use subgroups.
+    """
 
     name: str
     driver: str
@@ -56,6 +62,7 @@ class DeviceInfo(Struct, frozen=True):
     kind: str
     features: frozenset[str]
     limits: DeviceLimits
+    subgroup_sizes: tuple[int, int] | None = None
 
     @property
     def is_software(self) -> bool:
@@ -118,14 +125,22 @@ def request_device(adapter: wgpu.GPUAdapter) -> wgpu.GPUDevice:
 def describe(adapter: wgpu.GPUAdapter, device: wgpu.GPUDevice) -> DeviceInfo:
     """The facts about an open device, in our own words."""
     info: Mapping[str, Any] = adapter.info
+    features = frozenset(f for f in WANTED_FEATURES if f in device.features)
+    sizes = (info.get("stackgroup_min_size", 0), info.get("stackgroup_max_size", 0))
     return DeviceInfo(
         name=info["device"],
         driver=info["description"],
         api=info["backend_type"],
         kind=info["adapter_type"],
-        features=frozenset(f for f in WANTED_FEATURES if f in device.features),
+        features=features,
         limits=_limits(device.limits),
+        subgroup_sizes=sizes if SUBGROUPS in features and usable_subgroups(sizes) else None,
     )
+
+
+def usable_subgroups(sizes: tuple[int, int]) -> bool:
+    """Whether subgroups of these sizes are as WGSL says, so that shaders may count on it."""
+    return LEAST_SUBGROUP <= sizes[0] <= sizes[1] <= MOST_SUBGROUP
 
 
 def _leave_out_opengl() -> None:

@@ -190,6 +190,7 @@ class _Builder(Struct):
                 tuple(self.indexes[p] for p in shader.written),
                 shader.grid,
                 (0,) * len(shader.symbols),
+                shader.subgroups,
             )
         ]
 

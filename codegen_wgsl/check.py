@@ -55,6 +55,8 @@ def _check_launch(launch: ShaderLaunch, program: GpuProgram, info: DeviceInfo) -
             f"{info.name} does not",
             help="compile it for any device (kernel.compile), or for this one, by a call",
         )
+    if launch.subgroups is not None:
+        _check_subgroups(launch, launch.subgroups, info)
     if not set(launch.outputs) <= set(launch.bindings):
         raise IRError(f"launch {launch.name} writes buffers that it does not bind")
     if len(set(launch.bindings)) < len(launch.bindings):
@@ -65,3 +67,19 @@ def _check_launch(launch: ShaderLaunch, program: GpuProgram, info: DeviceInfo) -
                 f"launch {launch.name} writes buffer {index}, whose role is "
                 f"{program.buffers[index].role}"
             )
+
+
+def _check_subgroups(launch: ShaderLaunch, made_for: tuple[int, int], info: DeviceInfo) -> None:
+    """Subgroups that the shader has memory for, and that make up a workgroup."""
+    if info.subgroup_sizes is None:
+        raise DeviceError(
+            f"launch {launch.name} uses subgroups, which {info.name} does not have",
+            help="compile it with subgroups=False in its schedule",
+        )
+    (fewest, threads), (least, most) = made_for, info.subgroup_sizes
+    if least < fewest or threads % most:
+        raise LimitError(
+            f"launch {launch.name} needs workgroups of {threads} invocations made up of subgroups "
+            f"of at least {fewest}, but {info.name} has subgroups of {least} to {most}",
+            help="compile it with subgroups=False in its schedule",
+        )

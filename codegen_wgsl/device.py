@@ -27,6 +27,7 @@ from tilewright.codegen_wgsl.adapter import (
     request_device,
 )
 from tilewright.codegen_wgsl.half_probe import computes_halves
+from tilewright.codegen_wgsl.keywords import ENABLE_SUBGROUPS
 from tilewright.codegen_wgsl.pool import BufferPool, PooledBuffer
 from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError, TilewrightError
 from tilewright.ir.runtime_directory import runtime_directory
@@ -262,7 +263,10 @@ class Device:
 
     def _module(self, source: str, name: str) -> wgpu.GPUShaderModule:
         try:
-            return self.raw.create_shader_module(code=source)
+            # naga has the built-ins, and does not know yet that they must be asked for.
+            return self.raw.create_shader_module(
+                code=source.replace(f"{ENABLE_SUBGROUPS}\n", "", 1)
+            )
         except self._wgpu.GPUError as error:
             raise self._shader_error(error, source, name) from error
 

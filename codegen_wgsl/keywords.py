@@ -8,6 +8,9 @@ da251f90d8a04f3b52de9de306ba4155146de729 (2026-08-20), wgsl/index.bs: section "K
 
 from __future__ import annotations
 
+ENABLE_SUBGROUPS = "enable subgroups;"
+"""The first line of shaders that use subgroups."""
+
 _KEYWORDS = """
     alias break case const const_assert continue continuing default diagnostic discard else
     enable false fn for if let loop override requires return struct switch true var while

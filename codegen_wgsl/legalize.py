@@ -14,6 +14,7 @@ from tilewright.ir.dtypes import F16
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Var, post_order
 from tilewright.ir.kernel import (
+    Exchange,
     For,
     If,
     Kernel,
@@ -58,7 +59,10 @@ class _Legalizer:
                 indices = tuple(self.expr(i) for i in stmt.indices)
                 return Store(stmt.buffer, indices, self.expr(stmt.value))
             case For():
-                return For(self._variable(stmt.var), stmt.kind, self.block(stmt.body), stmt.width)
+                var, body = self._variable(stmt.var), self.block(stmt.body)
+                return For(var, stmt.kind, body, stmt.width, subgroups=stmt.subgroups)
+            case Exchange():
+                return Exchange(stmt.buffer, self.expr(stmt.value), self.expr(stmt.round))
             case If():
                 yes, no = self.block(stmt.body), self.block(stmt.otherwise)
                 return If(self.expr(stmt.condition), yes, no)

@@ -34,6 +34,7 @@ from tilewright.ir.program import (
     Step,
 )
 from tilewright.ir.schedule import Schedule
+from tilewright.ir.subgroups import LEAST_SUBGROUP, MOST_SUBGROUP
 
 # The length of rows up to which every element is compared with all others.
 _MOST_RANKED = 256
@@ -77,20 +78,21 @@ class ProgramLowering(Struct):
         if schedule is None:
             schedule = default_schedule(merged, self.options)
         else:
-            check_schedule(merged, schedule, self.options.workgroup_invocations)
+            chosen = self.options
+            check_schedule(merged, schedule, chosen.workgroup_invocations, chosen.subgroup_sizes)
         self.nests.append((merged, schedule))
         if schedule.split_reduce == 1:
-            return [_launch(merged, schedule)]
+            return [self._launch(merged, schedule)]
         parts, rest = split_k(merged, schedule.split_reduce)
-        summed = _launch(parts, schedule_of_parts(schedule))
-        return [summed, _launch(rest, default_schedule(rest, self.options))]
+        summed = self._launch(parts, schedule_of_parts(schedule))
+        return [summed, self._launch(rest, default_schedule(rest, self.options))]
+
+    def _launch(self, nest: Nest, schedule: Schedule) -> Launch:
+        least, _ = self.options.subgroup_sizes or (LEAST_SUBGROUP, MOST_SUBGROUP)
+        return Launch(lower_to_workgroups(nest, schedule, nest.name, least))
 
     def _sort(self, step: SortRows) -> list[Step]:
         length = static_shape(step.source)[step.axis]
         if length <= _MOST_RANKED:
             return self.steps(sort_by_rank(step))
         return self.steps(sort_by_exchanges(step))
-
-
-def _launch(nest: Nest, schedule: Schedule) -> Launch:
-    return Launch(lower_to_workgroups(nest, schedule, nest.name))

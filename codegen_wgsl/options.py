@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tilewright.ir.subgroups import LEAST_SUBGROUP, MOST_SUBGROUP
+
 if TYPE_CHECKING:
     from tilewright.codegen_wgsl.adapter import DeviceInfo
 
@@ -17,7 +19,9 @@ class WgslOptions(Struct, frozen=True):
 
     The other fields are what the device has that the program is compiled for; the defaults are what
     every WebGPU device has. `is_processor`: it is a processor that plays a GPU, on which barriers
-    are dear. `native_half`: it computes with float16 (`native_half.py`).
+    are dear. `native_half`: it computes with float16 (`native_half.py`). `subgroup_sizes`: the
+    fewest and the most invocations of one of its subgroups, None where there are none. (A program
+    for any device uses them only if a schedule asks for it.)
     """
 
     f64: Literal["error", "f32"] = "error"
@@ -27,6 +31,7 @@ class WgslOptions(Struct, frozen=True):
     workgroup_bytes: int = 16 << 10
     is_processor: bool = False
     native_half: bool = False
+    subgroup_sizes: tuple[int, int] | None = (LEAST_SUBGROUP, MOST_SUBGROUP)
 
     def on(self, device: DeviceInfo, native_half: bool = False) -> WgslOptions:
         """The same for programs that need to run on `device` only."""
@@ -38,4 +43,5 @@ class WgslOptions(Struct, frozen=True):
             workgroup_bytes=limits.workgroup_storage,
             is_processor=device.is_software,
             native_half=native_half,
+            subgroup_sizes=device.subgroup_sizes,
         )

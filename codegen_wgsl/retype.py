@@ -18,7 +18,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U32, U64, DType
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
-from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store
+from tilewright.ir.kernel import Buffer, Exchange, For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.finish_kernel import finish_kernel
 
 # Operations whose result can leave the range of a narrow integer.
@@ -40,7 +40,7 @@ def retype(kernel: Kernel, storage: Storage) -> Kernel:
     """`kernel` over the buffers of `storage` and the dtypes of WGSL."""
     work = Retyper(storage)
     body = work.block(kernel.body)
-    return finish_kernel(kernel.name, body, tuple(work.locals.values()))
+    return finish_kernel(kernel.name, body, (*work.locals.values(), *work.words.values()))
 
 
 class Retyper:
@@ -49,12 +49,18 @@ class Retyper:
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.locals: dict[Buffer, Buffer] = {}
+        self.words: dict[Buffer, Buffer] = {}
         self.memo: dict[Expr, Expr] = {}
 
     # Statements.
 
     def block(self, body: Sequence[Stmt]) -> list[Stmt]:
-        return [self.statement(s) for s in body]
+        return [made for s in body for made in self.statements(s)]
+
+    def statements(self, stmt: Stmt) -> list[Stmt]:
+        if isinstance(stmt, Exchange):
+            return self._exchange(stmt)
+        return [self.statement(stmt)]
 
     def statement(self, stmt: Stmt) -> Stmt:
         match stmt:
@@ -62,7 +68,8 @@ class Retyper:
                 return self._store(stmt)
             case For():
                 var = self._loop_variable(stmt.var)
-                return For(var, stmt.kind, self.block(stmt.body), stmt.width)
+                body = self.block(stmt.body)
+                return For(var, stmt.kind, body, stmt.width, subgroups=stmt.subgroups)
             case If():
                 yes, no = self.block(stmt.body), self.block(stmt.otherwise)
                 return If(self.expr(stmt.condition), yes, no)
@@ -76,6 +83,15 @@ class Retyper:
             return self.storage.store(stmt.buffer, indices, value)
         local = self.local(stmt.buffer)
         return Store(local, indices, native_half.narrow(value) if local.dtype is F16 else value)
+
+    def _exchange(self, stmt: Exchange) -> list[Stmt]:
+        """Bools, which no built-in exchanges, as words."""
+        target, value, number = self.local(stmt.buffer), *map(self.expr, (stmt.value, stmt.round))
+        if value.dtype is not BOOL:
+            return [Exchange(target, value, number)]
+        word = self.words.setdefault(target, Buffer(target.name, (), U32, "register"))
+        stored = build.cast(Load(word, ()), BOOL)
+        return [Exchange(word, build.cast(value, U32), number), Store(target, (), stored)]
 
     def _loop_variable(self, var: Var) -> Var:
         """A variable whose extent is an expression gets that expression rewritten."""

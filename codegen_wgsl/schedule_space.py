@@ -62,7 +62,10 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
     usual = (*_FEW_THREADS, *_THREADS) if options.is_processor else _THREADS
     threads = tuple(t for t in usual if t <= options.workgroup_invocations)
     knobs.append(Knob("threads", _with(threads, values["threads"])))
-    if any(s.reduce_axes for s in nest.stages):
+    reduces = any(s.reduce_axes for s in nest.stages)
+    if reduces and "rows" in forms and options.subgroup_sizes is not None:
+        knobs.append(Knob("subgroups", (False, True), is_ordered=False))
+    if reduces:
         knobs.append(Knob("expanded", _with(_EXPANDED, values["expanded"])))
     for axis, name in zip(reversed(axes), reversed(_TILED), strict=False):
         extent = axis.extent if isinstance(axis.extent, int) else 1
@@ -81,7 +84,8 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
         room = options.workgroup_bytes
         if found is not None and made.stage_tile and slice_bytes(found, made) > room:
             return None
-        return made if is_legal(nest, made, options.workgroup_invocations) else None
+        limits = (options.workgroup_invocations, options.subgroup_sizes)
+        return made if is_legal(nest, made, *limits) else None
 
     return ScheduleSpace(tuple(knobs), make, values_of, start)
 
@@ -124,6 +128,7 @@ def _values(nest: Nest, schedule: Schedule, axes: Sequence[Var]) -> dict[str, An
         "threads": 64 if staged else schedule.workgroup[0],
         "expanded": schedule.unroll_reduce,
         "parts": schedule.split_reduce,
+        "subgroups": schedule.subgroups,
         **tiles,
     }
 
@@ -136,7 +141,8 @@ def _schedule(nest: Nest, axes: Sequence[Var], values: Mapping[str, Any]) -> Sch
             stage_tile=values["depth"],
         )
     if values["form"] == "rows":
-        return Schedule(vector=INNER, workgroup=(values["threads"],))
+        threads = (values["threads"],)
+        return Schedule(vector=INNER, workgroup=threads, subgroups=values["subgroups"])
     sizes = [values[name] for name in _TILED[len(_TILED) - len(axes) :]]
     if math.prod(sizes) * values["expanded"] > _MOST_TERMS:
         return None

@@ -49,7 +49,9 @@ class ShaderLaunch(Struct, frozen=True):
     `grid` is the number of workgroups (WGSL) or the viewport ``(width, height, 1)`` (GLSL).
     `uniforms` are 32-bit integers: WGSL reads them from the uniform buffer that is the last
     binding when there are any; GLSL from ``uniform int u[N]``. A `Repeat` writes its counter to
-    the uniform that it names.
+    the uniform that it names. `subgroups` are the fewest invocations of a subgroup for which
+    a shader was made (WGSL), and those of a workgroup, which whole subgroups must make up; None
+    where it uses none.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ShaderLaunch(Struct, frozen=True):
     outputs: tuple[int, ...]
     grid: tuple[int, int, int]
     uniforms: tuple[int, ...] = ()
+    subgroups: tuple[int, int] | None = None
 
 
 class CopyBuffer(Struct, frozen=True):

@@ -22,9 +22,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from tilewright.ir.dtypes import BOOL, DType
+from tilewright.ir.dtypes import BOOL, INDEX, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Source, Var, post_order
+from tilewright.ir.subgroups import Subgroups
 
 Space = Literal["global", "scratch", "workgroup", "register"]
 LoopKind = Literal["serial", "parallel", "unroll", "vector", "group", "local", "fragment"]
@@ -77,10 +78,11 @@ class For(Stmt):
     """``for var in range(extent): body``.
 
     `extent` equals the variable's; legalisation may write it in other operations. `width` is the
-    number of lanes of a vector loop.
+    number of lanes of a vector loop; `subgroups` what a ``local`` loop binds where invocations
+    exchange values.
     """
 
-    __slots__ = ("body", "extent", "kind", "var", "width")
+    __slots__ = ("body", "extent", "kind", "subgroups", "var", "width")
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class For(Stmt):
         body: Sequence[Stmt],
         width: int | None = None,
         extent: Size | None = None,
+        subgroups: Subgroups | None = None,
     ) -> None:
         if var.extent is None:
             raise IRError(f"loop variable {var.name} has no extent")
@@ -99,10 +102,16 @@ class For(Stmt):
         self.kind = kind
         self.body = tuple(body)
         self.width = width
+        self.subgroups = subgroups
+
+    @property
+    def binds(self) -> tuple[Var, ...]:
+        """The variables that have values inside."""
+        return (self.var, *(self.subgroups.variables if self.subgroups else ()))
 
     def with_body(self, body: Sequence[Stmt], extent: Size | None = None) -> For:
         """The same loop over other statements."""
-        return For(self.var, self.kind, body, self.width, extent or self.extent)
+        return For(self.var, self.kind, body, self.width, extent or self.extent, self.subgroups)
 
 
 class Store(Stmt):
@@ -153,6 +162,26 @@ class Barrier(Stmt):
     __slots__ = ()
 
 
+class Exchange(Stmt):
+    """``buffer[] = value`` of the invocation whose place in the subgroup differs in bit `round`.
+
+    `buffer` is a register without axes. All invocations of a workgroup are here at once.
+    """
+
+    __slots__ = ("buffer", "round", "value")
+
+    def __init__(self, buffer: Buffer, value: Expr, round: Expr) -> None:
+        if buffer.space != "register" or buffer.shape:
+            raise IRError(f"values are exchanged into {buffer.name}, which is no single register")
+        if value.dtype is not buffer.dtype:
+            raise IRError(f"{value.dtype} exchanged into {buffer.name} of {buffer.dtype}")
+        if round.dtype is not INDEX:
+            raise IRError(f"the number of a round of exchanges has dtype {round.dtype}, not index")
+        self.buffer = buffer
+        self.value = value
+        self.round = round
+
+
 class Kernel(Struct, frozen=True, eq=False):
     """One function: global buffers and open sizes in, effects on the written buffers out."""
 
@@ -199,6 +228,8 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
             return (stmt.extent,) if isinstance(stmt.extent, Expr) else ()
         case Store():
             return (*stmt.indices, stmt.value)
+        case Exchange():
+            return (stmt.value, stmt.round)
         case If() | WhileLoop():
             return (stmt.condition,)
         case _:
@@ -217,6 +248,8 @@ def map_expressions(body: Sequence[Stmt], change: Callable[[Expr], Expr]) -> tup
             case Store():
                 indices = tuple(change(i) for i in stmt.indices)
                 result.append(Store(stmt.buffer, indices, change(stmt.value)))
+            case Exchange():
+                result.append(Exchange(stmt.buffer, change(stmt.value), change(stmt.round)))
             case If():
                 yes = map_expressions(stmt.body, change)
                 no = map_expressions(stmt.otherwise, change)
@@ -249,6 +282,7 @@ def stored_roots(body: Sequence[Stmt]) -> tuple[Buffer, ...]:
 __all__ = [
     "Barrier",
     "Buffer",
+    "Exchange",
     "For",
     "If",
     "Kernel",

@@ -38,6 +38,8 @@ class Schedule(Struct, frozen=True):
     * `stage_tile`: depth of the reduced axis that a workgroup keeps in its memory (0: none).
     * `split_reduce`: parts of a reduction that are computed as points of their own and combined by
       a second launch, on targets with workgroups.
+    * `subgroups`: the invocations that share a row exchange what they have within subgroups first,
+      on devices that have them.
     """
 
     tile: tuple[int, ...] = ()
@@ -55,3 +57,4 @@ class Schedule(Struct, frozen=True):
     workgroup: tuple[int, ...] = ()
     stage_tile: int = 0
     split_reduce: int = 1
+    subgroups: bool = False

@@ -93,11 +93,16 @@ export class WebGpuDevice {
   /** What the device says of itself. */
   facts() {
     const { vendor, architecture, device, description, isFallbackAdapter } = this.adapter.info;
+    const { subgroupMinSize, subgroupMaxSize } = this.adapter.info;
     const { limits, features } = this.device;
+    // Without subgroup_id no shader can tell which subgroups of its workgroup are which.
+    const subgroups = features.has("subgroups")
+      && navigator.gpu.wgslLanguageFeatures.has("subgroup_id");
     return {
       name: description || device || `${vendor} ${architecture}`,
       fallback: isFallbackAdapter,
       features: FEATURES.filter((name) => features.has(name)),
+      subgroups: subgroups ? [subgroupMinSize, subgroupMaxSize] : null,
       limits: Object.fromEntries(
         [...LIMITS, /** @type {const} */ ("minUniformBufferOffsetAlignment")].map(
           (name) => [name, limits[name]])),

@@ -99,7 +99,7 @@ class MemoryEmitter(ValueEmitter):
         buffer, indices = stmt.buffer, stmt.indices
         value = self.evaluate(stmt.value)
         if buffer.space == "register":
-            self._store_register(buffer, indices, value)
+            self.store_register(buffer, indices, value)
             return
         place = self._place(buffer, indices)
         self.environment.stored(buffer.root)
@@ -179,7 +179,7 @@ class MemoryEmitter(ValueEmitter):
         text = self._register_text(buffer, row, start, lanes)
         return Value(text, lanes, self.function.depth)
 
-    def _store_register(self, buffer: Buffer, indices: tuple[Expr, ...], value: Value) -> None:
+    def store_register(self, buffer: Buffer, indices: tuple[Expr, ...], value: Value) -> None:
         row, start, lanes = self._register_place(buffer, indices)
         text = self.splat(value, buffer.dtype, lanes)
         self.function.line(f"{self._register_text(buffer, row, start, lanes)} = {text};")

@@ -14,6 +14,7 @@ from tilewright.codegen_wgsl.emit.layout import WIDTH
 from tilewright.codegen_wgsl.emit.statements import StatementEmitter
 from tilewright.codegen_wgsl.emit.uses import CountingEnvironment
 from tilewright.codegen_wgsl.half_probe import ENABLE_HALF
+from tilewright.codegen_wgsl.keywords import ENABLE_SUBGROUPS
 from tilewright.ir.dtypes import F16
 from tilewright.ir.emit.environment import Value
 from tilewright.ir.errors import IRError
@@ -28,19 +29,27 @@ from tilewright.ir.kernel import (
     statements,
     stored_roots,
 )
+from tilewright.ir.subgroups import Subgroups
 
 ENTRY_POINT = "main"
 GROUPS_PER_DIMENSION = 65535
+_SUBGROUP_INPUTS = (
+    ", @builtin(subgroup_size) subgroup_size: u32, @builtin(num_subgroups) subgroup_count: u32, "
+    "@builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) place: u32"
+)
 
 
 class Shader(Struct, frozen=True, eq=False):
-    """`source` binds `parameters` in this order, then the uniforms if there are any symbols."""
+    """`source` binds `parameters` in this order, then the uniforms if there are any symbols.
+    `subgroups` are the fewest invocations of a subgroup, and all those of a workgroup, where it
+    knows of subgroups."""
 
     source: str
     grid: tuple[int, int, int]
     parameters: tuple[Buffer, ...]
     written: tuple[Buffer, ...]
     symbols: tuple[Var, ...]
+    subgroups: tuple[int, int] | None = None
 
 
 def emit_kernel(kernel: Kernel, *, native_half: bool = False) -> Shader:
@@ -86,8 +95,14 @@ class _ShaderEmitter(StatementEmitter):
         else:
             self.block(body)
         written = self.kernel.written
+        subgroups = local.subgroups if local is not None else None
         return Shader(
-            self._text(threads), grid, self.kernel.parameters, written, self.kernel.symbols
+            self._text(threads, subgroups is not None),
+            grid,
+            self.kernel.parameters,
+            written,
+            self.kernel.symbols,
+            (subgroups.least, threads) if subgroups else None,
         )
 
     def _bind_symbols(self) -> None:
@@ -106,17 +121,33 @@ class _ShaderEmitter(StatementEmitter):
         if local is not None:
             name = self.function.let("i32(lane)", 0)
             self.environment.bindings[local.var] = Value(name, 1, 0)
+            self._bind_subgroups(local.subgroups)
+
+    def _bind_subgroups(self, subgroups: Subgroups | None) -> None:
+        if subgroups is None:
+            return
+        texts = (
+            "countTrailingZeros(subgroup_size)",
+            "subgroup_size",
+            "subgroup_count",
+            "subgroup",
+            "place",
+        )
+        for variable, text in zip(subgroups.variables, texts, strict=True):
+            name = self.function.let(f"i32({text})", 0)
+            self.environment.bindings[variable] = Value(name, 1, 0)
 
     # The text around the body.
 
-    def _text(self, threads: int) -> str:
+    def _text(self, threads: int, subgroups: bool) -> str:
         parts = [ENABLE_HALF] if self.native_half and _has_half(self.kernel) else []
+        parts += [ENABLE_SUBGROUPS] if subgroups else []
         parts += [self._bindings(), *self._module_variables()]
         parts.append("")
         parts.append(f"@compute @workgroup_size({threads})")
         parts.append(
             f"fn {ENTRY_POINT}(@builtin(workgroup_id) group: vec3<u32>, "
-            "@builtin(local_invocation_index) lane: u32) {"
+            f"@builtin(local_invocation_index) lane: u32{_SUBGROUP_INPUTS if subgroups else ''}) {{"
         )
         body = [*self.declarations, *self._scratch(), *self.function.stack[0].lines]
         parts += [f"  {line}" for line in body]

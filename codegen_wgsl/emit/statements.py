@@ -12,6 +12,7 @@ from tilewright.ir.errors import IRError
 from tilewright.ir.kernel import (
     Barrier,
     Buffer,
+    Exchange,
     For,
     If,
     Stmt,
@@ -26,9 +27,18 @@ class StatementEmitter(MemoryEmitter, StatementWalk[FunctionText]):
     shared: tuple[Buffer, ...] = ()
 
     def other_statement(self, stmt: Stmt) -> None:
-        if not isinstance(stmt, Barrier):
-            raise self.meaningless(stmt)
-        self._barrier()
+        match stmt:
+            case Barrier():
+                self._barrier()
+            case Exchange():
+                self._exchange(stmt)
+            case _:
+                raise self.meaningless(stmt)
+
+    def _exchange(self, stmt: Exchange) -> None:
+        value, number = self.evaluate(stmt.value), self.evaluate(stmt.round)
+        shuffled = f"subgroupShuffleXor({value.text}, 1u << u32({number.text}))"
+        self.store_register(stmt.buffer, (), Value(shuffled, 1, value.depth))
 
     def _barrier(self) -> None:
         """The built-ins order one kind of memory each."""

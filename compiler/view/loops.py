@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tilewright.compiler.view.markup import Element, append, element
-from tilewright.ir.kernel import Barrier, For, If, Kernel, Stmt, Store, WhileLoop
+from tilewright.ir.kernel import Barrier, Exchange, For, If, Kernel, Stmt, Store, WhileLoop
 from tilewright.ir.printer import print_statement
 from tilewright.ir.text.expressions import size_text
 from tilewright.ir.text.names import GivenNames
@@ -95,6 +95,8 @@ class _Boxes:
                 self.add(box, stmt.body)
             case Barrier():
                 return element("div", {"class": "barrier"}, "barrier")
+            case Exchange():
+                return element("code", {"class": "store register"}, print_statement(stmt))
             case _:
                 return element("div", {}, type(stmt).__name__)
         return box

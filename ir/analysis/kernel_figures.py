@@ -22,7 +22,7 @@ from tilewright.ir.emit.environment import Environment, Lanes, Value, buffer_of
 from tilewright.ir.emit.scopes import Holds, Scope, Scopes
 from tilewright.ir.emit.statements import StatementWalk
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, Var
-from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store, WhileLoop
+from tilewright.ir.kernel import Barrier, Buffer, Exchange, For, If, Kernel, Stmt, Store, WhileLoop
 
 # Operations that move a value or choose one, and so are no arithmetic.
 FREE: Final = frozenset({ops.SELECT, ops.LIKELY, ops.CAST, ops.BITCAST})
@@ -174,9 +174,13 @@ class _CountingWalk(StatementWalk[Scopes[_Counted]]):
         self.function.leave()
 
     def other_statement(self, stmt: Stmt) -> None:
-        if not isinstance(stmt, Barrier):
-            raise self.meaningless(stmt)
-        self.barriers += self._times(self.function.depth)
+        match stmt:
+            case Barrier():
+                self.barriers += self._times(self.function.depth)
+            case Exchange():
+                self.evaluate(stmt.value)
+            case _:
+                raise self.meaningless(stmt)
 
     def _inside(self, holds: Holds, times: float, stored: frozenset[Buffer]) -> None:
         inner = _Counted(holds, stored)

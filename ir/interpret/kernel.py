@@ -7,7 +7,8 @@ All loops run in order. Each iteration of a parallel, group or fragment loop, an
 of a local loop, has scratch and register buffers of its own, filled with poison at the start, so
 that a kernel which relies on what another task left there does not get the right answer by luck.
 The invocations of local loops that hold barriers are generators, advanced from barrier to barrier;
-between two of these none may touch what another writes.
+between two of these none may touch what another writes. At exchanges they meet as well. Neighbours
+are in different subgroups, wherever that is possible: no kernel may know which are together.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tilewright.ir.interpret.values import apply_operation, bind_symbols, consta
 from tilewright.ir.kernel import (
     Barrier,
     Buffer,
+    Exchange,
     For,
     If,
     Kernel,
@@ -40,16 +42,24 @@ from tilewright.ir.kernel import (
 Value = Any  # a NumPy scalar, or an int where the dtype is index
 
 
+SUBGROUP = 8
+"""Invocations in a subgroup, unless somebody wants another number."""
+
+
 def interpret_kernel(
-    kernel: Kernel, arrays: Mapping[Buffer, np.ndarray], symbols: Mapping[Var, int] | None = None
+    kernel: Kernel,
+    arrays: Mapping[Buffer, np.ndarray],
+    symbols: Mapping[Var, int] | None = None,
+    subgroup: int = SUBGROUP,
 ) -> None:
-    """Run `kernel` on `arrays`, which hold the elements of its parameters in row-major order."""
+    """Run `kernel` on `arrays`, which hold the elements of its parameters in row-major order, on a
+    machine whose subgroups have `subgroup` invocations."""
     given = dict(symbols or {})
     shapes = [(p.shape, _array_of(p, arrays).shape, p.name) for p in kernel.parameters]
     values = bind_symbols(shapes, given)
     variables = {v: int(n) if v.dtype is INDEX else n for v, n in values.items()}
     frame = Frame(variables, {p: arrays[p] for p in kernel.parameters})
-    machine = Machine(kernel)
+    machine = Machine(kernel, subgroup)
     machine.fresh(frame, ("register", "scratch", "workgroup"))
     machine.run(kernel.body, frame)
 
@@ -81,8 +91,9 @@ class Frame:
 class Machine:
     """Executes statements of one kernel."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, subgroup: int = SUBGROUP) -> None:
         self.kernel = kernel
+        self.subgroup = subgroup
         self.tapes: dict[int, Tape] = {}
         self.sizes: dict[Expr, Tape] = {}
         self.barriers: dict[int, bool] = {}
@@ -143,6 +154,8 @@ class Machine:
                     self.run(stmt.body, frame)
             case Barrier():
                 raise IRError("a barrier outside of local loops")
+            case Exchange():
+                raise IRError("an exchange outside of local loops")
             case _:
                 raise IRError(f"{type(stmt).__name__} cannot be interpreted")
 
@@ -170,37 +183,67 @@ class Machine:
     def _workgroup(self, stmt: For, frame: Frame) -> None:
         """All invocations of a nest of local loops, from barrier to barrier."""
         loops, body = _local_nest(stmt)
-        running: dict[int, Generator[None]] = {}
+        running: dict[int, Generator[Stmt]] = {}
+        frames: list[Frame] = []
         self.conflicts = Conflicts()
         extents = [range(self.size(loop.extent, frame)) for loop in loops]
         for number, position in enumerate(product(*extents)):
             inner = frame.copy()
             self.fresh(inner, ("register", "scratch"))
             inner.variables.update(zip((loop.var for loop in loops), position, strict=True))
+            frames.append(inner)
             running[number] = self._until_barriers(body, inner)
+        places = self._places(loops[-1], frames) if loops[-1].subgroups else []
         while running:
-            waiting = {n: r for n, r in running.items() if self._advance(n, r)}
-            if waiting and len(waiting) != len(running):
+            reached = {self._advance(n, r) for n, r in running.items()}
+            if len(reached) > 1:
                 raise IRError("a barrier that some invocations reach and others do not")
-            running = waiting
-            self.conflicts.barrier()
+            match reached.pop():
+                case Exchange() as exchange:
+                    self._exchange(exchange, frames, places)
+                case Barrier():
+                    self.conflicts.barrier()
+                case _:
+                    break
         self.conflicts = None
 
-    def _advance(self, number: int, invocation: Iterator[None]) -> bool:
-        """Whether the invocation has stopped at a barrier (and not at its end)."""
+    def _advance(self, number: int, invocation: Iterator[Stmt]) -> Stmt | None:
+        """The barrier or the exchange at which the invocation stops; None at its end."""
         assert self.conflicts is not None
         self.conflicts.invocation = number
-        return next(invocation, _ENDED) is not _ENDED
+        return next(invocation, None)
 
-    def _until_barriers(self, body: Sequence[Stmt], frame: Frame) -> Generator[None]:
-        """Run statements; yields at every barrier."""
+    def _places(self, loop: For, frames: Sequence[Frame]) -> list[int]:
+        """Put the invocations into subgroups: their numbers by subgroup and place in it."""
+        facts, size, threads = loop.subgroups, self.subgroup, len(frames)
+        assert facts is not None
+        if threads % size or size < facts.least:
+            raise IRError(f"{threads} invocations in subgroups of {size}, at least {facts.least}")
+        count = threads // size
+        order = [place * count + number for number in range(count) for place in range(size)]
+        for position, invocation in enumerate(order):
+            values = (size.bit_length() - 1, size, count, position // size, position % size)
+            frames[invocation].variables.update(zip(facts.variables, values, strict=True))
+        return order
+
+    def _exchange(self, stmt: Exchange, frames: Sequence[Frame], places: Sequence[int]) -> None:
+        given = [self._values(stmt, frames[invocation]) for invocation in places]
+        distance = 1 << int(given[0][1])
+        if distance >= self.subgroup:
+            raise IRError(f"an exchange over {distance} places of {self.subgroup}")
+        for position, invocation in enumerate(places):
+            array = self.storage(stmt.buffer, frames[invocation])
+            array[()] = given[position ^ distance][0]
+
+    def _until_barriers(self, body: Sequence[Stmt], frame: Frame) -> Generator[Stmt]:
+        """Run statements; yields every barrier and every exchange."""
         for stmt in body:
             if not self.has_barrier(stmt):
                 self._run_one(stmt, frame)
                 continue
             match stmt:
-                case Barrier():
-                    yield
+                case Barrier() | Exchange():
+                    yield stmt
                 case For(kind="serial" | "unroll"):
                     for k in range(self.size(stmt.extent, frame)):
                         frame.variables[stmt.var] = k
@@ -217,12 +260,11 @@ class Machine:
     def has_barrier(self, stmt: Stmt) -> bool:
         found = self.barriers.get(id(stmt))
         if found is None:
-            found = isinstance(stmt, Barrier) or any(map(self.has_barrier, children(stmt)))
+            found = isinstance(stmt, (Barrier, Exchange)) or any(
+                map(self.has_barrier, children(stmt))
+            )
             self.barriers[id(stmt)] = found
         return found
-
-
-_ENDED = object()
 
 
 def _local_nest(stmt: For) -> tuple[list[For], tuple[Stmt, ...]]:

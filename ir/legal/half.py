@@ -15,7 +15,7 @@ from tilewright.ir import build, ops
 from tilewright.ir.dtypes import F16, F32, F64, I32, U16, U32
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Const, Expr, LaneReduce, Load, post_order, rebuild
-from tilewright.ir.kernel import Buffer, For, If, Kernel, Stmt, Store, WhileLoop
+from tilewright.ir.kernel import Buffer, Exchange, For, If, Kernel, Stmt, Store, WhileLoop
 
 
 def round_double_to_half_once(node: Expr) -> Expr | None:
@@ -115,6 +115,11 @@ class _Rewriter:
                 return WhileLoop(self.value(stmt.condition), self.block(stmt.body))
             case Store():
                 return self.store(stmt)
+            case Exchange():
+                value = self.value(stmt.value)
+                if stmt.buffer.dtype is F16:
+                    value = self.single[stmt.value]
+                return Exchange(self.buffer(stmt.buffer), value, self.value(stmt.round))
             case _:
                 return stmt
 

@@ -16,6 +16,7 @@ from tilewright.ir.lower.accesses import depends
 from tilewright.ir.lower.contraction import match_contraction
 from tilewright.ir.lower.row_products import is_row_product
 from tilewright.ir.lower.split_k import can_split
+from tilewright.ir.lower.workgroup.combine import MOST_ROUNDS
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 
@@ -33,11 +34,17 @@ LANES = 4
 """Elements of a vector on GPU targets, of which tiles in workgroup memory are made."""
 
 
-def check_schedule(nest: Nest, schedule: Schedule, invocations: int | None = None) -> None:
+def check_schedule(
+    nest: Nest,
+    schedule: Schedule,
+    invocations: int | None = None,
+    subgroup_sizes: tuple[int, int] | None = None,
+) -> None:
     """Raise `ShapeError` or `LimitError` unless `nest` can be lowered under `schedule`.
 
     `nest` is as it is lowered, with merged axes. `invocations` are how many a workgroup may have,
-    where there are workgroups.
+    where there are workgroups, and `subgroup_sizes` the fewest and the most in one of its
+    subgroups, where there are subgroups.
     """
     check = _Check(nest, schedule)
     check.run()
@@ -45,6 +52,8 @@ def check_schedule(nest: Nest, schedule: Schedule, invocations: int | None = Non
         check.fits_workgroups(invocations)
     elif schedule.split_reduce != 1:
         raise check.wrong("split_reduce", "is for targets with workgroups, and 1 elsewhere")
+    if schedule.subgroups:
+        check.fits_subgroups(subgroup_sizes)
 
 
 def check_stack(nest: Nest, kernel: Kernel, most: int) -> None:
@@ -65,10 +74,15 @@ def bytes_of_rows(buffers: Iterable[Buffer]) -> int:
     return sum(math.prod(n for n in shape if isinstance(n, int)) * each for shape, each in shaped)
 
 
-def is_legal(nest: Nest, schedule: Schedule, invocations: int | None = None) -> bool:
+def is_legal(
+    nest: Nest,
+    schedule: Schedule,
+    invocations: int | None = None,
+    subgroup_sizes: tuple[int, int] | None = None,
+) -> bool:
     """Whether `check_schedule` has no objection."""
     try:
-        check_schedule(nest, schedule, invocations)
+        check_schedule(nest, schedule, invocations, subgroup_sizes)
     except (LimitError, ShapeError):
         return False
     return True
@@ -106,6 +120,22 @@ class _Check:
             if not isinstance(extent, int) or extent % size:
                 raise self.wrong("vector", f"is an axis of {extent} points, which tiles cut")
 
+    def fits_subgroups(self, sizes: tuple[int, int] | None) -> None:
+        given = self.schedule
+        if sizes is None:
+            raise self.wrong("subgroups", "is for devices that have them, and False elsewhere")
+        if given.vector != INNER or given.stage_tile:
+            raise self.wrong(
+                "subgroups", f"is for rows, with vector={INNER!r}, and False elsewhere"
+            )
+        (least, most), threads = sizes, math.prod(given.workgroup)
+        if threads & (threads - 1) or threads % most or threads > MOST_ROUNDS * least**2:
+            raise self.wrong(
+                "workgroup",
+                f"is not a power of two from {most} to {MOST_ROUNDS * least**2} invocations, which "
+                f"subgroups of {least} to {most} need",
+            )
+
     def _check_split(self) -> None:
         parts = self.schedule.split_reduce
         if parts < 1:
@@ -134,6 +164,8 @@ class _Check:
         ):
             if not _is_int(getattr(given, name)):
                 raise self.wrong(name, "is not an integer")
+        if not isinstance(given.subgroups, bool):
+            raise self.wrong("subgroups", "is neither True nor False")
         if not (given.vector is None or given.vector == INNER or _is_int(given.vector)):
             raise self.wrong("vector", f"is neither an axis, nor {INNER!r}, nor None")
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from tilewright.ir.expr import Const, Expr, Load, post_order
 from tilewright.ir.kernel import (
     Buffer,
+    Exchange,
     For,
     If,
     Kernel,
@@ -118,6 +119,9 @@ class _Replacing:
                 indices = stmt.indices[len(stmt.indices) - len(buffer.shape) :]
                 value = self._expression(stmt.value)
                 return Store(buffer, tuple(map(self._expression, indices)), value)
+            case Exchange():
+                value, number = map(self._expression, (stmt.value, stmt.round))
+                return Exchange(stmt.buffer, value, number)
             case _:
                 return stmt
 

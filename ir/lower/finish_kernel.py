@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tilewright.ir.expr import Expr, Var, post_order
 from tilewright.ir.kernel import (
     Buffer,
+    Exchange,
     For,
     Kernel,
     Stmt,
@@ -23,10 +24,10 @@ def finish_kernel(name: str, body: Sequence[Stmt], local: Sequence[Buffer]) -> K
     bound: set[Var] = set()
     free: dict[Var, None] = {}
     for stmt in statements(body):
-        if isinstance(stmt, Store):
+        if isinstance(stmt, (Store, Exchange)):
             accessed[stmt.buffer] = None
         if isinstance(stmt, For):
-            bound.add(stmt.var)
+            bound.update(stmt.binds)
         for node in post_order(expressions(stmt)):
             if isinstance(node, Var):
                 free[node] = None

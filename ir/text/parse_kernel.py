@@ -10,6 +10,7 @@ from tilewright.ir.expr import Expr, Size, Var
 from tilewright.ir.kernel import (
     Barrier,
     Buffer,
+    Exchange,
     For,
     If,
     Kernel,
@@ -19,6 +20,7 @@ from tilewright.ir.kernel import (
     Store,
     WhileLoop,
 )
+from tilewright.ir.subgroups import Subgroups
 from tilewright.ir.text.parse_graph import GraphParser
 
 _KINDS = ("serial", "parallel", "unroll", "vector", "group", "local", "fragment")
@@ -104,7 +106,22 @@ class KernelParser(GraphParser):
             return WhileLoop(self.expression(), self._block())
         if self.accept("barrier"):
             return Barrier()
-        return Store(*self.store())
+        return self._assignment()
+
+    def _assignment(self) -> Stmt:
+        """A store, or an exchange: ``lets buffer[] = exchange value over round``."""
+        with self.scope.inner():
+            self.lets()
+            target = self._base()
+            indices = self.indices()
+            self.expect("=")
+            if not self.accept("exchange"):
+                return Store(target, indices, self.expression())
+            if indices:
+                self.fail(f"values are exchanged into an element of {target.name}")
+            value = self.expression()
+            self.expect("over")
+            return Exchange(target, value, self.expression())
 
     def store(self) -> tuple[Buffer, tuple[Expr, ...], Expr]:
         """``lets buffer[indices] = value``."""
@@ -127,5 +144,22 @@ class KernelParser(GraphParser):
         var = Var(name, self.size(), dtype)
         with self.scope.inner():
             self.declare(name, var)
+            subgroups = self._subgroups(var) if self.accept("subgroups") else None
             body = self._block()
-        return For(var, kind, body, width)
+        return For(var, kind, body, width, subgroups=subgroups)
+
+    def _subgroups(self, threads: Var) -> Subgroups:
+        """``of least (names)``: what a loop over `threads` binds beside its variable."""
+        self.expect("of")
+        least = self.integer()
+        if not isinstance(threads.extent, int):
+            self.fail(f"a number of invocations that is not static: {threads.name}")
+        made = Subgroups(threads.extent, least)
+        self.expect("(")
+        names = self.listed(self.name, ")")
+        if len(names) != len(made.variables):
+            self.fail(f"{len(names)} names for {len(made.variables)} facts about subgroups")
+        for name, variable in zip(names, made.variables, strict=True):
+            variable.name = name
+            self.declare(name, variable)
+        return made

@@ -9,6 +9,7 @@ from tilewright.ir.expr import Expr, post_order
 from tilewright.ir.kernel import (
     Barrier,
     Buffer,
+    Exchange,
     For,
     If,
     Kernel,
@@ -18,6 +19,7 @@ from tilewright.ir.kernel import (
     expressions,
     statements,
 )
+from tilewright.ir.subgroups import Subgroups
 from tilewright.ir.text.expressions import access_text, block, shape_text, size_text, source_text
 from tilewright.ir.text.lines import Lines
 from tilewright.ir.text.names import Names
@@ -60,6 +62,12 @@ class KernelPrinter:
                 self.lines.lines(texts.lets)
                 *indices, value = texts.roots
                 self.lines.line(f"{access_text(stmt.buffer, indices, self.names)} = {value}")
+            case Exchange():
+                texts = block((stmt.value, stmt.round), self.names)
+                self.lines.lines(texts.lets)
+                value, number = texts.roots
+                target = access_text(stmt.buffer, (), self.names)
+                self.lines.line(f"{target} = exchange {value} over {number}")
             case For():
                 self._for(stmt)
             case If():
@@ -79,8 +87,15 @@ class KernelPrinter:
         with self.names.scope():
             name = self.names.declare(stmt.var, stmt.var.name, "v")
             dtype = "" if stmt.var.dtype is INDEX else f": {stmt.var.dtype.short}"
-            with self.lines.braces(f"for {stmt.kind}{width} {name}{dtype} < {extent}"):
+            facts = self._subgroups(stmt.subgroups)
+            with self.lines.braces(f"for {stmt.kind}{width} {name}{dtype} < {extent}{facts}"):
                 self.body(stmt.body)
+
+    def _subgroups(self, subgroups: Subgroups | None) -> str:
+        if subgroups is None:
+            return ""
+        named = (self.names.declare(v, v.name, "v") for v in subgroups.variables)
+        return f" subgroups of {subgroups.least} ({', '.join(named)})"
 
     def _if(self, stmt: If) -> None:
         condition = self._condition(stmt.condition)
@@ -119,7 +134,7 @@ def declare_views(buffers: Iterable[Buffer], names: Names, lines: Lines) -> None
 
 def _buffers(body: Sequence[Stmt]) -> Iterator[Buffer]:
     for stmt in statements(body):
-        if isinstance(stmt, Store):
+        if isinstance(stmt, (Store, Exchange)):
             yield stmt.buffer
         yield from read_buffers(expressions(stmt))
 

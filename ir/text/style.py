@@ -28,10 +28,10 @@ CANONICAL = Style(names=False, labels=False)
 
 KEYWORDS = frozenset(
     """
-    argsort at axis barrier bits body captures check compute constant copy data else false for
-    fragment from global graph group if inf init into kernel lanes launch let local loop nan
+    argsort at axis barrier bits body captures check compute constant copy data else exchange false
+    for fragment from global graph group if inf init into kernel lanes launch let local loop nan
     nest note of ordered over packed parallel program put reduce register repeat reshape
-    result return scan scatter scratch serial sort stage strides temporary test true
+    result return scan scatter scratch serial sort stage strides subgroups temporary test true
     unroll vector view while within workgroup wraps
     """.split()  # noqa: SIM905 - a list of words is easier to read as one
 )

@@ -10,6 +10,7 @@ from tilewright.ir.expr import Expr, LaneReduce, Load, Source, Var, post_order
 from tilewright.ir.kernel import (
     Barrier,
     Buffer,
+    Exchange,
     For,
     If,
     Kernel,
@@ -157,7 +158,7 @@ class KernelVerifier:
             self.fail(f"the extent of {var.name} has dtype {stmt.extent.dtype}, not index", stmt)
         self._nesting(stmt)
         self.bound.add(var)
-        self.known.add(var)
+        self.known.update(stmt.binds)
         self.loops.append(stmt)
         if isinstance(stmt.extent, Expr):
             self.guards.append(stmt.extent)
@@ -165,7 +166,7 @@ class KernelVerifier:
         if isinstance(stmt.extent, Expr):
             self.guards.pop()
         self.loops.pop()
-        self.known.remove(var)
+        self.known.difference_update(stmt.binds)
         if stmt.kind in _CONCURRENT:
             check_loop(stmt)
 
@@ -177,6 +178,8 @@ class KernelVerifier:
             self.fail(f"a {stmt.kind} loop inside of a {around[-1]} loop", stmt)
         if stmt.kind in ("vector", "parallel") and stmt.kind in around:
             self.fail(f"a {stmt.kind} loop inside of a {stmt.kind} loop", stmt)
+        if stmt.subgroups is not None and stmt.kind != "local":
+            self.fail(f"a {stmt.kind} loop that knows of subgroups", stmt)
         if stmt.kind == "local" and "local" in around and not self._perfect():
             self.fail("a local loop inside of another with more in it", stmt)
         self._uniform_in_vectors(expressions(stmt), stmt)
@@ -204,15 +207,32 @@ class KernelVerifier:
             self.fail("a condition or an extent that differs between lanes of a vector", stmt)
 
     def barrier(self, stmt: Barrier) -> None:
+        self._reached_by_all(stmt, "a barrier")
+
+    def exchange(self, stmt: Exchange) -> None:
+        reason = self._accessible(stmt.buffer)
+        if reason is not None:
+            self.fail(reason.replace("reads", "writes"), stmt)
+        self._reached_by_all(stmt, "an exchange")
+        if not any(s.subgroups for s in self.loops):
+            self.fail("an exchange where nothing is known of subgroups", stmt)
+        if _differs((stmt.round,), self._varying()):
+            self.fail("an exchange in rounds that differ between invocations", stmt)
+
+    def _reached_by_all(self, stmt: Stmt, what: str) -> None:
         if not any(s.kind == "local" for s in self.loops):
-            self.fail("a barrier outside of local loops", stmt)
+            self.fail(f"{what} outside of local loops", stmt)
         for kind in ("vector", "parallel", "fragment"):
             if any(s.kind == kind for s in self.loops):
-                self.fail(f"a barrier inside of a {kind} loop", stmt)
+                self.fail(f"{what} inside of a {kind} loop", stmt)
+        if _differs(self.guards, self._varying()):
+            self.fail(f"{what} that not all invocations are certain to reach", stmt)
+
+    def _varying(self) -> set[Var]:
+        """The variables of the loops around that may differ between invocations."""
         varying = {s.var for s in self.loops if s.kind == "local"}
-        varying |= {s.var for s in self.loops if _differs(expressions(s), varying)}
-        if _differs(self.guards, varying):
-            self.fail("a barrier that not all invocations are certain to reach", stmt)
+        varying |= {v for s in self.loops if s.subgroups for v in s.subgroups.private}
+        return varying | {s.var for s in self.loops if _differs(expressions(s), varying)}
 
 
 def _differs(roots: Sequence[Expr], varying: set[Var]) -> bool:
@@ -231,4 +251,5 @@ _RULES: dict[type, Callable[..., None]] = {
     If: KernelVerifier.branch,
     WhileLoop: KernelVerifier.repeat,
     Barrier: KernelVerifier.barrier,
+    Exchange: KernelVerifier.exchange,
 }

@@ -5,7 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tilewright.codegen_wgsl.adapter import SOFTWARE_ADAPTER, DeviceInfo, DeviceLimits
+from tilewright.codegen_wgsl.adapter import (
+    SOFTWARE_ADAPTER,
+    DeviceInfo,
+    DeviceLimits,
+    usable_subgroups,
+)
 from tilewright.codegen_wgsl.array_layout import check_layout, needs_packing, on_another_device
 from tilewright.codegen_wgsl.check import check_program
 from tilewright.codegen_wgsl.half_probe import computes_halves
@@ -17,6 +22,8 @@ from tilewright.runtime_web.runner.device_array import BrowserArray, WgslBrowser
 from tilewright.runtime_web.runner.session import software_not_allowed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from tilewright.ir.artifact import BufferSpec, GpuProgram
@@ -91,7 +98,15 @@ def _info(session: Session) -> DeviceInfo:
         kind=SOFTWARE_ADAPTER if is_software else _GPU,
         features=frozenset(_FEATURES.get(name, name) for name in facts["features"]),
         limits=_limits(facts["limits"]),
+        subgroup_sizes=_subgroup_sizes(facts["subgroups"]),
     )
+
+
+def _subgroup_sizes(found: Sequence[int] | None) -> tuple[int, int] | None:
+    if found is None:
+        return None
+    least, most = found
+    return (least, most) if usable_subgroups((least, most)) else None
 
 
 def _limits(limits: dict[str, int]) -> DeviceLimits:

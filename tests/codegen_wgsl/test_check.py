@@ -61,6 +61,7 @@ def test_limits_may_be_reached() -> None:
             "for a device that computes with float16, which a device does not",
         ),
         (launched(outputs=(0,)), {}, IRError, "writes buffer 0, whose role is input"),
+        (launched(subgroups=(4, 64)), {}, DeviceError, "uses subgroups, which a device does not"),
     ],
 )
 def test_broken_rule(
@@ -71,3 +72,16 @@ def test_broken_rule(
     repeated = structs.replace(program, steps=(Repeat(2, (Repeat(1, program.steps),)),))
     with pytest.raises(kind, match=said):
         check_program(repeated, info(**limits))
+
+
+@pytest.mark.parametrize(
+    ("made_for", "fits"),
+    [((4, 64), True), ((8, 128), True), ((16, 64), False), ((8, 32), False), ((8, 96), False)],
+)
+def test_subgroups_that_fill_workgroups(made_for: tuple[int, int], fits: bool) -> None:
+    device = structs.replace(info(), subgroup_sizes=(8, 64))
+    if fits:
+        check_program(launched(subgroups=made_for), device)
+        return
+    with pytest.raises(LimitError, match="but a device has subgroups of 8 to 64"):
+        check_program(launched(subgroups=made_for), device)

@@ -18,6 +18,7 @@ from tilewright.codegen_wgsl.schedule_space import schedule_space
 from tilewright.compiler.runtime import runtime
 from tilewright.ir import ops
 from tilewright.ir.dtypes import F32
+from tilewright.ir.errors import ShapeError
 from tilewright.ir.expr import Apply, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.check_schedule import check_schedule
@@ -42,6 +43,7 @@ LARGE = DeviceInfo(
         buffer_bytes=1 << 31,
         uniform_alignment=64,
     ),
+    subgroup_sizes=(32, 64),
 )
 
 
@@ -67,6 +69,7 @@ def test_options_on_a_device_have_its_limits() -> None:
         storage_buffers=16,
         workgroup_invocations=1024,
         workgroup_bytes=49152,
+        subgroup_sizes=(32, 64),
     )
     narrow = replace(LARGE, limits=replace(LARGE.limits, workgroup_size=(128, 1024, 64)))
     assert WgslOptions().on(narrow).workgroup_invocations == 128
@@ -106,10 +109,27 @@ def test_every_schedule_of_a_space_is_legal_and_within_the_limits(
         schedule = found.schedule(tuple(int(rng.integers(len(k.values))) for k in found.knobs))
         if schedule is not None:
             legal += 1
-            check_schedule(nest, schedule, options.workgroup_invocations)
+            check_schedule(nest, schedule, options.workgroup_invocations, options.subgroup_sizes)
             assert math.prod(schedule.workgroup) <= options.workgroup_invocations
             build(made, options, {nest.name: schedule})
     assert legal > 10
+
+
+def test_subgroups_are_tried_where_there_are_some_and_no_default() -> None:
+    """Of rows, whose workgroups are whole subgroups of any size that the device has."""
+    options = WgslOptions().on(LARGE)
+    assert not default(softmax(64, 2000), options).subgroups
+    _, found = space(softmax(64, 2000), options)
+    made = [found.schedule(point) for point in found.points()]
+    assert {s.workgroup[0] for s in made if s and s.subgroups} == {64, 128, 256, 512, 1024}
+    _, without = space(softmax(64, 2000), WgslOptions().on(replace(LARGE, subgroup_sizes=None)))
+    assert "subgroups" not in [k.name for k in without.knobs]
+    with pytest.raises(ShapeError, match="subgroups=True is for devices that have them"):
+        build(
+            softmax(64, 2000),
+            WgslOptions(subgroup_sizes=None),
+            {"softmax": Schedule(vector=INNER, workgroup=(128,), subgroups=True)},
+        )
 
 
 def test_long_sums_of_few_results_are_split() -> None:

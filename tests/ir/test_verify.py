@@ -351,6 +351,25 @@ BROKEN_KERNELS = {
     "sub cannot combine lanes of float32": """
         kernel k(x: f32[4]) { r: register f32[4] x[0] = lanes.sub(r[]) }""",
     "a barrier outside of local loops": "kernel k() { barrier }",
+    "an exchange outside of local loops": """
+        kernel k() { r: register i64[] r[] = 1:i64 r[] = exchange r[] over 0 }""",
+    "an exchange where nothing is known of subgroups": """
+        kernel k() { r: register i64[]
+          for local i < 4 { r[] = 1:i64 r[] = exchange r[] over 0 } }""",
+    "an exchange that not all invocations are certain to reach": """
+        kernel k() { r: register i64[]
+          for local i < 4 subgroups of 4 (rounds, size, count, number, place) {
+            r[] = 1:i64 if place == 0 { r[] = exchange r[] over 0 } } }""",
+    "an exchange that not all invocations are certain to reach (number)": """
+        kernel k() { r: register i64[]
+          for local i < 8 subgroups of 4 (rounds, size, count, number, place) {
+            r[] = 1:i64 for serial k < number { r[] = exchange r[] over 0 } } }""",
+    "an exchange in rounds that differ between invocations": """
+        kernel k() { r: register i64[]
+          for local i < 4 subgroups of 4 (rounds, size, count, number, place) {
+            r[] = 1:i64 r[] = exchange r[] over place } }""",
+    "a serial loop that knows of subgroups": """
+        kernel k() { for serial i < 4 subgroups of 4 (rounds, size, count, number, place) { } }""",
     "a barrier inside of a vector loop": """
         kernel k() { for local i < 4 { for vector j < 4 { barrier } } }""",
     "a barrier that not all invocations are certain to reach": """

@@ -21,6 +21,7 @@ from tilewright.ir.kernel import For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import NestLowering, Point
 from tilewright.ir.lower.tile_walk import Tile
+from tilewright.ir.subgroups import Subgroups
 
 WORKGROUP = 64
 
@@ -133,6 +134,8 @@ def _guard_stores(body: Sequence[Stmt], condition: Expr) -> list[Stmt]:
     return result
 
 
-def on_grid(group: Var, local: Var, body: Sequence[Stmt]) -> list[Stmt]:
+def on_grid(
+    group: Var, local: Var, body: Sequence[Stmt], subgroups: Subgroups | None = None
+) -> list[Stmt]:
     """`body` inside the loops over workgroups and invocations."""
-    return [For(group, "group", [For(local, "local", body)])]
+    return [For(group, "group", [For(local, "local", body, subgroups=subgroups)])]

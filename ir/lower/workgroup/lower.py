@@ -12,12 +12,16 @@ from tilewright.ir.lower.workgroup.grid import GridLowering
 from tilewright.ir.lower.workgroup.rows import RowLowering
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import INNER, Schedule
+from tilewright.ir.subgroups import LEAST_SUBGROUP
 
 
-def lower_to_workgroups(nest: Nest, schedule: Schedule, name: str) -> Kernel:
-    """The kernel of `nest` under `schedule`."""
+def lower_to_workgroups(
+    nest: Nest, schedule: Schedule, name: str, least_subgroup: int = LEAST_SUBGROUP
+) -> Kernel:
+    """The kernel of `nest` under `schedule`, for devices whose subgroups have at least so many
+    invocations."""
     if schedule.stage_tile:
         return ContractionLowering(nest, schedule).kernel(name)
     if schedule.vector == INNER:
-        return RowLowering(nest, schedule).kernel(name)
+        return RowLowering(nest, schedule, least_subgroup).kernel(name)
     return GridLowering(nest, schedule).kernel(name)

@@ -2,8 +2,8 @@
 
 In: a nest whose outer extents are static. Out: as of `workgroup/grid.py`. The invocations of a
 workgroup stride over the axes inside of the outer point: neighbours take neighbouring elements.
-Reductions end in a tree over partial results in workgroup memory, scans in a tree of prefixes;
-results without axes are then known to every invocation, rows lie in workgroup memory.
+Reductions end in a tree over what each of them has (`workgroup/combine.py`), scans in a tree of
+prefixes; results without axes are then known to every invocation, rows lie in workgroup memory.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ from msgspec.structs import replace
 
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.ranges import largest
-from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
-from tilewright.ir.graph import COMBINERS, identity
+from tilewright.ir.graph import identity
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import NestLowering, Point
 from tilewright.ir.lower.reducer import Reducer, combine, is_product
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, plan_levels
 from tilewright.ir.lower.tile_walk import Tile
+from tilewright.ir.lower.workgroup.combine import (
+    MemoryTree,
+    Partials,
+    SubgroupTree,
+    Tree,
+    operation,
+)
 from tilewright.ir.lower.workgroup.grid import invocations, on_grid, split_index, static_extent
-from tilewright.ir.ops import Op
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
+from tilewright.ir.subgroups import Subgroups
 from tilewright.ir.traverse import substitute
 
 Bound = dict[Var, Expr]
@@ -37,14 +43,21 @@ _SHORT = 16
 class RowLowering(NestLowering):
     """State of the lowering of one nest; `lane` is the invocation's number in its workgroup."""
 
-    def __init__(self, nest: Nest, schedule: Schedule) -> None:
+    def __init__(self, nest: Nest, schedule: Schedule, least_subgroup: int) -> None:
         super().__init__(nest, replace(schedule, tile=(), vector=None, width=1, unroll=1))
         self.threads = invocations(schedule.workgroup)
         if self.threads & (self.threads - 1):
             raise IRError(f"a tree over {self.threads} invocations: they must be a power of two")
         self.lane = Var("lane", self.threads)
-        self.partials: dict[tuple[DType, int], Buffer] = {}
+        self.partials = Partials(self.threads, self.locals)
+        self.subgroups = Subgroups(self.threads, least_subgroup) if schedule.subgroups else None
+        self.tree = self._make_tree()
         self.shares: dict[Size, Expr] = {}
+
+    def _make_tree(self) -> Tree:
+        if self.subgroups is None:
+            return MemoryTree(self.lane, self.threads, self.partials)
+        return SubgroupTree(self.threads, self.subgroups, self.locals)
 
     def kernel(self, name: str) -> Kernel:
         sizes = [static_extent(a) for a in self.order]
@@ -55,7 +68,7 @@ class RowLowering(NestLowering):
         for axis, place in zip(self.order, split_index(group, sizes), strict=True):
             self.tiles[axis] = Tile(place, 1)
         body = self.tile_body()
-        return finish_kernel(name, on_grid(group, self.lane, body), self.locals)
+        return finish_kernel(name, on_grid(group, self.lane, body, self.subgroups), self.locals)
 
     def placed(self, local: Buffer) -> Buffer:
         if not local.shape:
@@ -146,19 +159,17 @@ class RowLowering(NestLowering):
         return bool(axes) and (most is None or most * 2 >= self.threads)
 
     def _tree(self, stages: Sequence[Stage], bound: Bound) -> list[Stmt]:
-        """Each invocation reduces its share; the workgroup combines the results by halving."""
+        """Each invocation reduces its share; the workgroup combines the results."""
         shares = self._shares_of(stages, bound)
         self.nest = replace(self.nest, locals=(*self.nest.locals, *(s.target for s in shares)))
         body = LaneReducer(self, shares, bound).statements()
-        partials = [self._partial(s.value.dtype, k) for k, s in enumerate(stages)]
-        for share, partial in zip(shares, partials, strict=True):
-            body.append(Store(partial, (self.lane,), Load(self.placed(share.target), ())))
-        body += [Barrier(), *self._halve(partials, [_operation(s) for s in stages])]
+        values = [self.placed(share.target) for share in shares]
+        combined = self.tree.combine(stages, values, repeated=bool(bound))
+        body += combined.body
         point = self._point_here()
-        for stage, partial in zip(stages, partials, strict=True):
-            first = Load(partial, (build.index(0),))
-            body += self._store_once(stage, [point.store_value(stage, bound, first)])
-        return [*body, Barrier()]  # the partial results' memory is used again
+        for stage, result in zip(stages, combined.results, strict=True):
+            body += self._store_once(stage, [point.store_value(stage, bound, result)])
+        return [*body, *combined.end]
 
     def _shares_of(self, stages: Sequence[Stage], bound: Bound) -> list[Stage]:
         """The stages over this invocation's share of the reduced points, into registers."""
@@ -175,27 +186,6 @@ class RowLowering(NestLowering):
             )
         return shares
 
-    def _halve(self, partials: Sequence[Buffer], operations: Sequence[Op]) -> list[Stmt]:
-        body: list[Stmt] = []
-        half = self.threads // 2
-        while half:
-            steps: list[Stmt] = []
-            for partial, op in zip(partials, operations, strict=True):
-                other = Load(partial, (build.add(self.lane, build.index(half)),))
-                value = combine(op, Load(partial, (self.lane,)), other)
-                steps.append(Store(partial, (self.lane,), value))
-            body += [If(build.lt(self.lane, build.index(half)), steps), Barrier()]
-            half //= 2
-        return body
-
-    def _partial(self, dtype: DType, number: int = 0) -> Buffer:
-        """Workgroup memory with one element for each invocation."""
-        key = (dtype, number)
-        if key not in self.partials:
-            self.partials[key] = Buffer("partial", (self.threads,), dtype, "workgroup")
-            self.locals.append(self.partials[key])
-        return self.partials[key]
-
     # Scans.
 
     def _scan_rows(self, stage: Stage) -> list[Stmt]:
@@ -206,10 +196,10 @@ class RowLowering(NestLowering):
 
     def _scan_shared(self, stage: Stage, bound: Bound) -> list[Stmt]:
         """Each invocation scans a run of its own, after the runs' totals have been scanned."""
-        name, op = stage.combined_by, _operation(stage)
+        name, op = stage.combined_by, operation(stage)
         dtype = stage.value.dtype
         before = self.register(f"{stage.target.name}_before", dtype, ())
-        partial = self._partial(dtype)
+        partial = self.partials.of(dtype)
         body = self._scan_run(stage, bound, before, totals=True)
         body += [Store(partial, (self.lane,), Load(before, ())), Barrier()]
         step = 1
@@ -237,7 +227,7 @@ class RowLowering(NestLowering):
         """A running combination: of the whole axis, or (with `totals` or `shared`) of this
         invocation's run of it. `totals` only leaves the end result in `total`; `shared` starts
         from what `total` holds."""
-        name, op = stage.combined_by, _operation(stage)
+        name, op = stage.combined_by, operation(stage)
         axis = stage.axes[-1]
         extent = self.extent(axis, bound)
         first: Expr = build.index(0)
@@ -261,6 +251,8 @@ class RowLowering(NestLowering):
 class LaneReducer(Reducer):
     """A reducer over one invocation's share, whose size is known up to one."""
 
+    lowering: RowLowering
+
     def _plan(self) -> list[tuple[int, ...]]:
         rounded = [s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)]
         if not rounded:
@@ -269,12 +261,6 @@ class LaneReducer(Reducer):
         assert axis.extent is not None
         plain = any(not is_product(s.stage) for s in rounded)
         run = self.lowering.schedule.reduce_block or (SUM_RUN if plain else PRODUCT_RUN)
-        return plan_levels([largest(axis.extent)], run)
-
-
-def _operation(stage: Stage) -> Op:
-    """How partial results of a reduction or a scan are combined."""
-    op = COMBINERS[stage.combined_by].op
-    if op is None:
-        raise IRError(f"{stage.target.name} is combined by {stage.combiner}, which is no operation")
-    return op
+        # As for lanes that are not full, where the tree over all shares is higher than it must be.
+        lanes = 2 if self.lowering.tree.height_reserved else 1
+        return plan_levels([largest(axis.extent)], run, lanes)

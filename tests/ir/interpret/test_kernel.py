@@ -189,6 +189,61 @@ def test_nested_local_loops_are_one_workgroup() -> None:
     assert x.tolist() == [[5, 4, 3], [2, 1, 0]]
 
 
+BUTTERFLY = """
+kernel k(x: i64[16], out: i64[16], sizes: i64[16]) {
+  r: register i64[] other: register i64[]
+  for local l < 16 subgroups of 2 (rounds, size, count, number, place) {
+    r[] = x[l]
+    for serial round < rounds { other[] = exchange r[] over round r[] = r[] + other[] }
+    out[l] = r[]
+    sizes[l] = i64(number * 100 + count)
+  }
+}"""
+
+
+@pytest.mark.parametrize("size", [2, 4, 8, 16])
+def test_exchanges_stay_inside_of_subgroups(size: int) -> None:
+    """Of each subgroup all invocations know the sum; which are together nobody says."""
+    x = 1 << np.arange(16)
+    out, facts = np.zeros(16, np.int64), np.zeros(16, np.int64)
+    kernel = parse_kernel(BUTTERFLY)
+    arrays = dict(zip(kernel.parameters, (x, out, facts), strict=True))
+    interpret_kernel(kernel, arrays, subgroup=size)
+    numbers = facts // 100
+    assert (facts % 100).tolist() == [16 // size] * 16
+    assert np.bincount(numbers).tolist() == [size] * (16 // size)
+    for number in range(16 // size):
+        (total,) = set(out[numbers == number].tolist())
+        assert total == x[numbers == number].sum()
+    if size < 16:
+        assert numbers[:2].tolist() == [0, 1]  # neighbours are apart
+
+
+@pytest.mark.parametrize(("size", "said"), [(1, "at least 2"), (32, "in subgroups of 32")])
+def test_subgroups_that_a_kernel_is_not_made_for(size: int, said: str) -> None:
+    kernel = parse_kernel(BUTTERFLY)
+    arrays = {p: np.zeros(16, np.int64) for p in kernel.parameters}
+    with pytest.raises(IRError, match=said):
+        interpret_kernel(kernel, arrays, subgroup=size)
+
+
+def test_an_exchange_beyond_the_subgroup_is_an_error() -> None:
+    kernel = parse_kernel(BUTTERFLY.replace("over round", "over rounds"))
+    arrays = {p: np.zeros(16, np.int64) for p in kernel.parameters}
+    with pytest.raises(IRError, match="an exchange over 8 places of 8"):
+        interpret_kernel(kernel, arrays, subgroup=8)
+
+
+def test_an_exchange_orders_no_memory() -> None:
+    text = """kernel k(x: i64[4]) { r: register i64[] w: workgroup i64[4]
+      for local l < 4 subgroups of 4 (rounds, size, count, number, place) {
+        w[l] = i64(l) r[] = exchange w[l] over 0 x[l] = w[3 - l] } }"""
+    kernel = parse_kernel(text)
+    arrays = {kernel.parameters[0]: np.zeros(4, np.int64)}
+    with pytest.raises(IRError, match="there is no barrier between them"):
+        interpret_kernel(kernel, arrays, subgroup=4)
+
+
 def test_a_barrier_that_some_miss_is_an_error() -> None:
     text = "kernel k() { for local l < 4 { if l < 2 { barrier } } }"
     with pytest.raises(IRError, match="some invocations reach and others do not"):

@@ -71,6 +71,38 @@ def test_what_does_not_fit_is_named(schedule: Schedule, said: str) -> None:
         check_schedule(NEST, schedule)
 
 
+ROWS_OF = Schedule(vector="inner", workgroup=(128,), subgroups=True)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "sizes", "said"),
+    [
+        (ROWS_OF, None, "subgroups=True is for devices that have them"),
+        (
+            replace(ROWS_OF, vector=None),
+            (4, 128),
+            "subgroups=True is for rows, with vector='inner'",
+        ),
+        (replace(ROWS_OF, subgroups=1), (4, 128), "subgroups=1 is neither True nor False"),
+        (replace(ROWS_OF, workgroup=(64,)), (4, 128), r"workgroup=\(64,\) is not .* 128 to 256"),
+        (replace(ROWS_OF, workgroup=(192,)), (4, 64), r"workgroup=\(192,\) is not a power of two"),
+        (replace(ROWS_OF, workgroup=(512,)), (4, 64), r"workgroup=\(512,\) is not .* 64 to 256"),
+    ],
+)
+def test_subgroups_that_do_not_fit(
+    schedule: Schedule, sizes: tuple[int, int] | None, said: str
+) -> None:
+    with pytest.raises(ShapeError, match=f"^schedule of double: {said}"):
+        check_schedule(NEST, schedule, 1024, sizes)
+
+
+def test_subgroups_are_for_targets_that_have_them() -> None:
+    check_schedule(NEST, ROWS_OF, 1024, (4, 128))
+    check_schedule(NEST, replace(ROWS_OF, workgroup=(512,)), 1024, (8, 128))
+    with pytest.raises(ShapeError, match="subgroups=True is for devices that have them"):
+        check_schedule(NEST, Schedule(subgroups=True))
+
+
 def test_limits() -> None:
     for schedule in (Schedule(unroll_reduce=1 << 20), Schedule(tile=(1 << 10, 1 << 10))):
         with pytest.raises(LimitError, match="is beyond the limit of 4096"):
