@@ -215,11 +215,16 @@ def _grid(nest: Nest, options: WgslOptions) -> Schedule:
     unroll = _EXPANDED_REDUCTION if expanded <= _EXPANDED_REDUCTION else 0
     across = _vector_axis(nest)
     axes = tuple(a for a in (_window_axis(nest, across, options), across) if a is not None)
+    sizes: tuple[int, ...] = (LANES,) * len(axes)
+    turned = _turned_axis(nest) if axes in ((), (across,)) else None
+    if turned is not None:
+        axes = (turned, nest.outer[-1])
+        sizes = tuple(_along_tile(a) for a in axes)
     threads = _WORKGROUP
     if not axes and options.is_processor:
         while threads > _PROCESSOR_THREADS and threads * _PROCESSOR_POINTS > points(nest.outer):
             threads //= 2
-    return grid_schedule(nest, axes, (LANES,) * len(axes), threads, unroll)
+    return grid_schedule(nest, axes, sizes, threads, unroll)
 
 
 def grid_schedule(
@@ -257,6 +262,35 @@ def _vector_axis(nest: Nest) -> Var | None:
     return axis if 2 * good > len(found) else None
 
 
+def _turned_axis(nest: Nest) -> Var | None:
+    """The axis along which a map reads neighbours that it does not store as neighbours: an
+    invocation that takes a tile of both axes reads and stores whole pieces of memory."""
+    if not nest.outer or points(nest.outer) == 0:
+        return None
+    if any(s.axes or s.reduce_axes for s in nest.stages):
+        return None
+    if max((_written_out(s) for s in nest.stages), default=0) > _MOST_WRITTEN_OUT:
+        return None
+    *others, last = nest.outer
+    if any(a.is_store and a.stride(last) != 1 for a in accesses(nest)):
+        return None
+    for load in (a for a in accesses(nest) if not a.is_store and a.stride(last) not in (0, 1)):
+        for axis in others:
+            tile = _along_tile(axis) * _along_tile(last)
+            if load.stride(axis) == 1 and points(nest.outer) >= tile * _LEAST_VECTORS:
+                return axis
+    return None
+
+
+def _along_tile(axis: Var) -> int:
+    """Four points of an axis, or all of a short one. The last tile of an axis is moved so that it
+    fits: little is done twice on a long one."""
+    extent = points((axis,))
+    if extent <= LANES:
+        return extent
+    return LANES if extent % LANES == 0 or extent >= LANES * LANES else 1
+
+
 def _window_axis(nest: Nest, across: Var | None, options: WgslOptions) -> Var | None:
     """An axis along which an invocation that computes several points reads what their windows
     share once. Not the last one, along which invocations are neighbours."""
@@ -268,11 +302,7 @@ def _window_axis(nest: Nest, across: Var | None, options: WgslOptions) -> Var | 
     if left < (_PROCESSOR_POINTS * _PROCESSOR_THREADS if options.is_processor else _MANY_WINDOWS):
         return None
     axis = _overlapping_axis(nest)
-    if axis is None:
-        return None
-    # The last tile of an axis is moved so that it fits: little is done twice on a long one.
-    extent = points((axis,))
-    return axis if extent % LANES == 0 or extent >= LANES * LANES else None
+    return axis if axis is not None and _along_tile(axis) == LANES else None
 
 
 def separate_axis(nest: Nest) -> Var | None:

@@ -241,6 +241,59 @@ def test_tiles_that_do_not_fit_are_moved(shape: tuple[int, int], rng: np.random.
     tw.testing.check(depthwise, (x, x[:3, :3].copy()), targets=["wgsl"])
 
 
+@tw.kernel
+def turned(x: Any) -> Any:
+    return 2 * x.T
+
+
+@tw.kernel
+def to_planes(image: Any) -> Any:
+    return (image * np.float32(0.5)).transpose(2, 0, 1)
+
+
+@tw.kernel
+def to_pixels(planes: Any) -> Any:
+    return (planes * np.float32(0.5)).transpose(1, 2, 0)
+
+
+TURNS = [
+    (turned, tw.f32[256, 512], (4, 4), 1),
+    (turned, tw.f32[257, 511], (4, 4), None),  # tiles that do not fit are moved
+    (tw.kernel(lambda x: x.T + x), tw.f32[256, 256], (4, 4), 1),
+    (to_planes, tw.f32[200, 200, 3], (3, 4), 1),
+    (to_pixels, tw.f32[3, 200, 200], (4, 3), None),
+    (tw.kernel(lambda x: x.reshape(64, 32, 64).transpose(0, 2, 1)), tw.f32[2048, 64], (1, 4, 4), 2),
+]
+
+
+@pytest.mark.parametrize(("kernel", "spec", "tile", "vector"), TURNS)
+def test_turns_read_and_store_whole_pieces(
+    kernel: Any, spec: Any, tile: tuple[int, ...], vector: int | None
+) -> None:
+    schedule = only_schedule(kernel, spec)
+    assert (schedule.tile, schedule.vector) == (tile, vector)
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize(("kernel", "spec"), [row[:2] for row in TURNS])
+def test_turns_are_right(kernel: Any, spec: Any, rng: np.random.Generator) -> None:
+    x = rng.standard_normal(spec.shape, np.float32)
+    tw.testing.check(kernel, (x,), targets=["wgsl"])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "spec"),
+    [
+        (turned, tw.f32[32, 32]),  # too few points
+        (turned, tw.f32[0, 32]),
+        (tw.kernel(lambda x: x[:, ::-1] + 1), tw.f32[256, 512]),  # not along another axis
+        (tw.kernel(lambda x: long(x).T), tw.f32[256, 512]),
+    ],
+)
+def test_what_is_not_turned(kernel: Any, spec: Any) -> None:
+    assert max(only_schedule(kernel, spec).tile[:-1], default=1) == 1
+
+
 @pytest.mark.parametrize(
     ("left", "right"),
     [
