@@ -19,12 +19,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, operations, points
 from tilewright.ir.lower.contraction import Contraction, match_contraction
 from tilewright.ir.lower.reducer import is_product
 from tilewright.ir.lower.split_k import can_split
-from tilewright.ir.lower.workgroup.contraction import shared_rows
+from tilewright.ir.lower.workgroup.contraction import copied, shared_rows
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import INNER, Schedule
 
@@ -101,7 +102,7 @@ def _contraction(nest: Nest, found: Contraction, options: WgslOptions) -> Schedu
     side, tile = _block(sizes, options)
     workgroup = (_along(sizes.rows, side, tile), _along(sizes.columns, side, tile))
     whole = Schedule(tile=(tile, tile), workgroup=workgroup, stage_tile=depth)
-    if slice_bytes(found, whole) > options.workgroup_bytes:
+    if slice_bytes(found, whole, options) > options.workgroup_bytes:
         return None
     blocks = _blocks(sizes, side * tile)
     if blocks >= _FEW_BLOCKS:
@@ -110,10 +111,19 @@ def _contraction(nest: Nest, found: Contraction, options: WgslOptions) -> Schedu
     return replace(whole, split_reduce=parts, stage_tile=_slice(sizes.depth // parts))
 
 
-def slice_bytes(found: Contraction, schedule: Schedule) -> int:
+def slice_bytes(found: Contraction, schedule: Schedule, options: WgslOptions) -> int:
     """Workgroup memory of a contraction: a slice of each operand."""
     rows, columns = shared_rows(found, schedule)
-    return (sum(rows) + sum(columns)) * schedule.stage_tile * WORD_BYTES
+    operands = zip((*found.left, *found.right), (*rows, *columns), strict=True)
+    row = sum(
+        length * _shared_bytes(copied(operand).dtype, options) for operand, length in operands
+    )
+    return row * schedule.stage_tile
+
+
+def _shared_bytes(dtype: DType, options: WgslOptions) -> int:
+    """What an element takes in workgroup memory."""
+    return F16.itemsize if dtype is F16 and options.native_half else WORD_BYTES
 
 
 def _parts(nest: Nest, depth: int, wanted: int) -> int:

@@ -82,7 +82,7 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
             return None
         made = replace(made, split_reduce=given["parts"])
         room = options.workgroup_bytes
-        if found is not None and made.stage_tile and slice_bytes(found, made) > room:
+        if found is not None and made.stage_tile and slice_bytes(found, made, options) > room:
             return None
         limits = (options.workgroup_invocations, options.subgroup_sizes)
         return made if is_legal(nest, made, *limits) else None

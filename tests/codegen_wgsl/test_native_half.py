@@ -10,19 +10,23 @@ import numpy as np
 import pytest
 
 import tilewright as tw
-from tests.codegen_wgsl.nests import elementwise
+from tests.codegen_wgsl.nests import axes, elementwise, program
 from tests.conftest import Golden
 from tilewright.codegen_wgsl import backend
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.emit.types import literal
 from tilewright.codegen_wgsl.native_half import is_half, narrow, rounded, widen
 from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.codegen_wgsl.schedule import slice_bytes
 from tilewright.compiler.runtime import runtime
 from tilewright.ir import build as b
 from tilewright.ir import ops
 from tilewright.ir.dtypes import F16, F32
-from tilewright.ir.expr import Apply, Var
+from tilewright.ir.expr import Apply, Load, Var
 from tilewright.ir.kernel import Buffer
+from tilewright.ir.lower.contraction import match_contraction
+from tilewright.ir.program import Nest, Program, Stage
+from tilewright.ir.schedule import Schedule
 from tilewright.ir.transfer import Array
 
 EVERY = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
@@ -298,6 +302,36 @@ def test_buffers_have_two_bytes_an_element() -> None:
     assert [(s.storage, s.packed) for s in made.program.buffers] == [("uint32", 2)] * 2
     text = backend.source(made.program)
     assert re.findall(r"array<(\S+),", text) == ["f16", "f16"] or "array<vec4<f16>" in text
+
+
+def _product(rows: int, columns: int, depth: int) -> Program:
+    x, w = Buffer("x", (rows, depth), F16), Buffer("w", (depth, columns), F16)
+    out = Buffer("out", (rows, columns), F16)
+    total = Buffer("total", (), F32, "scratch")
+    i, j, k = axes(i=rows, j=columns, k=depth)
+    product = b.mul(b.cast(Load(x, (i, k)), F32), b.cast(Load(w, (k, j)), F32))
+    stages = (
+        Stage((), (k,), "add", product, total, ()),
+        Stage((), (), None, b.cast(Load(total, ()), F16), out, (i, j)),
+    )
+    return program([x, w], [out], [Nest("product", (i, j), stages, (total,))])
+
+
+def test_tiles_of_products_are_halves_in_workgroup_memory() -> None:
+    made = backend.build(_product(256, 256, 256), WgslOptions(native_half=True))
+    text = backend.source(made.program)
+    assert re.findall(r"var<workgroup> w\d: array<(\S+),", text) == ["vec4<f16>"] * 2
+    assert re.findall(r"var r\d+: (\S+);", text) == ["vec4<f32>"] * 8
+
+
+def test_schedules_know_what_halves_take_in_workgroup_memory() -> None:
+    (nest,) = _product(256, 256, 256).steps
+    assert isinstance(nest, Nest)
+    found = match_contraction(nest)
+    assert found is not None
+    schedule = Schedule(tile=(4, 4), workgroup=(8, 8), stage_tile=16)
+    sizes = [slice_bytes(found, schedule, WgslOptions(native_half=half)) for half in (False, True)]
+    assert sizes == [(36 + 32) * 16 * 4, (36 + 32) * 16 * 2]
 
 
 def test_shaders_without_halves_do_not_ask_for_them() -> None:

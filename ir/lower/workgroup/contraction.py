@@ -15,9 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import DType
+from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Expr, Load, Var
+from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
 from tilewright.ir.lower.contraction import Contraction, match_contraction, unit_stride
 from tilewright.ir.lower.finish_kernel import finish_kernel
@@ -111,7 +111,7 @@ class ContractionLowering(NestLowering):
         operands = (found.left, found.right)[which]
         tile, threads = schedule.tile[which], schedule.workgroup[which]
         shared = tuple(
-            Buffer(("left", "right")[which], (self.depth, length), o.dtype, "workgroup")
+            Buffer(("left", "right")[which], (self.depth, length), copied(o).dtype, "workgroup")
             for o, length in zip(operands, shared_rows(found, schedule)[which], strict=True)
         )
         self.locals += shared
@@ -211,7 +211,8 @@ class ContractionLowering(NestLowering):
             known: dict[Expr, Expr] = {}
             for side, counter in zip((self.rows, self.columns), place, strict=True):
                 at = (k, build.add(side.first, counter))
-                known |= {o: Load(s, at) for o, s in zip(side.operands, side.shared, strict=True)}
+                for operand, shared in zip(side.operands, side.shared, strict=True):
+                    known[operand] = build.cast(Load(shared, at), operand.dtype)
             value = substitute(self.found.stage.value, {**self.points, **reduced}, memo=known)
             return Store(total, place, combine(ops.ADD, Load(total, place), value))
 
@@ -230,7 +231,7 @@ class ContractionLowering(NestLowering):
         """All operands of a side; see `_copy_operand`."""
         body: list[Stmt] = []
         for operand, shared in zip(side.operands, side.shared, strict=True):
-            body += self._copy_operand(side, operand, shared, start)
+            body += self._copy_operand(side, copied(operand), shared, start)
         return body
 
     def _copy_operand(self, side: Side, operand: Expr, shared: Buffer, start: Expr) -> list[Stmt]:
@@ -305,6 +306,13 @@ def shared_rows(found: Contraction, schedule: Schedule) -> tuple[list[int], list
         turned = block if block // LANES % 2 else block + LANES
         lengths.append([turned if _is_turned(o, axes, reduced) else block for o in operands])
     return lengths[0], lengths[1]
+
+
+def copied(operand: Expr) -> Expr:
+    """What of an operand is kept in workgroup memory: a float16 before it becomes a float32, as it
+    takes half of the memory."""
+    is_widened = isinstance(operand, Apply) and operand.op is ops.CAST
+    return operand.operands[0] if is_widened and operand.operands[0].dtype is F16 else operand
 
 
 def _is_turned(operand: Expr, own: Sequence[Var], reduced: Sequence[Var]) -> bool:

@@ -26,7 +26,7 @@ from tests.codegen_wgsl.nests import (
 )
 from tests.ir.lower.traced_programs import numbers
 from tilewright.ir import build as b
-from tilewright.ir.dtypes import F32, I32
+from tilewright.ir.dtypes import F16, F32, I32
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Load
 from tilewright.ir.interpret.kernel import interpret_kernel
@@ -251,3 +251,18 @@ def test_scans_one_after_the_other(shape: tuple[int, int, int], workgroup: int) 
         Schedule(vector=INNER, workgroup=(workgroup,)),
     )
     np.testing.assert_array_equal(found, array.cumsum(axis=2))
+
+
+def test_float16_is_shared_before_it_is_widened() -> None:
+    """It takes half of the memory that float32 takes; the sums are in float32."""
+    x, w, out = Buffer("x", (9, 13), F16), Buffer("w", (13, 10), F16), Buffer("out", (9, 10), F32)
+    i, j, k = axes(i=9, j=10, k=13)
+    product = b.mul(b.cast(Load(x, (i, k)), F32), b.cast(Load(w, (k, j)), F32))
+    stage = Stage((), (k,), "add", product, out, (i, j))
+    made = program([x, w], [out], [Nest("product", (i, j), (stage,), ())])
+    schedule = Schedule(tile=(4, 4), workgroup=(2, 2), stage_tile=5)
+    shared = [b for b in lowered(made, schedule).locals if b.space == "workgroup"]
+    assert [b.dtype for b in shared] == [F16, F16]
+    a, c = numbers(9, 13).astype(np.float16), numbers(13, 10).astype(np.float16) * np.float16(300)
+    wanted = a.astype(np.float32) @ c.astype(np.float32)
+    np.testing.assert_array_equal(run(made, [a, c], schedule), wanted)
