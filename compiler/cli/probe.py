@@ -80,7 +80,12 @@ def _wgsl(runtime: Runtime) -> tuple[str, ...]:
         features,
         f"buffers up to {info.limits.storage_binding_bytes >> 20} MiB,"
         f" {info.limits.workgroup_invocations} invocations per workgroup",
+        *_subgroups(info.subgroup_sizes),
     )
+
+
+def _subgroups(sizes: tuple[int, int] | None) -> tuple[str, ...]:
+    return () if sizes is None else (f"subgroups of {sizes[0]} to {sizes[1]} invocations",)
 
 
 def _glsl(runtime: Runtime) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ memory, and one barrier.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -111,6 +112,7 @@ class SubgroupTree:
 
     The sizes of subgroups are known when the kernel runs, so the rounds are loops. Two sets of
     memory take turns: the barrier of one combination shows that all have read that before it.
+    Those in loops, which may not run, have a set of their own and a barrier at their end.
     """
 
     height_reserved = True
@@ -122,16 +124,15 @@ class SubgroupTree:
             raise IRError(f"{threads} invocations in subgroups of {subgroups.least}")
         count = threads // subgroups.least
         self.local = local
-        self.turns = (Partials(count, local), Partials(count, local))
-        self.made = 0
+        self.turns = itertools.cycle((Partials(count, local), Partials(count, local)))
+        self.in_loops = Partials(count, local)
 
     def combine(
         self, stages: Sequence[Stage], values: Sequence[Buffer], *, repeated: bool
     ) -> Combination:
         """Within subgroups; through memory; the subgroups' results, in every subgroup."""
         operations = [operation(s) for s in stages]
-        memory = self.turns[self.made % 2]
-        self.made += 1
+        memory = self.in_loops if repeated else next(self.turns)
         partials = [memory.of(v.dtype, k) for k, v in enumerate(values)]
         facts = self.subgroups
         stores: list[Stmt] = [

@@ -105,6 +105,17 @@ def test_merging_takes_what_is_new_or_gains_more(database: TuningDatabase, tmp_p
     assert database.merge(other) == 0
 
 
+def test_records_of_before_a_field_existed_count(database: TuningDatabase) -> None:
+    without = LINE.replace(b',"subgroups":false', b"")
+    assert without != LINE
+    database.path.parent.mkdir(parents=True)
+    database.path.write_bytes(without + b"\n")
+    assert database.records() == [RECORD]
+    found = replace(RECORD, graph="c3", schedules={"t5": Schedule(vector=INNER, subgroups=True)})
+    database.add([found])
+    assert found in database.records()
+
+
 LINE = msgspec.json.encode(RECORD)
 DAMAGED: dict[str, bytes] = {
     "half a line": LINE[:100],

@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.codegen_wgsl.nests import Array, reduction, softmax
+from tests.codegen_wgsl.nests import Array, axes, program, reduction, softmax
 from tests.ir.lower.traced_programs import program_of
+from tilewright.ir import build, ops
+from tilewright.ir.dtypes import F32
 from tilewright.ir.errors import IRError
+from tilewright.ir.expr import Apply, Load
 from tilewright.ir.fuse.options import WORKGROUP
 from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.interpret.values import shape_value
-from tilewright.ir.kernel import Barrier, Exchange, Kernel, statements
+from tilewright.ir.kernel import Barrier, Buffer, Exchange, Kernel, statements
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.parser import parse_kernel
 from tilewright.ir.printer import print_kernel
-from tilewright.ir.program import Nest, Program
+from tilewright.ir.program import Nest, Program, Stage
 from tilewright.ir.schedule import INNER, Schedule
 from tilewright.ir.verify import verify_kernel
 
@@ -33,19 +36,17 @@ def lowered(nest: Nest, threads: int = THREADS, least: int = 4) -> Kernel:
     return kernel
 
 
-def run(program: Program, inputs: list[Array], subgroup: int, least: int = 4) -> list[Array]:
+def run(made: Program, inputs: list[Array], subgroup: int, least: int = 4) -> list[Array]:
     """The outputs of a program of nests, each of them lowered to rows."""
-    made = (*program.outputs, *program.temporaries)
-    arrays = {
-        b: np.full(shape_value(b.shape, {}), 99, b.dtype.numpy) for b in made if b.base is None
-    }
-    arrays |= dict(zip(program.inputs, inputs, strict=True))
-    arrays |= dict(program.constants)
-    for step in program.steps:
+    kept = (b for b in (*made.outputs, *made.temporaries) if b.base is None)
+    arrays = {b: np.full(shape_value(b.shape, {}), 99, b.dtype.numpy) for b in kept}
+    arrays |= dict(zip(made.inputs, inputs, strict=True))
+    arrays |= dict(made.constants)
+    for step in made.steps:
         assert isinstance(step, Nest)
         kernel = lowered(step, least=least)
         interpret_kernel(kernel, {p: arrays[p] for p in kernel.parameters}, subgroup=subgroup)
-    return [arrays[b.root].reshape(shape_value(b.shape, {})) for b in program.outputs]
+    return [arrays[b.root].reshape(shape_value(b.shape, {})) for b in made.outputs]
 
 
 def floats() -> Array:
@@ -106,10 +107,34 @@ def test_rows_of_any_length(length: int, least: int, size: int) -> None:
 
 def test_variances_keep_two_passes() -> None:
     x = np.random.default_rng(5).standard_normal((4, 90)).astype(np.float32) + 100
-    program = program_of(lambda x: x.var(axis=1), [x], WORKGROUP)
+    made = program_of(lambda x: x.var(axis=1), [x], WORKGROUP)
     for size in SIZES:
-        (found,) = run(program, [x], size)
+        (found,) = run(made, [x], size)
         np.testing.assert_allclose(found, x.var(axis=1, dtype=np.float64), rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_reductions_in_a_loop_use_their_memory_again(size: int) -> None:
+    """Three sums one after the other, then a maximum of them and of all, twice."""
+    x, out = Buffer("x", (2, 3, 150), F32), Buffer("out", (2,), F32)
+    sums, most = Buffer("sums", (3,), F32, "scratch"), Buffer("most", (), F32, "scratch")
+    i, j, k, a, b, c = axes(i=2, j=3, k=150, a=3, b=150, c=150)
+    total = Buffer("total", (), F32, "scratch")
+    above = Apply(ops.SUB, (Load(x, (i, a, b)), Load(most, ())))
+    stages = (
+        Stage((), (c,), "max", Load(x, (i, build.index(0), c)), most, ()),
+        Stage((j,), (k,), "add", Load(x, (i, j, k)), sums, (j,)),
+        Stage((), (a, b), "add", Apply(ops.ADD, (above, Load(sums, (a,)))), total, ()),
+        Stage((), (), None, Apply(ops.ADD, (Load(total, ()), Load(most, ()))), out, (i,)),
+    )
+    nest = Nest("looped", (i,), stages, (sums, most, total))
+    array = np.random.default_rng(7).integers(-3, 4, (2, 3, 150)).astype(np.float32)
+    (found,) = run(program([x], [out], [nest]), [array], size)
+    highest = array[:, 0].max(axis=1)
+    each = array.sum(axis=2)
+    wanted = array.sum(axis=(1, 2)) - 450 * highest + 150 * each.sum(axis=1) + highest
+    np.testing.assert_array_equal(found, wanted)
+    assert counted(lowered(nest), Barrier) == 2 + 3 * 2 + 1  # alone; of each row; for all of them
 
 
 def only_nest(made: Program) -> Nest:
