@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import default_schedule, separate_axis
+from tilewright.codegen_wgsl.schedule import cuts_words, default_schedule, separate_axis
 from tilewright.codegen_wgsl.storage import static_shape
 from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
+from tilewright.ir.lower.flatten_axes import can_flatten, flatten_axes
 from tilewright.ir.lower.gather_scatter import gather_scatter
 from tilewright.ir.lower.sorting.sort_by_exchanges import sort_by_exchanges
 from tilewright.ir.lower.sorting.sort_by_rank import sort_by_rank
@@ -74,6 +76,8 @@ class ProgramLowering(Struct):
     def nest(self, nest: Nest) -> list[Step]:
         """The launches of one nest."""
         merged = collapse_axes(nest, kept=separate_axis(nest))
+        if cuts_words(merged, self.options) and can_flatten(merged):
+            merged = flatten_axes(merged)
         schedule = self.given.get(nest.name)
         if schedule is None:
             schedule = default_schedule(merged, self.options)
@@ -81,6 +85,8 @@ class ProgramLowering(Struct):
             chosen = self.options
             check_schedule(merged, schedule, chosen.workgroup_invocations, chosen.subgroup_sizes)
         self.nests.append((merged, schedule))
+        if points(merged.outer) == 0:
+            return []
         if schedule.split_reduce == 1:
             return [self._launch(merged, schedule)]
         parts, rest = split_k(merged, schedule.split_reduce)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from tilewright.ir import build, ops
-from tilewright.ir.analysis.affine import Linear
+from tilewright.ir.analysis.affine import Linear, rejoined
 from tilewright.ir.dtypes import BOOL, U8, U16, U32, DType
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.kernel import (
@@ -136,7 +136,7 @@ class _Packer:
         root, extent = stmt.buffer.root, loop.extent
         if root not in self.words or not isinstance(extent, int) or not extent:
             return None
-        form = flat(stmt.buffer, stmt.indices)
+        form = rejoined(flat(stmt.buffer, stmt.indices))
         first = form.without(loop.var)
         if form.coefficient(loop.var) != 1 or loop.var in variables(tuple(first.terms)):
             return None
@@ -157,7 +157,7 @@ class _Packer:
         found: dict[tuple[Buffer, frozenset[tuple[Expr, int]]], dict[int, int]] = {}
         for place, stmt in enumerate(body):
             if isinstance(stmt, Store) and stmt.buffer.root in self.words:
-                form = flat(stmt.buffer, stmt.indices)
+                form = rejoined(flat(stmt.buffer, stmt.indices))
                 key = stmt.buffer.root, frozenset(form.terms.items())
                 found.setdefault(key, {})[form.constant] = place
         after: dict[int, list[Stmt]] = {}
@@ -226,7 +226,7 @@ class _Packer:
         """Rounds of the loop over `var` in which `stmt` fills a word."""
         if not isinstance(stmt, Store) or stmt.buffer.root not in self.words:
             return 1
-        form = flat(stmt.buffer, stmt.indices)
+        form = rejoined(flat(stmt.buffer, stmt.indices))
         each = elements_per_word(stmt.buffer.dtype)
         aligned = _is_whole(stmt.buffer.root, form.without(var), each)
         return each if form.coefficient(var) == 1 and aligned else 1

@@ -4,7 +4,8 @@ Contractions go through workgroup memory; where there are few blocks of results,
 product with a vector, long sums are split. Nests that visit the data of an outer point more than
 once, or that have few outer points and much to reduce, get a workgroup for each outer point.
 Everything else has one invocation for each point, or for four neighbouring ones, and for four along
-another axis where their windows overlap.
+another axis where their windows overlap. Those of narrow arrays are four neighbours wherever that
+makes whole words of what is stored.
 
 A processor that plays a GPU runs the invocations of a workgroup in one thread, a few at a time:
 barriers cost it more than they spare, and there are cores to keep busy, not thousands of lanes.
@@ -19,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.codegen_wgsl.pack_stores import elements_per_word
 from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, operations, points
@@ -46,6 +48,7 @@ _SHORT_ROW = 32
 _EXPANDED_REDUCTION = 32
 _MANY_WINDOWS = 4096  # invocations that must be left when each computes overlapping windows
 _MOST_WRITTEN_OUT = 64  # operations of a point of which an invocation computes four or sixteen
+_MOST_IN_REST = 512  # operations of a point of which the last ones of an array have other code
 _MOST_THREADS = 256  # that a row gets: more wait longer for each other than they work
 _PROCESSOR_POINTS = 32  # outer points that keep the cores of a processor busy
 _PROCESSOR_THREADS = 16  # a vector of a processor or two
@@ -223,7 +226,7 @@ def _row_threads(nest: Nest, options: WgslOptions) -> int:
 def _grid(nest: Nest, options: WgslOptions) -> Schedule:
     expanded = max((points(s.reduce_axes) for s in nest.stages if s.reduce_axes), default=0)
     unroll = _EXPANDED_REDUCTION if expanded <= _EXPANDED_REDUCTION else 0
-    across = _vector_axis(nest)
+    across = _vector_axis(nest, options)
     axes = tuple(a for a in (_window_axis(nest, across, options), across) if a is not None)
     sizes: tuple[int, ...] = (LANES,) * len(axes)
     turned = _turned_axis(nest) if axes in ((), (across,)) else None
@@ -241,12 +244,14 @@ def grid_schedule(
     nest: Nest, axes: Sequence[Var], sizes: Sequence[int], threads: int, unroll: int
 ) -> Schedule:
     """An invocation for `sizes` points along `axes`, across lanes along the last of them if that
-    is the nest's last one and tiles do not cut it."""
+    is the nest's last one and tiles do not cut it, or its only one."""
     tile = tuple(sizes[axes.index(a)] if a in axes else 1 for a in nest.outer)
     whole = False
     if tile and axes and axes[-1] is nest.outer[-1]:
         extent = axes[-1].extent
-        whole = tile[-1] % LANES == 0 and isinstance(extent, int) and extent % tile[-1] == 0
+        alone = len(tile) == 1  # what is left over at its end is computed apart
+        fills = isinstance(extent, int) and (alone or extent % tile[-1] == 0)
+        whole = tile[-1] % LANES == 0 and fills
     return Schedule(
         tile=tile if max(tile, default=1) > 1 else (),
         vector=len(tile) - 1 if whole else None,
@@ -256,11 +261,13 @@ def grid_schedule(
     )
 
 
-def _vector_axis(nest: Nest) -> Var | None:
+def _vector_axis(nest: Nest, options: WgslOptions) -> Var | None:
     """The last axis, if stores along it are whole ``vec4`` and most loads are of neighbours."""
     if not nest.outer or any(s.axes for s in nest.stages):
         return None
     axis = nest.outer[-1]
+    if _fills_words(nest, axis, options):
+        return axis
     if not isinstance(axis.extent, int) or axis.extent % LANES:
         return None
     if points(nest.outer) < LANES * _LEAST_VECTORS:
@@ -299,6 +306,43 @@ def _along_tile(axis: Var) -> int:
     if extent <= LANES:
         return extent
     return LANES if extent % LANES == 0 or extent >= LANES * LANES else 1
+
+
+def _fills_words(nest: Nest, axis: Var, options: WgslOptions) -> bool:
+    """Whether four neighbours along `axis`, the last one, are whole words of a narrow array. What
+    is left over at the end of an array can be one as well; that of each row cannot."""
+    if not isinstance(axis.extent, int) or not _is_short(nest):
+        return False
+    if axis.extent % LANES:
+        # The rest at the end has code of its own.
+        written_out = sum(_written_out(s) for s in nest.stages)
+        if len(nest.outer) > 1 or written_out > _MOST_IN_REST:
+            return False
+    return any(_is_aligned(a, axis) for a in _narrow_stores(nest, options))
+
+
+def cuts_words(nest: Nest, options: WgslOptions) -> bool:
+    """Whether rows of narrow elements end inside of words, so that the points are better numbered
+    through (`flatten_axes`)."""
+    if len(nest.outer) < 2 or not _is_short(nest) or match_contraction(nest) is not None:
+        return False
+    if sum(_written_out(s) for s in nest.stages) > _MOST_IN_REST:
+        return False
+    last = points((nest.outer[-1],))
+    return any(last % elements_per_word(a.buffer.dtype) for a in _narrow_stores(nest, options))
+
+
+def _is_short(nest: Nest) -> bool:
+    """Whether each point is soon computed, so that there need not be an invocation for each."""
+    if any(s.axes for s in nest.stages):
+        return False
+    return all(points(s.reduce_axes) <= _EXPANDED_REDUCTION for s in nest.stages if s.reduce_axes)
+
+
+def _narrow_stores(nest: Nest, options: WgslOptions) -> list[Access]:
+    stores = (a for a in accesses(nest) if a.is_store)
+    narrow = (a for a in stores if elements_per_word(a.buffer.dtype) > 1)
+    return [a for a in narrow if not (options.native_half and a.buffer.dtype is F16)]
 
 
 def _window_axis(nest: Nest, across: Var | None, options: WgslOptions) -> Var | None:

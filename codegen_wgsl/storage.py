@@ -25,6 +25,7 @@ from tilewright.ir.expr import Apply, Expr, Load
 from tilewright.ir.kernel import Buffer, Kernel, Store, stored_roots
 
 _MOST_ELEMENTS = (1 << 31) - 1
+_FEW_VALUES = 64
 _WIDE = {I64: I32, U64: U32, F64: F32}
 
 
@@ -133,18 +134,25 @@ def _spec(role: Role, root: Buffer, word: DType, shape: tuple[int, ...], packed:
 
 
 def divide(form: Linear, divisor: int) -> tuple[Expr, Expr]:
-    """Quotient and remainder of a non-negative offset, without a division where the terms that
-    are no multiples of `divisor` are known to stay below it."""
+    """Quotient and remainder of a non-negative offset. Terms that are multiples of `divisor` are
+    divided by themselves, where the rest has few values, as between the lanes of a vector: then the
+    emitters know its quotient, or it is zero."""
     even = {a: c // divisor for a, c in form.terms.items() if c % divisor == 0}
     odd = {a: c for a, c in form.terms.items() if c % divisor}
-    rest = Linear(odd, form.constant % divisor).expression()
-    low, high = interval(rest)
-    if low is not None and high is not None and low >= 0 and high < divisor:
-        return Linear(even, form.constant // divisor).expression(), rest
-    whole = form.expression()
-    return Apply(ops.QUO, (whole, build.index(divisor))), Apply(
-        ops.REM, (whole, build.index(divisor))
-    )
+    rest = Linear(odd, form.constant % divisor)
+    low, high = interval(rest.expression())
+    by = build.index(divisor)
+    if low is None or high is None or high - low >= _FEW_VALUES:
+        whole = form.expression()
+        return Apply(ops.QUO, (whole, by)), Apply(ops.REM, (whole, by))
+    moved = min(0, low // divisor)  # quotients are those of numbers from 0 up
+    rest = Linear(odd, rest.constant - moved * divisor)
+    whole = Linear(even, form.constant // divisor + moved).expression()
+    inside = rest.expression()
+    if low >= 0 and high < divisor:
+        return whole, inside
+    quotient = Apply(ops.QUO, (inside, by))
+    return build.add(whole, quotient), Apply(ops.REM, (inside, by))
 
 
 def checked_shape(root: Buffer) -> tuple[int, ...]:

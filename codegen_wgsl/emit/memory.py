@@ -20,7 +20,8 @@ _COMPONENTS = "xyzw"
 class Place(Struct, frozen=True):
     """An element offset: ``sum(factor * name) + constant``, and what it gains from lane to lane.
 
-    `vector` is set instead where the lanes' offsets follow no rule: the name of a vector of them.
+    `steps` are set instead where the lanes are known to lie at these places from there, `vector`
+    where their offsets follow no rule: the name of a vector of them.
     """
 
     terms: tuple[tuple[str, int], ...]
@@ -29,10 +30,11 @@ class Place(Struct, frozen=True):
     lanes: int
     depth: int
     vector: str = ""
+    steps: tuple[int, ...] = ()
 
     def moved(self, lane: int) -> Place:
         """The place of one lane."""
-        constant = self.constant + lane * self.step
+        constant = self.constant + (self.steps[lane] if self.steps else lane * self.step)
         return Place(self.terms, constant, 0, 1, self.depth)
 
     @property
@@ -68,6 +70,9 @@ class MemoryEmitter(ValueEmitter):
             text = self._vector(buffer, place, depth) + _swizzle(place.constant, place.lanes)
             return Value(text, place.lanes, depth)
         parts = [self._element(buffer, lane, depth) for lane in self._lanes(place)]
+        if place.steps:  # several lanes may be parts of one word
+            version = self.environment.versions.get(buffer.root, 0)
+            parts = [self.function.once((text, version), text, depth) for text in parts]
         right = f"{types.value(buffer.dtype, place.lanes)}({', '.join(parts)})"
         return self.place(node, right, place.lanes, depth)
 
@@ -133,22 +138,30 @@ class MemoryEmitter(ValueEmitter):
         return self._resolved(self.environment.offset(buffer, indices))
 
     def _resolved(self, form: Linear) -> Place:
+        form, steps = self.by_lane(form)
         offset = self.resolve(form)
         terms: dict[str, int] = {}
         for value, factor in offset.scalars:
             terms[value.text] = terms.get(value.text, 0) + factor
         depth = max((v.depth for v, _ in (*offset.scalars, *offset.vectors)), default=0)
-        place = Place(tuple(terms.items()), offset.constant, offset.step, offset.lanes, depth)
+        lanes = len(steps) or offset.lanes
+        steps = tuple(step + offset.step * k for k, step in enumerate(steps))
+        if len(set(steps)) == 1 and not offset.vectors:
+            offset.constant, steps, lanes = offset.constant + steps[0], (), 1
+        step = 0 if steps or lanes == 1 else offset.step
+        place = Place(tuple(terms.items()), offset.constant, step, lanes, depth, steps=steps)
         return self._irregular(place, offset.vectors) if offset.vectors else place
 
     def _irregular(self, place: Place, vectors: list[tuple[Value, int]]) -> Place:
         kind = f"vec{place.lanes}<i32>"
         parts = [_product(value.text, factor) for value, factor in vectors]
-        if place.step:
-            steps = ", ".join(str(place.step * k) for k in range(place.lanes))
+        if place.step or place.steps:
+            first = place.constant
+            steps = ", ".join(str(place.moved(k).constant - first) for k in range(place.lanes))
             parts.append(f"{kind}({steps})")
         if place.terms or place.constant:
-            parts.append(f"{kind}({self._offset(place.moved(0))})")
+            scalar = Place(place.terms, place.constant, 0, 1, place.depth)
+            parts.append(f"{kind}({self._offset(scalar)})")
         text = " + ".join(parts)
         name = self.function.once((kind, text), text, max(place.depth, self.function.floor))
         return Place((), 0, 0, place.lanes, place.depth, name)
@@ -182,7 +195,14 @@ class MemoryEmitter(ValueEmitter):
     def store_register(self, buffer: Buffer, indices: tuple[Expr, ...], value: Value) -> None:
         row, start, lanes = self._register_place(buffer, indices)
         text = self.splat(value, buffer.dtype, lanes)
-        self.function.line(f"{self._register_text(buffer, row, start, lanes)} = {text};")
+        target = self._register_text(buffer, row, start, lanes)
+        if lanes in (1, self.widths.get(buffer, 1)):
+            self.function.line(f"{target} = {text};")
+            return
+        named = self.function.let(text, self.function.depth)  # several components take no value
+        for lane in range(lanes):
+            part = self._register_text(buffer, row, start + lane, 1)
+            self.function.line(f"{part} = {named}.{_COMPONENTS[lane]};")
 
     def _register_place(
         self, buffer: Buffer, indices: tuple[Expr, ...]

@@ -111,12 +111,17 @@ class _CountingWalk(StatementWalk[Scopes[_Counted]]):
 
     def load(self, node: Load) -> Value:
         buffer = buffer_of(node)
-        lanes = self._lanes(buffer, node.indices)
+        form, steps = self.by_lane(self.environment.offset(buffer, node.indices))
+        offset = self.resolve(form)
+        lanes = len(steps) or offset.lanes
         if buffer.space == "register":
             return Value("", lanes, self.function.depth)
         depth = self.depth_of(node)
         if buffer.space == "global":
-            self.bytes_read += lanes * buffer.dtype.itemsize * self._times(depth)
+            # Lanes that are known to be parts of one word read it once.
+            places = {step + offset.step * k for k, step in enumerate(steps)}
+            read = lanes if offset.vectors or not steps else len(places)
+            self.bytes_read += read * buffer.dtype.itemsize * self._times(depth)
         return Value("", lanes, depth)
 
     def lane_reduce(self, node: LaneReduce) -> Value:

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from tilewright.ir import ops
 from tilewright.ir.analysis.affine import Linear
+from tilewright.ir.analysis.lane_literals import lane_literals
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.emit.environment import Environment, Facts, Lanes, Value, buffer_of
 from tilewright.ir.emit.scopes import Scopes
@@ -131,6 +132,26 @@ class ExpressionEmitter(ABC, Generic[F]):
             result.step, result.lanes = 0, 1
         return result
 
+    def by_lane(self, form: Linear) -> tuple[Linear, tuple[int, ...]]:
+        """The form without the terms of which the value in each lane is known, and their sum in
+        each lane; no values if there are no such terms."""
+        bound = self.environment.bindings
+        lanes = {
+            v: range(b.start, b.start + b.count)
+            for v, b in bound.items()
+            if isinstance(v, Var) and isinstance(b, Lanes)
+        }
+        sums: list[int] = []
+        rest: dict[Expr, int] = {}
+        for atom, factor in form.terms.items():
+            each = None if isinstance(atom, Var) or not lanes else lane_literals(atom, lanes)
+            if each is None:
+                rest[atom] = factor
+            else:
+                old = sums or [0] * len(each)
+                sums = [total + factor * value for total, value in zip(old, each, strict=True)]
+        return Linear(rest, form.constant), tuple(sums)
+
     def _needed(self, node: Expr) -> Sequence[Expr]:
         """The operands that must be values before `node` can be computed."""
         match node:
@@ -233,7 +254,10 @@ class ExpressionEmitter(ABC, Generic[F]):
 
 
 _DIVISIONS = (ops.QUO, ops.FLOORDIV, ops.REM, ops.MOD)
-_FOLDED = (ops.ADD, ops.SUB, ops.MUL, ops.MIN, ops.MAX, ops.NEG, *_DIVISIONS)
+_FOLDED = (
+    *(ops.ADD, ops.SUB, ops.MUL, ops.MIN, ops.MAX, ops.NEG, ops.AND, ops.SHR_RAW),
+    *_DIVISIONS,
+)
 
 
 def _simplified(node: Apply, values: list[Value]) -> Value | None:

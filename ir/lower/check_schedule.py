@@ -117,7 +117,8 @@ class _Check:
             raise self._beyond("workgroup", invocations)
         if isinstance(given.vector, int) and given.tile and not given.stage_tile:
             extent, size = self.nest.outer[given.vector].extent, given.tile[given.vector]
-            if not isinstance(extent, int) or extent % size:
+            alone = self.rank == 1 and given.split_reduce == 1
+            if not isinstance(extent, int) or (extent % size and not alone):
                 raise self.wrong("vector", f"is an axis of {extent} points, which tiles cut")
 
     def fits_subgroups(self, sizes: tuple[int, int] | None) -> None:

@@ -8,26 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tilewright.ir import ops
 from tilewright.ir.analysis.affine import Linear, linear
-from tilewright.ir.expr import Expr, Load, Var, post_order
-from tilewright.ir.kernel import Buffer, For, Store, expressions, statements
+from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
+from tilewright.ir.kernel import Buffer, For, If, Store, expressions, statements
 from tilewright.ir.verify.expressions import broken
 
 Place = tuple[Buffer, tuple[Expr, ...]]
 
 
 def check_loop(loop: For) -> None:
-    """No two iterations of a parallel loop touch one element of shared memory, one writing."""
+    """No two iterations of a parallel loop touch one element of shared memory, one writing. What
+    only one of them does is no conflict."""
     stores: list[Place] = []
     loads: list[Place] = []
     inside: list[Var] = []
+    alone = {s for branch in _of_one(loop) for s in statements(branch.body)}
     for stmt in statements(loop.body):
-        if isinstance(stmt, Store):
+        if isinstance(stmt, Store) and stmt not in alone:
             stores.append((stmt.buffer, stmt.indices))
         if isinstance(stmt, For):
             inside.append(stmt.var)
         loads += loaded_places(expressions(stmt))
     check_places(loop.var, inside, _shared(stores), _shared(loads))
+
+
+def _of_one(loop: For) -> list[If]:
+    """The branches that one iteration takes: those where its number is a certain one."""
+    found: list[If] = []
+    for stmt in statements(loop.body):
+        if isinstance(stmt, If) and isinstance(stmt.condition, Apply):
+            is_equality = stmt.condition.op is ops.EQ
+            if is_equality and loop.var in post_order((stmt.condition,)):
+                found.append(stmt)
+    return found
 
 
 def check_places(

@@ -164,7 +164,7 @@ def test_buffers_say_how_they_are_stored() -> None:
     assert [(s.dtype, s.storage, s.packed) for s in specs] == [
         ("uint8", "uint32", 4),
         ("uint8", "uint32", 4),
-        ("uint8", "uint32", 1),
+        ("uint8", "uint32", 4),
     ]
     wide = compile_program(operation(ops.ADD, [I64, I64], 10)).program.buffers
     assert [(s.dtype, s.storage) for s in wide] == [("int64", "int32")] * 3

@@ -667,3 +667,11 @@ def test_programs_that_no_text_describes(message: str) -> None:
     with pytest.raises(IRError) as caught:
         verify_program(BROKEN_BY_HAND[message])
     assert message.split(" (")[0] in caught.value.message
+
+
+def test_one_iteration_may_write_what_does_not_depend_on_it() -> None:
+    verify_kernel(
+        parse_kernel("""kernel k(x: f32[4]) { for group g < 3 { for local l < 2 {
+          if g * 2 + l == 5 { x[3] = 1.0:f32 }
+          if g * 2 + l < 3 { x[g * 2 + l] = 2.0:f32 } } } }""")
+    )

@@ -5,7 +5,7 @@ In: a nest whose outer extents are static. Out: a kernel whose body is a ``group
 neighbours work on neighbouring elements of the last axis. Where tiles do not fill an axis, the
 last one begins earlier, so that it ends where the axis does, and stores nothing for the points
 that it shares with the one before; on an axis shorter than a tile surplus points are computed at
-its end.
+its end. Vectors along the only axis are not moved: one invocation computes what is left at the end.
 
 The other two forms of a nest are in `workgroup/rows.py` and `workgroup/contraction.py`.
 """
@@ -27,10 +27,14 @@ WORKGROUP = 64
 
 
 class GridLowering(NestLowering):
-    """State of the lowering of one nest."""
+    """State of the lowering of one nest. `ended` is an axis whose tiles all have their points."""
+
+    ended: Var | None = None
 
     def kernel(self, name: str) -> Kernel:
         threads = invocations(self.schedule.workgroup)
+        if self._has_rest():
+            return self._with_rest(name, threads)
         counts = {a: -(-static_extent(a) // self.sizes[a]) for a in self.order}
         total = 1
         for count in counts.values():
@@ -45,6 +49,28 @@ class GridLowering(NestLowering):
         if total % threads:
             body = [If(build.lt(position, build.index(total)), body)]
         return finish_kernel(name, on_grid(group, local, body), self.locals)
+
+    def _has_rest(self) -> bool:
+        """Whether the tiles of the only axis, which lies across lanes, do not fill it."""
+        axis = self.vector_axis
+        if axis is None or len(self.order) != 1:
+            return False
+        return static_extent(axis) % self.sizes[axis] != 0
+
+    def _with_rest(self, name: str, threads: int) -> Kernel:
+        """Whole tiles, and a smaller one after the last of them."""
+        (axis,) = self.order
+        full, rest = divmod(static_extent(axis), self.sizes[axis])
+        group, local = Var("group", full // threads + 1), Var("local", threads)
+        position = build.add(build.mul(group, build.index(threads)), local)
+        self.ended = axis
+        self.tiles[axis] = Tile(build.index(full * self.sizes[axis]), rest)
+        at_end: list[Stmt] = [If(build.eq(position, build.index(full)), self.tile_body())]
+        if full:
+            origin = build.mul(position, build.index(self.sizes[axis]))
+            self.tiles[axis] = Tile(origin, self.sizes[axis])
+            at_end = [If(build.lt(position, build.index(full)), self.tile_body(), at_end)]
+        return finish_kernel(name, on_grid(group, local, at_end), self.locals)
 
     def _tile(self, axis: Var, first: Expr) -> Tile:
         extent, size = static_extent(axis), self.sizes[axis]
@@ -64,7 +90,7 @@ class GridLowering(NestLowering):
             bindings[axis] = clamped[axis] = place
             if tile_of_axis.stored_from is not None:
                 inside = build.logical_and(inside, build.ge(place, tile_of_axis.stored_from))
-            elif extent % tile_of_axis.size:
+            elif axis is not self.ended and extent % tile_of_axis.size:
                 inside = build.logical_and(inside, build.lt(place, build.index(extent)))
                 clamped[axis] = build.minimum(place, build.index(extent - 1))
         tile = tuple(counters)

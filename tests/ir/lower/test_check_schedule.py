@@ -243,6 +243,20 @@ def test_workgroups() -> None:
         check_schedule(NEST, Schedule(tile=(1, 4), vector=1, width=4), invocations=128)
 
 
+def test_vectors_along_the_only_axis_may_leave_a_rest() -> None:
+    source, out = Buffer("a", (13,), dtypes.F32), Buffer("out", (13,), dtypes.F32)
+    stage = Stage((), (), None, Load(source, (COLUMNS,)), out, (COLUMNS,), "copy")
+    given = Schedule(tile=(4,), vector=0, width=4, workgroup=(8,))
+    check_schedule(Nest("copy", (COLUMNS,), (stage,), ()), given, invocations=8)
+    i = Var("i", 64)
+    rows = Buffer("a", (13, 64), dtypes.F32)
+    total = Stage((), (i,), "add", Load(rows, (COLUMNS, i)), out, (COLUMNS,), "sum")
+    summed = Nest("sum", (COLUMNS,), (total,), ())
+    check_schedule(summed, given, invocations=8)
+    with pytest.raises(ShapeError, match="vector=0 is an axis of 13 points, which tiles cut"):
+        check_schedule(summed, replace(given, split_reduce=2), invocations=8)
+
+
 def test_what_runs_in_order_is_not_spread_over_lanes() -> None:
     running = replace(
         NEST, outer=(ROWS,), stages=(replace(STAGE, axes=(COLUMNS,), combiner="scan:add"),)

@@ -266,3 +266,19 @@ def test_float16_is_shared_before_it_is_widened() -> None:
     a, c = numbers(9, 13).astype(np.float16), numbers(13, 10).astype(np.float16) * np.float16(300)
     wanted = a.astype(np.float32) @ c.astype(np.float32)
     np.testing.assert_array_equal(run(made, [a, c], schedule), wanted)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 8, 31, 33])
+@pytest.mark.parametrize("tile", [4, 8])
+def test_what_vectors_leave_over_at_the_end(size: int, tile: int) -> None:
+    """One invocation computes it, and none goes beyond."""
+    (i,) = axes(i=size)
+    x, out = Buffer("x", (size, 3), F32), Buffer("out", (size,), F32)
+    (k,) = axes(k=3)
+    total = Buffer("total", (), F32)
+    summed = Stage((), (k,), "max", Load(x, (i, k)), total, (), "max")
+    doubled = Stage((), (), None, b.add(Load(total, ()), Load(total, ())), out, (i,), "twice")
+    made = program([x], [out], [Nest("rest", (i,), (summed, doubled), (total,))])
+    given = numbers(size, 3)
+    schedule = Schedule(tile=(tile,), vector=0, width=4, workgroup=(3,))
+    np.testing.assert_array_equal(run(made, [given], schedule), 2 * given.max(axis=1))
