@@ -161,7 +161,8 @@ class _CountingWalk(StatementWalk[Scopes[_Counted]]):
         if stmt.kind == "group":
             self.groups *= extent
         self.function.stack[0].times *= extent
-        self.environment.bindings[stmt.var] = Value("", 1, 0)
+        for variable in stmt.binds:
+            self.environment.bindings[variable] = Value("", 1, 0)
         self.block(stmt.body)
 
     def branch(self, stmt: If) -> None:

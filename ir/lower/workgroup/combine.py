@@ -123,6 +123,7 @@ class SubgroupTree:
         if self.rounds > MOST_ROUNDS:
             raise IRError(f"{threads} invocations in subgroups of {subgroups.least}")
         count = threads // subgroups.least
+        self.is_one = count == 1
         self.local = local
         self.turns = itertools.cycle((Partials(count, local), Partials(count, local)))
         self.in_loops = Partials(count, local)
@@ -132,6 +133,9 @@ class SubgroupTree:
     ) -> Combination:
         """Within subgroups; through memory; the subgroups' results, in every subgroup."""
         operations = [operation(s) for s in stages]
+        results: list[Expr] = [Load(value, ()) for value in values]
+        if self.is_one:
+            return Combination(self._exchanges(values, operations), results, [])
         memory = self.in_loops if repeated else next(self.turns)
         partials = [memory.of(v.dtype, k) for k, v in enumerate(values)]
         facts = self.subgroups
@@ -148,7 +152,6 @@ class SubgroupTree:
             *self._collect(partials, values, operations, neutral),
             *self._exchanges(values, operations),
         ]
-        results: list[Expr] = [Load(value, ()) for value in values]
         return Combination(body, results, [Barrier()] if repeated else [])
 
     def _exchanges(self, values: Sequence[Buffer], operations: Sequence[Op]) -> list[Stmt]:

@@ -11,6 +11,7 @@ import pytest
 from tests.codegen_wgsl.nests import Array, axes, program, reduction, softmax
 from tests.ir.lower.traced_programs import program_of
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.kernel_figures import kernel_figures
 from tilewright.ir.dtypes import F32
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Load
@@ -151,8 +152,19 @@ def test_there_is_one_barrier_for_each_reduction() -> None:
     """And one for the row that others read; halving takes one for each power of two."""
     kernel = lowered(only_nest(softmax(3, 200)))
     assert (counted(kernel, Barrier), counted(kernel, Exchange)) == (3, 4)
-    halved = Schedule(vector=INNER, workgroup=(THREADS,))
-    assert counted(lower_to_workgroups(only_nest(softmax(3, 200)), halved, "k"), Barrier) == 17
+    schedule = Schedule(vector=INNER, workgroup=(THREADS,))
+    halved = lower_to_workgroups(only_nest(softmax(3, 200)), schedule, "k")
+    assert counted(halved, Barrier) == 17
+    few, many = kernel_figures(kernel), kernel_figures(halved)
+    assert (few.barriers, many.barriers) == (3, 17)
+    assert few.workgroup_bytes < many.workgroup_bytes
+    assert few.bytes_read == many.bytes_read
+
+
+def test_a_workgroup_of_one_subgroup_needs_no_memory() -> None:
+    kernel = lowered(only_nest(softmax(3, 200)), least=THREADS)
+    assert (counted(kernel, Barrier), counted(kernel, Exchange)) == (1, 2)
+    assert [b.shape for b in kernel.locals if b.space == "workgroup"] == [(200,)]
 
 
 def test_an_invocation_takes_one_value_where_subgroups_are_large() -> None:
