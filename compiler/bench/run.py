@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from tilewright.compiler.api import Kernel
 from tilewright.compiler.bench.device import OnDevice, on_device
 from tilewright.compiler.bench.measure import Call, Effort, Timings, measure
 from tilewright.compiler.bench.subject import Function, Subject, largest_error
 from tilewright.compiler.bench.threads import thread_count
 from tilewright.compiler.bench.work import Work, work_of
 from tilewright.compiler.targets import GPU_TARGETS
-
-if TYPE_CHECKING:
-    from tilewright.compiler.api import Kernel
 
 OURS = "tilewright"
 NUMPY = "numpy"
@@ -122,4 +121,7 @@ def _ratios(timings: Timings) -> dict[str, float]:
 
 def _work(kernel: Kernel, arguments: tuple[Any, ...]) -> Work:
     """Of the kernel compiled for the very shapes of `arguments`, so that no dimension is open."""
-    return work_of(kernel.compile(*arguments, target="cpu").specialization.traced.graph, {})
+    # Its schedules are those of a target that this one need not be like.
+    options = replace(kernel.options, schedules=None)
+    plain = Kernel(kernel.python, options=options, bound=kernel.bound)
+    return work_of(plain.compile(*arguments, target="cpu").specialization.traced.graph, {})

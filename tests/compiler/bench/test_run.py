@@ -13,10 +13,11 @@ import tilewright as tw
 from tilewright.compiler.bench.measure import Effort
 from tilewright.compiler.bench.report import document, geometric_mean, summary, time_text
 from tilewright.compiler.bench.rivals import by_numba
-from tilewright.compiler.bench.run import Result, run_subject
+from tilewright.compiler.bench.run import Result, _work, run_subject
 from tilewright.compiler.bench.subject import Subject, in_float64, largest_error
 from tilewright.compiler.bench.threads import thread_count
 from tilewright.compiler.runtime import runtime
+from tilewright.ir.schedule import Schedule
 
 QUICK = Effort(rounds=1, seconds=0)
 
@@ -52,6 +53,15 @@ def test_a_wrong_kernel_is_found() -> None:
     assert not result.is_right
     assert result.error == pytest.approx(0.0005, rel=0.01)
     assert summary([result])["wrong"] == ["double"]
+
+
+def test_work_is_counted_whatever_the_target_that_schedules_are_for() -> None:
+    """Only devices with subgroups fit this one; what is computed does not depend on it."""
+    rows = tw.kernel(schedule={"t0": Schedule(vector="inner", workgroup=(128,), subgroups=True)})(
+        lambda x: x.sum(axis=1)
+    )
+    x = np.ones((3, 50), np.float32)
+    assert _work(rows, (x,)) == _work(tw.kernel(lambda x: x.sum(axis=1)), (x,))
 
 
 def test_rivals_take_part_if_they_compute_the_same() -> None:
