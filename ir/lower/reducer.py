@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.expr import Apply, Expr, LaneReduce, Load, Size, Var
 from tilewright.ir.graph import COMBINERS, identity
@@ -83,7 +84,7 @@ class Reducer:
         rounded = [s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)]
         if not rounded:
             return [()] * len(self.axes)
-        extents = [a.extent if isinstance(a.extent, int) else None for a in self.axes]
+        extents = [None if a.extent is None else largest(a.extent) for a in self.axes]
         if self.combines_lanes and extents[-1] is not None:
             extents[-1] = -(-extents[-1] // self.lanes)
         plain = any(not is_product(s.stage) for s in rounded)

@@ -28,7 +28,7 @@ from tests.ir.lower.traced_programs import numbers
 from tilewright.ir import build as b
 from tilewright.ir.dtypes import F16, F32, I32
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Load
+from tilewright.ir.expr import Load, Var
 from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, For, Kernel, statements
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
@@ -282,3 +282,20 @@ def test_what_vectors_leave_over_at_the_end(size: int, tile: int) -> None:
     given = numbers(size, 3)
     schedule = Schedule(tile=(tile,), vector=0, width=4, workgroup=(3,))
     np.testing.assert_array_equal(run(made, [given], schedule), 2 * given.max(axis=1))
+
+
+def test_a_part_is_summed_in_a_tree_of_its_own_size() -> None:
+    """One whose size is known up to the last part once got a tree for an open size, with levels so
+    high that addresses did not fit 32 bits."""
+    x, out = Buffer("x", (11, 257), F32), Buffer("out", (3,), F32)
+    part = Var("part", 3)
+    rest = b.sub(b.index(11), b.mul(part, b.index(4)))
+    rows, columns = Var("rows", b.minimum(b.index(4), rest)), Var("columns", 257)
+    place = b.add(b.mul(part, b.index(4)), rows)
+    stage = Stage((), (rows, columns), "add", Load(x, (place, columns)), out, (part,))
+    made = program([x], [out], [Nest("parts", (part,), (stage,), ())])
+    kernel = lowered(made, Schedule(workgroup=(3,)))
+    assert sum(isinstance(s, For) for s in statements(kernel.body)) < 8
+    a = numbers(11, 257)
+    wanted = [a[k : k + 4].sum() for k in (0, 4, 8)]
+    np.testing.assert_array_equal(run(made, [a], Schedule(workgroup=(3,))), wanted)
