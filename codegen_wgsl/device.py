@@ -68,6 +68,7 @@ class Device:
             adapter = request_adapter(self._gpu, self._options)
             self._raw: wgpu.GPUDevice = request_device(adapter)
         self._info = describe(adapter, self._raw)
+        self._asks_for_subgroups: bool | None = None
         self._layouts: dict[tuple[Access, ...], wgpu.GPUBindGroupLayout] = {}
         # Weak: a tuner makes thousands of pipelines, and only those of live programs matter.
         self._pipelines: weakref.WeakValueDictionary[
@@ -263,12 +264,24 @@ class Device:
 
     def _module(self, source: str, name: str) -> wgpu.GPUShaderModule:
         try:
-            # naga has the built-ins, and does not know yet that they must be asked for.
-            return self.raw.create_shader_module(
-                code=source.replace(f"{ENABLE_SUBGROUPS}\n", "", 1)
-            )
+            return self.raw.create_shader_module(code=self._spelled(source))
         except self._wgpu.GPUError as error:
             raise self._shader_error(error, source, name) from error
+
+    def _spelled(self, source: str) -> str:
+        """`source` as naga takes it, which may have the built-ins of subgroups without knowing that
+        they must be asked for."""
+        line = f"{ENABLE_SUBGROUPS}\n"
+        if line not in source:
+            return source
+        if self._asks_for_subgroups is None:
+            try:
+                self.raw.create_shader_module(code=line)
+            except self._wgpu.GPUValidationError:
+                self._asks_for_subgroups = False
+            else:
+                self._asks_for_subgroups = True
+        return source if self._asks_for_subgroups else source.replace(line, "", 1)
 
     def _shader_error(self, error: Exception, source: str, name: str) -> DeviceError:
         if _means_lost(error):

@@ -10,8 +10,9 @@ import pytest
 from msgspec import structs
 
 from tilewright.codegen_wgsl import adapter
-from tilewright.codegen_wgsl.adapter import DeviceOptions, request_adapter
+from tilewright.codegen_wgsl.adapter import DeviceOptions, request_adapter, usable_subgroups
 from tilewright.codegen_wgsl.device import SUBMITS_IN_FLIGHT, Device
+from tilewright.codegen_wgsl.keywords import ENABLE_SUBGROUPS
 from tilewright.ir.errors import DeviceError, DeviceLostError, LimitError
 from tilewright.ir.text.numbered import numbered
 
@@ -58,6 +59,25 @@ def test_info_tells_what_was_opened(device: Device) -> None:
     assert info.limits.workgroup_invocations >= 128
     assert info.limits.storage_buffers >= 8
     assert info.limits.workgroups_per_dimension >= 65535
+
+
+@pytest.mark.parametrize(
+    ("sizes", "usable"),
+    [((4, 128), True), ((32, 32), True), ((0, 0), False), ((1, 64), False), ((8, 256), False)],
+)
+def test_subgroups_are_used_if_they_are_as_wgsl_says(sizes: tuple[int, int], usable: bool) -> None:
+    assert usable_subgroups(sizes) is usable
+
+
+def test_subgroups_are_asked_for_as_naga_wants_it(device: Device) -> None:
+    if device.info.subgroup_sizes is None:
+        pytest.skip("the device has no subgroups")
+    shader = (
+        "@compute @workgroup_size(128) fn main(@builtin(subgroup_size) n: u32) "
+        "{ _ = subgroupShuffleXor(n, 1u); }"
+    )
+    device.validate(f"{ENABLE_SUBGROUPS}\n{shader}")
+    device.validate(f"{ENABLE_SUBGROUPS}\n{shader}")  # what was found out holds
 
 
 def test_no_adapter_says_what_to_install() -> None:
