@@ -94,7 +94,7 @@ class _Packer:
         if loop.kind not in _WRITTEN_OUT or (loop.kind == "vector" and lanes):
             return [loop.with_body(body)]
         runs: list[_Run] = []
-        body = self._gather(body, loop, lanes, (), runs)
+        body = self._gather(body, (loop,), lanes, (), runs)
         made: list[Stmt] = [loop.with_body(body)]
         for run in runs:
             stores = self._words(run, lanes)
@@ -106,43 +106,55 @@ class _Packer:
     def _gather(
         self,
         body: Sequence[Stmt],
-        loop: For,
+        loops: tuple[For, ...],
         lanes: tuple[Var, ...],
         conditions: tuple[Expr, ...],
         runs: list[_Run],
     ) -> list[Stmt]:
-        """The statements inside of `loop` with what fills words stored to registers; `runs` gets
+        """The statements inside of `loops` with what fills words stored to registers; `runs` gets
         those. `conditions` are the branches between."""
         made: list[Stmt] = []
         for stmt in body:
-            run = self._run_of(stmt, loop, lanes, conditions) if isinstance(stmt, Store) else None
-            if run is not None and isinstance(stmt, Store):
-                runs.append(run)
-                made.append(_keep(run.register, (loop.var, *lanes), stmt.value))
-            elif isinstance(stmt, If) and _is_same_in(stmt.condition, loop.var):
-                around = (*conditions, stmt.condition)
-                otherwise = (*conditions, Apply(ops.NOT, (stmt.condition,)))
-                yes = self._gather(stmt.body, loop, lanes, around, runs)
-                no = self._gather(stmt.otherwise, loop, lanes, otherwise, runs)
-                made.append(If(stmt.condition, yes, no))
-            else:
-                made.append(stmt)
+            match stmt:
+                case Store():
+                    made.append(self._kept(stmt, loops, lanes, conditions, runs))
+                case If() if _is_same_in(stmt.condition, loops):
+                    around = (*conditions, stmt.condition)
+                    otherwise = (*conditions, Apply(ops.NOT, (stmt.condition,)))
+                    yes = self._gather(stmt.body, loops, lanes, around, runs)
+                    no = self._gather(stmt.otherwise, loops, lanes, otherwise, runs)
+                    made.append(If(stmt.condition, yes, no))
+                case For(kind="unroll") if loops[-1].kind == "unroll":
+                    inner = self._gather(stmt.body, (*loops, stmt), lanes, conditions, runs)
+                    made.append(stmt.with_body(inner))
+                case _:
+                    made.append(stmt)
         return made
 
-    def _run_of(
-        self, stmt: Store, loop: For, lanes: tuple[Var, ...], conditions: tuple[Expr, ...]
-    ) -> _Run | None:
-        """The elements that `stmt` stores in all rounds of `loop`, if they are whole words."""
-        root, extent = stmt.buffer.root, loop.extent
-        if root not in self.words or not isinstance(extent, int) or not extent:
-            return None
+    def _kept(
+        self,
+        stmt: Store,
+        loops: tuple[For, ...],
+        lanes: tuple[Var, ...],
+        conditions: tuple[Expr, ...],
+        runs: list[_Run],
+    ) -> Store:
+        """`stmt` to a register, if the elements that it stores in all rounds of `loops` are whole
+        words."""
+        root = stmt.buffer.root
+        if root not in self.words:
+            return stmt
         form = rejoined(flat(stmt.buffer, stmt.indices))
-        first = form.without(loop.var)
-        if form.coefficient(loop.var) != 1 or loop.var in variables(tuple(first.terms)):
-            return None
-        if not _is_whole(root, first, extent):
-            return None
-        return _Run(root, first, self._register(root, extent, lanes), conditions)
+        count = _neighbours(form, loops)
+        own = {loop.var for loop in loops}
+        first = Linear({a: c for a, c in form.terms.items() if a not in own}, form.constant)
+        inside = not own.isdisjoint(variables(tuple(first.terms)))
+        if not count or inside or not _is_whole(root, first, count):
+            return stmt
+        run = _Run(root, first, self._register(root, count, lanes), conditions)
+        runs.append(run)
+        place = Linear({v: form.coefficient(v) for v in own}, 0).expression()
+        return _keep(run.register, (place, *lanes), stmt.value)
 
     def _register(self, root: Buffer, count: int, lanes: tuple[Var, ...]) -> Buffer:
         extents = [lane.extent for lane in lanes if lane.extent is not None]
@@ -243,10 +255,23 @@ def _is_whole(root: Buffer, first: Linear, count: int) -> bool:
     return not first.terms and first.constant + count == size
 
 
-def _is_same_in(condition: Expr, var: Var) -> bool:
+def _neighbours(form: Linear, loops: Sequence[For]) -> int:
+    """How many elements next to each other lie at `form` in the rounds of `loops`; 0 if they are
+    apart."""
+    count = 1
+    for loop in sorted(loops, key=lambda loop: form.coefficient(loop.var)):
+        if form.coefficient(loop.var) != count or not isinstance(loop.extent, int):
+            return 0
+        count *= loop.extent
+    return count
+
+
+def _is_same_in(condition: Expr, loops: Sequence[For]) -> bool:
     """Whether a condition is the same in all rounds, and after them."""
-    nodes = list(post_order((condition,)))
-    return var not in nodes and not any(isinstance(n, Load) for n in nodes)
+    nodes = set(post_order((condition,)))
+    return nodes.isdisjoint({loop.var for loop in loops}) and not any(
+        isinstance(n, Load) for n in nodes
+    )
 
 
 def _keep(register: Buffer, place: tuple[Expr, ...], value: Expr) -> Store:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tilewright.codegen_wgsl.emit.operations import LEGAL
 from tilewright.ir import build, ops
-from tilewright.ir.dtypes import BOOL, F32, I32, INDEX, U32
+from tilewright.ir.dtypes import BOOL, F16, F32, I32, INDEX, U32
 from tilewright.ir.elementary import Machine, expand
 from tilewright.ir.expr import Apply, Const, Expr
 from tilewright.ir.legal import floats, integers
@@ -40,6 +42,7 @@ class Rules:
             integers.expand_signed_popcount,
             integers.expand_bool_extremes,
             expand_bool_order,
+            bits_of_half,
             drop_likely,
             self.expand_extremes,
             expand_classification,
@@ -112,6 +115,14 @@ class Rules:
 
 
 _EXTREMES = {ops.MIN: ops.MIN, ops.MAX: ops.MAX, ops.FMIN: ops.MIN, ops.FMAX: ops.MAX}
+
+
+def bits_of_half(node: Expr) -> Expr | None:
+    """The bits of a literal of float16, which has no literals without the device's support."""
+    match node:
+        case Apply(op=ops.BITCAST, operands=(Const(dtype=dtype) as x,)) if dtype is F16:
+            return build.const(int(np.float16(x.value).view(np.uint16)), node.dtype)
+    return None
 
 
 def _magnitude(x: Expr) -> Expr:

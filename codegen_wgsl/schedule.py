@@ -49,6 +49,7 @@ _EXPANDED_REDUCTION = 32
 _MANY_WINDOWS = 4096  # invocations that must be left when each computes overlapping windows
 _MOST_WRITTEN_OUT = 64  # operations of a point of which an invocation computes four or sixteen
 _MOST_IN_REST = 512  # operations of a point of which the last ones of an array have other code
+_MOST_CHANNELS = 6
 _MOST_THREADS = 256  # that a row gets: more wait longer for each other than they work
 _PROCESSOR_POINTS = 32  # outer points that keep the cores of a processor busy
 _PROCESSOR_THREADS = 16  # a vector of a processor or two
@@ -229,6 +230,8 @@ def _grid(nest: Nest, options: WgslOptions) -> Schedule:
     across = _vector_axis(nest, options)
     axes = tuple(a for a in (_window_axis(nest, across, options), across) if a is not None)
     sizes: tuple[int, ...] = (LANES,) * len(axes)
+    if _are_pixels(nest, options):
+        return grid_schedule(nest, nest.outer[-2:], _pixels(nest), _WORKGROUP, unroll)
     turned = _turned_axis(nest) if axes in ((), (across,)) else None
     if turned is not None:
         axes = (turned, nest.outer[-1])
@@ -326,10 +329,33 @@ def cuts_words(nest: Nest, options: WgslOptions) -> bool:
     through (`flatten_axes`)."""
     if len(nest.outer) < 2 or not _is_short(nest) or match_contraction(nest) is not None:
         return False
-    if sum(_written_out(s) for s in nest.stages) > _MOST_IN_REST:
+    if sum(_written_out(s) for s in nest.stages) > _MOST_IN_REST or _are_pixels(nest, options):
         return False
     last = points((nest.outer[-1],))
     return any(last % elements_per_word(a.buffer.dtype) for a in _narrow_stores(nest, options))
+
+
+def _are_pixels(nest: Nest, options: WgslOptions) -> bool:
+    """Whether four points of a few narrow elements each are whole words, as four pixels of three
+    channels are. What is computed for a channel then has code of its own."""
+    if len(nest.outer) < 2 or not _is_short(nest):
+        return False
+    *_, pixel, channel = nest.outer
+    if points((pixel,)) % LANES or points((channel,)) > _MOST_CHANNELS:
+        return False
+    written_out = sum(_written_out(s) for s in nest.stages) * points((channel,))
+    if channel.extent == 1 or points((channel,)) % LANES == 0 or written_out > _MOST_IN_REST:
+        return False
+    for store in _narrow_stores(nest, options):
+        others = [c for a, c in store.form.terms.items() if a not in (pixel, channel)]
+        rows = store.stride(channel) == 1 and store.stride(pixel) == channel.extent
+        if rows and not any(c % LANES for c in (*others, store.form.constant)):
+            return True
+    return False
+
+
+def _pixels(nest: Nest) -> tuple[int, int]:
+    return LANES, points(nest.outer[-1:])
 
 
 def _is_short(nest: Nest) -> bool:

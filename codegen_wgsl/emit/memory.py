@@ -21,7 +21,8 @@ class Place(Struct, frozen=True):
     """An element offset: ``sum(factor * name) + constant``, and what it gains from lane to lane.
 
     `steps` are set instead where the lanes are known to lie at these places from there, `vector`
-    where their offsets follow no rule: the name of a vector of them.
+    where their offsets follow no rule: the name of a vector of them. `is_part`: what lies there was
+    computed, and may hold several elements.
     """
 
     terms: tuple[tuple[str, int], ...]
@@ -31,11 +32,12 @@ class Place(Struct, frozen=True):
     depth: int
     vector: str = ""
     steps: tuple[int, ...] = ()
+    is_part: bool = False
 
     def moved(self, lane: int) -> Place:
         """The place of one lane."""
         constant = self.constant + (self.steps[lane] if self.steps else lane * self.step)
-        return Place(self.terms, constant, 0, 1, self.depth)
+        return Place(self.terms, constant, 0, 1, self.depth, is_part=self.is_part)
 
     @property
     def aligned(self) -> bool:
@@ -65,14 +67,16 @@ class MemoryEmitter(ValueEmitter):
         place = self._place(buffer, node.indices)
         depth = self.depth_of(node)
         if place.lanes == 1:
-            return self.place(node, self._element(buffer, place, depth), 1, depth)
+            text = self._element(buffer, place, depth)
+            if place.is_part:
+                return Value(self._once(buffer, text, depth), 1, depth)
+            return self.place(node, text, 1, depth)
         if self._is_vector(buffer, place):
             text = self._vector(buffer, place, depth) + _swizzle(place.constant, place.lanes)
             return Value(text, place.lanes, depth)
         parts = [self._element(buffer, lane, depth) for lane in self._lanes(place)]
-        if place.steps:  # several lanes may be parts of one word
-            version = self.environment.versions.get(buffer.root, 0)
-            parts = [self.function.once((text, version), text, depth) for text in parts]
+        if place.is_part:
+            parts = [self._once(buffer, text, depth) for text in parts]
         right = f"{types.value(buffer.dtype, place.lanes)}({', '.join(parts)})"
         return self.place(node, right, place.lanes, depth)
 
@@ -94,6 +98,10 @@ class MemoryEmitter(ValueEmitter):
     def _vector(self, buffer: Buffer, place: Place, depth: int) -> str:
         """The name of the ``vec4`` around an aligned place."""
         text = f"{self.names[buffer.root]}[{self._offset(_quarter(place))}]"
+        return self._once(buffer, text, depth)
+
+    def _once(self, buffer: Buffer, text: str, depth: int) -> str:
+        """The name of what `text` loads."""
         version = self.environment.versions.get(buffer.root, 0)
         return self.function.once((text, version), text, depth)
 
@@ -144,12 +152,14 @@ class MemoryEmitter(ValueEmitter):
         for value, factor in offset.scalars:
             terms[value.text] = terms.get(value.text, 0) + factor
         depth = max((v.depth for v, _ in (*offset.scalars, *offset.vectors)), default=0)
-        lanes = len(steps) or offset.lanes
-        steps = tuple(step + offset.step * k for k, step in enumerate(steps))
+        lanes = max(len(steps), offset.lanes)
+        is_part = bool(steps)
+        if is_part:
+            steps = tuple(steps[k % len(steps)] + offset.step * k for k in range(lanes))
         if len(set(steps)) == 1 and not offset.vectors:
             offset.constant, steps, lanes = offset.constant + steps[0], (), 1
         step = 0 if steps or lanes == 1 else offset.step
-        place = Place(tuple(terms.items()), offset.constant, step, lanes, depth, steps=steps)
+        place = Place(tuple(terms.items()), offset.constant, step, lanes, depth, "", steps, is_part)
         return self._irregular(place, offset.vectors) if offset.vectors else place
 
     def _irregular(self, place: Place, vectors: list[tuple[Value, int]]) -> Place:

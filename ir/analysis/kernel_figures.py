@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from tilewright.ir import ops
+from tilewright.ir.analysis.affine import Linear
 from tilewright.ir.analysis.rounds import Rounds
 from tilewright.ir.emit.environment import Environment, Lanes, Value, buffer_of
 from tilewright.ir.emit.scopes import Holds, Scope, Scopes
@@ -113,16 +114,28 @@ class _CountingWalk(StatementWalk[Scopes[_Counted]]):
         buffer = buffer_of(node)
         form, steps = self.by_lane(self.environment.offset(buffer, node.indices))
         offset = self.resolve(form)
-        lanes = len(steps) or offset.lanes
+        lanes = max(len(steps), offset.lanes)
         if buffer.space == "register":
             return Value("", lanes, self.function.depth)
         depth = self.depth_of(node)
         if buffer.space == "global":
-            # Lanes that are known to be parts of one word read it once.
-            places = {step + offset.step * k for k, step in enumerate(steps)}
-            read = lanes if offset.vectors or not steps else len(places)
+            read = lanes
+            if steps and not offset.vectors:
+                places = {steps[k % len(steps)] + offset.step * k for k in range(lanes)}
+                read = sum(self._is_new(buffer, form, place, depth) for place in places)
+                lanes = lanes if len(places) > 1 else 1
             self.bytes_read += read * buffer.dtype.itemsize * self._times(depth)
         return Value("", lanes, depth)
+
+    def _is_new(self, buffer: Buffer, form: Linear, step: int, depth: int) -> bool:
+        """Whether a word of several elements has not been read here for another of them."""
+        atoms = [(self._key(a, self.environment.facts(a)), c) for a, c in form.terms.items()]
+        version = self.environment.versions.get(buffer.root, 0)
+        key = (buffer.root, frozenset(atoms), form.constant + step, version)
+        if self.function.name_of(key, depth) is not None:
+            return False
+        self.function.stack[depth].names[key] = ""
+        return True
 
     def lane_reduce(self, node: LaneReduce) -> Value:
         row = buffer_of(node).shape[-1]

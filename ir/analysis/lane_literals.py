@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tilewright.ir import ops
 from tilewright.ir.dtypes import INDEX
@@ -20,9 +20,9 @@ _KNOWN = frozenset(
 _DIVISIONS = frozenset({ops.QUO, ops.REM, ops.FLOORDIV, ops.MOD})
 
 
-def lane_literals(node: Expr, lanes: Mapping[Var, range]) -> tuple[int, ...] | None:
+def lane_literals(node: Expr, lanes: Mapping[Var, Sequence[int]]) -> tuple[int, ...] | None:
     """The value in each lane, if `node` depends on nothing but the variables of `lanes`, of which
-    each has these values in turn."""
+    each has these values in turn, or one in all lanes."""
     used: set[Var] = set()
     for inner in post_order((node,)):
         if isinstance(inner, Var):
@@ -36,8 +36,8 @@ def lane_literals(node: Expr, lanes: Mapping[Var, range]) -> tuple[int, ...] | N
             return None
     if not used:
         return None
-    count = len(lanes[next(iter(used))])
-    found = [_value(node, {v: lanes[v][k] for v in used}) for k in range(count)]
+    count = max(len(lanes[v]) for v in used)
+    found = [_value(node, {v: lanes[v][k % len(lanes[v])] for v in used}) for k in range(count)]
     known = [value for value in found if value is not None]
     return tuple(known) if len(known) == count else None
 

@@ -134,23 +134,32 @@ class ExpressionEmitter(ABC, Generic[F]):
 
     def by_lane(self, form: Linear) -> tuple[Linear, tuple[int, ...]]:
         """The form without the terms of which the value in each lane is known, and their sum in
-        each lane; no values if there are no such terms."""
-        bound = self.environment.bindings
-        lanes = {
-            v: range(b.start, b.start + b.count)
-            for v, b in bound.items()
-            if isinstance(v, Var) and isinstance(b, Lanes)
-        }
+        each lane (one number if it is the same in all); no values if there are no such terms."""
         sums: list[int] = []
         rest: dict[Expr, int] = {}
+        lanes: dict[Var, Sequence[int]] | None = None
         for atom, factor in form.terms.items():
-            each = None if isinstance(atom, Var) or not lanes else lane_literals(atom, lanes)
+            if isinstance(atom, Var):
+                rest[atom] = factor
+                continue
+            lanes = self._written_out() if lanes is None else lanes
+            each = lane_literals(atom, lanes)
             if each is None:
                 rest[atom] = factor
-            else:
-                old = sums or [0] * len(each)
-                sums = [total + factor * value for total, value in zip(old, each, strict=True)]
+                continue
+            old, count = sums or [0], max(len(sums), len(each))
+            sums = [old[k % len(old)] + factor * each[k % len(each)] for k in range(count)]
         return Linear(rest, form.constant), tuple(sums)
+
+    def _written_out(self) -> dict[Var, Sequence[int]]:
+        """The variables of loops that are written out, and their values in the lanes of now."""
+        found: dict[Var, Sequence[int]] = {}
+        for variable, binding in self.environment.bindings.items():
+            if isinstance(variable, Var) and isinstance(binding, Lanes):
+                found[variable] = range(binding.start, binding.start + binding.count)
+            elif isinstance(variable, Var) and isinstance(binding, int):
+                found[variable] = (binding,)
+        return found
 
     def _needed(self, node: Expr) -> Sequence[Expr]:
         """The operands that must be values before `node` can be computed."""

@@ -110,6 +110,17 @@ def test_statements_next_to_each_other() -> None:
     same(kernel)
 
 
+@pytest.mark.parametrize("place", ["p, c", "c, p"])
+def test_loops_in_loops(place: str) -> None:
+    """Four pixels of three channels are three words."""
+    kernel = parse_kernel(f"""kernel k(x: u8[12, 12], o: u8[8, 3], t: u8[12]) {{
+      for group g < 2 {{ for unroll p < 4 {{ for unroll c < 3 {{
+        o[g * 4 + p, c] = x[{place}]
+        if g < 1 {{ t[p * 3 + c] = x[{place}] }} }} }} }} }}""")
+    assert is_packed(kernel)
+    same(kernel)
+
+
 def test_a_single_element() -> None:
     kernel = parse_kernel("kernel k(x: f16[1], o: f16[]) { o[] = x[0] }")
     assert is_packed(kernel)
@@ -140,6 +151,8 @@ def test_several_words_of_several_arrays() -> None:
     "body",
     [
         "for group g < 12 { o[g] = x[g] }",  # an element each
+        "for unroll i < 4 { for unroll j < 2 { o[i * 3 + j] = x[i] } }",  # with gaps
+        "for unroll i < 4 { for unroll j < 3 { o[j] = x[i] } }",  # again and again
         "for group g < 3 { for vector(4) i < 4 { o[i * 3 + g] = x[i] } }",  # apart
         "for group g < 2 { for vector(4) i < 4 { o[g * 6 + i] = x[i] } }",  # odd rows
         "for group g < 2 { for vector(4) i < 4 { o[g * 4 + i + 1] = x[i] } }",  # beside words

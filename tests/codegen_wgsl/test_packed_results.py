@@ -13,6 +13,7 @@ from tests.codegen_wgsl.nests import axes, compile_program, elementwise, program
 from tilewright.codegen_wgsl import device_array
 from tilewright.codegen_wgsl.backend import build, source
 from tilewright.codegen_wgsl.device import Device
+from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.ir import build as b
 from tilewright.ir.dtypes import BOOL, F16, F32, I8, I16, INDEX, U8, U16, DType
 from tilewright.ir.expr import Load
@@ -148,6 +149,24 @@ def test_images(name: str, size: tuple[int, int, int]) -> None:
 
 def _several(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
+
+
+@pytest.mark.wgsl
+@pytest.mark.parametrize("native_half", [False, True])
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_literals_among_halves(device: Device, size: int, native_half: bool) -> None:
+    """A part of a word that is a literal, as in a border of zeros."""
+    x, out = Buffer("x", (size,), F16), Buffer("out", (size + 3,), F16)
+    (p,) = axes(p=size + 3)
+    there = Load(x, (b.minimum(p, b.index(size - 1)),))
+    value = b.select(b.lt(p, b.index(size)), there, b.const(-1.5, F16))
+    made = program([x], [out], [Nest("pad", (p,), (Stage((), (), None, value, out, (p,)),), ())])
+    text = source(build(made, WgslOptions(native_half=native_half)).program)
+    device.validate(text, "pad")
+    given = sample((size,), F16)
+    wanted = np.concatenate([given, np.full(3, -1.5, np.float16)])
+    if not native_half:
+        np.testing.assert_array_equal(run(device, made, [given])[0], wanted)
 
 
 @pytest.mark.wgsl

@@ -314,3 +314,19 @@ def test_products_without_results_or_terms(left: Any, right: Any, is_processor: 
     stage = Stage((), (depth,), "add", value, out, (*outer, column))
     made = program([a, b], [out], [Nest("product", (*outer, column), (stage,), ())])
     assert build(made, WgslOptions(is_processor=is_processor)).schedules
+
+
+@pytest.mark.parametrize(
+    ("kernel", "spec", "tile"),
+    [
+        (tw.kernel(lambda x: x[:, ::-1]), tw.u8[9, 12, 3], (1, 4, 3)),
+        (tw.kernel(lambda x: x[..., ::-1]), tw.u8[9, 12, 3], (4, 3)),
+        (tw.kernel(lambda x: x[:, ::-1]), tw.u8[9, 13, 3], (4,)),  # rows end inside of words
+        (tw.kernel(lambda x: x[:, ::-1]), tw.u8[9, 12, 4], (1, 1, 4)),
+        (tw.kernel(lambda x: x[:, ::-1]), tw.f32[9, 12, 3], ()),
+        (tw.kernel(lambda x: x[1:]), tw.u8[9, 13], (4,)),
+        (tw.kernel(lambda x: x > 3), tw.f32[7], (4,)),
+    ],
+)
+def test_narrow_results_are_whole_words(kernel: Any, spec: Any, tile: tuple[int, ...]) -> None:
+    assert only_schedule(kernel, spec).tile == tile

@@ -36,3 +36,9 @@ def test_values(node: Expr, wanted: tuple[int, ...] | None) -> None:
 
 def test_a_part_of_the_lanes() -> None:
     assert lane_literals(index(ops.QUO, LANE, 2), {LANE: range(2, 4)}) == (1, 1)
+
+
+def test_a_variable_with_one_value_in_all_lanes() -> None:
+    node = index(ops.QUO, build.add(build.mul(OTHER, build.index(3)), LANE), 4)
+    assert lane_literals(node, {**LANES, OTHER: (2,)}) == (1, 1, 2, 2)
+    assert lane_literals(index(ops.REM, OTHER, 4), {OTHER: (7,)}) == (3,)
