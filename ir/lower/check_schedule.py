@@ -130,11 +130,12 @@ class _Check:
                 "subgroups", f"is for rows, with vector={INNER!r}, and False elsewhere"
             )
         (least, most), threads = sizes, math.prod(given.workgroup)
-        if threads & (threads - 1) or threads % most or threads > MOST_ROUNDS * least**2:
+        is_whole = threads & (threads - 1) == 0 and threads % most == 0
+        if len(given.workgroup) != 1 or not is_whole or threads > MOST_ROUNDS * least**2:
             raise self.wrong(
                 "workgroup",
-                f"is not a power of two from {most} to {MOST_ROUNDS * least**2} invocations, which "
-                f"subgroups of {least} to {most} need",
+                f"is not one power of two from {most} to {MOST_ROUNDS * least**2}, which subgroups "
+                f"of {least} to {most} invocations need",
             )
 
     def _check_split(self) -> None:

@@ -85,7 +85,13 @@ ROWS_OF = Schedule(vector="inner", workgroup=(128,), subgroups=True)
         ),
         (replace(ROWS_OF, subgroups=1), (4, 128), "subgroups=1 is neither True nor False"),
         (replace(ROWS_OF, workgroup=(64,)), (4, 128), r"workgroup=\(64,\) is not .* 128 to 256"),
-        (replace(ROWS_OF, workgroup=(192,)), (4, 64), r"workgroup=\(192,\) is not a power of two"),
+        (
+            replace(ROWS_OF, workgroup=(192,)),
+            (4, 64),
+            r"workgroup=\(192,\) is not one power of two",
+        ),
+        (replace(ROWS_OF, workgroup=(2, 64)), (4, 64), r"workgroup=\(2, 64\) is not one power of"),
+        (replace(ROWS_OF, workgroup=()), (4, 64), r"workgroup=\(\) is not one power of two"),
         (replace(ROWS_OF, workgroup=(512,)), (4, 64), r"workgroup=\(512,\) is not .* 64 to 256"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,14 @@ from tilewright.ir.fuse.options import WORKGROUP
 from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.interpret.values import shape_value
 from tilewright.ir.kernel import Barrier, Buffer, Exchange, Kernel, statements
+from tilewright.ir.lower.reduction_plan import (
+    PRODUCT_RUN,
+    SUM_RUN,
+    plan_levels,
+    promised_height,
+    tree_height,
+)
+from tilewright.ir.lower.workgroup.combine import MOST_ROUNDS
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.parser import parse_kernel
 from tilewright.ir.printer import print_kernel
@@ -180,6 +189,20 @@ def test_an_invocation_takes_one_value_where_subgroups_are_large() -> None:
 def test_the_text_of_subgroups_reads_as_it_is_printed() -> None:
     text = print_kernel(lowered(only_nest(softmax(3, 200))))
     assert print_kernel(parse_kernel(text)) == text
+
+
+@pytest.mark.parametrize("threads", [4, 16, 64, 128, 256, 512, 1024])
+@pytest.mark.parametrize("run", [SUM_RUN, 5, PRODUCT_RUN])
+def test_trees_are_as_high_as_is_promised(threads: int, run: int) -> None:
+    """For every size of subgroups that so many may be made of, and rows of any length."""
+    sizes = [s for s in (4, 8, 16, 32, 64, 128) if s <= threads <= MOST_ROUNDS * s * s]
+    for size, terms in product(sizes, (1, 7, threads, 1000, 4097, 40_000, 1 << 20, 1 << 24)):
+        share = -(-terms // threads)
+        own = tree_height(plan_levels([share], run, lanes=2), [share])
+        each = max(1, threads // size**2)  # values in memory that an invocation takes
+        taken = min(each, 4) - 1 + -(-each // 4) - 1
+        known = size.bit_length() - 1 + (min(threads // size, size) - 1).bit_length()
+        assert own + taken + known <= promised_height([max(terms, threads)], run)
 
 
 @pytest.mark.parametrize("size", SIZES)
