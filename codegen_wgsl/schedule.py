@@ -23,8 +23,10 @@ from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.pack_stores import elements_per_word
 from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.expr import Var
-from tilewright.ir.lower.accesses import Access, accesses, operations, points
+from tilewright.ir.lower.accesses import Access, accesses, operations, outer_is_contiguous, points
+from tilewright.ir.lower.check_schedule import is_legal
 from tilewright.ir.lower.contraction import Contraction, match_contraction
+from tilewright.ir.lower.nest import together
 from tilewright.ir.lower.reducer import is_product
 from tilewright.ir.lower.split_k import can_split
 from tilewright.ir.lower.workgroup.contraction import copied, shared_rows
@@ -41,6 +43,7 @@ _FEW_BLOCKS = 16  # fewer than this leave a device idle: take smaller ones
 _LEAST_VECTORS = 1024  # invocations that must be left when each takes four points
 _MOST_PARTS = 32  # of a sum
 _LEAST_PART = 64  # products: fewer are sooner computed than their sum is written and read
+_LEAST_SHARE = 8  # points of a part for each invocation
 _MANY_INVOCATIONS = 16384  # that keep a device busy while each reads memory
 _MANY_POINTS = 1024  # outer points that keep a device busy without workgroups of their own
 _LONG_ROW = 64
@@ -50,6 +53,9 @@ _MANY_WINDOWS = 4096  # invocations that must be left when each computes overlap
 _MOST_WRITTEN_OUT = 64  # operations of a point of which an invocation computes four or sixteen
 _MOST_IN_REST = 512  # operations of a point of which the last ones of an array have other code
 _MOST_CHANNELS = 6
+_LEAST_THREADS = 4  # that a column gets, of 32 side by side
+_ROW_INVOCATIONS = 128  # of a workgroup of short rows
+_MANY_ROWS = 128  # workgroups that must be left when each has several rows
 _MOST_THREADS = 256  # that a row gets: more wait longer for each other than they work
 _PROCESSOR_POINTS = 32  # outer points that keep the cores of a processor busy
 _PROCESSOR_THREADS = 16  # a vector of a processor or two
@@ -67,7 +73,7 @@ def default_schedule(nest: Nest, options: WgslOptions) -> Schedule:
         if tiled is not None:
             return tiled
     if _wants_rows(nest) and not (options.is_processor and points(nest.outer) >= _PROCESSOR_POINTS):
-        return Schedule(vector=INNER, workgroup=(_row_threads(nest, options),))
+        return _rows(nest, options)
     made = _grid(nest, options)
     if options.is_processor or not any(is_product(s) for s in nest.stages if s.reduce_axes):
         return made
@@ -130,10 +136,10 @@ def _shared_bytes(dtype: DType, options: WgslOptions) -> int:
     return F16.itemsize if dtype is F16 and options.native_half else WORD_BYTES
 
 
-def _parts(nest: Nest, depth: int, wanted: int) -> int:
+def _parts(nest: Nest, depth: int, wanted: int, least: int = _LEAST_PART) -> int:
     """Parts of a long sum: at most those that are wanted, and none of them short."""
     parts = 1
-    while parts * 2 <= min(wanted, _MOST_PARTS) and depth >= 2 * parts * _LEAST_PART:
+    while parts * 2 <= min(wanted, _MOST_PARTS) and depth >= 2 * parts * least:
         if not can_split(nest, parts * 2):
             break
         parts *= 2
@@ -192,33 +198,59 @@ def _tiles(nest: Nest, found: Contraction) -> Schedule | None:
 
 def _wants_rows(nest: Nest) -> bool:
     outer = points(nest.outer)
-    inside = max((points((*s.axes, *s.reduce_axes)) for s in nest.stages), default=1)
+    inside = _inside(nest)
     if any(s.axes for s in nest.stages):
         return inside > _SHORT_ROW or outer < _MANY_POINTS // LANES
     if inside < _LONG_ROW:
         return False
-    return outer < _MANY_POINTS or not _outer_is_contiguous(nest)
+    return outer < _MANY_INVOCATIONS or not outer_is_contiguous(nest)
 
 
-def _outer_is_contiguous(nest: Nest) -> bool:
-    """Whether neighbouring outer points read neighbouring elements of what is reduced."""
-    loads = [a for a in accesses(nest) if a.stage.reduce_axes and not a.is_store]
-    if not nest.outer or not loads:
-        return False
-    along_outer = sum(a.stride(nest.outer[-1]) == 1 for a in loads)
-    along_inner = sum(a.stride(a.stage.reduce_axes[-1]) == 1 for a in loads)
-    return along_outer >= along_inner
+def _inside(nest: Nest) -> int:
+    """Points of the longest stage at one outer point."""
+    return max((points((*s.axes, *s.reduce_axes)) for s in nest.stages), default=1)
 
 
-def _row_threads(nest: Nest, options: WgslOptions) -> int:
-    inside = max(points((*s.axes, *s.reduce_axes)) for s in nest.stages)
+def _rows(nest: Nest, options: WgslOptions) -> Schedule:
+    """Several invocations for each outer point, in workgroups of neighbouring points: as many as
+    read a whole piece of memory together, or as make workgroups of a good size."""
     if options.is_processor:
-        return _PROCESSOR_THREADS
-    threads = 32
-    most = min(options.workgroup_invocations, _MOST_THREADS)
-    while threads * LANES < inside and threads * 2 <= most:
+        return Schedule(vector=INNER, workgroup=(_PROCESSOR_THREADS,))
+    outer, most = points(nest.outer), min(options.workgroup_invocations, _MOST_THREADS)
+    across = outer_is_contiguous(nest)
+    threads, teams = (_LEAST_THREADS if across else 32), 1
+    while across and teams < min(32, outer) and _fits(nest, teams * 2, threads, options):
+        teams *= 2
+    while threads * LANES < _inside(nest) and threads * teams * 2 <= most:
+        if teams > 1 and not _fits(nest, teams, threads * 2, options):
+            break
         threads *= 2
-    return threads
+    while not across and threads * teams * 2 <= _ROW_INVOCATIONS and outer >= teams * _MANY_ROWS:
+        if not _fits(nest, teams * 2, threads, options):
+            break
+        teams *= 2
+    made = Schedule(vector=INNER, workgroup=(teams, threads) if teams > 1 else (threads,))
+    groups = -(-outer // teams)
+    if groups >= _FEW_BLOCKS:
+        return made
+    depth = max((points(s.reduce_axes) for s in nest.stages), default=1)
+    least = max(_LEAST_PART, threads * _LEAST_SHARE)
+    return replace(made, split_reduce=_parts(nest, depth, _MANY_BLOCKS // groups, least))
+
+
+def _fits(nest: Nest, teams: int, threads: int, options: WgslOptions) -> bool:
+    made = Schedule(vector=INNER, workgroup=(teams, threads))
+    return row_bytes(nest, made) <= options.workgroup_bytes and is_legal(nest, made)
+
+
+def row_bytes(nest: Nest, schedule: Schedule) -> int:
+    """Workgroup memory of rows at most: the local rows of each team, and what its invocations
+    combine."""
+    *teams, threads = schedule.workgroup
+    rows = sum(math.prod(n for n in b.shape if isinstance(n, int)) for b in nest.locals if b.shape)
+    groups = [g for g in together(nest.stages) if g[0].reduce_axes or g[0].scans]
+    combined = {(s.value.dtype, k) for group in groups for k, s in enumerate(group)}
+    return math.prod(teams) * (rows + threads * len(combined)) * WORD_BYTES
 
 
 # Grids.

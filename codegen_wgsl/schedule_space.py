@@ -1,7 +1,7 @@
 """The schedules of a nest that are worth trying on a WebGPU device: three forms, each in sizes.
 
 * ``staged``: a contraction through workgroup memory, in tiles;
-* ``rows``: a workgroup for each outer point, whose invocations share the row;
+* ``rows``: a team of invocations for each outer point, one or several in a workgroup;
 * ``grid``: an invocation for each outer point, or for a tile of them in registers.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import LANES, grid_schedule, slice_bytes
+from tilewright.codegen_wgsl.schedule import LANES, grid_schedule, row_bytes, slice_bytes
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.check_schedule import is_legal
@@ -28,6 +28,7 @@ _SIDES: Final = (1, 2, 4, 8, 16, 32)
 _TILES: Final = (1, 2, 4, 8)
 _DEPTHS: Final = (4, 8, 16, 32)
 _FEW_THREADS: Final = (8, 16)  # a processor's vectors
+_TEAMS: Final = (1, 2, 4, 8, 16, 32)
 _THREADS: Final = (32, 64, 128, 256, 512, 1024)
 _MOST_TERMS: Final = 1 << 10
 """Of the reduction of a tile that are written out: shaders of more take seconds to compile."""
@@ -63,8 +64,8 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
     threads = tuple(t for t in usual if t <= options.workgroup_invocations)
     knobs.append(Knob("threads", _with(threads, values["threads"])))
     reduces = any(s.reduce_axes for s in nest.stages)
-    if reduces and "rows" in forms and options.subgroup_sizes is not None:
-        knobs.append(Knob("subgroups", (False, True), is_ordered=False))
+    if "rows" in forms:
+        knobs += _row_knobs(values["teams"], reduces and options.subgroup_sizes is not None)
     if reduces:
         knobs.append(Knob("expanded", _with(_EXPANDED, values["expanded"])))
     for axis, name in zip(reversed(axes), reversed(_TILED), strict=False):
@@ -84,10 +85,19 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
         room = options.workgroup_bytes
         if found is not None and made.stage_tile and slice_bytes(found, made, options) > room:
             return None
+        if len(made.workgroup) > 1 and made.vector == INNER and row_bytes(nest, made) > room:
+            return None
         limits = (options.workgroup_invocations, options.subgroup_sizes)
         return made if is_legal(nest, made, *limits) else None
 
     return ScheduleSpace(tuple(knobs), make, values_of, start)
+
+
+def _row_knobs(teams: int, has_subgroups: bool) -> list[Knob]:
+    knobs = [Knob("teams", _with(_TEAMS, teams))]
+    if has_subgroups:
+        knobs.append(Knob("subgroups", (False, True), is_ordered=False))
+    return knobs
 
 
 def _with(values: tuple[int, ...], default: int) -> tuple[int, ...]:
@@ -125,7 +135,8 @@ def _values(nest: Nest, schedule: Schedule, axes: Sequence[Var]) -> dict[str, An
         "rows": schedule.workgroup[0] if staged else 8,
         "columns": schedule.workgroup[1] if staged else 8,
         "depth": schedule.stage_tile or 16,
-        "threads": 64 if staged else schedule.workgroup[0],
+        "threads": 64 if staged else math.prod(schedule.workgroup),
+        "teams": schedule.workgroup[0] if form == "rows" and len(schedule.workgroup) > 1 else 1,
         "expanded": schedule.unroll_reduce,
         "parts": schedule.split_reduce,
         "subgroups": schedule.subgroups,
@@ -141,8 +152,11 @@ def _schedule(nest: Nest, axes: Sequence[Var], values: Mapping[str, Any]) -> Sch
             stage_tile=values["depth"],
         )
     if values["form"] == "rows":
-        threads = (values["threads"],)
-        return Schedule(vector=INNER, workgroup=threads, subgroups=values["subgroups"])
+        teams, threads = values["teams"], values["threads"] // values["teams"]
+        if threads < 1:
+            return None
+        workgroup = (teams, threads) if teams > 1 else (threads,)
+        return Schedule(vector=INNER, workgroup=workgroup, subgroups=values["subgroups"])
     sizes = [values[name] for name in _TILED[len(_TILED) - len(axes) :]]
     if math.prod(sizes) * values["expanded"] > _MOST_TERMS:
         return None

@@ -7,10 +7,13 @@ a loaded value, a product of two variables).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Apply, Const, Expr, Size, Var
+
+_INDEX_BITS = 31
 
 
 class Linear:
@@ -45,9 +48,6 @@ def linear(node: Expr) -> Linear:
     return Linear({a: c for a, c in terms.items() if c}, constant)
 
 
-_QUOTIENT_OF = {ops.MOD: ops.FLOORDIV, ops.REM: ops.QUO}
-
-
 def rejoined(form: Linear) -> Linear:
     """``d * c * (x // d) + c * (x % d)`` as ``c * x``: a position that was taken apart into
     coordinates, of which an array that is contiguous there needs only the whole."""
@@ -60,25 +60,45 @@ def rejoined(form: Linear) -> Linear:
     return Linear({a: c for a, c in terms.items() if c}, constant)
 
 
+class _Division(NamedTuple):
+    """A division of `x` by a literal, by what tells it from others: literals are new objects
+    wherever they are made."""
+
+    is_remainder: bool
+    is_floor: bool
+    x: Expr
+    divisor: int
+
+
 def _taken_apart(terms: dict[Expr, int]) -> tuple[Expr, Expr] | None:
     """A quotient and a remainder among the terms that make one number."""
-    divisions = {_key(a.op, a): a for a in terms if isinstance(a, Apply) and len(a.operands) == 2}
-    for remainder in divisions.values():
-        opposite = _QUOTIENT_OF.get(remainder.op)
-        divisor = build.known(remainder.operands[1])
-        if opposite is None or not divisor:
+    found = {d: a for a in terms if (d := _division(a)) is not None}
+    for division, remainder in found.items():
+        quotient = found.get(division._replace(is_remainder=False))
+        if not division.is_remainder or quotient is None:
             continue
-        quotient = divisions.get(_key(opposite, remainder))
-        if quotient is not None and terms[quotient] == terms[remainder] * divisor:
+        if terms[quotient] == terms[remainder] * division.divisor:
             return quotient, remainder
     return None
 
 
-def _key(op: ops.Op, division: Apply) -> tuple[ops.Op, Expr, int | Expr]:
-    """What tells divisions apart: literals are new objects wherever they are made."""
-    x, divisor = division.operands
-    known = build.known(divisor)
-    return op, x, divisor if known is None else known
+def _division(node: Expr) -> _Division | None:
+    if not isinstance(node, Apply) or len(node.operands) != 2:
+        return None
+    x, literal = node.operands
+    known = build.known(literal)
+    if not known:
+        return None
+    match node.op:
+        case ops.FLOORDIV | ops.MOD:
+            return _Division(node.op is ops.MOD, True, x, known)
+        case ops.QUO | ops.REM:
+            return _Division(node.op is ops.REM, False, x, known)
+        case ops.SHR_RAW if known < _INDEX_BITS:
+            return _Division(False, True, x, 1 << known)
+        case ops.AND if known & (known + 1) == 0:
+            return _Division(True, True, x, known + 1)
+    return None
 
 
 def _collect(node: Expr, factor: int, terms: dict[Expr, int]) -> int:

@@ -109,3 +109,13 @@ def _variables(node: Expr) -> set[Var]:
 def depends(axis: Var, on: Var) -> bool:
     """Whether how long an axis is depends on the place along another one."""
     return isinstance(axis.extent, Expr) and on in post_order((axis.extent,))
+
+
+def outer_is_contiguous(nest: Nest) -> bool:
+    """Whether neighbouring outer points read neighbouring elements of what is reduced."""
+    loads = [a for a in accesses(nest) if a.stage.reduce_axes and not a.is_store]
+    if not nest.outer or not loads:
+        return False
+    along_outer = sum(a.stride(nest.outer[-1]) == 1 for a in loads)
+    along_inner = sum(a.stride(a.stage.reduce_axes[-1]) == 1 for a in loads)
+    return along_outer >= along_inner

@@ -115,19 +115,35 @@ class _Check:
         self._check_split()
         if math.prod(given.workgroup) > invocations:
             raise self._beyond("workgroup", invocations)
+        if given.vector == INNER and not given.stage_tile:
+            self._check_teams()
         if isinstance(given.vector, int) and given.tile and not given.stage_tile:
             extent, size = self.nest.outer[given.vector].extent, given.tile[given.vector]
             alone = self.rank == 1 and given.split_reduce == 1
             if not isinstance(extent, int) or (extent % size and not alone):
                 raise self.wrong("vector", f"is an axis of {extent} points, which tiles cut")
 
+    def _check_teams(self) -> None:
+        """Rows: so many invocations for each outer point, for one or several of these."""
+        *teams, threads = self.schedule.workgroup or (1,)
+        if len(teams) > 1 or threads & (threads - 1):
+            raise self.wrong(
+                "workgroup",
+                "is not a power of two of invocations, alone or behind a number of points that "
+                f"have as many each, which vector={INNER!r} needs",
+            )
+        axes = [a for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)]
+        if math.prod(teams) > 1 and not all(isinstance(a.extent, int) for a in axes):
+            raise self.wrong("workgroup", "has several points, whose sizes may differ")
+
     def fits_subgroups(self, sizes: tuple[int, int] | None) -> None:
         given = self.schedule
         if sizes is None:
             raise self.wrong("subgroups", "is for devices that have them, and False elsewhere")
-        if given.vector != INNER or given.stage_tile:
+        if given.vector != INNER or given.stage_tile or len(given.workgroup) > 1:
             raise self.wrong(
-                "subgroups", f"is for rows, with vector={INNER!r}, and False elsewhere"
+                "subgroups",
+                f"is for rows, with vector={INNER!r} and a workgroup for each, and False elsewhere",
             )
         (least, most), threads = sizes, math.prod(given.workgroup)
         is_whole = threads & (threads - 1) == 0 and threads % most == 0

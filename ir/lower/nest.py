@@ -58,7 +58,7 @@ class NestLowering(TileWalk):
         self.points = {axis: tile.origin for axis, tile in self.tiles.items()}
         self.storage = {}
         body: list[Stmt] = []
-        groups = _together(self.nest.stages)
+        groups = together(self.nest.stages)
         while groups:
             stages = groups.pop(0)
             pair = self._first_extreme(stages, groups)
@@ -309,6 +309,14 @@ class NestLowering(TileWalk):
         self.locals.append(buffer)
         return buffer
 
+    def place(
+        self, local: Buffer, tile: tuple[Expr, ...], indices: tuple[Expr, ...]
+    ) -> tuple[Expr, ...]:
+        """Indices into the storage of a local, at a point of the tile."""
+        if local.shape and self.schedule.vector != INNER:
+            return (*indices, *tile)
+        return (*tile, *indices)
+
     def placed(self, local: Buffer) -> Buffer:
         """The storage of one of the nest's locals in the current tile."""
         found = self.storage.get(local)
@@ -350,9 +358,7 @@ class Point(Struct, frozen=True):
 
     def place(self, local: Buffer, indices: tuple[Expr, ...]) -> tuple[Expr, ...]:
         """Indices into the storage of a local."""
-        if local.shape and self.lowering.schedule.vector != INNER:
-            return (*indices, *self.tile)
-        return (*self.tile, *indices)
+        return self.lowering.place(local, self.tile, indices)
 
     def store(self, stage: Stage, bound: dict[Var, Expr]) -> Store:
         return self.store_value(stage, bound, self.value(stage.value, bound))
@@ -365,7 +371,7 @@ class Point(Struct, frozen=True):
         return Store(stage.target, indices, value)
 
 
-def _together(stages: Sequence[Stage]) -> list[list[Stage]]:
+def together(stages: Sequence[Stage]) -> list[list[Stage]]:
     """Stages in order; neighbours that reduce over equal axes, and do not need each other, share
     a group."""
     groups: list[list[Stage]] = []

@@ -74,18 +74,23 @@ def scan(rows: int, length: int, dtype: DType = F32) -> Program:
     return program([x], [out], [Nest("scan", (i,), (stage,), ())])
 
 
-def softmax(rows: int, length: int) -> Program:
-    """One nest of four stages, one of whose locals is a row."""
-    x, out = Buffer("x", (rows, length), F32), Buffer("out", (rows, length), F32)
+def softmax(rows: int, length: int, axis: int = 1) -> Program:
+    """One nest of four stages, one of whose locals is a row (of columns, if `axis` is 0)."""
+    shape = (rows, length) if axis else (length, rows)
+    x, out = Buffer("x", shape, F32), Buffer("out", shape, F32)
     most, total = Buffer("most", (), F32, "scratch"), Buffer("total", (), F32, "scratch")
     row = Buffer("row", (length,), F32, "scratch")
     i, j, k, m, n = axes(i=rows, j=length, k=length, m=length, n=length)
-    centred = Apply(ops.SUB, (Load(x, (i, k)), Load(most, ())))
+
+    def place(inner: Var) -> tuple[Var, Var]:
+        return (i, inner) if axis else (inner, i)
+
+    centred = Apply(ops.SUB, (Load(x, place(k)), Load(most, ())))
     stages = (
-        Stage((), (j,), "max", Load(x, (i, j)), most, ()),
+        Stage((), (j,), "max", Load(x, place(j)), most, ()),
         Stage((k,), (), None, Apply(ops.EXP, (centred,)), row, (k,)),
         Stage((), (m,), "add", Load(row, (m,)), total, ()),
-        Stage((n,), (), None, Apply(ops.DIV, (Load(row, (n,)), Load(total, ()))), out, (i, n)),
+        Stage((n,), (), None, Apply(ops.DIV, (Load(row, (n,)), Load(total, ()))), out, place(n)),
     )
     return program([x], [out], [Nest("softmax", (i,), stages, (most, total, row))])
 

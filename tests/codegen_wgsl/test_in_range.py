@@ -43,7 +43,7 @@ KERNELS: dict[str, tuple[Kernel, tuple[tuple[int, ...], ...]]] = {
     "product": (lambda a, b: a @ b, ((128, 96), (96, 256))),
     "long product": (lambda a, b: a @ b, ((64, 4096), (4096, 64))),
     "matrix and vector": (lambda a, b: a @ b, ((500, 1000), (1000,))),
-    "vector and matrix": (lambda a, b: a @ b, ((1024,), (1024, 1000))),
+    "vector and matrix": (lambda a, b: a @ b, ((1024,), (1024, 992))),
     "convolution": (convolution, ((34, 34, 16), (3, 3, 16, 32))),
     "running sum": (lambda a: np.cumsum(a, axis=1), ((64, 3000),)),
 }

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 import tilewright as tw
-from tests.codegen_wgsl.nests import axes, linear_relu, program, softmax
+from tests.codegen_wgsl.nests import axes, linear_relu, program, reduction, softmax
 from tilewright.codegen_wgsl.adapter import DeviceInfo, DeviceLimits
 from tilewright.codegen_wgsl.backend import build, tunable_nests
 from tilewright.codegen_wgsl.options import WgslOptions
@@ -136,11 +136,35 @@ def test_long_sums_of_few_results_are_split() -> None:
     """With tiles in workgroup memory, and of a row; not on processors, nor where results are many
     or sums short."""
     assert default(linear_relu(64, 64, 4096)).split_reduce == 16
-    assert default(linear_relu(1, 1024, 1024)).split_reduce == 16
-    assert default(linear_relu(1, 1024, 1024), PROCESSOR).split_reduce == 1
+    assert default(linear_relu(1, 128, 4096)).split_reduce == 16
+    assert default(linear_relu(1, 128, 4096), PROCESSOR).split_reduce == 1
+    assert default(linear_relu(1, 1024, 1024)).split_reduce == 1
     assert default(linear_relu(512, 512, 4096)).split_reduce == 1
     assert default(linear_relu(64, 64, 100)).split_reduce == 1
     assert values(space(linear_relu(64, 64, 100))[1], "parts") == (1, 2, 4)
+
+
+def test_workgroups_of_rows_read_whole_pieces_of_memory() -> None:
+    """Of columns 32 side by side; of short rows as many as make a workgroup of a good size; of
+    long ones one each."""
+    column_sums, row_sums = reduction((1024, 1000), 0, "add"), reduction((4000, 100), 1, "add")
+    assert default(column_sums) == Schedule(vector=INNER, workgroup=(32, 8))
+    many = Schedule(tile=(4,), vector=0, width=4, workgroup=(64,))
+    assert default(reduction((64, 20000), 0, "add")) == many
+    assert default(row_sums) == Schedule(vector=INNER, workgroup=(4, 32))
+    assert default(reduction((100, 100), 1, "add")) == Schedule(vector=INNER, workgroup=(32,))
+    assert default(reduction((4000, 3000), 1, "add")).workgroup == (256,)
+    few = default(reduction((4096, 64), 0, "add"))
+    assert (few.workgroup, few.split_reduce) == ((32, 8), 32)
+
+
+def test_teams_share_the_memory_of_a_workgroup() -> None:
+    """Local rows of 1000 elements: as many teams as 16 KiB hold."""
+    columns = softmax(512, 1000, axis=0)
+    assert default(columns) == Schedule(vector=INNER, workgroup=(4, 16))
+    _, found = space(columns)
+    made = [found.schedule(point) for point in found.points()]
+    assert {s.workgroup[0] for s in made if s and len(s.workgroup) == 2} == {2, 4}
 
 
 def test_points_of_other_sizes_keep_their_tiles() -> None:

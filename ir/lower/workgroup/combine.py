@@ -17,10 +17,11 @@ from msgspec import Struct
 from tilewright.ir import build, ops
 from tilewright.ir.dtypes import DType
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Apply, Expr, Load, Var
+from tilewright.ir.expr import Apply, Expr, Load, Size, Var
 from tilewright.ir.graph import COMBINERS, identity
 from tilewright.ir.kernel import Barrier, Buffer, Exchange, For, If, Stmt, Store
 from tilewright.ir.lower.reducer import combine
+from tilewright.ir.lower.workgroup.team import Teams
 from tilewright.ir.ops import Op
 from tilewright.ir.program import Stage
 from tilewright.ir.subgroups import Subgroups
@@ -55,8 +56,8 @@ class Tree(Protocol):
 class Partials:
     """Workgroup memory for values that are combined. What is made is added to `local`."""
 
-    def __init__(self, size: int, local: list[Buffer]) -> None:
-        self._size = size
+    def __init__(self, shape: tuple[Size, ...], local: list[Buffer]) -> None:
+        self._shape = shape
         self._local = local
         self._made: dict[tuple[DType, int], Buffer] = {}
 
@@ -64,20 +65,19 @@ class Partials:
         """Memory of that number for elements of a dtype: always the same."""
         found = self._made.get((dtype, number))
         if found is None:
-            found = Buffer("partial", (self._size,), dtype, "workgroup")
+            found = Buffer("partial", self._shape, dtype, "workgroup")
             self._made[dtype, number] = found
             self._local.append(found)
         return found
 
 
 class MemoryTree:
-    """`lane` is the number of an invocation among `threads`, a power of two."""
+    """Of the invocations of each team, which are a power of two."""
 
     height_reserved = False
 
-    def __init__(self, lane: Var, threads: int, partials: Partials) -> None:
-        self.lane = lane
-        self.threads = threads
+    def __init__(self, teams: Teams, partials: Partials) -> None:
+        self.teams = teams
         self.partials = partials
 
     def combine(
@@ -85,24 +85,27 @@ class MemoryTree:
     ) -> Combination:
         """By halving."""
         partials = [self.partials.of(v.dtype, k) for k, v in enumerate(values)]
+        mine = self.teams.place(self.teams.thread)
         body: list[Stmt] = [
-            Store(partial, (self.lane,), Load(value, ()))
+            Store(partial, mine, Load(value, ()))
             for partial, value in zip(partials, values, strict=True)
         ]
         body += [Barrier(), *self._halve(partials, [operation(s) for s in stages])]
-        first = (build.index(0),)
+        first = self.teams.place(build.index(0))
         return Combination(body, [Load(p, first) for p in partials], [Barrier()])
 
     def _halve(self, partials: Sequence[Buffer], operations: Sequence[Op]) -> list[Stmt]:
         body: list[Stmt] = []
-        half = self.threads // 2
+        thread = self.teams.thread
+        mine = self.teams.place(thread)
+        half = self.teams.threads // 2
         while half:
+            theirs = self.teams.place(build.add(thread, build.index(half)))
             steps: list[Stmt] = []
             for partial, op in zip(partials, operations, strict=True):
-                other = Load(partial, (build.add(self.lane, build.index(half)),))
-                value = combine(op, Load(partial, (self.lane,)), other)
-                steps.append(Store(partial, (self.lane,), value))
-            body += [If(build.lt(self.lane, build.index(half)), steps), Barrier()]
+                value = combine(op, Load(partial, mine), Load(partial, theirs))
+                steps.append(Store(partial, mine, value))
+            body += [If(build.lt(thread, build.index(half)), steps), Barrier()]
             half //= 2
         return body
 
@@ -125,8 +128,8 @@ class SubgroupTree:
         count = threads // subgroups.least
         self.is_one = count == 1
         self.local = local
-        self.turns = itertools.cycle((Partials(count, local), Partials(count, local)))
-        self.in_loops = Partials(count, local)
+        self.turns = itertools.cycle((Partials((count,), local), Partials((count,), local)))
+        self.in_loops = Partials((count,), local)
 
     def combine(
         self, stages: Sequence[Stage], values: Sequence[Buffer], *, repeated: bool

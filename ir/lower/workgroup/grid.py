@@ -12,7 +12,7 @@ The other two forms of a nest are in `workgroup/rows.py` and `workgroup/contract
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tilewright.ir import build
 from tilewright.ir.errors import IRError
@@ -22,6 +22,7 @@ from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import NestLowering, Point
 from tilewright.ir.lower.tile_walk import Tile
 from tilewright.ir.subgroups import Subgroups
+from tilewright.ir.traverse import substitute
 
 WORKGROUP = 64
 
@@ -142,19 +143,26 @@ def guarded(
         return body
     if all(isinstance(s, Store) and s.buffer.space == "global" for s in body):
         return [If(inside, body)]
-    return _guard_stores(make(clamped), inside)
+    return guard_stores(make(clamped), inside)
 
 
-def _guard_stores(body: Sequence[Stmt], condition: Expr) -> list[Stmt]:
-    """The statements with stores to global buffers made only where `condition` holds."""
+def guard_stores(
+    body: Sequence[Stmt], condition: Expr, exact: Mapping[Expr, Expr] | None = None
+) -> list[Stmt]:
+    """The statements with stores to global buffers made only where `condition` holds; `exact`:
+    what stands for expressions in their indices there."""
     result: list[Stmt] = []
     for stmt in body:
         match stmt:
             case Store() if stmt.buffer.space == "global":
-                result.append(If(condition, [stmt]))
+                indices = tuple(substitute(i, {}, memo=dict(exact or {})) for i in stmt.indices)
+                result.append(If(condition, [Store(stmt.buffer, indices, stmt.value)]))
             case For():
-                inner = _guard_stores(stmt.body, condition)
-                result.append(stmt.with_body(inner))
+                result.append(stmt.with_body(guard_stores(stmt.body, condition, exact)))
+            case If():
+                yes = guard_stores(stmt.body, condition, exact)
+                no = guard_stores(stmt.otherwise, condition, exact)
+                result.append(If(stmt.condition, yes, no))
             case _:
                 result.append(stmt)
     return result

@@ -1,23 +1,29 @@
-"""A nest -> a kernel in which one workgroup computes everything that belongs to one outer point.
+"""A nest -> a kernel in which a team of invocations computes all that belongs to an outer point.
 
-In: a nest whose outer extents are static. Out: as of `workgroup/grid.py`. The invocations of a
-workgroup stride over the axes inside of the outer point: neighbours take neighbouring elements.
-Reductions end in a tree over what each of them has (`workgroup/combine.py`), scans in a tree of
-prefixes; results without axes are then known to every invocation, rows lie in workgroup memory.
+In: a nest whose outer extents are static. Out: as of `workgroup/grid.py`. There are one or several
+teams in a workgroup (`workgroup/team.py`). The invocations of a team stride over the axes inside of
+its outer point, so that neighbours take neighbouring elements: of the same point, or, where those
+of neighbouring outer points are next to each other in memory, of one point each. Reductions end in
+a tree over what each of a team has (`workgroup/combine.py`), scans in a tree of prefixes; results
+without axes are then known to all of the team, rows lie in workgroup memory.
+
+Where teams do not fill the last workgroup, those left over compute the last point once more and
+store nothing, so that all reach every barrier.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from tilewright.ir import build, ops
 from tilewright.ir.analysis.ranges import largest
-from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import identity
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
+from tilewright.ir.lower.accesses import outer_is_contiguous
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import NestLowering, Point
 from tilewright.ir.lower.reducer import Reducer, combine, is_product
@@ -30,7 +36,13 @@ from tilewright.ir.lower.workgroup.combine import (
     Tree,
     operation,
 )
-from tilewright.ir.lower.workgroup.grid import invocations, on_grid, split_index, static_extent
+from tilewright.ir.lower.workgroup.grid import (
+    guard_stores,
+    on_grid,
+    split_index,
+    static_extent,
+)
+from tilewright.ir.lower.workgroup.team import Teams
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.subgroups import Subgroups
@@ -41,41 +53,48 @@ _SHORT = 16
 
 
 class RowLowering(NestLowering):
-    """State of the lowering of one nest; `lane` is the invocation's number in its workgroup."""
+    """State of the lowering of one nest."""
 
     def __init__(self, nest: Nest, schedule: Schedule, least_subgroup: int) -> None:
         super().__init__(nest, replace(schedule, tile=(), vector=None, width=1, unroll=1))
-        self.threads = invocations(schedule.workgroup)
-        if self.threads & (self.threads - 1):
-            raise IRError(f"a tree over {self.threads} invocations: they must be a power of two")
-        self.lane = Var("lane", self.threads)
-        self.partials = Partials(self.threads, self.locals)
+        self.teams = Teams(schedule.workgroup, interleaved=outer_is_contiguous(nest))
+        self.threads, self.lane = self.teams.threads, self.teams.thread
+        self.partials = Partials(self.teams.shape((self.threads,)), self.locals)
         self.subgroups = Subgroups(self.threads, least_subgroup) if schedule.subgroups else None
         self.tree = self._make_tree()
         self.shares: dict[Size, Expr] = {}
 
     def _make_tree(self) -> Tree:
         if self.subgroups is None:
-            return MemoryTree(self.lane, self.threads, self.partials)
+            return MemoryTree(self.teams, self.partials)
         return SubgroupTree(self.threads, self.subgroups, self.locals)
 
     def kernel(self, name: str) -> Kernel:
         sizes = [static_extent(a) for a in self.order]
-        total = 1
-        for size in sizes:
-            total *= size
-        group = Var("group", total)
-        for axis, place in zip(self.order, split_index(group, sizes), strict=True):
+        total, teams = math.prod(sizes), self.teams
+        group = Var("group", -(-total // teams.count))
+        position = build.add(build.mul(group, build.index(teams.count)), teams.number)
+        is_partial = total % teams.count != 0
+        kept = build.minimum(position, build.index(total - 1)) if is_partial else position
+        for axis, place in zip(self.order, split_index(kept, sizes), strict=True):
             self.tiles[axis] = Tile(place, 1)
         body = self.tile_body()
-        return finish_kernel(name, on_grid(group, self.lane, body, self.subgroups), self.locals)
+        if is_partial:
+            body = guard_stores(body, build.lt(position, build.index(total)), {kept: position})
+        body = on_grid(group, teams.local, body, self.subgroups)
+        return finish_kernel(name, body, self.locals)
+
+    def place(
+        self, local: Buffer, tile: tuple[Expr, ...], indices: tuple[Expr, ...]
+    ) -> tuple[Expr, ...]:
+        return self.teams.place(*indices) if local.shape else indices
 
     def placed(self, local: Buffer) -> Buffer:
         if not local.shape:
             return super().placed(local)
         found = self.storage.get(local)
         if found is None:
-            found = Buffer(local.name, local.shape, local.dtype, "workgroup")
+            found = Buffer(local.name, self.teams.shape(local.shape), local.dtype, "workgroup")
             self.storage[local] = found
             self.locals.append(found)
         return found
@@ -200,17 +219,18 @@ class RowLowering(NestLowering):
         dtype = stage.value.dtype
         before = self.register(f"{stage.target.name}_before", dtype, ())
         partial = self.partials.of(dtype)
+        mine = self.teams.place(self.lane)
         body = self._scan_run(stage, bound, before, totals=True)
-        body += [Store(partial, (self.lane,), Load(before, ())), Barrier()]
+        body += [Store(partial, mine, Load(before, ())), Barrier()]
         step = 1
         while step < self.threads:
-            there = build.sub(self.lane, build.index(step))
-            value = combine(op, Load(partial, (there,)), Load(before, ()))
+            there = self.teams.place(build.sub(self.lane, build.index(step)))
+            value = combine(op, Load(partial, there), Load(before, ()))
             has_left = build.ge(self.lane, build.index(step))
             body += [If(has_left, [Store(before, (), value)]), Barrier()]
-            body += [Store(partial, (self.lane,), Load(before, ())), Barrier()]
+            body += [Store(partial, mine, Load(before, ())), Barrier()]
             step *= 2
-        left = Load(partial, (build.sub(self.lane, build.index(1)),))
+        left = Load(partial, self.teams.place(build.sub(self.lane, build.index(1))))
         body.append(Store(before, (), identity(name, dtype)))
         body.append(If(build.ge(self.lane, build.index(1)), [Store(before, (), left)]))
         return [*body, *self._scan_run(stage, bound, before, shared=True), Barrier()]

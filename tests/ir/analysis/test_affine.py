@@ -58,6 +58,10 @@ def test_rejoined_forms_keep_the_value(data: st.DataObject) -> None:
     for op in data.draw(st.permutations([ops.MOD, ops.FLOORDIV, ops.REM, ops.QUO])):
         part = Apply(op, (number, build.index(data.draw(sizes))))
         total = build.add(total, build.mul(part, build.index(data.draw(factors))))
+    bits = data.draw(st.integers(0, 2))
+    for op, literal in ((ops.SHR_RAW, bits), (ops.AND, 2**bits - 1)):
+        part = Apply(op, (number, build.index(literal)))
+        total = build.add(total, build.mul(part, build.index(data.draw(factors))))
     form = rejoined(linear(total))
     for point in points((ROW, COL)):
         atoms = sum(c * value_at(a, point) for a, c in form.terms.items())
@@ -73,6 +77,9 @@ def test_coordinates_of_one_position_are_rejoined() -> None:
     padded = rejoined(linear(offset([first, middle, last], [16, 3, 1])))
     assert padded.terms == {first: 16, middle: 3, last: 1}
     assert rejoined(linear(offset([first, last], [15, 1]))).terms == {first: 15, last: 1}
+    shifted = Apply(ops.SHR_RAW, (position, build.index(5)))
+    masked = Apply(ops.AND, (position, build.index(31)))
+    assert rejoined(linear(offset([shifted, masked], [32, 1]))).terms == {ROW: 7, COL: 1}
 
 
 def test_offsets_are_row_major() -> None:

@@ -55,6 +55,7 @@ def run(made: Program, arrays: Sequence[Array], schedule: Schedule) -> Array:
 
 FORMS = [
     *(Schedule(vector=INNER, workgroup=(n,)) for n in (1, 4, 16)),
+    *(Schedule(vector=INNER, workgroup=sizes) for sizes in ((2, 4), (3, 2), (4, 1), (8, 8))),
     *(Schedule(workgroup=(n,)) for n in (3, 8)),
     Schedule(tile=(2,), workgroup=(4,)),
 ]
@@ -96,8 +97,11 @@ def test_scans(shape: tuple[int, int], schedule: Schedule) -> None:
 def test_rows_that_are_visited_four_times(shape: tuple[int, int], schedule: Schedule) -> None:
     x = numbers(*shape)
     e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
+    expected = e / e.sum(axis=1, keepdims=True)
     found = run(softmax(*shape), [x], schedule)
-    np.testing.assert_allclose(found, e / e.sum(axis=1, keepdims=True), rtol=2e-6)
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+    found = run(softmax(*shape, axis=0), [x.T.copy()], schedule)
+    np.testing.assert_allclose(found, expected.T, rtol=2e-6)
 
 
 @pytest.mark.parametrize("length", [1, 7, 16, 37])
@@ -112,8 +116,8 @@ def test_rows_that_other_invocations_have_written(length: int) -> None:
     )
     made = program([x], [out], [Nest("turned", (i,), stages, (row,))])
     array = numbers(2, length)
-    for workgroup in (1, 4, 16):
-        found = run(made, [array], Schedule(vector=INNER, workgroup=(workgroup,)))
+    for workgroup in ((1,), (4,), (16,), (2, 4), (4, 2)):
+        found = run(made, [array], Schedule(vector=INNER, workgroup=workgroup))
         np.testing.assert_array_equal(found, array[:, ::-1])
 
 
@@ -121,6 +125,16 @@ def test_reductions_one_after_the_other_share_their_memory() -> None:
     kernel = lowered(softmax(2, 37), Schedule(vector=INNER, workgroup=(16,)))
     shared = [b.shape for b in kernel.locals if b.space == "workgroup"]
     assert sorted(shared) == [(16,), (37,)]  # the maximum and the sum; the row
+
+
+def test_teams_are_side_by_side_where_their_data_is() -> None:
+    """Memory of teams is laid out as they are: neighbouring invocations store neighbours."""
+    schedule = Schedule(vector=INNER, workgroup=(4, 8))
+    for axis, shape in ((0, (8, 4)), (1, (4, 8))):
+        kernel = lowered(reduction((33, 35), axis, "add"), schedule)
+        assert [b.shape for b in kernel.locals if b.space == "workgroup"] == [shape]
+        group = next(s for s in statements(kernel.body) if isinstance(s, For))
+        assert group.var.extent == 9
 
 
 @pytest.mark.parametrize("tile", [(), (1, 2, 4), (3, 1, 2), (1, 3, 5)])
@@ -218,9 +232,11 @@ def test_the_vector_loop_is_that_of_its_axis(vector: int) -> None:
     np.testing.assert_array_equal(run(made, [given], schedule), given)
 
 
-@pytest.mark.parametrize("workgroup", [1, 4, 16])
+@pytest.mark.parametrize("workgroup", [(1,), (4,), (16,), (2, 4), (4, 2)])
 @pytest.mark.parametrize("length", [1, 21, 40])
-def test_a_reduction_of_what_the_one_before_has_made(length: int, workgroup: int) -> None:
+def test_a_reduction_of_what_the_one_before_has_made(
+    length: int, workgroup: tuple[int, ...]
+) -> None:
     """Both combine in the same memory, and between them nothing is stored elsewhere."""
     x, out = Buffer("x", (2, length), F32), Buffer("out", (2,), F32)
     most, total = Buffer("most", (), F32, "scratch"), Buffer("total", (), F32, "scratch")
@@ -233,13 +249,13 @@ def test_a_reduction_of_what_the_one_before_has_made(length: int, workgroup: int
     )
     array = numbers(2, length)
     made = program([x], [out], [Nest("less", (i,), stages, (most, total))])
-    found = run(made, [array], Schedule(vector=INNER, workgroup=(workgroup,)))
+    found = run(made, [array], Schedule(vector=INNER, workgroup=workgroup))
     np.testing.assert_array_equal(found, (array - array.max(axis=1, keepdims=True)).sum(axis=1))
 
 
-@pytest.mark.parametrize("workgroup", [1, 4, 16])
+@pytest.mark.parametrize("workgroup", [(1,), (4,), (16,), (2, 4), (4, 2)])
 @pytest.mark.parametrize("shape", [(2, 2, 37), (1, 3, 16), (2, 9, 5)])
-def test_scans_one_after_the_other(shape: tuple[int, int, int], workgroup: int) -> None:
+def test_scans_one_after_the_other(shape: tuple[int, int, int], workgroup: tuple[int, ...]) -> None:
     """Of a few rows each is scanned by all invocations, in the same memory."""
     x, out = Buffer("x", shape, F32), Buffer("out", shape, F32)
     i, j, k = axes(i=shape[0], j=shape[1], k=shape[2])
@@ -248,7 +264,7 @@ def test_scans_one_after_the_other(shape: tuple[int, int, int], workgroup: int) 
     found = run(
         program([x], [out], [Nest("sums", (i,), (stage,), ())]),
         [array],
-        Schedule(vector=INNER, workgroup=(workgroup,)),
+        Schedule(vector=INNER, workgroup=workgroup),
     )
     np.testing.assert_array_equal(found, array.cumsum(axis=2))
 
