@@ -15,6 +15,7 @@ from typing import Final
 from tilewright.codegen_wgsl import native_half
 from tilewright.codegen_wgsl.storage import Storage, computed_as
 from tilewright.ir import build, ops
+from tilewright.ir.analysis.ranges import interval
 from tilewright.ir.dtypes import BOOL, F16, F32, I32, I64, U32, U64, DType
 from tilewright.ir.errors import IRError, UnsupportedError
 from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
@@ -34,6 +35,9 @@ _EXACT = frozenset(
 _INFINITE: Final = 0x7F800000
 # 65520, half way to what would come after the largest float16.
 _TOO_LARGE_FOR_HALF: Final = 0x477FF000
+# Up to these float16 has every integer, or a finite number for it.
+_EXACT_IN_HALF: Final = 1 << 11
+_ROUNDED_IN_HALF: Final = 65519
 
 
 def retype(kernel: Kernel, storage: Storage) -> Kernel:
@@ -205,7 +209,11 @@ def wrap(value: Expr, dtype: DType) -> Expr:
 def _cast(source: DType, target: DType, value: Expr) -> Expr:
     machine = computed_as(target)
     if target is F16:
-        return value if source is F16 else _rounded_to_half(build.cast(value, F32))
+        if source is F16:
+            return value
+        single = build.cast(value, F32)
+        is_exact = source.kind in "iub" and source.bits <= _EXACT_IN_HALF.bit_length()
+        return single if is_exact else _rounded_to_half(single)
     if source.is_float and target.kind in "iu" and target.bits < 32:
         # Saturation to a narrow range: through int32, whose own saturation changes nothing here.
         low, high = build.const(target.min, I32), build.const(target.max, I32)
@@ -237,8 +245,12 @@ def _bitcast(source: DType, target: DType, value: Expr) -> Expr:
 def _rounded_to_half(value: Expr) -> Expr:
     """A float32 rounded to the nearest float16. WGSL leaves open what becomes of those beyond its
     range, infinities and NaN among them: SwiftShader makes NaN of all."""
-    bits, magnitude, fits = _half_range(value)
+    if _is_integer_within(value, _EXACT_IN_HALF):
+        return value
     rounded = Apply(ops.CAST, (Apply(ops.CAST, (value,), F16),), F32)
+    if _is_integer_within(value, _ROUNDED_IN_HALF):
+        return rounded
+    bits, magnitude, fits = _half_range(value)
     sign = Apply(ops.AND, (bits, build.const(1 << 31, U32)))
     infinite = build.bitcast(Apply(ops.OR, (sign, build.const(_INFINITE, U32))), F32)
     return build.select(fits, rounded, build.select(_is_nan(magnitude), value, infinite))
@@ -246,8 +258,10 @@ def _rounded_to_half(value: Expr) -> Expr:
 
 def _half_bits(value: Expr) -> Expr:
     """The bits of a float32 that holds a float16, in the low half of a word."""
-    bits, magnitude, fits = _half_range(value)
     finite = Apply(ops.BITCAST, (Apply(ops.CAST, (value,), F16),), U32)
+    if _is_integer_within(_unrounded(value), _ROUNDED_IN_HALF):
+        return finite
+    bits, magnitude, fits = _half_range(value)
     # What is left are infinities and NaN, whose digits keep their places; but one must be left.
     sign = Apply(ops.AND, (_right(bits, 16), build.const(1 << 15, U32)))
     digits = Apply(ops.AND, (_right(magnitude, 13), build.const(0x3FF, U32)))
@@ -255,6 +269,27 @@ def _half_bits(value: Expr) -> Expr:
     infinite = Apply(ops.OR, (sign, build.const(0x7C00, U32)))
     special = Apply(ops.OR, (infinite, Apply(ops.MAX, (digits, least))))
     return build.select(fits, finite, special)
+
+
+def _unrounded(value: Expr) -> Expr:
+    """What was rounded to float16, if `value` is that."""
+    if isinstance(value, Apply) and value.op is ops.CAST and value.operands[0].dtype is F16:
+        (half,) = value.operands
+        return half.operands[0] if isinstance(half, Apply) and half.op is ops.CAST else value
+    return value
+
+
+def _is_integer_within(value: Expr, limit: int) -> bool:
+    """Whether `value` is a converted integer that is known not to be larger."""
+    if not isinstance(value, Apply) or value.op is not ops.CAST:
+        return False
+    (integer,) = value.operands
+    if integer.dtype is BOOL:
+        return True
+    if integer.dtype.is_float:
+        return False
+    low, high = interval(integer)
+    return low is not None and high is not None and -limit <= low and high <= limit
 
 
 def _is_nan(magnitude: Expr) -> Expr:

@@ -125,7 +125,7 @@ def _shl(a: Interval, b: Interval) -> Interval:
 def _shr(a: Interval, b: Interval) -> Interval:
     """Shifts by a negative amount, or by too much, leave the sign."""
     least = max(b[0] or 0, 0)
-    low = None if a[0] is None else min(a[0], 0)
+    low = None if a[0] is None else min(a[0] >> least, 0)
     high = None if a[1] is None else max(a[1] >> least, -1)
     return (low, high)
 

@@ -13,7 +13,7 @@ from tilewright.codegen_wgsl.storage import Storage, computed_as
 from tilewright.ir import build, dtypes, ops
 from tilewright.ir.dtypes import F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64, DType
 from tilewright.ir.errors import IRError, UnsupportedError
-from tilewright.ir.expr import Apply, Const, Expr, Load, Var
+from tilewright.ir.expr import Apply, Const, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, If, Kernel, Store
 from tilewright.ir.printer import print_kernel
 from tilewright.ir.traverse import rewrite
@@ -66,6 +66,35 @@ def test_bits_of_narrow_values(source: DType, target: DType) -> None:
     found = evaluate(rewrite(legal, lambda node: x if node is loaded else None), {x: given})
     wanted = values.view(target.numpy)
     np.testing.assert_array_equal(found, wanted.astype(computed_as(target).numpy))
+
+
+@pytest.mark.parametrize(
+    ("source", "rounded", "tested"),
+    [
+        *((d, False, False) for d in (dtypes.BOOL, I8, U8)),
+        *((d, True, False) for d in (I16,)),
+        *((d, True, True) for d in (U16, I32, F32)),
+    ],
+    ids=str,
+)
+def test_integers_that_cannot_leave_the_range_of_float16(
+    source: DType, rounded: bool, tested: bool
+) -> None:
+    """Are neither rounded, where float16 has them, nor compared with its end."""
+    storage = Storage()
+    x = Buffer("x", (8,), source)
+    storage.declare(x, "input")
+    half = Apply(ops.CAST, (Load(x, (Var("i", 8),)),), F16)
+    value = Retyper(storage).expr(half)
+    dtypes_of = {node.dtype for node in post_order((value,))}
+    assert (F16 in dtypes_of) is rounded
+    assert (ops.SELECT in _operations(value)) is tested
+    bits = Retyper(storage).expr(Apply(ops.BITCAST, (half,), U16))
+    assert (ops.SELECT in _operations(bits)) is tested
+
+
+def _operations(root: Expr) -> set[ops.Op]:
+    return {node.op for node in post_order((root,)) if isinstance(node, Apply)}
 
 
 def test_what_has_no_form_is_refused() -> None:

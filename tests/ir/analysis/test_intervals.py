@@ -98,7 +98,7 @@ def test_shifts() -> None:
             assert RULES[ops.SHL](a, by) == (a[0] << by[0], a[1] << by[1])
         else:
             assert RULES[ops.SHL](a, by) == UNKNOWN
-        assert RULES[ops.SHR](a, by) == (min(a[0], 0), max(a[1] >> by[0], -1))
+        assert RULES[ops.SHR](a, by) == (min(a[0] >> by[0], 0), max(a[1] >> by[0], -1))
     for distance in [(-1, 2), (0, 64), (0, None), (None, 2)]:
         assert RULES[ops.SHL]((0, 3), distance) == UNKNOWN
     for distance in OPEN:
@@ -163,7 +163,7 @@ def test_bits() -> None:
         (ops.SHL, ((1, 3), (0, 64)), UNKNOWN),
         (ops.SHL, ((-1, 3), (0, 2)), UNKNOWN),
         (ops.SHR, ((8, 20), (2, 2)), (0, 5)),
-        (ops.SHR, ((-8, -4), (2, 2)), (-8, -1)),
+        (ops.SHR, ((-8, -4), (2, 2)), (-2, -1)),
     ],
 )
 def test_what_is_known_of_some(op: Op, operands: tuple[Interval, ...], result: Interval) -> None:

@@ -84,7 +84,7 @@ def check(node: Expr, axes: tuple[Var, ...]) -> None:
         (Apply(ops.XOR, (Var("N", least=1), COL)), UNKNOWN),
         (Apply(ops.SHR_RAW, (build.add(ROW, build.index(60)), build.index(4))), (0, 4)),
         (Apply(ops.SHL_RAW, (ROW, build.index(4))), (0, 64)),
-        (Apply(ops.SHR, (build.sub(ROW, build.index(3)), build.index(1))), (-3, 0)),
+        (Apply(ops.SHR, (build.sub(ROW, build.index(3)), build.index(1))), (-2, 0)),
         (build.const(1.5, F32), UNKNOWN),
     ],
 )
