@@ -28,7 +28,7 @@ from tilewright.ir.subgroups import Subgroups
 
 MOST_ROUNDS = 16
 """Values that an invocation may have to combine by itself, once there is one for each subgroup."""
-_RUN = 4
+RUN = 4
 """Of these, so many one after the other: their tree is at most 2 higher than a balanced one."""
 
 
@@ -186,13 +186,13 @@ class SubgroupTree:
             return [If(build.lt(facts.place, facts.count), take(build.index(0), values))]
         rest = build.sub(build.add(facts.count, facts.size), facts.place)
         mine = Apply(ops.SHR_RAW, (build.sub(rest, build.index(1)), facts.rounds))
-        if self.rounds <= _RUN:
+        if self.rounds <= RUN:
             turn = Var("turn", mine)
             return [For(turn, "serial", take(turn, values))]
         runs = [self._register(f"{v.name}_run", v.dtype) for v in values]
-        run = Var("run", build.floordiv(build.add(mine, build.index(_RUN - 1)), build.index(_RUN)))
-        first = build.mul(run, build.index(_RUN))
-        turn = Var("turn", build.minimum(build.sub(mine, first), build.index(_RUN)))
+        run = Var("run", build.floordiv(build.add(mine, build.index(RUN - 1)), build.index(RUN)))
+        first = build.mul(run, build.index(RUN))
+        turn = Var("turn", build.minimum(build.sub(mine, first), build.index(RUN)))
         return [
             For(
                 run,

@@ -27,7 +27,7 @@ from tilewright.ir.lower.reduction_plan import (
     promised_height,
     tree_height,
 )
-from tilewright.ir.lower.workgroup.combine import MOST_ROUNDS
+from tilewright.ir.lower.workgroup.combine import MOST_ROUNDS, RUN
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.parser import parse_kernel
 from tilewright.ir.printer import print_kernel
@@ -46,7 +46,9 @@ def lowered(nest: Nest, threads: int = THREADS, least: int = 4) -> Kernel:
     return kernel
 
 
-def run(made: Program, inputs: list[Array], subgroup: int, least: int = 4) -> list[Array]:
+def run(
+    made: Program, inputs: list[Array], subgroup: int, least: int = 4, threads: int = THREADS
+) -> list[Array]:
     """The outputs of a program of nests, each of them lowered to rows."""
     kept = (b for b in (*made.outputs, *made.temporaries) if b.base is None)
     arrays = {b: np.full(shape_value(b.shape, {}), 99, b.dtype.numpy) for b in kept}
@@ -54,7 +56,7 @@ def run(made: Program, inputs: list[Array], subgroup: int, least: int = 4) -> li
     arrays |= dict(made.constants)
     for step in made.steps:
         assert isinstance(step, Nest)
-        kernel = lowered(step, least=least)
+        kernel = lowered(step, threads, least)
         interpret_kernel(kernel, {p: arrays[p] for p in kernel.parameters}, subgroup=subgroup)
     return [arrays[b.root].reshape(shape_value(b.shape, {})) for b in made.outputs]
 
@@ -113,6 +115,17 @@ def test_rows_of_any_length(length: int, least: int, size: int) -> None:
     e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
     (found,) = run(softmax(3, length), [x], size, least)
     np.testing.assert_allclose(found, e / e.sum(axis=1, keepdims=True), rtol=2e-6)
+
+
+@pytest.mark.parametrize("size", [4, 8, 16, 32, 128])
+@pytest.mark.parametrize("threads", [128, 256])
+def test_more_subgroups_than_there_are_invocations_in_each(threads: int, size: int) -> None:
+    x = np.random.default_rng(size).integers(-9, 10, (2, 300)).astype(np.float32)
+    made = program_of(lambda x: (x.sum(axis=1), x.max(axis=1)), [x], WORKGROUP)
+    assert len(only_nest(made).stages) == 2
+    total, most = run(made, [x], size, threads=threads)
+    np.testing.assert_array_equal(total, x.sum(axis=1))
+    np.testing.assert_array_equal(most, x.max(axis=1))
 
 
 def test_variances_keep_two_passes() -> None:
@@ -200,7 +213,7 @@ def test_trees_are_as_high_as_is_promised(threads: int, run: int) -> None:
         share = -(-terms // threads)
         own = tree_height(plan_levels([share], run, lanes=2), [share])
         each = max(1, threads // size**2)  # values in memory that an invocation takes
-        taken = min(each, 4) - 1 + -(-each // 4) - 1
+        taken = min(each, RUN) - 1 + -(-each // RUN) - 1
         known = size.bit_length() - 1 + (min(threads // size, size) - 1).bit_length()
         assert own + taken + known <= promised_height([max(terms, threads)], run)
 
