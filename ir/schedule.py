@@ -34,7 +34,8 @@ class Schedule(Struct, frozen=True):
       of them); the loops over blocks stand outside of all loops over tiles, in the same order.
     * `lines`: lines of the matrix that a product of one row reads at a time, from one end to the
       other, its results waiting in memory (0: results in registers, a tile at a time).
-    * `workgroup`: invocations of a workgroup on GPU targets.
+    * `workgroup`: invocations of a workgroup on GPU targets; with ``vector="inner"`` those for one
+      outer point, or (points, invocations of each).
     * `stage_tile`: depth of the reduced axis that a workgroup keeps in its memory (0: none).
     * `split_reduce`: parts of a reduction that are computed as points of their own and combined by
       a second launch, on targets with workgroups.
