@@ -152,7 +152,9 @@ def _schedule(nest: Nest, axes: Sequence[Var], values: Mapping[str, Any]) -> Sch
             stage_tile=values["depth"],
         )
     if values["form"] == "rows":
-        teams, threads = values["teams"], values["threads"] // values["teams"]
+        # Subgroups are of one team, so that they can be tried from any number of teams.
+        teams = 1 if values["subgroups"] else values["teams"]
+        threads = values["threads"] // teams
         if threads < 1:
             return None
         workgroup = (teams, threads) if teams > 1 else (threads,)

@@ -121,7 +121,13 @@ def test_subgroups_are_tried_where_there_are_some_and_no_default() -> None:
     assert not default(softmax(64, 2000), options).subgroups
     _, found = space(softmax(64, 2000), options)
     made = [found.schedule(point) for point in found.points()]
-    assert {s.workgroup[0] for s in made if s and s.subgroups} == {64, 128, 256, 512, 1024}
+    assert {s.workgroup for s in made if s and s.subgroups} == {
+        (threads,) for threads in (64, 128, 256, 512, 1024)
+    }
+    several = found.near(Schedule(vector=INNER, workgroup=(4, 64)))
+    names = [knob.name for knob in found.knobs]
+    changed = tuple(1 if n == "subgroups" else k for n, k in zip(names, several, strict=True))
+    assert found.schedule(changed) == Schedule(vector=INNER, workgroup=(256,), subgroups=True)
     _, without = space(softmax(64, 2000), WgslOptions().on(replace(LARGE, subgroup_sizes=None)))
     assert "subgroups" not in [k.name for k in without.knobs]
     with pytest.raises(ShapeError, match="subgroups=True is for devices that have them"):

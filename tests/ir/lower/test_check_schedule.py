@@ -88,9 +88,9 @@ ROWS_OF = Schedule(vector="inner", workgroup=(128,), subgroups=True)
         (
             replace(ROWS_OF, workgroup=(192,)),
             (4, 64),
-            r"workgroup=\(192,\) is not one power of two",
+            r"workgroup=\(192,\) is not a power of two",
         ),
-        (replace(ROWS_OF, workgroup=(2, 64)), (4, 64), r"workgroup=\(2, 64\) is not one power of"),
+        (replace(ROWS_OF, workgroup=(2, 64)), (4, 64), "subgroups=True is for .* a workgroup for"),
         (replace(ROWS_OF, workgroup=()), (4, 64), r"workgroup=\(\) is not one power of two"),
         (replace(ROWS_OF, workgroup=(512,)), (4, 64), r"workgroup=\(512,\) is not .* 64 to 256"),
     ],
