@@ -30,6 +30,8 @@ INTERNAL = (
     *(ops.QUO, ops.REM, ops.SHL_RAW, ops.SHR_RAW, ops.FMA, ops.SCALE, ops.EXPONENT),
     *(ops.MANTISSA, ops.PICK, *ops.NATIVE),
 )
+NATIVE_HALF = "wgsl-f16"
+"""WGSL for devices that have float16."""
 PLAIN = [op for op in ops.OPS.values() if op not in INTERNAL]
 
 
@@ -46,9 +48,9 @@ def kernel_of(op: ops.Op, kinds: list[DType], result: DType) -> Kernel:
 def legal(kernel: Kernel, target: str) -> Kernel:
     if target == "glsl":
         return glsl.legalize(kernel)
-    if target != "wgsl":
+    if target not in ("wgsl", NATIVE_HALF):
         return cpu.legalize(kernel, cpu_target(target))
-    storage = Storage()
+    storage = Storage(native_half=target == NATIVE_HALF)
     for parameter in kernel.parameters:
         storage.declare(parameter, "output" if parameter.name == "out" else "input")
     return wgsl.legalize(kernel, storage)
@@ -67,7 +69,7 @@ def line(name: str, cells: list[str]) -> str:
     return f"{name:16}" + "".join(f"{cell:>8}" for cell in cells)
 
 
-@pytest.mark.parametrize("target", [*LEVELS, "wgsl", "glsl"])
+@pytest.mark.parametrize("target", [*LEVELS, "wgsl", NATIVE_HALF, "glsl"])
 def test_operations(golden: Golden, target: str) -> None:
     table = [line("", [d.short for d in DTYPES])]
     for op in (o for o in PLAIN if o.result != "given"):

@@ -7,10 +7,12 @@ Operations that stay what they are and elementary functions are left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.conftest import Golden
-from tests.ir.legal.test_costs import PLAIN, kernel_of, legal
+from tests.ir.legal.test_costs import NATIVE_HALF, PLAIN, kernel_of, legal
 from tilewright.ir import ops
 from tilewright.ir.dtypes import BOOL, F16, F32, I8, I32, U16, U32, U64, DType
 from tilewright.ir.errors import IRError, UnsupportedError
@@ -40,16 +42,26 @@ def _body(text: str) -> str:
 
 @pytest.mark.parametrize("target", ["x86-64-v3", "wgsl", "glsl"])
 def test_forms(golden: Golden, target: str) -> None:
+    golden(f"legal/forms/{target}", _table(target, DTYPES, CONVERTED))
+
+
+def test_forms_of_float16(golden: Golden) -> None:
+    """On WebGPU devices that have it."""
+    golden(f"legal/forms/{NATIVE_HALF}", _table(NATIVE_HALF, (F16,), (F16,)))
+
+
+def _table(target: str, dtypes: Sequence[DType], converted: Sequence[DType]) -> str:
+    """What becomes of operations on `dtypes`, and of conversions from and to `converted`."""
     made = []
     for op in (*(o for o in PLAIN if not o.elementary and o.result != "given"), *MADE_BY_RULES):
-        for dtype in (d for d in DTYPES if d.kind in op.domain):
+        for dtype in (d for d in dtypes if d.kind in op.domain):
             kinds = [dtype] * op.arity
             if op in (ops.SELECT, ops.LIKELY):
                 kinds[0] = BOOL
             result = Apply(op, tuple(Var("x", dtype=kind) for kind in kinds)).dtype
             made.append((f"{op.name} {dtype}", form(op, kinds, result, target)))
     for source in CONVERTED:
-        for to in (d for d in CONVERTED if d is not source):
+        for to in (d for d in CONVERTED if d is not source and {d, source} & {*converted}):
             text = form(ops.CAST, [source], to, target)
             made.append((f"cast {source} to {to}", text))
-    golden(f"legal/forms/{target}", "\n".join(f"{name}\n{text}" for name, text in made if text))
+    return "\n".join(f"{name}\n{text}" for name, text in made if text)
