@@ -23,7 +23,7 @@ from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import identity
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
-from tilewright.ir.lower.accesses import outer_is_contiguous
+from tilewright.ir.lower.accesses import flat, outer_is_contiguous
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import NestLowering, Point
 from tilewright.ir.lower.reducer import Reducer, combine, is_product
@@ -50,6 +50,7 @@ from tilewright.ir.traverse import substitute
 
 Bound = dict[Var, Expr]
 _SHORT = 16
+WORD_BITS = 32
 
 
 class RowLowering(NestLowering):
@@ -125,7 +126,10 @@ class RowLowering(NestLowering):
 
     def _map(self, stage: Stage) -> list[Stmt]:
         if stage.axes:
-            return self._strided(stage.axes, lambda bound: self._map_point(stage, bound))
+            neighbours = self._in_a_word(stage)
+            return self._strided(
+                stage.axes, lambda bound: self._map_point(stage, bound), neighbours
+            )
         return self._store_once(stage, self._map_point(stage, {}))
 
     def _store_once(self, stage: Stage, body: list[Stmt]) -> list[Stmt]:
@@ -134,12 +138,32 @@ class RowLowering(NestLowering):
             return body
         return [If(build.eq(self.lane, build.index(0)), body)]
 
-    def _strided(self, axes: Sequence[Var], make: Callable[[Bound], list[Stmt]]) -> list[Stmt]:
-        """``make`` at every point of `axes`, shared among the invocations."""
-        sizes = [self.extent(a, {}) for a in axes]
+    def _in_a_word(self, stage: Stage) -> int:
+        """How many neighbours an invocation stores together: of narrow elements those that share a
+        word, where rows are made of whole ones."""
+        target, bits = stage.target, stage.target.dtype.bits
+        last = stage.axes[-1]
+        if target in self.nest.locals or bits >= WORD_BITS or not isinstance(last.extent, int):
+            return 1
+        form, each = flat(target, stage.indices), WORD_BITS // bits
+        others = [form.constant, last.extent, *form.without(last).terms.values()]
+        return 1 if form.coefficient(last) != 1 or any(n % each for n in others) else each
+
+    def _strided(
+        self, axes: Sequence[Var], make: Callable[[Bound], list[Stmt]], neighbours: int = 1
+    ) -> list[Stmt]:
+        """``make`` at every point of `axes`, shared among the invocations, which take so many
+        `neighbours` along the last of them at a time."""
+        *others, last = (self.extent(a, {}) for a in axes)
+        sizes = [*others, build.size_floordiv(last, neighbours) if neighbours > 1 else last]
         counter = Var(f"{axes[-1].name}_s", self._share(build.product(tuple(sizes))))
         places = split_index(self._position(counter), sizes)
-        return [For(counter, "serial", make(dict(zip(axes, places, strict=True))))]
+        if neighbours == 1:
+            return [For(counter, "serial", make(dict(zip(axes, places, strict=True))))]
+        inner = Var(f"{axes[-1].name}_n", neighbours)
+        places[-1] = build.add(build.mul(places[-1], build.index(neighbours)), inner)
+        body = make(dict(zip(axes, places, strict=True)))
+        return [For(counter, "serial", [For(inner, "unroll", body)])]
 
     def _position(self, counter: Expr) -> Expr:
         return build.add(build.mul(counter, build.index(self.threads)), self.lane)

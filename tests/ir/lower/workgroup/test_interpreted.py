@@ -25,12 +25,13 @@ from tests.codegen_wgsl.nests import (
     softmax,
 )
 from tests.ir.lower.traced_programs import numbers
+from tilewright.codegen_wgsl.pack_stores import pack_stores
 from tilewright.ir import build as b
-from tilewright.ir.dtypes import F16, F32, I32
+from tilewright.ir.dtypes import F16, F32, I32, U8, U32, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Load, Var
 from tilewright.ir.interpret.kernel import interpret_kernel
-from tilewright.ir.kernel import Buffer, For, Kernel, statements
+from tilewright.ir.kernel import Buffer, For, Kernel, statements, stored_roots
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
 from tilewright.ir.program import Nest, Program, Stage
 from tilewright.ir.schedule import INNER, Schedule
@@ -315,3 +316,24 @@ def test_a_part_is_summed_in_a_tree_of_its_own_size() -> None:
     a = numbers(11, 257)
     wanted = [a[k : k + 4].sum() for k in (0, 4, 8)]
     np.testing.assert_array_equal(run(made, [a], Schedule(workgroup=(3,))), wanted)
+
+
+@pytest.mark.parametrize("dtype", [U8, F16], ids=str)
+@pytest.mark.parametrize("width", [1, 6, 8, 12, 36])
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_neighbours_in_a_word_are_one_invocations(dtype: DType, width: int, threads: int) -> None:
+    i, j, k = axes(i=3, j=width, k=width)
+    x, out = Buffer("x", (3, width), dtype), Buffer("out", (3, width), dtype)
+    top = Buffer("top", (), dtype)
+    largest = Stage((), (k,), "max", Load(x, (i, k)), top, (), "max")
+    value = b.add(Load(x, (i, j)), Load(top, ()))
+    made = program(
+        [x], [out], [Nest("n", (i,), (largest, Stage((j,), (), None, value, out, (i, j))), (top,))]
+    )
+    given = np.abs(numbers(3, width)).astype(dtype.numpy)
+    schedule = Schedule(vector=INNER, workgroup=(threads,))
+    wanted = given + given.max(axis=1, keepdims=True)
+    np.testing.assert_array_equal(run(made, [given], schedule), wanted)
+    words = {out: Buffer("out", (1,), U32)}
+    stored = stored_roots(pack_stores(lowered(made, schedule), words).body)
+    assert (out in stored) == (width % (32 // dtype.bits) != 0)
