@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,10 @@ from tilewright.ir.errors import DeviceError
 from tilewright.ir.transfer import check_spec, pack
 from tilewright.runtime_web.runner.device import BrowserDevice
 from tilewright.runtime_web.runner.device_array import BrowserArray, WgslBrowserArray
-from tilewright.runtime_web.runner.session import software_not_allowed
+from tilewright.runtime_web.runner.launch import Browser
+from tilewright.runtime_web.runner.options import BrowserOptions
+from tilewright.runtime_web.runner.program import LoadedBrowserProgram
+from tilewright.runtime_web.runner.session import Opener, software_not_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 _FEATURES = {"subgroups": "subgroup"}
 _SOFTWARE = ("swiftshader", "llvmpipe", "basic render", "warp")
 _GPU = "GPU"
+_MOST_PACKINGS = 32
 
 
 class WebGpuBrowserDevice(BrowserDevice[DeviceInfo]):
@@ -40,6 +46,12 @@ class WebGpuBrowserDevice(BrowserDevice[DeviceInfo]):
 
     target = "wgsl"
     array_class = WgslBrowserArray
+
+    def __init__(self, options: BrowserOptions | None = None, opener: Opener = Browser) -> None:
+        # What packs arrays, by how they lie: loading it takes as long as three calls of it.
+        self._packings: OrderedDict[BufferSpec, LoadedBrowserProgram] = OrderedDict()
+        self._packings_lock = threading.Lock()
+        super().__init__(options, opener)
 
     @property
     def info(self) -> DeviceInfo:
@@ -70,11 +82,26 @@ class WebGpuBrowserDevice(BrowserDevice[DeviceInfo]):
         if array.device is not self:
             raise on_another_device(name)
         if needs_packing(array.spec, spec):
-            packing = self.load(packing_program(array.spec, spec.packed))
-            (packed,) = packing([array], outputs_on_device=True)
+            (packed,) = self._packing(array.spec, spec.packed)([array], outputs_on_device=True)
             array.become(packed)
         check_layout(array.spec, spec, name)
         return array
+
+    def _packing(self, spec: BufferSpec, packed: int) -> LoadedBrowserProgram:
+        """The program that packs an array which lies as `spec`."""
+        with self._packings_lock:
+            found = self._packings.pop(spec, None)
+            if found is None:
+                found = self.load(packing_program(spec, packed))
+            self._packings[spec] = found
+            if len(self._packings) > _MOST_PACKINGS:
+                self._packings.popitem(last=False)
+            return found
+
+    def close(self) -> None:
+        with self._packings_lock:
+            self._packings.clear()
+        super().close()
 
     def _describe(self, session: Session) -> DeviceInfo:
         info = _info(session)

@@ -12,8 +12,10 @@ from tilewright.codegen_wgsl import repack
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.device_array import DeviceArray, upload
 from tilewright.codegen_wgsl.emit import shader
-from tilewright.ir.artifact import BufferSpec
+from tilewright.ir.artifact import BufferSpec, GpuProgram
 from tilewright.ir.transfer import unpack
+from tilewright.runtime_web.runner import webgpu
+from tilewright.runtime_web.runner.webgpu import WebGpuBrowserDevice
 
 pytestmark = pytest.mark.wgsl
 
@@ -85,3 +87,37 @@ def test_kernels_of_narrow_arrays_chain(dtype: str) -> None:
     again = turned(once)
     np.testing.assert_array_equal(again.numpy(), x)
     np.testing.assert_array_equal(once.numpy(), x[::-1])
+
+
+@pytest.mark.chromium
+def test_a_browser_keeps_what_packs(
+    webgpu_browser: WebGpuBrowserDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By layout, and not for ever."""
+    monkeypatch.setattr(webgpu, "_MOST_PACKINGS", 2)
+    loaded: list[GpuProgram] = []
+    load = WebGpuBrowserDevice.load
+
+    def counting(self: WebGpuBrowserDevice, program: GpuProgram, *rest: Any) -> Any:
+        loaded.append(program)
+        return load(self, program, *rest)
+
+    monkeypatch.setattr(WebGpuBrowserDevice, "load", counting)
+
+    def pack(size: int, dtype: str = "uint8") -> None:
+        x = np.arange(size).astype(dtype)
+        spec = BufferSpec("output", dtype, STORED.get(dtype, "uint32"), x.shape, x.size)
+        array = webgpu_browser.upload(x, spec)
+        count = 4 // x.dtype.itemsize
+        webgpu_browser.fit(array, repack.packed_like(spec, count), "x")
+        assert array.spec.packed == count
+        np.testing.assert_array_equal(array.numpy(), x)
+
+    for size in (5, 5, 6, 5, 6):
+        pack(size)
+    assert len(loaded) == 2
+    pack(5, "float16")
+    pack(6)
+    assert len(loaded) == 3
+    pack(5)  # the one that was not used for longest is gone
+    assert len(loaded) == 4

@@ -42,6 +42,16 @@ PROGRAM = """
     bytes_there = tw.device_array(np.arange(1000, dtype=np.uint8), target)
     twice = narrow(narrow(bytes_there))  # packed on the way, where that is how kernels read
     np.testing.assert_array_equal(twice.numpy(), np.arange(2, 1002).astype(np.uint8))
+    flip = tw.kernel(lambda a: a[:, ::-1]).on(target)
+    for dtype in ("bool", "int8", "uint8", "int16", "uint16", "float16"):
+        for shape in ((1, 1), (1, 3), (2, 4), (3, 5), (5, 4, 3), (5, 7, 3), (0, 3)):
+            x = (np.arange(np.prod(shape)) % 97).astype(dtype).reshape(shape)
+            there = flip(tw.device_array(x, target))
+            np.testing.assert_array_equal(flip(x), x[:, ::-1])
+            np.testing.assert_array_equal(there.read().numpy(), x[:, ::-1])
+            np.testing.assert_array_equal(flip(there).numpy(), x)
+            if target == "wgsl":
+                assert there.spec.packed == 4 // x.dtype.itemsize, (dtype, shape)
     print((runtime().webgl if target == "glsl" else runtime().webgpu).runner)
 """
 GALLERY = ("softmax", "argmax_rows", "top_k", "iou_matrix", "game_of_life")
