@@ -14,7 +14,7 @@ from tilewright.codegen_cpu.emit.module import emit_program
 from tilewright.codegen_cpu.jit import compile_object
 from tilewright.codegen_cpu.legalize import legalize
 from tilewright.codegen_cpu.poll_rounds import first_poll
-from tilewright.codegen_cpu.schedule import default_schedule, has_rounded_reduction
+from tilewright.codegen_cpu.schedule import default_schedule, shows_order
 from tilewright.codegen_cpu.target import CpuTarget
 from tilewright.codegen_cpu.task_count import tasks_for
 from tilewright.ir.expr import Size, Var
@@ -233,7 +233,7 @@ class _Lowering:
         from tilewright.ir.lower.check_schedule import check_schedule
 
         check_schedule(nest, schedule)
-        if not (self.target.reproducible and has_rounded_reduction(nest)):
+        if not (self.target.reproducible and shows_order(nest)):
             return schedule
         vector = None if schedule.vector == INNER else schedule.vector
         return replace(schedule, vector=vector, reduce_block=0, share_windows=False)

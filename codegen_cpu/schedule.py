@@ -134,7 +134,7 @@ class Heuristic(Struct):
 
     def _may_regroup(self) -> bool:
         """Whether reductions may follow the schedule in the order of what they combine."""
-        return not (self.target.reproducible and has_rounded_reduction(self.nest))
+        return not (self.target.reproducible and shows_order(self.nest))
 
     def _outer_score(self, axis: Var, found: list[Access], width: int) -> float:
         if any(depends(a, axis) for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)):
@@ -416,12 +416,10 @@ def _is_product(value: Expr) -> bool:
     return isinstance(value, Apply) and value.op is ops.MUL
 
 
-def has_rounded_reduction(nest: Nest) -> bool:
-    """Whether the order of a reduction shows in its result."""
-    return any(
-        s.reduce_axes and s.value.dtype.is_float and s.combiner in ("add", "mul")
-        for s in nest.stages
-    )
+def shows_order(nest: Nest) -> bool:
+    """Whether the order of a reduction shows in its result: that of sums and products in their last
+    bits, that of extremes in the sign of a zero."""
+    return any(s.reduce_axes and s.value.dtype.is_float for s in nest.stages)
 
 
 def _filled(axis: Var, width: int) -> float:

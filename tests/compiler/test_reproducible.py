@@ -15,6 +15,7 @@ from tilewright.ir.errors import UnsupportedError
 from tilewright.ir.fuse.options import CPU
 from tilewright.ir.fuse.program_builder import build_program
 from tilewright.ir.passes import run_passes
+from tilewright.ir.schedule import Schedule
 
 
 def softmax(x):
@@ -52,6 +53,20 @@ def test_cpu_levels_and_wasm_agree_bit_for_bit(function, x):
         results = CpuFunction(artifact, object_loader(), 0)([x])
         for found, wanted in zip(results, expected, strict=True):
             np.testing.assert_array_equal(found, np.asarray(wanted))
+
+
+@pytest.mark.wasm
+@pytest.mark.parametrize("function", [lambda x: x.max(axis=1), lambda x: x.min(axis=1)])
+def test_the_schedule_does_not_show_in_the_sign_of_a_zero(function):
+    x = np.zeros((3, 37), np.float32)
+    x[1, 5:] = -0.0
+    x[2, ::3] = -0.0
+    kernels = [tw.kernel(numerics="reproducible")(function)]
+    for schedule in (Schedule(vector="inner", width=4, unroll=4), Schedule(vector=0, width=4)):
+        made = tw.kernel(numerics="reproducible", schedule={"t1": schedule})(function)
+        kernels += [made, made.on("wasm")]
+    signs = [np.signbit(kernel(x)).tolist() for kernel in kernels]
+    assert signs == signs[:1] * len(signs)
 
 
 def test_the_number_of_threads_does_not_show(x):
