@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tilewright.ir.artifact import BufferSpec, GpuProgram, ShaderLaunch
+from tilewright.ir.errors import DeviceError, DeviceLostError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,12 @@ def computes_halves(device: _Device) -> bool:
     if HALF_FEATURE not in device.info.features:
         return False
     single, first, second = _arguments()
-    found, widened = device.load(_program())([single, first, second])
+    try:
+        found, widened = device.load(_program())([single, first, second])
+    except DeviceLostError:
+        raise
+    except DeviceError:  # its compiler refuses what it says it has
+        return False
     return _equal(found, _wanted(single, first, second)) and _equal(
         widened, first.astype(np.float32)
     )

@@ -13,6 +13,7 @@ from tilewright.codegen_wgsl import half_probe
 from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.half_probe import HALF_FEATURE, computes_halves
 from tilewright.ir.artifact import GpuProgram
+from tilewright.ir.errors import DeviceError, DeviceLostError
 from tilewright.ir.transfer import Array
 
 
@@ -60,6 +61,18 @@ def test_a_device_that_computes_as_numpy_does() -> None:
 @pytest.mark.parametrize("spoil", [flushed, finite, unsigned, np.nan_to_num])
 def test_devices_that_differ(spoil: Any) -> None:
     assert not computes_halves(Imitation(spoil))
+
+
+def test_a_device_that_refuses_the_shader() -> None:
+    def refuse(_: Array) -> Array:
+        raise DeviceError("refused")
+
+    def lose(_: Array) -> Array:
+        raise DeviceLostError("lost")
+
+    assert not computes_halves(Imitation(refuse))
+    with pytest.raises(DeviceLostError, match="lost"):
+        computes_halves(Imitation(lose))
 
 
 @pytest.mark.parametrize("row", range(half_probe._ROWS))

@@ -38,7 +38,7 @@ def _device_with_halves(request: pytest.FixtureRequest) -> None:
         pytest.skip("the WebGPU device has no float16")
 
 
-def same(function: Callable[..., Any], *arguments: Array) -> None:
+def same(function: Callable[..., Any], *arguments: Any) -> None:
     """The kernel's results are NumPy's, signs of zeros included."""
     with np.errstate(all="ignore"):
         wanted = np.asarray(function(*arguments))
@@ -160,6 +160,25 @@ def test_several_results_and_returned_arguments() -> None:
     made: Any = tw.kernel(lambda a: (a, a * 2, a[::-1])).on("wgsl")
     for found, wanted in zip(made(x), (x, x * 2, x[::-1]), strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.wgsl
+def test_scalars_loops_and_rows() -> None:
+    x = normal(13, 9)
+    same(lambda a, s: a * s + s, x, np.float16(3.1))
+    same(lambda a, s: a * s, x, np.float16(np.inf))
+    same(lambda a: tw.loop(7, lambda _, s: s * np.float16(0.5) + a, a)[0], x)
+    same(lambda a, k: a[k], x, np.array([3, 1, 2], np.int32))
+    same(lambda a: np.maximum.accumulate(a, axis=1), x)
+    same(lambda a: a.argmax(axis=1), x)
+
+
+@pytest.mark.wgsl
+def test_open_dimensions() -> None:
+    made: Any = tw.kernel(a=tw.f16[tw.dim("N")])(lambda a: a * a).on("wgsl")
+    for size in (7, 8):
+        x = np.arange(size, dtype=np.float16)
+        np.testing.assert_array_equal(made(x), x * x)
 
 
 def scattered(x: Any, k: Any) -> Any:
