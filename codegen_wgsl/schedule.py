@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.pack_stores import elements_per_word
+from tilewright.codegen_wgsl.row_pieces import alone, has_vectors, in_pieces
 from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import Access, accesses, operations, outer_is_contiguous, points
@@ -72,8 +73,9 @@ def default_schedule(nest: Nest, options: WgslOptions) -> Schedule:
         tiled = tiled or _contraction(nest, found, options)
         if tiled is not None:
             return tiled
-    if _wants_rows(nest) and not (options.is_processor and points(nest.outer) >= _PROCESSOR_POINTS):
-        return _rows(nest, options)
+    rows = _row_schedule(nest, options)
+    if rows is not None:
+        return rows
     made = _grid(nest, options)
     if options.is_processor or not any(is_product(s) for s in nest.stages if s.reduce_axes):
         return made
@@ -206,6 +208,15 @@ def _wants_rows(nest: Nest) -> bool:
     return outer < _MANY_INVOCATIONS or not outer_is_contiguous(nest)
 
 
+def _row_schedule(nest: Nest, options: WgslOptions) -> Schedule | None:
+    """Rows that invocations share; on a processor that has enough of them, one for each."""
+    if options.is_processor and points(nest.outer) >= _PROCESSOR_POINTS:
+        limits = (options.workgroup_invocations, options.subgroup_sizes)
+        room = options.workgroup_bytes
+        return alone(nest, lambda s: row_bytes(nest, s) <= room and is_legal(nest, s, *limits))
+    return _rows(nest, options) if _wants_rows(nest) else None
+
+
 def _inside(nest: Nest) -> int:
     """Points of the longest stage at one outer point."""
     return max((points((*s.axes, *s.reduce_axes)) for s in nest.stages), default=1)
@@ -218,10 +229,12 @@ def _rows(nest: Nest, options: WgslOptions) -> Schedule:
         return Schedule(vector=INNER, workgroup=(_PROCESSOR_THREADS,))
     outer, most = points(nest.outer), min(options.workgroup_invocations, _MOST_THREADS)
     across = outer_is_contiguous(nest)
-    threads, teams = (_LEAST_THREADS if across else 32), 1
+    vectors = not across and has_vectors(nest)
+    threads, teams = (_LEAST_THREADS if across else 8 if vectors else 32), 1
     while across and teams < min(32, outer) and _fits(nest, teams * 2, threads, options):
         teams *= 2
-    while threads * LANES < _inside(nest) and threads * teams * 2 <= most:
+    each = 2 * LANES if vectors else LANES
+    while threads * each < _inside(nest) and threads * teams * 2 <= most:
         if teams > 1 and not _fits(nest, teams, threads * 2, options):
             break
         threads *= 2
@@ -230,7 +243,9 @@ def _rows(nest: Nest, options: WgslOptions) -> Schedule:
             break
         teams *= 2
     made = Schedule(vector=INNER, workgroup=(teams, threads) if teams > 1 else (threads,))
-    groups = -(-outer // teams)
+    if not across:
+        made = in_pieces(nest, made)
+    groups = -(-outer // (teams * math.prod(made.tile)))
     if groups >= _FEW_BLOCKS:
         return made
     depth = max((points(s.reduce_axes) for s in nest.stages), default=1)
@@ -250,7 +265,8 @@ def row_bytes(nest: Nest, schedule: Schedule) -> int:
     rows = sum(math.prod(n for n in b.shape if isinstance(n, int)) for b in nest.locals if b.shape)
     groups = [g for g in together(nest.stages) if g[0].reduce_axes or g[0].scans]
     combined = {(s.value.dtype, k) for group in groups for k, s in enumerate(group)}
-    return math.prod(teams) * (rows + threads * len(combined)) * WORD_BYTES
+    partial = threads * len(combined) * math.prod(schedule.tile) if threads > 1 else 0
+    return math.prod(teams) * (rows + partial) * WORD_BYTES
 
 
 # Grids.

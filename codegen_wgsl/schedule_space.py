@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
+from tilewright.codegen_wgsl.row_pieces import fits_tile, row_axis, row_tile
 from tilewright.codegen_wgsl.schedule import LANES, grid_schedule, row_bytes, slice_bytes
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import points
@@ -65,7 +66,7 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
     knobs.append(Knob("threads", _with(threads, values["threads"])))
     reduces = any(s.reduce_axes for s in nest.stages)
     if "rows" in forms:
-        knobs += _row_knobs(values["teams"], reduces and options.subgroup_sizes is not None)
+        knobs += _row_knobs(nest, values, reduces and options.subgroup_sizes is not None)
     if reduces:
         knobs.append(Knob("expanded", _with(_EXPANDED, values["expanded"])))
     for axis, name in zip(reversed(axes), reversed(_TILED), strict=False):
@@ -85,7 +86,8 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
         room = options.workgroup_bytes
         if found is not None and made.stage_tile and slice_bytes(found, made, options) > room:
             return None
-        if len(made.workgroup) > 1 and made.vector == INNER and row_bytes(nest, made) > room:
+        is_several = len(made.workgroup) > 1 or max(made.tile, default=1) > 1
+        if is_several and made.vector == INNER and row_bytes(nest, made) > room:
             return None
         limits = (options.workgroup_invocations, options.subgroup_sizes)
         return made if is_legal(nest, made, *limits) else None
@@ -93,8 +95,11 @@ def schedule_space(nest: Nest, default: Schedule, options: WgslOptions) -> Sched
     return ScheduleSpace(tuple(knobs), make, values_of, start)
 
 
-def _row_knobs(teams: int, has_subgroups: bool) -> list[Knob]:
-    knobs = [Knob("teams", _with(_TEAMS, teams))]
+def _row_knobs(nest: Nest, values: Mapping[str, Any], has_subgroups: bool) -> list[Knob]:
+    knobs = [Knob("teams", _with(_TEAMS, values["teams"])), Knob("row width", (1, LANES))]
+    if row_axis(nest) is not None:
+        tiles = tuple(t for t in _TILES if fits_tile(nest, t))
+        knobs.append(Knob("row tile", _with(tiles, values["row tile"])))
     if has_subgroups:
         knobs.append(Knob("subgroups", (False, True), is_ordered=False))
     return knobs
@@ -137,6 +142,8 @@ def _values(nest: Nest, schedule: Schedule, axes: Sequence[Var]) -> dict[str, An
         "depth": schedule.stage_tile or 16,
         "threads": 64 if staged else math.prod(schedule.workgroup),
         "teams": schedule.workgroup[0] if form == "rows" and len(schedule.workgroup) > 1 else 1,
+        "row width": schedule.width if form == "rows" else LANES,
+        "row tile": math.prod(schedule.tile) if form == "rows" else 1,
         "expanded": schedule.unroll_reduce,
         "parts": schedule.split_reduce,
         "subgroups": schedule.subgroups,
@@ -158,7 +165,13 @@ def _schedule(nest: Nest, axes: Sequence[Var], values: Mapping[str, Any]) -> Sch
         if threads < 1:
             return None
         workgroup = (teams, threads) if teams > 1 else (threads,)
-        return Schedule(vector=INNER, workgroup=workgroup, subgroups=values["subgroups"])
+        return Schedule(
+            tile=row_tile(nest, values["row tile"]),
+            vector=INNER,
+            width=values["row width"],
+            workgroup=workgroup,
+            subgroups=values["subgroups"],
+        )
     sizes = [values[name] for name in _TILED[len(_TILED) - len(axes) :]]
     if math.prod(sizes) * values["expanded"] > _MOST_TERMS:
         return None

@@ -21,7 +21,8 @@ class Schedule(Struct, frozen=True):
       empty means one each. Of a fragment: 4, 8 or 16 points, four for each of its render targets.
     * `vector`: which outer axis lies across vector lanes; ``"inner"`` for the last axis of each
       stage (own or reduced); None for scalar code.
-    * `width`: lanes of one vector; `unroll`: vectors per iteration of an inner vector loop.
+    * `width`: lanes of one vector (of rows on GPU targets 4 or none); `unroll`: vectors per
+      iteration of an inner vector loop.
     * `order`: the outer axes from the outermost tile loop to the innermost; empty means as written.
     * `chunks`: tasks that the first axis of `order` is split into; 1 runs on the caller's thread.
     * `reduce_block`: reduced points accumulated in one run before partial results are combined; of
@@ -35,7 +36,7 @@ class Schedule(Struct, frozen=True):
     * `lines`: lines of the matrix that a product of one row reads at a time, from one end to the
       other, its results waiting in memory (0: results in registers, a tile at a time).
     * `workgroup`: invocations of a workgroup on GPU targets; with ``vector="inner"`` those for one
-      outer point, or (points, invocations of each).
+      outer point, or (points, invocations of each), of which `tile` gives each several at once.
     * `stage_tile`: depth of the reduced axis that a workgroup keeps in its memory (0: none).
     * `split_reduce`: parts of a reduction that are computed as points of their own and combined by
       a second launch, on targets with workgroups.

@@ -135,6 +135,8 @@ class _Check:
         axes = [a for s in self.nest.stages for a in (*s.axes, *s.reduce_axes)]
         if math.prod(teams) > 1 and not all(isinstance(a.extent, int) for a in axes):
             raise self.wrong("workgroup", "has several points, whose sizes may differ")
+        if math.prod(self.schedule.tile) > 1 and any(s.axes for s in self.nest.stages):
+            raise self.wrong("tile", "has several rows, but the nest keeps or stores whole ones")
 
     def fits_subgroups(self, sizes: tuple[int, int] | None) -> None:
         given = self.schedule

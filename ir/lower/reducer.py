@@ -96,13 +96,16 @@ class Reducer:
         totals = self._accumulators(0)
         body = self._initial(totals)
         body += self._axis(0, dict(self.bound), totals)
-        return body + self._on_lanes(
-            self.lowering.over_tile(
-                lambda point: [
-                    self._finish(point, s, t) for s, t in zip(self.sums, totals, strict=True)
-                ]
-            )
+        return body + self._results(totals)
+
+    def _results(self, totals: list[Buffer]) -> list[Stmt]:
+        """What came out, stored at every point of the tile."""
+        stores = self.lowering.over_tile(
+            lambda point: [
+                self._finish(point, s, t) for s, t in zip(self.sums, totals, strict=True)
+            ]
         )
+        return self._on_lanes(stores)
 
     def _on_lanes(self, body: list[Stmt]) -> list[Stmt]:
         """`body` in all lanes of an own axis."""

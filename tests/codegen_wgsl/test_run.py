@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from tests.codegen_wgsl.nests import compile_program, reduction, softmax
 from tests.codegen_wgsl.programs import (
     ADD,
     INVERT,
@@ -32,6 +33,7 @@ from tilewright.ir.errors import (
     ShapeError,
     UnsupportedError,
 )
+from tilewright.ir.schedule import INNER, Schedule
 from tilewright.runtime_web.runner.device_array import WgslBrowserArray
 
 
@@ -66,6 +68,29 @@ def test_reduction_through_workgroup_memory(device: Device, rng: np.random.Gener
     x[3, 4] = 2**40
     with pytest.raises(LimitError, match="x holds 1099511627776"):
         program([x])
+
+
+ROWS = [
+    Schedule(vector=INNER, width=width, tile=tile, workgroup=workgroup)
+    for width in (1, 4)
+    for tile, workgroup in (((), (16,)), ((), (3, 8)), ((2,), (4, 8)), ((3,), (5, 1)))
+]
+
+
+@pytest.mark.parametrize("schedule", ROWS, ids=str)
+def test_rows_that_do_not_fill_a_workgroup(
+    device: Device, rng: np.random.Generator, schedule: Schedule
+) -> None:
+    """Those that are left over reach the barriers, and store nothing."""
+    x = rng.standard_normal((11, 40), dtype=np.float32)
+    sums = compile_program(reduction((11, 40), 1, "add"), schedule)
+    (found,) = device.load(sums.program, names=["x"])([x])
+    np.testing.assert_allclose(found, x.sum(axis=1, dtype=np.float64), rtol=1e-5, atol=1e-6)
+    if schedule.tile:
+        return
+    (found,) = device.load(compile_program(softmax(11, 40), schedule).program, names=["x"])([x])
+    e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(found, e / e.sum(axis=1, keepdims=True), rtol=2e-6)
 
 
 @pytest.mark.parametrize("n", [1, 4, 250])

@@ -77,9 +77,41 @@ def test_options_on_a_device_have_its_limits() -> None:
 
 
 def test_rows_have_a_workgroup_each_except_on_processors() -> None:
-    assert default(softmax(1024, 1000)) == Schedule(vector=INNER, workgroup=(256,))
-    assert default(softmax(1024, 1000), PROCESSOR) == Schedule(workgroup=(32,))
+    assert default(softmax(1024, 1000)) == Schedule(vector=INNER, width=4, workgroup=(128,))
+    assert default(softmax(1024, 999)) == Schedule(vector=INNER, workgroup=(256,))
+    assert default(softmax(1024, 999), PROCESSOR) == Schedule(workgroup=(32,))
     assert default(softmax(4, 1000), PROCESSOR) == Schedule(vector=INNER, workgroup=(16,))
+
+
+def matvec(rows: int, length: int) -> Program:
+    a, v = Buffer("a", (rows, length), F32), Buffer("v", (length,), F32)
+    out = Buffer("out", (rows,), F32)
+    i, k = axes(i=rows, k=length)
+    product = Apply(ops.MUL, (Load(a, (i, k)), Load(v, (k,))))
+    nest = Nest("matvec", (i,), (Stage((), (k,), "add", product, out, (i,)),), ())
+    return program([a, v], [out], [nest])
+
+
+def test_a_row_of_a_processor_has_one_invocation() -> None:
+    """If it is one of whole vectors."""
+    alone = Schedule(vector=INNER, width=4, workgroup=(16, 1))
+    assert default(softmax(4096, 64), PROCESSOR) == alone
+    assert default(softmax(1024, 1000), PROCESSOR).workgroup == (4, 1)  # memory for no more
+    assert default(softmax(4096, 63), PROCESSOR).vector is None
+    assert default(softmax(4096, 16), PROCESSOR).vector is None
+    assert default(reduction((4096, 64), 0, "add"), PROCESSOR).vector != INNER
+    assert default(matvec(4096, 1024), PROCESSOR) == replace(alone, tile=(4,))
+
+
+def test_a_product_with_a_vector_reads_it_for_several_rows() -> None:
+    """As long as enough invocations are left."""
+    four = Schedule(tile=(4,), vector=INNER, width=4, workgroup=(128,))
+    assert default(matvec(4096, 1024)) == four
+    assert default(matvec(64, 4096)).tile == (2,)
+    assert default(matvec(16, 4096)).tile == ()
+    assert default(matvec(4096, 1023)).width == 1
+    assert default(reduction((4096, 1024), 1, "add")).tile == ()  # nothing in common
+    assert values(space(matvec(4096, 1024))[1], "row tile") == (1, 2, 4, 8)
 
 
 def test_more_invocations_are_tried_but_not_the_default() -> None:
@@ -157,8 +189,9 @@ def test_workgroups_of_rows_read_whole_pieces_of_memory() -> None:
     assert default(column_sums) == Schedule(vector=INNER, workgroup=(32, 8))
     many = Schedule(tile=(4,), vector=0, width=4, workgroup=(64,))
     assert default(reduction((64, 20000), 0, "add")) == many
-    assert default(row_sums) == Schedule(vector=INNER, workgroup=(4, 32))
-    assert default(reduction((100, 100), 1, "add")) == Schedule(vector=INNER, workgroup=(32,))
+    assert default(row_sums) == Schedule(vector=INNER, width=4, workgroup=(8, 16))
+    assert default(reduction((4000, 99), 1, "add")) == Schedule(vector=INNER, workgroup=(4, 32))
+    assert default(reduction((100, 99), 1, "add")) == Schedule(vector=INNER, workgroup=(32,))
     assert default(reduction((4000, 3000), 1, "add")).workgroup == (256,)
     few = default(reduction((4096, 64), 0, "add"))
     assert (few.workgroup, few.split_reduce) == ((32, 8), 32)
@@ -197,7 +230,7 @@ def rows(x: Any) -> Any:
 
 def test_ahead_of_time_the_limits_are_those_of_any_device() -> None:
     made = rows.compile(tw.f32[512, 700])
-    assert list(made.schedule.values()) == [Schedule(vector=INNER, workgroup=(256,))]
+    assert list(made.schedule.values()) == [Schedule(vector=INNER, width=4, workgroup=(128,))]
 
 
 @pytest.mark.wgsl

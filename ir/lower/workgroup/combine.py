@@ -84,6 +84,8 @@ class MemoryTree:
         self, stages: Sequence[Stage], values: Sequence[Buffer], *, repeated: bool
     ) -> Combination:
         """By halving."""
+        if self.teams.threads == 1:
+            return Combination([], [Load(value, ()) for value in values], [])
         partials = [self.partials.of(v.dtype, k) for k, v in enumerate(values)]
         mine = self.teams.place(self.teams.thread)
         body: list[Stmt] = [

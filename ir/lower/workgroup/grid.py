@@ -82,9 +82,20 @@ class GridLowering(NestLowering):
     def over_tile(self, make: Callable[[Point], list[Stmt]]) -> list[Stmt]:
         """As for a CPU, but surplus points of an axis are clamped to its end and guarded."""
         counters = [Var(f"{a.name}_i", self.tiles[a].size) for a in self.tiled]
+        body = guarded(make, *self.point_at(tuple(counters)))
+        for axis, counter in zip(reversed(self.tiled), reversed(counters), strict=True):
+            if axis is self.vector_axis:
+                body = [For(counter, "vector", body, self.schedule.width)]
+            else:
+                body = [For(counter, "unroll", body)]
+        return body
+
+    def point_at(self, tile: tuple[Expr, ...]) -> tuple[Point, Point, Expr]:
+        """A point of the tile, the same clamped to where points exist, and whether it exists and
+        no other tile stores it."""
         bindings, clamped = dict(self.points), dict(self.points)
         inside: Expr = build.TRUE
-        for axis, counter in zip(self.tiled, counters, strict=True):
+        for axis, counter in zip(self.tiled, tile, strict=True):
             tile_of_axis = self.tiles[axis]
             place = build.add(tile_of_axis.origin, counter)
             extent = static_extent(axis)
@@ -94,14 +105,7 @@ class GridLowering(NestLowering):
             elif axis is not self.ended and extent % tile_of_axis.size:
                 inside = build.logical_and(inside, build.lt(place, build.index(extent)))
                 clamped[axis] = build.minimum(place, build.index(extent - 1))
-        tile = tuple(counters)
-        body = guarded(make, Point(self, tile, bindings), Point(self, tile, clamped), inside)
-        for axis, counter in zip(reversed(self.tiled), reversed(counters), strict=True):
-            if axis is self.vector_axis:
-                body = [For(counter, "vector", body, self.schedule.width)]
-            else:
-                body = [For(counter, "unroll", body)]
-        return body
+        return Point(self, tile, bindings), Point(self, tile, clamped), inside
 
 
 def invocations(workgroup: Sequence[int]) -> int:

@@ -7,14 +7,19 @@ of neighbouring outer points are next to each other in memory, of one point each
 a tree over what each of a team has (`workgroup/combine.py`), scans in a tree of prefixes; results
 without axes are then known to all of the team, rows lie in workgroup memory.
 
+A `tile` gives a team several outer points at once, so that what these have in common is read once;
+with a `width` of 4 neighbours take neighbouring ``vec4`` where lines are whole ones.
+
 Where teams do not fill the last workgroup, those left over compute the last point once more and
-store nothing, so that all reach every barrier.
+store nothing, so that all reach every barrier; without barriers they do nothing.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
+from itertools import product
 
 from msgspec.structs import replace
 
@@ -22,13 +27,12 @@ from tilewright.ir import build, ops
 from tilewright.ir.analysis.ranges import largest
 from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import identity
-from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
+from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, LoopKind, Stmt, Store
 from tilewright.ir.lower.accesses import flat, outer_is_contiguous
 from tilewright.ir.lower.finish_kernel import finish_kernel
-from tilewright.ir.lower.nest import NestLowering, Point
+from tilewright.ir.lower.nest import Point
 from tilewright.ir.lower.reducer import Reducer, combine, is_product
 from tilewright.ir.lower.reduction_plan import PRODUCT_RUN, SUM_RUN, plan_levels
-from tilewright.ir.lower.tile_walk import Tile
 from tilewright.ir.lower.workgroup.combine import (
     MemoryTree,
     Partials,
@@ -37,27 +41,31 @@ from tilewright.ir.lower.workgroup.combine import (
     operation,
 )
 from tilewright.ir.lower.workgroup.grid import (
+    GridLowering,
     guard_stores,
     on_grid,
     split_index,
     static_extent,
 )
 from tilewright.ir.lower.workgroup.team import Teams
+from tilewright.ir.ops import Op
 from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.subgroups import Subgroups
 from tilewright.ir.traverse import substitute
 
 Bound = dict[Var, Expr]
+Indices = tuple[Expr, ...]
+LANES = 4
 _SHORT = 16
 WORD_BITS = 32
 
 
-class RowLowering(NestLowering):
+class RowLowering(GridLowering):
     """State of the lowering of one nest."""
 
     def __init__(self, nest: Nest, schedule: Schedule, least_subgroup: int) -> None:
-        super().__init__(nest, replace(schedule, tile=(), vector=None, width=1, unroll=1))
+        super().__init__(nest, replace(schedule, vector=None, unroll=1))
         self.teams = Teams(schedule.workgroup, interleaved=outer_is_contiguous(nest))
         self.threads, self.lane = self.teams.threads, self.teams.thread
         self.partials = Partials(self.teams.shape((self.threads,)), self.locals)
@@ -71,24 +79,27 @@ class RowLowering(NestLowering):
         return SubgroupTree(self.threads, self.subgroups, self.locals)
 
     def kernel(self, name: str) -> Kernel:
-        sizes = [static_extent(a) for a in self.order]
+        sizes = [-(-static_extent(a) // self.sizes[a]) for a in self.order]
         total, teams = math.prod(sizes), self.teams
         group = Var("group", -(-total // teams.count))
         position = build.add(build.mul(group, build.index(teams.count)), teams.number)
         is_partial = total % teams.count != 0
-        kept = build.minimum(position, build.index(total - 1)) if is_partial else position
+        exists = build.lt(position, build.index(total))
+        waits = self.threads > 1 or any(s.scans for s in self.nest.stages)
+        clamps = is_partial and waits
+        kept = build.minimum(position, build.index(total - 1)) if clamps else position
         for axis, place in zip(self.order, split_index(kept, sizes), strict=True):
-            self.tiles[axis] = Tile(place, 1)
+            self.tiles[axis] = self._tile(axis, build.mul(place, build.index(self.sizes[axis])))
         body = self.tile_body()
-        if is_partial:
-            body = guard_stores(body, build.lt(position, build.index(total)), {kept: position})
+        if clamps:
+            body = guard_stores(body, exists, {kept: position})
+        elif is_partial:
+            body = [If(exists, body)]
         body = on_grid(group, teams.local, body, self.subgroups)
         return finish_kernel(name, body, self.locals)
 
-    def place(
-        self, local: Buffer, tile: tuple[Expr, ...], indices: tuple[Expr, ...]
-    ) -> tuple[Expr, ...]:
-        return self.teams.place(*indices) if local.shape else indices
+    def place(self, local: Buffer, tile: Indices, indices: Indices) -> Indices:
+        return self.teams.place(*indices) if local.shape else tile
 
     def placed(self, local: Buffer) -> Buffer:
         if not local.shape:
@@ -113,6 +124,8 @@ class RowLowering(NestLowering):
     def _is_shared(self, target: Buffer) -> bool:
         """Whether other invocations read what one of them stored: a local row, or one that was too
         long for workgroup memory and that stages of this nest read."""
+        if self.threads == 1:
+            return False
         if target in self.nest.locals:
             return bool(target.shape)
         nodes = [n for s in self.nest.stages for n in post_order((s.value, *s.indices))]
@@ -126,15 +139,16 @@ class RowLowering(NestLowering):
 
     def _map(self, stage: Stage) -> list[Stmt]:
         if stage.axes:
-            neighbours = self._in_a_word(stage)
-            return self._strided(
-                stage.axes, lambda bound: self._map_point(stage, bound), neighbours
-            )
+            words = self._in_a_word(stage)
+            together = words if words > 1 else self._lanes(stage.axes)
+            kind: LoopKind = "unroll" if words > 1 else "vector"
+            make = functools.partial(self._map_point, stage)
+            return self._strided(stage.axes, make, together, kind)
         return self._store_once(stage, self._map_point(stage, {}))
 
     def _store_once(self, stage: Stage, body: list[Stmt]) -> list[Stmt]:
         """Every invocation keeps a local without axes; one writes what lies in memory."""
-        if stage.target in self.nest.locals and not stage.target.shape:
+        if self.threads == 1 or (stage.target in self.nest.locals and not stage.target.shape):
             return body
         return [If(build.eq(self.lane, build.index(0)), body)]
 
@@ -149,24 +163,42 @@ class RowLowering(NestLowering):
         others = [form.constant, last.extent, *form.without(last).terms.values()]
         return 1 if form.coefficient(last) != 1 or any(n % each for n in others) else each
 
+    def _lanes(self, axes: Sequence[Var]) -> int:
+        """Neighbours along the last axis in a vector: of lines that are made of whole ones."""
+        last = axes[-1].extent
+        whole = isinstance(last, int) and last % LANES == 0
+        return LANES if whole and self.schedule.width == LANES else 1
+
     def _strided(
-        self, axes: Sequence[Var], make: Callable[[Bound], list[Stmt]], neighbours: int = 1
+        self,
+        axes: Sequence[Var],
+        make: Callable[[Bound], list[Stmt]],
+        neighbours: int = 1,
+        kind: LoopKind = "unroll",
     ) -> list[Stmt]:
         """``make`` at every point of `axes`, shared among the invocations, which take so many
-        `neighbours` along the last of them at a time."""
-        *others, last = (self.extent(a, {}) for a in axes)
+        `neighbours` along the last of them at a time, in a loop of that kind."""
+        counter, inner, places = self._shared_points(axes, {}, neighbours)
+        body = make(dict(zip(axes, places, strict=True)))
+        if inner is not None:
+            body = [For(inner, kind, body, neighbours if kind == "vector" else None)]
+        return [For(counter, "serial", body)]
+
+    def _shared_points(
+        self, axes: Sequence[Var], bound: Bound, neighbours: int
+    ) -> tuple[Var, Var | None, list[Expr]]:
+        """The points of `axes` that fall to this invocation: counters of pieces of so many
+        neighbours and, if these are several, inside of a piece; and the place on each axis."""
+        *others, last = (self.extent(a, bound) for a in axes)
         sizes = [*others, build.size_floordiv(last, neighbours) if neighbours > 1 else last]
         counter = Var(f"{axes[-1].name}_s", self._share(build.product(tuple(sizes))))
-        places = split_index(self._position(counter), sizes)
+        position = build.add(build.mul(counter, build.index(self.threads)), self.lane)
+        places = split_index(position, sizes)
         if neighbours == 1:
-            return [For(counter, "serial", make(dict(zip(axes, places, strict=True))))]
+            return counter, None, places
         inner = Var(f"{axes[-1].name}_n", neighbours)
         places[-1] = build.add(build.mul(places[-1], build.index(neighbours)), inner)
-        body = make(dict(zip(axes, places, strict=True)))
-        return [For(counter, "serial", [For(inner, "unroll", body)])]
-
-    def _position(self, counter: Expr) -> Expr:
-        return build.add(build.mul(counter, build.index(self.threads)), self.lane)
+        return counter, inner, places
 
     def _share(self, total: Size) -> Size:
         """How many of `total` points fall to this invocation."""
@@ -202,24 +234,35 @@ class RowLowering(NestLowering):
         return bool(axes) and (most is None or most * 2 >= self.threads)
 
     def _tree(self, stages: Sequence[Stage], bound: Bound) -> list[Stmt]:
-        """Each invocation reduces its share; the workgroup combines the results."""
-        shares = self._shares_of(stages, bound)
+        """Each invocation reduces its share; those of a team combine the results."""
+        shares, lane = self._shares_of(stages, bound)
         self.nest = replace(self.nest, locals=(*self.nest.locals, *(s.target for s in shares)))
-        body = LaneReducer(self, shares, bound).statements()
-        values = [self.placed(share.target) for share in shares]
-        combined = self.tree.combine(stages, values, repeated=bool(bound))
+        body = LaneReducer(self, shares, bound, lane).statements()
+        tiles = [
+            tuple(build.index(k) for k in place)
+            for place in product(*(range(self.tiles[a].size) for a in self.tiled))
+        ]
+        values: list[Buffer] = []
+        for tile, share in product(tiles, shares):
+            value, steps = self._at(share.target, tile)
+            values.append(value)
+            body += steps
+        combined = self.tree.combine([*stages] * len(tiles), values, repeated=bool(bound))
         body += combined.body
-        point = self._point_here()
-        for stage, result in zip(stages, combined.results, strict=True):
-            body += self._store_once(stage, [point.store_value(stage, bound, result)])
+        results = iter(combined.results)
+        for tile in tiles:
+            point, _, inside = self.point_at(tile)
+            for stage in stages:
+                store: Stmt = point.store_value(stage, bound, next(results))
+                one = [store] if inside is build.TRUE else guard_stores([store], inside)
+                body += self._store_once(stage, one)
         return [*body, *combined.end]
 
-    def _shares_of(self, stages: Sequence[Stage], bound: Bound) -> list[Stage]:
-        """The stages over this invocation's share of the reduced points, into registers."""
+    def _shares_of(self, stages: Sequence[Stage], bound: Bound) -> tuple[list[Stage], Var | None]:
+        """The stages over this invocation's share of the reduced points, into registers; and the
+        lane of their values, where there are lanes."""
         axes = stages[0].reduce_axes
-        sizes = [self.extent(a, bound) for a in axes]
-        counter = Var(f"{axes[-1].name}_s", self._share(build.product(tuple(sizes))))
-        places = split_index(self._position(counter), sizes)
+        counter, lane, places = self._shared_points(axes, bound, self._lanes(axes))
         shares = []
         for stage in stages:
             value = substitute(stage.value, dict(zip(stage.reduce_axes, places, strict=True)))
@@ -227,7 +270,16 @@ class RowLowering(NestLowering):
             shares.append(
                 replace(stage, reduce_axes=(counter,), value=value, target=mine, indices=())
             )
-        return shares
+        return shares, lane
+
+    def _at(self, share: Buffer, tile: Indices) -> tuple[Buffer, list[Stmt]]:
+        """A register of its own for what a share comes to at one point of the tile."""
+        kept = self.placed(share)
+        if not tile:
+            return kept, []
+        made = Buffer(share.name, (), kept.dtype, "register")
+        self.locals.append(made)
+        return made, [Store(made, (), Load(kept, tile))]
 
     # Scans.
 
@@ -293,9 +345,26 @@ class RowLowering(NestLowering):
 
 
 class LaneReducer(Reducer):
-    """A reducer over one invocation's share, whose size is known up to one."""
+    """A reducer over one invocation's share, whose size is known up to one; of several lanes, whose
+    results are combined by halving, if the share has any."""
 
     lowering: RowLowering
+
+    def _results(self, totals: list[Buffer]) -> list[Stmt]:
+        return self.lowering.over_tile(
+            lambda point: [
+                point.store_value(s.stage, self.bound, self._whole(s.op, t, point.tile))
+                for s, t in zip(self.sums, totals, strict=True)
+            ]
+        )
+
+    def _whole(self, op: Op, total: Buffer, tile: Indices) -> Expr:
+        lanes: list[Indices] = [(build.index(k),) for k in range(self.lanes)] or [()]
+        parts: list[Expr] = [Load(total, (*tile, *lane)) for lane in lanes]
+        while len(parts) > 1:
+            half = len(parts) // 2
+            parts = [combine(op, *pair) for pair in zip(parts[:half], parts[half:], strict=True)]
+        return parts[0]
 
     def _plan(self) -> list[tuple[int, ...]]:
         rounded = [s for s in self.sums if s.dtype.is_float and s.op in (ops.ADD, ops.MUL)]

@@ -25,11 +25,15 @@ from tests.codegen_wgsl.nests import (
     softmax,
 )
 from tests.ir.lower.traced_programs import numbers
+from tilewright.codegen_wgsl.backend import build
+from tilewright.codegen_wgsl.options import WgslOptions
 from tilewright.codegen_wgsl.pack_stores import pack_stores
 from tilewright.ir import build as b
+from tilewright.ir import ops
+from tilewright.ir.artifact import launches
 from tilewright.ir.dtypes import F16, F32, I32, U8, U32, DType
 from tilewright.ir.errors import IRError
-from tilewright.ir.expr import Load, Var
+from tilewright.ir.expr import Apply, Load, Var
 from tilewright.ir.interpret.kernel import interpret_kernel
 from tilewright.ir.kernel import Buffer, For, Kernel, statements, stored_roots
 from tilewright.ir.lower.workgroup.lower import lower_to_workgroups
@@ -54,15 +58,24 @@ def run(made: Program, arrays: Sequence[Array], schedule: Schedule) -> Array:
     return found
 
 
-FORMS = [
+SHARED = [
     *(Schedule(vector=INNER, workgroup=(n,)) for n in (1, 4, 16)),
     *(Schedule(vector=INNER, workgroup=sizes) for sizes in ((2, 4), (3, 2), (4, 1), (8, 8))),
+    *(Schedule(vector=INNER, width=4, workgroup=sizes) for sizes in ((4,), (3, 1), (2, 8))),
+]
+SEVERAL = [
+    *(Schedule(vector=INNER, tile=(n,), workgroup=(2, 4)) for n in (2, 3)),
+    *(Schedule(vector=INNER, tile=(2,), width=4, workgroup=sizes) for sizes in ((4,), (3, 1))),
+]
+"""A team works on several points at once."""
+FORMS = [
+    *SHARED,
     *(Schedule(workgroup=(n,)) for n in (3, 8)),
     Schedule(tile=(2,), workgroup=(4,)),
 ]
 
 
-@pytest.mark.parametrize("schedule", FORMS, ids=str)
+@pytest.mark.parametrize("schedule", [*FORMS, *SEVERAL], ids=str)
 @pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 40), (9, 2)])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_sums(shape: tuple[int, int], axis: int, schedule: Schedule) -> None:
@@ -70,7 +83,7 @@ def test_sums(shape: tuple[int, int], axis: int, schedule: Schedule) -> None:
     np.testing.assert_array_equal(run(reduction(shape, axis, "add"), [x], schedule), x.sum(axis))
 
 
-@pytest.mark.parametrize("schedule", FORMS, ids=str)
+@pytest.mark.parametrize("schedule", [*FORMS, *SEVERAL], ids=str)
 @pytest.mark.parametrize(
     ("combiner", "reference"), [("max", np.max), ("min", np.min), ("mul", np.prod)]
 )
@@ -120,6 +133,44 @@ def test_rows_that_other_invocations_have_written(length: int) -> None:
     for workgroup in ((1,), (4,), (16,), (2, 4), (4, 2)):
         found = run(made, [array], Schedule(vector=INNER, workgroup=workgroup))
         np.testing.assert_array_equal(found, array[:, ::-1])
+
+
+@pytest.mark.parametrize("schedule", [*SHARED, *SEVERAL], ids=str)
+@pytest.mark.parametrize("shape", [(1, 4), (5, 7), (7, 24), (4, 40)])
+def test_reductions_that_share_a_loop_and_one_that_reads_them(
+    shape: tuple[int, int], schedule: Schedule
+) -> None:
+    """Results that all invocations of a row know, of each row of a tile."""
+    rows, length = shape
+    x, out = Buffer("x", shape, F32), Buffer("out", (rows,), F32)
+    most, total = Buffer("most", (), F32, "scratch"), Buffer("total", (), F32, "scratch")
+    i, j, k, m = axes(i=rows, j=length, k=length, m=length)
+    apart = Apply(ops.SUB, (Load(x, (i, m)), Load(most, ())))
+    stages = (
+        Stage((), (j,), "max", Load(x, (i, j)), most, ()),
+        Stage((), (k,), "add", Load(x, (i, k)), total, ()),
+        Stage((), (m,), "min", Apply(ops.ADD, (apart, Load(total, ()))), out, (i,)),
+    )
+    made = program([x], [out], [Nest("three", (i,), stages, (most, total))])
+    array = numbers(rows, length)
+    expected = (array - array.max(1, keepdims=True) + array.sum(1, keepdims=True)).min(1)
+    np.testing.assert_array_equal(run(made, [array], schedule), expected)
+
+
+def test_a_vector_is_read_once_for_the_rows_of_a_tile() -> None:
+    a, v, out = Buffer("a", (8, 32), F32), Buffer("v", (32,), F32), Buffer("out", (8,), F32)
+    i, k = axes(i=8, k=32)
+    product = Apply(ops.MUL, (Load(a, (i, k)), Load(v, (k,))))
+    stage = Stage((), (k,), "add", product, out, (i,))
+    made = program([a, v], [out], [Nest("matvec", (i,), (stage,), ())])
+    x, y = numbers(8, 32), numbers(32)
+    schedule = Schedule(vector=INNER, tile=(4,), width=4, workgroup=(2, 4))
+    np.testing.assert_array_equal(run(made, [x, y], schedule), x @ y)
+    (launch,) = launches(build(made, WgslOptions(), {"matvec": schedule}).program.steps)
+    source = launch.source
+    assert source.count("b1[") == 1
+    assert source.count("b0[") == 4
+    assert "array<vec4<f32>, 8>" in source
 
 
 def test_reductions_one_after_the_other_share_their_memory() -> None:
