@@ -7,14 +7,21 @@ with its schedule. How arrays lie in memory is not decided here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import cuts_words, default_schedule, separate_axis
+from tilewright.codegen_wgsl.schedule import (
+    cuts_words,
+    default_schedule,
+    separate_axis,
+    shared_bytes,
+)
 from tilewright.codegen_wgsl.storage import static_shape
-from tilewright.ir.errors import UnsupportedError
+from tilewright.ir.errors import LimitError, UnsupportedError
+from tilewright.ir.kernel import Kernel
 from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.check_schedule import check_schedule
 from tilewright.ir.lower.collapse import collapse_axes
@@ -88,10 +95,28 @@ class ProgramLowering(Struct):
         if points(merged.outer) == 0:
             return []
         if schedule.split_reduce == 1:
-            return [self._launch(merged, schedule)]
-        parts, rest = split_k(merged, schedule.split_reduce)
-        summed = self._launch(parts, schedule_of_parts(schedule))
-        return [summed, self._launch(rest, default_schedule(rest, self.options))]
+            made = self._launch(merged, schedule)
+            others: list[Step] = []
+        else:
+            parts, rest = split_k(merged, schedule.split_reduce)
+            made = self._launch(parts, schedule_of_parts(schedule))
+            others = [self._launch(rest, default_schedule(rest, self.options))]
+        if nest.name in self.given:
+            self._check_memory(nest, made.kernel)
+        return [made, *others]
+
+    def _check_memory(self, nest: Nest, kernel: Kernel) -> None:
+        """Raise `LimitError` where workgroups share more memory than the device has for them."""
+        shared = (b for b in kernel.locals if b.space == "workgroup")
+        taken = sum(
+            math.prod(static_shape(b)) * shared_bytes(b.dtype, self.options) for b in shared
+        )
+        if taken > self.options.workgroup_bytes:
+            raise LimitError(
+                f"schedule of {nest.name}: a workgroup shares {taken} bytes of memory, which is "
+                f"beyond the limit of {self.options.workgroup_bytes}",
+                help="make the tile or the workgroup smaller",
+            )
 
     def _launch(self, nest: Nest, schedule: Schedule) -> Launch:
         least, _ = self.options.subgroup_sizes or (LEAST_SUBGROUP, MOST_SUBGROUP)

@@ -127,13 +127,11 @@ def slice_bytes(found: Contraction, schedule: Schedule, options: WgslOptions) ->
     """Workgroup memory of a contraction: a slice of each operand."""
     rows, columns = shared_rows(found, schedule)
     operands = zip((*found.left, *found.right), (*rows, *columns), strict=True)
-    row = sum(
-        length * _shared_bytes(copied(operand).dtype, options) for operand, length in operands
-    )
+    row = sum(length * shared_bytes(copied(operand).dtype, options) for operand, length in operands)
     return row * schedule.stage_tile
 
 
-def _shared_bytes(dtype: DType, options: WgslOptions) -> int:
+def shared_bytes(dtype: DType, options: WgslOptions) -> int:
     """What an element takes in workgroup memory."""
     return F16.itemsize if dtype is F16 and options.native_half else WORD_BYTES
 

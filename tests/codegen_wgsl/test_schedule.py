@@ -18,7 +18,7 @@ from tilewright.codegen_wgsl.schedule_space import schedule_space
 from tilewright.compiler.runtime import runtime
 from tilewright.ir import ops
 from tilewright.ir.dtypes import F32
-from tilewright.ir.errors import ShapeError
+from tilewright.ir.errors import LimitError, ShapeError
 from tilewright.ir.expr import Apply, Load, Var
 from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.check_schedule import check_schedule
@@ -112,6 +112,15 @@ def test_a_product_with_a_vector_reads_it_for_several_rows() -> None:
     assert default(matvec(4096, 1023)).width == 1
     assert default(reduction((4096, 1024), 1, "add")).tile == ()  # nothing in common
     assert values(space(matvec(4096, 1024))[1], "row tile") == (1, 2, 4, 8)
+
+
+def test_rows_beyond_the_memory_of_a_workgroup_are_a_limit() -> None:
+    rows = Schedule(vector=INNER, workgroup=(8, 1))
+    with pytest.raises(
+        LimitError, match="shares 32000 bytes of memory, which is beyond the limit of 16384"
+    ):
+        build(softmax(64, 1000), None, {"softmax": rows})
+    build(softmax(64, 1000), None, {"softmax": replace(rows, workgroup=(4, 1))})
 
 
 def test_more_invocations_are_tried_but_not_the_default() -> None:
