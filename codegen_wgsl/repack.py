@@ -1,7 +1,8 @@
 """Packing narrow elements of a device array, several to a word, as programs read their inputs.
 
-Programs write a word for each element (`storage.py`). In: a buffer with such words. Out: a buffer
-of packed words, made by a shader, so that chained kernels need no read-back.
+What a program could not write in whole words has a word for each element (`choose_packing.py`).
+In: a buffer with such words. Out: a buffer of packed words, made by a shader, so that chained
+kernels need no read-back.
 """
 
 from __future__ import annotations

@@ -49,7 +49,10 @@ def test_words_are_found_without_a_division(form: Linear, divides: bool) -> None
 @pytest.mark.parametrize(
     ("dtype", "packed"), [(BOOL, 4), (I8, 4), (U8, 4), (U16, 2), (F16, 2), (F32, 1), (I64, 1)]
 )
-def test_only_what_no_kernel_writes_is_packed(dtype: DType, packed: int) -> None:
+def test_what_is_packed(dtype: DType, packed: int) -> None:
+    """What no kernel writes, and of what they write what was chosen."""
+    chosen = Buffer("x", (3, 5), dtype)
+    assert Storage([chosen]).declare(chosen, "output").packed == packed
     for role, count in (("input", packed), ("constant", packed), ("output", 1), ("temporary", 1)):
         buffer = Buffer("x", (3, 5), dtype)
         storage = Storage()
