@@ -4,6 +4,7 @@
 // lengths of its blobs, followed by their bytes in chunks. Lengths are multiples of four.
 
 import { DeviceProblem, Program, launchesOf, wordCount } from "./program.js";
+import { readResults } from "./read_results.js";
 import { WebGlDevice } from "./webgl.js";
 import { WebGpuDevice } from "./webgpu.js";
 
@@ -62,12 +63,7 @@ const operations = {
       return { answer: { arrays: outputs.map((lease, k) => hold(specs[k], lease)) } };
     }
     try {
-      /** @type {Words[]} */
-      const read = [];
-      for (const [k, lease] of outputs.entries()) {
-        read.push(await device.read(lease, wordCount(specs[k])));
-      }
-      return { answer: {}, blobs: read };
+      return { answer: {}, blobs: await readResults(device, outputs, specs.map(wordCount)) };
     } finally {
       for (const lease of outputs) device.release(lease);
     }

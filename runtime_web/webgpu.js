@@ -277,8 +277,15 @@ export class WebGpuDevice {
     this.#endPass();
     this.#open().copyBufferToBuffer(buffer, 0, staging, 0, count * WORD_BYTES);
     this.flush();
-    const words = await this.#mapped(
-      staging, (bytes) => new Uint8Array(bytes.slice(0, count * WORD_BYTES)));
+    /** @type {Uint8Array} */
+    let words;
+    try {
+      words = await this.#mapped(
+        staging, (bytes) => new Uint8Array(bytes.slice(0, count * WORD_BYTES)));
+    } catch (error) {
+      staging.destroy(); // it may still be about to be mapped
+      throw error;
+    }
     if (staging.size > SHARED_STAGING_BYTES) staging.destroy();
     else this.staging.get(staging.size)?.push(staging);
     return words;
