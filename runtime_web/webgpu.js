@@ -277,7 +277,7 @@ export class WebGpuDevice {
     this.#endPass();
     this.#open().copyBufferToBuffer(buffer, 0, staging, 0, count * WORD_BYTES);
     this.flush();
-    /** @type {Uint8Array} */
+    /** @type {import("./program.js").Words} */
     let words;
     try {
       words = await this.#mapped(
