@@ -13,12 +13,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct, field
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import (
-    cuts_words,
-    default_schedule,
-    separate_axis,
-    shared_bytes,
-)
+from tilewright.codegen_wgsl.schedule import default_schedule
+from tilewright.codegen_wgsl.schedules.blocks import shared_bytes
+from tilewright.codegen_wgsl.schedules.narrow import cuts_words
+from tilewright.codegen_wgsl.schedules.windows import separate_axis
 from tilewright.codegen_wgsl.storage import static_shape
 from tilewright.ir.errors import LimitError, UnsupportedError
 from tilewright.ir.kernel import Kernel

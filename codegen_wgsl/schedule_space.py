@@ -14,8 +14,11 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.row_pieces import fits_tile, row_axis, row_tile
-from tilewright.codegen_wgsl.schedule import LANES, grid_schedule, row_bytes, slice_bytes
+from tilewright.codegen_wgsl.schedules.blocks import slice_bytes
+from tilewright.codegen_wgsl.schedules.grid import grid_schedule
+from tilewright.codegen_wgsl.schedules.measures import LANES
+from tilewright.codegen_wgsl.schedules.row_pieces import fits_tile, row_axis, row_tile
+from tilewright.codegen_wgsl.schedules.rows import row_bytes
 from tilewright.ir.expr import Var
 from tilewright.ir.lower.accesses import points
 from tilewright.ir.lower.check_schedule import is_legal

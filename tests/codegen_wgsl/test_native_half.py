@@ -17,7 +17,7 @@ from tilewright.codegen_wgsl.device import Device
 from tilewright.codegen_wgsl.emit.types import literal
 from tilewright.codegen_wgsl.native_half import is_half, narrow, rounded, widen
 from tilewright.codegen_wgsl.options import WgslOptions
-from tilewright.codegen_wgsl.schedule import slice_bytes
+from tilewright.codegen_wgsl.schedules.blocks import slice_bytes
 from tilewright.compiler.runtime import runtime
 from tilewright.ir import build as b
 from tilewright.ir import ops

@@ -1,0 +1,1 @@
+"""The forms that default schedules have, one in each file."""
