@@ -67,17 +67,16 @@ def launch_table(found: OnDevice) -> Table:
     times = found.times.launches or (None,) * len(found.figures.launches)
     total = sum(found.times.launches)
     for launch, seconds in zip(found.figures.launches, times, strict=True):
-        each = launch.each
-        moved = each.bytes_read + each.bytes_written
+        moved = launch.bytes_read + launch.bytes_written
         made.add_row(
             escape(launch.name),
             str(launch.times),
             "–" if seconds is None else time_text(seconds),
             "–" if seconds is None or not total else f"{100 * seconds / total:.0f} %",
-            bytes_text(launch.times * each.bytes_read),
-            bytes_text(launch.times * each.bytes_written),
-            short_text(each.operations / moved if moved else 0.0),
-            f"{bytes_text(launch.times * moved / seconds)}/s" if seconds else "–",
+            bytes_text(launch.bytes_read),
+            bytes_text(launch.bytes_written),
+            short_text(launch.operations_per_byte),
+            f"{bytes_text(moved / seconds)}/s" if seconds else "–",
         )
     return made
 

@@ -53,18 +53,16 @@ def _row(view: View, launch: LaunchPart, slowest: float) -> Element:
         empty = 4 + len(_own_titles(view))
         append(row, *(element("td", {}, "–") for _ in range(empty)))
     else:
-        each, runs = figures.each, figures.times
-        moved = each.bytes_read + each.bytes_written
         texts = [
-            count_text(runs * each.operations),
-            bytes_text(runs * each.bytes_read),
-            bytes_text(runs * each.bytes_written),
-            short_text(each.operations / moved if moved else 0.0),
+            count_text(figures.operations),
+            bytes_text(figures.bytes_read),
+            bytes_text(figures.bytes_written),
+            short_text(figures.operations_per_byte),
         ]
         if view.target == "wgsl":
-            texts += [grid_text(each), str(runs * each.barriers)]
+            texts += [grid_text(figures.each), str(figures.barriers)]
         if view.target == "glsl":
-            texts += [grid_text(each), count_text(runs * figures.fetches)]
+            texts += [grid_text(figures.each), count_text(figures.all_fetches)]
         append(row, *(element("td", {}, text) for text in texts))
     if slowest:
         append(row, _time_cell(launch, slowest))

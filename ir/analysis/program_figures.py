@@ -33,6 +33,37 @@ class LaunchFigures(Struct, frozen=True):
     fetches: int = 0
     targets: int = 0
 
+    @property
+    def operations(self) -> int:
+        """Of all times, as those below."""
+        return self.times * self.each.operations
+
+    @property
+    def bytes_read(self) -> int:
+        return self.times * self.each.bytes_read
+
+    @property
+    def bytes_written(self) -> int:
+        return self.times * self.each.bytes_written
+
+    @property
+    def operations_per_byte(self) -> float:
+        """Of the bytes that are read and written."""
+        moved = self.bytes_read + self.bytes_written
+        return self.operations / moved if moved else 0.0
+
+    @property
+    def barriers(self) -> int:
+        return self.times * self.each.barriers
+
+    @property
+    def multiplies(self) -> int:
+        return self.times * self.each.multiplies
+
+    @property
+    def all_fetches(self) -> int:
+        return self.times * self.fetches
+
 
 class ProgramFigures(Struct, frozen=True):
     """One call. `shaders` are the different ones among the launches, `copied` the bytes of copies
@@ -50,16 +81,16 @@ class ProgramFigures(Struct, frozen=True):
     @property
     def operations(self) -> int:
         """Arithmetic on floats, as it is executed."""
-        return sum(each.times * each.each.operations for each in self.launches)
+        return sum(launch.operations for launch in self.launches)
 
     @property
     def bytes_read(self) -> int:
         """What launches and copies ask of global memory."""
-        return self.copied + sum(each.times * each.each.bytes_read for each in self.launches)
+        return self.copied + sum(launch.bytes_read for launch in self.launches)
 
     @property
     def bytes_written(self) -> int:
-        return self.copied + sum(each.times * each.each.bytes_written for each in self.launches)
+        return self.copied + sum(launch.bytes_written for launch in self.launches)
 
     @property
     def operations_per_byte(self) -> float:
@@ -70,7 +101,7 @@ class ProgramFigures(Struct, frozen=True):
     @property
     def barriers(self) -> int:
         """How often a workgroup waits, over all launches."""
-        return sum(each.times * each.each.barriers for each in self.launches)
+        return sum(launch.barriers for launch in self.launches)
 
     @property
     def workgroup_bytes(self) -> int:
@@ -79,12 +110,12 @@ class ProgramFigures(Struct, frozen=True):
 
     @property
     def fetches(self) -> int:
-        return sum(each.times * each.fetches for each in self.launches)
+        return sum(launch.all_fetches for launch in self.launches)
 
     @property
     def fetches_per_multiply(self) -> float | None:
         """None where nothing is multiplied."""
-        multiplies = sum(each.times * each.each.multiplies for each in self.launches)
+        multiplies = sum(launch.multiplies for launch in self.launches)
         return self.fetches / multiplies if multiplies else None
 
 
