@@ -8,11 +8,13 @@ invocation for each row, which waits for nobody, and reads vectors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from tilewright.ir.expr import Var
+from tilewright.ir.kernel import Buffer
 from tilewright.ir.lower.accesses import Access, accesses, outer_is_contiguous, points
 from tilewright.ir.lower.check_schedule import LANES, is_legal
 from tilewright.ir.program import Nest, Stage
@@ -24,6 +26,8 @@ _SHORT_ROW = 32
 _LEAST_ROWS = 4  # of a workgroup of a processor: fewer are better off as points of a grid
 _MOST_ROWS = 16
 _GROUPS = 4  # of a processor
+_LONG_LOCAL = 256
+"""Elements of a local row with which Mesa compiles for seconds if every invocation has its own."""
 
 
 def in_pieces(nest: Nest, made: Schedule) -> Schedule:
@@ -42,19 +46,32 @@ def alone(nest: Nest, fits: Callable[[Schedule], bool]) -> Schedule | None:
     """An invocation for each row, on a processor; None where points of a grid do as well. `fits`:
     whether a workgroup has the memory."""
     longest = max((points((*s.axes, *s.reduce_axes)) for s in nest.stages), default=1)
-    if longest < _SHORT_ROW or outer_is_contiguous(nest) or not has_vectors(nest):
+    if longest < _SHORT_ROW or outer_is_contiguous(nest):
+        return None
+    vectors = has_vectors(nest)
+    if not vectors and max((points_of(b) for b in nest.locals), default=0) < _LONG_LOCAL:
         return None
     if any(s.scans for s in nest.stages):
         return None
     tile = next((t for t in _TILES if fits_tile(nest, t)), 1)
     rows = _MOST_ROWS
     while rows >= _LEAST_ROWS:
-        made = Schedule(tile=row_tile(nest, tile), vector=INNER, width=LANES, workgroup=(rows, 1))
+        made = Schedule(
+            tile=row_tile(nest, tile),
+            vector=INNER,
+            width=LANES if vectors else 1,
+            workgroup=(rows, 1),
+        )
         is_busy = rows == _LEAST_ROWS or rows * tile * _GROUPS <= points(nest.outer)
         if is_busy and fits(made):
             return made
         rows //= 2
     return None
+
+
+def points_of(local: Buffer) -> int:
+    """The elements of a local."""
+    return math.prod(n for n in local.shape if isinstance(n, int))
 
 
 def row_tile(nest: Nest, size: int) -> tuple[int, ...]:
