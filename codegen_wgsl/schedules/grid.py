@@ -18,17 +18,20 @@ from tilewright.codegen_wgsl.schedules.measures import (
 from tilewright.codegen_wgsl.schedules.narrow import are_pixels, fills_words, pixels
 from tilewright.codegen_wgsl.schedules.windows import window_axis
 from tilewright.ir.expr import Var
-from tilewright.ir.lower.accesses import accesses, points
+from tilewright.ir.lower.accesses import accesses, outer_is_contiguous, points
 from tilewright.ir.program import Nest
 from tilewright.ir.schedule import Schedule
 
 _WORKGROUP = 64
 _LEAST_VECTORS = 1024  # invocations that must be left when each takes four points
+_PROCESSOR_GROUPS = 4  # that there should be, if each has at least four invocations
 
 
 def default_grid(nest: Nest, options: WgslOptions) -> Schedule:
     expanded = max((points(s.reduce_axes) for s in nest.stages if s.reduce_axes), default=0)
     unroll = EXPANDED_REDUCTION if expanded <= EXPANDED_REDUCTION else 0
+    if options.is_processor and _are_columns(nest):
+        return _columns_on_processor(nest, unroll)
     across = _vector_axis(nest, options)
     axes = tuple(a for a in (window_axis(nest, across, options), across) if a is not None)
     sizes: tuple[int, ...] = (LANES,) * len(axes)
@@ -64,6 +67,26 @@ def grid_schedule(
         workgroup=(threads,),
         unroll_reduce=unroll,
     )
+
+
+def _are_columns(nest: Nest) -> bool:
+    """Whether long reductions read neighbouring elements at neighbouring points, in whole
+    vectors."""
+    if any(s.axes or s.scans for s in nest.stages) or not outer_is_contiguous(nest):
+        return False
+    deepest = max(points(s.reduce_axes) for s in nest.stages)
+    last = nest.outer[-1].extent
+    return deepest > EXPANDED_REDUCTION and isinstance(last, int) and last % LANES == 0
+
+
+def _columns_on_processor(nest: Nest, unroll: int) -> Schedule:
+    """Two vectors for an invocation, and workgroups for all cores."""
+    last = nest.outer[-1]
+    tile = 2 * LANES if points((last,)) % (2 * LANES) == 0 else LANES
+    threads = PROCESSOR_THREADS
+    while threads > LANES and points(nest.outer) < tile * threads * _PROCESSOR_GROUPS:
+        threads //= 2
+    return grid_schedule(nest, (last,), (tile,), threads, unroll)
 
 
 def _vector_axis(nest: Nest, options: WgslOptions) -> Var | None:

@@ -208,6 +208,24 @@ def test_workgroups_of_rows_read_whole_pieces_of_memory() -> None:
     assert (few.workgroup, few.split_reduce) == ((32, 8), 32)
 
 
+@pytest.mark.parametrize(
+    ("shape", "tile", "threads"),
+    [
+        ((1024, 512), 8, 16),
+        ((4096, 64), 8, 4),  # few invocations: two workgroups of them
+        ((300, 132), 4, 8),
+        ((20, 512), 1, 16),  # short sums are written out
+        ((1000, 999), 1, 16),
+    ],
+)
+def test_columns_are_summed_in_vectors_on_processors(
+    shape: tuple[int, int], tile: int, threads: int
+) -> None:
+    found = default(reduction(shape, 0, "add"), PROCESSOR)
+    assert (math.prod(found.tile), found.workgroup) == (tile, (threads,))
+    assert found.width == (4 if tile > 1 else 1)
+
+
 def test_teams_share_the_memory_of_a_workgroup() -> None:
     """Local rows of 1000 elements: as many teams as 16 KiB hold."""
     columns = softmax(512, 1000, axis=0)
