@@ -25,6 +25,8 @@ from tilewright.ir.schedule import Schedule
 
 _DEPTH = 16
 _LEAST_SIDE = 8  # of a contraction through workgroup memory
+_PROCESSOR_GROUPS = 16  # of few invocations, that keep the cores of a processor busy
+_FEW_THREADS = 8
 _PROCESSOR_TILES = ((8, 8), (8, 4), (4, 4), (2, 4))  # rows, columns
 
 
@@ -115,10 +117,13 @@ def register_schedule(nest: Nest, found: Contraction) -> Schedule | None:
         return None
     rows, columns = points((row,)), points((column,))
     others = points(nest.outer) // (rows * columns)
-    least = PROCESSOR_POINTS * PROCESSOR_THREADS
     for tile in _PROCESSOR_TILES:
         if tile[0] > rows or columns % tile[1]:
             continue
-        if others * -(-rows // tile[0]) * (columns // tile[1]) >= least:
-            return grid_schedule(nest, (row, column), tile, PROCESSOR_THREADS, 0)
+        tiles = others * -(-rows // tile[0]) * (columns // tile[1])
+        if tiles >= _PROCESSOR_GROUPS * _FEW_THREADS:
+            threads = (
+                PROCESSOR_THREADS if tiles >= PROCESSOR_POINTS * PROCESSOR_THREADS else _FEW_THREADS
+            )
+            return grid_schedule(nest, (row, column), tile, threads, 0)
     return None

@@ -135,7 +135,9 @@ def test_more_invocations_are_tried_but_not_the_default() -> None:
 def test_products_have_tiles_in_registers_on_processors() -> None:
     made = default(linear_relu(256, 256, 64), PROCESSOR)
     assert (made.tile, made.vector, made.stage_tile) == ((8, 8), 1, 0)
-    assert default(linear_relu(64, 64, 64), PROCESSOR).tile == (2, 4)  # enough of them
+    assert made.workgroup == (16,)
+    small = default(linear_relu(64, 64, 64), PROCESSOR)  # enough workgroups for all cores
+    assert (small.tile, small.workgroup) == ((8, 4), (8,))
     assert default(linear_relu(256, 255, 64), PROCESSOR).stage_tile > 0  # no whole vectors
 
 
