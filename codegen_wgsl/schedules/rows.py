@@ -47,9 +47,7 @@ def _wants_rows(nest: Nest) -> bool:
 def row_schedule(nest: Nest, options: WgslOptions) -> Schedule | None:
     """Rows that invocations share; on a processor that has enough of them, one for each."""
     if options.is_processor and points(nest.outer) >= PROCESSOR_POINTS:
-        limits = (options.workgroup_invocations, options.subgroup_sizes)
-        room = options.workgroup_bytes
-        return alone(nest, lambda s: row_bytes(nest, s) <= room and is_legal(nest, s, *limits))
+        return alone(nest, lambda made: fits(nest, made, options))
     return _rows(nest, options) if _wants_rows(nest) else None
 
 
@@ -90,8 +88,13 @@ def _rows(nest: Nest, options: WgslOptions) -> Schedule:
 
 
 def _fits(nest: Nest, teams: int, threads: int, options: WgslOptions) -> bool:
-    made = Schedule(vector=INNER, workgroup=(teams, threads))
-    return row_bytes(nest, made) <= options.workgroup_bytes and is_legal(nest, made)
+    return fits(nest, Schedule(vector=INNER, workgroup=(teams, threads)), options)
+
+
+def fits(nest: Nest, made: Schedule, options: WgslOptions) -> bool:
+    """Whether a schedule of rows is legal and has the memory that it needs."""
+    limits = (options.workgroup_invocations, options.subgroup_sizes)
+    return row_bytes(nest, made) <= options.workgroup_bytes and is_legal(nest, made, *limits)
 
 
 def row_bytes(nest: Nest, schedule: Schedule) -> int:

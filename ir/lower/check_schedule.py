@@ -149,7 +149,7 @@ class _Check:
             )
         (least, most), threads = sizes, math.prod(given.workgroup)
         is_whole = threads & (threads - 1) == 0 and threads % most == 0
-        if len(given.workgroup) != 1 or not is_whole or threads > MOST_ROUNDS * least**2:
+        if not is_whole or threads > MOST_ROUNDS * least**2:
             raise self.wrong(
                 "workgroup",
                 f"is not one power of two from {most} to {MOST_ROUNDS * least**2}, which subgroups "

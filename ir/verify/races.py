@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tilewright.ir import ops
+from tilewright.ir import build, ops
 from tilewright.ir.analysis.affine import Linear, linear
+from tilewright.ir.dtypes import INDEX
 from tilewright.ir.expr import Apply, Expr, Load, Var, post_order
 from tilewright.ir.kernel import Buffer, For, If, Store, expressions, statements
 from tilewright.ir.verify.expressions import broken
@@ -35,13 +36,20 @@ def check_loop(loop: For) -> None:
 
 def _of_one(loop: For) -> list[If]:
     """The branches that one iteration takes: those where its number is a certain one."""
-    found: list[If] = []
-    for stmt in statements(loop.body):
-        if isinstance(stmt, If) and isinstance(stmt.condition, Apply):
-            is_equality = stmt.condition.op is ops.EQ
-            if is_equality and loop.var in post_order((stmt.condition,)):
-                found.append(stmt)
-    return found
+    branches = (s for s in statements(loop.body) if isinstance(s, If))
+    return [branch for branch in branches if _names_one(branch.condition, loop.var)]
+
+
+def _names_one(condition: Expr, var: Var) -> bool:
+    """Whether it is an equality that holds for one value of `var`: none of a remainder of it."""
+    if not isinstance(condition, Apply) or condition.op is not ops.EQ:
+        return False
+    a, b = condition.operands
+    if a.dtype is not INDEX:
+        return False
+    form = linear(build.sub(a, b))
+    others = tuple(atom for atom in form.terms if atom is not var)
+    return form.coefficient(var) != 0 and var not in post_order(others)
 
 
 def check_places(

@@ -675,3 +675,11 @@ def test_one_iteration_may_write_what_does_not_depend_on_it() -> None:
           if g * 2 + l == 5 { x[3] = 1.0:f32 }
           if g * 2 + l < 3 { x[g * 2 + l] = 2.0:f32 } } } }""")
     )
+
+
+def test_a_remainder_names_more_than_one_iteration() -> None:
+    with pytest.raises(IRError, match="every iteration of g writes the same elements of x"):
+        verify_kernel(
+            parse_kernel("""kernel k(x: f32[4]) { for group g < 8 { for local l < 1 {
+              if mod(g, 4) == 1 { x[3] = 1.0:f32 } } } }""")
+        )

@@ -19,6 +19,7 @@ from tilewright.ir.dtypes import F16, DType
 from tilewright.ir.errors import IRError
 from tilewright.ir.expr import Apply, Expr, Load, Var
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, Stmt, Store
+from tilewright.ir.lower.check_schedule import LANES
 from tilewright.ir.lower.contraction import Contraction, match_contraction, unit_stride
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import NestLowering, Point
@@ -29,7 +30,6 @@ from tilewright.ir.program import Nest, Stage
 from tilewright.ir.schedule import Schedule
 from tilewright.ir.traverse import substitute
 
-LANES = 4
 _EXPANDED_DEPTH = 4
 
 

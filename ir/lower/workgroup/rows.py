@@ -29,6 +29,7 @@ from tilewright.ir.expr import Expr, Load, Size, Var, post_order
 from tilewright.ir.graph import identity
 from tilewright.ir.kernel import Barrier, Buffer, For, If, Kernel, LoopKind, Stmt, Store
 from tilewright.ir.lower.accesses import flat, outer_is_contiguous
+from tilewright.ir.lower.check_schedule import LANES
 from tilewright.ir.lower.finish_kernel import finish_kernel
 from tilewright.ir.lower.nest import Point
 from tilewright.ir.lower.reducer import Reducer, combine, is_product
@@ -56,7 +57,6 @@ from tilewright.ir.traverse import substitute
 
 Bound = dict[Var, Expr]
 Indices = tuple[Expr, ...]
-LANES = 4
 _SHORT = 16
 WORD_BITS = 32
 
